@@ -1,0 +1,3 @@
+//! The graph between the front end and the schedule.
+
+pub mod graph;

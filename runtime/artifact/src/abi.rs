@@ -1,0 +1,66 @@
+//! The binary interface between compiled code and the runtime. Changing anything here changes `ABI_VERSION`.
+
+/// Raised whenever this file changes meaning.
+pub const ABI_VERSION: u32 = 1;
+
+/// `extern "C" fn(env, first task, end task, scratch)`: runs tasks `first..end`. Scratch is 64-byte aligned.
+pub type KernelFn = unsafe extern "C" fn(*const Env, i64, i64, *mut u8);
+
+/// What a kernel sees of one launch.
+#[repr(C)]
+pub struct Env {
+    pub fns: *const FnTable,
+    /// Base address of each of the kernel's buffers.
+    pub buffers: *const *mut u8,
+    pub args: *const i64,
+    pub seed: u64,
+    pub step: u64,
+}
+
+/// dst[i] = f(src[i]) for i in 0..n; dst may be src.
+pub type MapFn = unsafe extern "C" fn(dst: *mut f32, src: *const f32, n: i64);
+
+/// Every call out of generated code. All fields are pointers, read by their position (8 bytes each).
+#[repr(C)]
+pub struct FnTable {
+    pub contract: unsafe extern "C" fn(*const ContractCall),
+    pub exp: MapFn,
+    pub log: MapFn,
+    pub sin: MapFn,
+    pub cos: MapFn,
+    pub tanh: MapFn,
+    pub erf: MapFn,
+    /// v / (1 + exp(-v))
+    pub silu: MapFn,
+    /// 1 / (1 + exp(-v))
+    pub sigmoid: MapFn,
+    /// dst[i] = a[i] ** b[i]
+    pub pow: unsafe extern "C" fn(dst: *mut f32, a: *const f32, b: *const f32, n: i64),
+    /// dst[i] = random number `first + i` of (env.seed, env.step, key)
+    pub random: unsafe extern "C" fn(env: *const Env, dst: *mut f32, key: u64, normal: i64, first: i64, n: i64),
+    /// Copies n floats past the caches where that helps.
+    pub stream: unsafe extern "C" fn(dst: *mut f32, src: *const f32, n: i64),
+}
+
+/// The arguments of one `contract`: see `vsr_compiler::tile::Contract`. Offsets and steps are in elements.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct ContractCall {
+    pub c: *mut f32,
+    pub ldc: i64,
+    pub m: i64,
+    pub n: i64,
+    /// 0: start from zero. 1: go on with c. 2: start from the row vector `bias`.
+    pub init: i64,
+    pub bias: *const f32,
+    pub a: *const f32,
+    pub rows: *const i64,
+    pub a_step: i64,
+    /// `n_taps` pairs (offset in a, offset in b).
+    pub taps: *const i64,
+    pub n_taps: i64,
+    pub k: i64,
+    pub b: *const f32,
+    pub b_step: i64,
+    pub b_panel: i64,
+}
