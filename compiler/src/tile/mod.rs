@@ -87,6 +87,8 @@ pub enum Int {
     Floor(Box<Val>),
     /// Element of a table buffer.
     Table(BufferId, Box<Int>),
+    /// Element of an I64 tile (a row's offset, filled by `Rows`).
+    Tile(TileId, Box<Int>),
 }
 
 /// f32 expressions.
@@ -122,8 +124,8 @@ pub enum Stmt {
     Let { var: Var, value: Int },
     If { bounds: Vec<Bound>, body: Vec<Stmt> },
     Compute(Compute),
-    /// Fills an i64 tile: `tile[i] = value(i)` for i in 0..extent, with (var) bound to i.
-    Rows { tile: TileId, var: Var, extent: Int, digits: Vec<Digit>, value: Int },
+    /// Fills an i64 tile: `tile[i] = value` for i in 0..extent, with the digits of `first + i` bound.
+    Rows { tile: TileId, first: Int, extent: Int, digits: Vec<Digit>, value: Int },
     Contract(Contract),
 }
 
