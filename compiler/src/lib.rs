@@ -3,4 +3,5 @@
 pub mod diag;
 pub mod equation;
 pub mod ir;
+pub mod schedule;
 pub mod tile;

@@ -21,11 +21,17 @@ pub enum Atom {
 
 impl Ix {
     pub fn constant(constant: i64) -> Ix {
-        Ix { terms: vec![], constant }
+        Ix {
+            terms: vec![],
+            constant,
+        }
     }
 
     pub fn var(var: usize) -> Ix {
-        Ix { terms: vec![(Atom::Var(var), 1)], constant: 0 }
+        Ix {
+            terms: vec![(Atom::Var(var), 1)],
+            constant: 0,
+        }
     }
 
     pub fn add(&self, other: &Ix) -> Ix {
@@ -38,11 +44,18 @@ impl Ix {
     }
 
     pub fn offset(&self, by: i64) -> Ix {
-        Ix { terms: self.terms.clone(), constant: self.constant + by }
+        Ix {
+            terms: self.terms.clone(),
+            constant: self.constant + by,
+        }
     }
 
     pub fn scale(&self, by: i64) -> Ix {
-        let terms = self.terms.iter().map(|(a, c)| (a.clone(), c * by)).collect();
+        let terms = self
+            .terms
+            .iter()
+            .map(|(a, c)| (a.clone(), c * by))
+            .collect();
         Ix::normal(terms, self.constant * by)
     }
 
@@ -52,7 +65,10 @@ impl Ix {
         if rest.terms.is_empty() {
             return exact.offset(rest.constant.div_euclid(n));
         }
-        exact.add(&Ix { terms: vec![(Atom::Div(Box::new(rest), n), 1)], constant: 0 })
+        exact.add(&Ix {
+            terms: vec![(Atom::Div(Box::new(rest), n), 1)],
+            constant: 0,
+        })
     }
 
     /// `self % n`, n > 0.
@@ -64,17 +80,27 @@ impl Ix {
         if rest.terms.is_empty() {
             return Ix::constant(rest.constant.rem_euclid(n));
         }
-        Ix { terms: vec![(Atom::Mod(Box::new(rest), n), 1)], constant: 0 }
+        Ix {
+            terms: vec![(Atom::Mod(Box::new(rest), n), 1)],
+            constant: 0,
+        }
     }
 
     /// `self = n·exact + rest`, rest's constant in `0..n` and no coefficient of rest divisible by n.
     fn split(&self, n: i64) -> (Ix, Ix) {
         assert!(n > 0, "division of an index by {n}");
-        let (whole, part): (Vec<_>, Vec<_>) = self.terms.iter().cloned().partition(|(_, c)| c % n == 0);
+        let (whole, part): (Vec<_>, Vec<_>) =
+            self.terms.iter().cloned().partition(|(_, c)| c % n == 0);
         let whole = whole.into_iter().map(|(a, c)| (a, c / n)).collect();
         (
-            Ix { terms: whole, constant: self.constant.div_euclid(n) },
-            Ix { terms: part, constant: self.constant.rem_euclid(n) },
+            Ix {
+                terms: whole,
+                constant: self.constant.div_euclid(n),
+            },
+            Ix {
+                terms: part,
+                constant: self.constant.rem_euclid(n),
+            },
         )
     }
 
@@ -88,7 +114,10 @@ impl Ix {
             }
         }
         merged.retain(|(_, c)| *c != 0);
-        Ix { terms: merged, constant }
+        Ix {
+            terms: merged,
+            constant,
+        }
     }
 
     pub fn is_affine(&self) -> bool {
@@ -109,7 +138,10 @@ impl Ix {
 
     /// The coefficient of variable v outside of `//` and `%`.
     pub fn coefficient(&self, v: usize) -> i64 {
-        self.terms.iter().find(|(a, _)| *a == Atom::Var(v)).map_or(0, |(_, c)| *c)
+        self.terms
+            .iter()
+            .find(|(a, _)| *a == Atom::Var(v))
+            .map_or(0, |(_, c)| *c)
     }
 
     /// Calls `f` with every variable that occurs, inside `//` and `%` too.

@@ -75,7 +75,11 @@ pub enum Expr {
     /// `relation(args[0], args[1]) ? args[2] : args[3]`; both sides are computed, one is chosen.
     Select(Relation, Box<[Expr; 4]>),
     /// Philox at a flat position, keyed by (run seed, step, key); uniform in [0,1) or standard normal.
-    Random { key: u64, normal: bool, at: Ix },
+    Random {
+        key: u64,
+        normal: bool,
+        at: Ix,
+    },
 }
 
 /// Element `at` of the node's operand number `operand`.

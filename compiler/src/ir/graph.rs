@@ -38,9 +38,17 @@ pub enum Op {
     /// A tensor given at every run: the clip, or the scalars `step`, `epoch`, `rate`.
     Input { name: String },
     /// A trained (or frozen) weight, by checkpoint key.
-    Param { key: String, init: Init, trained: bool },
+    Param {
+        key: String,
+        init: Init,
+        trained: bool,
+    },
     /// A stored tensor that an Update rewrites. `of`: the weight it belongs to, for an optimiser's state.
-    State { key: String, init: Init, of: Option<String> },
+    State {
+        key: String,
+        init: Init,
+        of: Option<String>,
+    },
     /// Values fixed at compile time, row-major.
     Const(Arc<Vec<f32>>),
     /// Seeded by (run seed, step, key).
@@ -51,6 +59,9 @@ pub enum Op {
     Scatter(Arc<Equation>),
     /// Writes operand 1 into the storage of operand 0 (a Param or a State) when the entry ends. Value: operand 1.
     Update,
+    /// Operand 0, whose gradient is given: `grads` (one for each further operand) are computed from `dy`, a
+    /// placeholder input, and older nodes; differentiation copies that part with the real cotangent.
+    Custom { dy: NodeId, grads: Vec<NodeId> },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -64,13 +75,27 @@ pub enum Init {
 
 impl Default for Graph {
     fn default() -> Self {
-        Graph { dag: DiGraph::new(), outputs: vec![] }
+        Graph {
+            dag: DiGraph::new(),
+            outputs: vec![],
+        }
     }
 }
 
 impl Graph {
-    pub fn add(&mut self, op: Op, operands: Vec<NodeId>, shape: Vec<i64>, origin: Origin) -> NodeId {
-        let id = self.dag.add_node(Node { op, operands: operands.clone(), shape, origin });
+    pub fn add(
+        &mut self,
+        op: Op,
+        operands: Vec<NodeId>,
+        shape: Vec<i64>,
+        origin: Origin,
+    ) -> NodeId {
+        let id = self.dag.add_node(Node {
+            op,
+            operands: operands.clone(),
+            shape,
+            origin,
+        });
         for operand in operands {
             self.dag.add_edge(operand, id, ());
         }

@@ -105,7 +105,11 @@ pub enum Val {
     /// The value where all `0 <= index < extent` hold, else the literal; nothing is read outside.
     Guarded(Vec<Bound>, Box<Val>, crate::equation::Lit),
     /// Philox: (key, flat counter), with the run's seed and step from the environment.
-    Random { key: u64, normal: bool, at: Int },
+    Random {
+        key: u64,
+        normal: bool,
+        at: Int,
+    },
 }
 
 /// Scalar functions; `Stop` does not reach this far.
@@ -120,12 +124,29 @@ pub struct Bound {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Stmt {
     /// for var in 0..extent step `step`; a statement after another sees its writes.
-    For { var: Var, extent: Int, step: i64, body: Vec<Stmt> },
-    Let { var: Var, value: Int },
-    If { bounds: Vec<Bound>, body: Vec<Stmt> },
+    For {
+        var: Var,
+        extent: Int,
+        step: i64,
+        body: Vec<Stmt>,
+    },
+    Let {
+        var: Var,
+        value: Int,
+    },
+    If {
+        bounds: Vec<Bound>,
+        body: Vec<Stmt>,
+    },
     Compute(Compute),
     /// Fills an i64 tile: `tile[i] = value` for i in 0..extent, with the digits of `first + i` bound.
-    Rows { tile: TileId, first: Int, extent: Int, digits: Vec<Digit>, value: Int },
+    Rows {
+        tile: TileId,
+        first: Int,
+        extent: Int,
+        digits: Vec<Digit>,
+        value: Int,
+    },
     Contract(Contract),
 }
 

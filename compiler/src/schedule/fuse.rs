@@ -1,0 +1,405 @@
+//! Grouping: which values one kernel computes, and in which order kernels run.
+//!
+//! A contraction takes the maps that follow it over its own output; a reduction over rows takes those that read its
+//! rows. A value is stored only if another kernel reads it.
+
+use super::contraction::Contraction;
+use super::group::{Anchor, Group, Member};
+use super::layout::Layout;
+use super::net::{Def, Net, ValueId, for_each_read};
+use crate::equation::index::Ix;
+use crate::equation::{Equation, Pos, Reducer};
+use std::collections::{BTreeMap, BTreeSet};
+
+pub use super::inline::{cost, run as inline};
+
+/// Members that one kernel may have.
+const MOST_MEMBERS: usize = 8;
+/// Elements of a row that stay in the cache between two passes.
+const ROW: i64 = 16 * 1024;
+
+struct Fuser<'a> {
+    net: &'a Net,
+    users: Vec<Vec<ValueId>>,
+    index: Vec<usize>,
+    taken: BTreeSet<ValueId>,
+    folded: &'a [bool],
+}
+
+pub fn groups(
+    net: &Net,
+    order: &[ValueId],
+    contractions: BTreeMap<(ValueId, usize), Contraction>,
+    _layouts: &[Option<Layout>],
+    folded: &[bool],
+) -> Vec<Group> {
+    let mut index = vec![usize::MAX; net.values.len()];
+    for (i, id) in order.iter().enumerate() {
+        index[*id] = i;
+    }
+    let mut fuser = Fuser {
+        net,
+        users: net.users(order),
+        index,
+        taken: BTreeSet::new(),
+        folded,
+    };
+    let mut contractions = contractions;
+    let mut groups = vec![];
+    let rank = |id: &ValueId| match (net.single(*id), contractions.contains_key(&(*id, 0))) {
+        (_, true) => 0,
+        (Some(e), _) if e.reducer != Reducer::Map => 1,
+        _ => 2,
+    };
+    let mut anchors: Vec<ValueId> = order.to_vec();
+    anchors.sort_by_key(|id| (rank(id), fuser.index[*id]));
+    for id in anchors {
+        if fuser.taken.contains(&id) || net.is_leaf(id) {
+            continue;
+        }
+        groups.extend(fuser.start(id, &mut contractions));
+    }
+    fuser.mark_stored(&mut groups);
+    sort(net, groups, &fuser.index)
+}
+
+impl Fuser<'_> {
+    fn start(
+        &mut self,
+        id: ValueId,
+        contractions: &mut BTreeMap<(ValueId, usize), Contraction>,
+    ) -> Vec<Group> {
+        self.taken.insert(id);
+        let (pieces, operands) = match &self.net.values[id].def {
+            Def::Compute { pieces, operands } => (pieces, operands),
+            Def::Scatter { equation, operands } => {
+                let member = Member {
+                    value: id,
+                    equation: equation.clone(),
+                    operands: operands.clone(),
+                    stored: true,
+                };
+                return vec![Group {
+                    space: equation.free.clone(),
+                    members: vec![member],
+                    anchor: Anchor::Scatter,
+                }];
+            }
+            _ => return vec![],
+        };
+        let several = pieces.len() > 1;
+        let mut groups = vec![];
+        for (i, piece) in pieces.iter().enumerate() {
+            let member = Member {
+                value: id,
+                equation: piece.clone(),
+                operands: operands.clone(),
+                stored: true,
+            };
+            let anchor = match contractions.remove(&(id, i)) {
+                Some(c) => Anchor::Contraction(Box::new(c)),
+                None => Anchor::Nest,
+            };
+            let mut group = Group {
+                space: piece.free.clone(),
+                members: vec![member],
+                anchor,
+            };
+            if !several {
+                self.grow(&mut group);
+            }
+            groups.push(group);
+        }
+        groups
+    }
+
+    /// Takes users of members, one after the other, in their order.
+    fn grow(&mut self, group: &mut Group) {
+        while group.members.len() < MOST_MEMBERS {
+            let candidates: BTreeSet<(usize, ValueId)> = group
+                .members
+                .iter()
+                .flat_map(|m| &self.users[m.value])
+                .filter(|u| !self.taken.contains(u))
+                .map(|u| (self.index[*u], *u))
+                .collect();
+            let Some(member) = candidates
+                .into_iter()
+                .find_map(|(_, id)| self.fits(group, id))
+            else {
+                return;
+            };
+            self.taken.insert(member.value);
+            group.members.push(member);
+        }
+    }
+
+    /// The value as a member of the group, over the group's space.
+    fn fits(&self, group: &Group, id: ValueId) -> Option<Member> {
+        let equation = self.net.single(id)?;
+        let Def::Compute { operands, .. } = &self.net.values[id].def else {
+            return None;
+        };
+        let value = &self.net.values[id];
+        if value.stored_as.is_some() || self.folded[id] != self.folded[group.members[0].value] {
+            return None;
+        }
+        let contraction = matches!(group.anchor, Anchor::Contraction(_));
+        if contraction
+            && (equation.reducer != Reducer::Map || !equation.guards.is_empty() || value.fixed)
+        {
+            return None;
+        }
+        if equation.reducer == Reducer::Sum
+            && super::inline::cost(&equation.body).reads >= 2
+            && contraction
+        {
+            return None;
+        }
+        let place = over_space(group, equation, operands)?;
+        let own: i64 = (0..equation.free.len())
+            .filter(|v| place[*v].is_none())
+            .map(|v| equation.free[v])
+            .product();
+        let reduced: i64 = equation.reduced.iter().product();
+        let row = group
+            .members
+            .iter()
+            .map(|m| m.extents()[group.space.len()..].iter().product::<i64>())
+            .max()
+            .unwrap_or(1);
+        if (contraction && own > 1) || own * reduced > ROW || row > ROW {
+            return None;
+        }
+        if !contraction && !bare_writes(equation) {
+            return None;
+        }
+        if !contraction && group.members[0].equation.reducer == Reducer::Map && own * reduced > 1 {
+            return None;
+        }
+        if operands
+            .iter()
+            .any(|o| !group.members.iter().any(|m| m.value == *o) && self.depends(*o, group))
+        {
+            return None;
+        }
+        Some(member(group, id, equation, operands, &place))
+    }
+
+    /// Whether a value needs the group's results.
+    fn depends(&self, id: ValueId, group: &Group) -> bool {
+        let first = group
+            .members
+            .iter()
+            .map(|m| self.index[m.value])
+            .min()
+            .unwrap_or(0);
+        let mut stack = vec![id];
+        let mut seen = BTreeSet::new();
+        while let Some(id) = stack.pop() {
+            if self.index[id] < first || !seen.insert(id) {
+                continue;
+            }
+            if group.members.iter().any(|m| m.value == id) {
+                return true;
+            }
+            stack.extend(self.net.operands(id));
+        }
+        false
+    }
+
+    fn mark_stored(&self, groups: &mut [Group]) {
+        for group in groups {
+            let inside: BTreeSet<ValueId> = group.members.iter().map(|m| m.value).collect();
+            for member in &mut group.members {
+                let root = self.net.roots().contains(&member.value);
+                member.stored =
+                    root || self.users[member.value].iter().any(|u| !inside.contains(u));
+            }
+        }
+    }
+}
+
+fn bare_writes(equation: &Equation) -> bool {
+    equation
+        .write
+        .iter()
+        .all(|p| matches!(p, Pos::Ix(ix) if ix.as_var().is_some() || ix.as_constant() == Some(0)))
+}
+
+/// For each free variable of the candidate, the index of the space that it is. Every read of a member must be at the
+/// member's own place in the space.
+fn over_space(
+    group: &Group,
+    equation: &Equation,
+    operands: &[ValueId],
+) -> Option<Vec<Option<usize>>> {
+    let mut place: Vec<Option<usize>> = vec![None; equation.free.len()];
+    let mut good = true;
+    let mut met = vec![false; group.space.len()];
+    for_each_read(&equation.body, &mut |r| {
+        let Some(member) = group
+            .members
+            .iter()
+            .find(|m| m.value == operands[r.operand])
+        else {
+            return;
+        };
+        for (w, at) in member.equation.write.iter().zip(&r.at) {
+            let (Pos::Ix(w), Pos::Ix(at)) = (w, at) else {
+                good = false;
+                return;
+            };
+            match (w.as_var(), at.as_var()) {
+                (Some(s), Some(v))
+                    if s < group.space.len()
+                        && v < equation.free.len()
+                        && group.space[s] == equation.free[v] =>
+                {
+                    good &= place[v].is_none_or(|p| p == s);
+                    place[v] = Some(s);
+                    met[s] = true;
+                }
+                (Some(s), _) if s >= group.space.len() => {}
+                (None, _) if w.as_constant() == Some(0) && at.as_constant() == Some(0) => {}
+                _ => good = false,
+            }
+        }
+    });
+    let all = met.iter().zip(&group.space).all(|(m, n)| *m || *n == 1);
+    let mut used: Vec<usize> = place.iter().flatten().copied().collect();
+    used.sort_unstable();
+    let distinct = used.windows(2).all(|w| w[0] != w[1]);
+    (good && all && distinct).then_some(place)
+}
+
+/// The candidate with the space's indices first, then its own, then reduced ones.
+fn member(
+    group: &Group,
+    id: ValueId,
+    equation: &Equation,
+    operands: &[ValueId],
+    place: &[Option<usize>],
+) -> Member {
+    let n = group.space.len();
+    let own: Vec<usize> = (0..equation.free.len())
+        .filter(|v| place[*v].is_none())
+        .collect();
+    let n_free = equation.free.len();
+    let new_free = n + own.len();
+    let rename = |v: usize| {
+        if v >= n_free {
+            return Ix::var(new_free + v - n_free);
+        }
+        match place[v] {
+            Some(s) => Ix::var(s),
+            None => Ix::var(n + own.iter().position(|o| *o == v).expect("own or placed")),
+        }
+    };
+    let ix = |i: &Ix| i.substitute(&rename);
+    let read = |r| crate::equation::Expr::Read(r);
+    let new = Equation {
+        free: group
+            .space
+            .iter()
+            .copied()
+            .chain(own.iter().map(|v| equation.free[*v]))
+            .collect(),
+        reduced: equation.reduced.clone(),
+        reducer: equation.reducer,
+        body: super::net::rebuild(&equation.body, &ix, &read),
+        guards: equation
+            .guards
+            .iter()
+            .map(|g| crate::equation::Guard {
+                index: ix(&g.index),
+                extent: g.extent,
+            })
+            .collect(),
+        write: equation
+            .write
+            .iter()
+            .map(|p| super::net::rebuild_pos(p, &ix, &read))
+            .collect(),
+    };
+    Member {
+        value: id,
+        equation: new,
+        operands: operands.to_vec(),
+        stored: true,
+    }
+}
+
+/// Groups in an order where everything is computed before it is read, and weights are rewritten after the last read.
+fn sort(net: &Net, groups: Vec<Group>, index: &[usize]) -> Vec<Group> {
+    let mut makers: BTreeMap<ValueId, Vec<usize>> = BTreeMap::new();
+    for (g, group) in groups.iter().enumerate() {
+        group
+            .members
+            .iter()
+            .for_each(|m| makers.entry(m.value).or_default().push(g));
+    }
+    let mut before: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); groups.len()];
+    let mut readers: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (g, group) in groups.iter().enumerate() {
+        for operand in group.members.iter().flat_map(|m| &m.operands) {
+            before[g].extend(
+                makers
+                    .get(operand)
+                    .into_iter()
+                    .flatten()
+                    .filter(|m| **m != g),
+            );
+            if let Def::Weight(weight) = net.values[*operand].def {
+                readers.entry(weight).or_default().push(g);
+            }
+        }
+    }
+    for (g, group) in groups.iter().enumerate() {
+        if let Some(weight) = net.values[group.members[0].value].stored_as {
+            before[g].extend(
+                readers
+                    .get(&weight)
+                    .into_iter()
+                    .flatten()
+                    .filter(|r| **r != g),
+            );
+        }
+    }
+    let rank = |g: usize| {
+        (
+            groups[g]
+                .members
+                .iter()
+                .map(|m| index[m.value])
+                .max()
+                .unwrap_or(0),
+            g,
+        )
+    };
+    let mut after: Vec<Vec<usize>> = vec![vec![]; groups.len()];
+    let mut missing: Vec<usize> = before.iter().map(|b| b.len()).collect();
+    for (g, b) in before.iter().enumerate() {
+        b.iter().for_each(|p| after[*p].push(g));
+    }
+    let mut ready: BTreeSet<((usize, usize), usize)> = (0..groups.len())
+        .filter(|g| missing[*g] == 0)
+        .map(|g| (rank(g), g))
+        .collect();
+    let mut sequence = vec![];
+    while let Some((_, g)) = ready.pop_first() {
+        sequence.push(g);
+        for &next in &after[g] {
+            missing[next] -= 1;
+            if missing[next] == 0 {
+                ready.insert((rank(next), next));
+            }
+        }
+    }
+    assert_eq!(sequence.len(), groups.len(), "groups wait for one another");
+    let mut slots: Vec<Option<Group>> = groups.into_iter().map(Some).collect();
+    sequence
+        .into_iter()
+        .map(|g| slots[g].take().expect("each group once"))
+        .collect()
+}

@@ -1,0 +1,75 @@
+//! Groups: what one kernel computes. A group has a space of shared indices; each member's equation begins with them.
+
+use super::contraction::Contraction;
+use super::layout::Layout;
+use super::lower::Source;
+use super::net::{Def, Net, ValueId};
+use crate::equation::Equation;
+
+pub struct Group {
+    /// Extents of the indices that all members share.
+    pub space: Vec<i64>,
+    pub members: Vec<Member>,
+    pub anchor: Anchor,
+}
+
+pub struct Member {
+    pub value: ValueId,
+    /// Variables: the space, then indices of this member alone, then reduced ones.
+    pub equation: Equation,
+    pub operands: Vec<ValueId>,
+    /// Whether anyone outside of the group reads it.
+    pub stored: bool,
+}
+
+pub enum Anchor {
+    /// Loops: pointwise maps, reductions, gathers.
+    Nest,
+    Contraction(Box<Contraction>),
+    Scatter,
+}
+
+impl Anchor {
+    pub fn name(&self) -> &'static str {
+        match self {
+            Anchor::Nest => "nest",
+            Anchor::Contraction(_) => "contraction",
+            Anchor::Scatter => "scatter",
+        }
+    }
+}
+
+impl Member {
+    /// Extents of all variables.
+    pub fn extents(&self) -> Vec<i64> {
+        self.equation
+            .free
+            .iter()
+            .chain(&self.equation.reduced)
+            .copied()
+            .collect()
+    }
+}
+
+/// What kernels are built from.
+pub struct Context<'a> {
+    pub net: &'a Net,
+    pub layouts: &'a [Option<Layout>],
+}
+
+impl Context<'_> {
+    pub fn layout(&self, value: ValueId) -> &Layout {
+        self.layouts[value]
+            .as_ref()
+            .expect("every value in order has a layout")
+    }
+
+    pub fn source(&self, value: ValueId) -> Source {
+        let value_ref = &self.net.values[value];
+        match (&value_ref.def, value_ref.stored_as) {
+            (Def::Weight(weight), _) => Source::Weight(*weight),
+            (_, Some(weight)) => Source::Weight(weight),
+            _ => Source::Value(value),
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Where an element lies: axis order, zero border, strides. A layout composes with a read's positions.
+
+use super::net::{Def, Net, ValueId};
+use crate::equation::index::Ix;
+
+/// Position p of a tensor lies at element `base + Σ p[a]·strides[a]` of its buffer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Layout {
+    /// Axes from the outermost to the innermost.
+    pub order: Vec<usize>,
+    pub halo: Vec<(i64, i64)>,
+    pub strides: Vec<i64>,
+    pub base: i64,
+    /// Elements, border included.
+    pub len: i64,
+}
+
+impl Layout {
+    pub fn new(shape: &[i64], order: Vec<usize>, halo: Vec<(i64, i64)>) -> Layout {
+        let mut strides = vec![0; shape.len()];
+        let mut len = 1;
+        for &axis in order.iter().rev() {
+            strides[axis] = len;
+            len *= shape[axis] + halo[axis].0 + halo[axis].1;
+        }
+        let base = (0..shape.len()).map(|a| halo[a].0 * strides[a]).sum();
+        Layout {
+            order,
+            halo,
+            strides,
+            base,
+            len,
+        }
+    }
+
+    pub fn row_major(shape: &[i64]) -> Layout {
+        Layout::new(shape, (0..shape.len()).collect(), vec![(0, 0); shape.len()])
+    }
+
+    /// Axes in their own order, but `innermost` last.
+    pub fn with_innermost(
+        shape: &[i64],
+        innermost: Option<usize>,
+        halo: Vec<(i64, i64)>,
+    ) -> Layout {
+        let mut order: Vec<usize> = (0..shape.len()).collect();
+        if let Some(axis) = innermost {
+            order.retain(|a| *a != axis);
+            order.push(axis);
+        }
+        Layout::new(shape, order, halo)
+    }
+
+    pub fn address(&self, at: &[Ix]) -> Ix {
+        at.iter()
+            .zip(&self.strides)
+            .fold(Ix::constant(self.base), |sum, (p, s)| sum.add(&p.scale(*s)))
+    }
+
+    pub fn has_halo(&self) -> bool {
+        self.halo.iter().any(|h| *h != (0, 0))
+    }
+
+    /// Positions from `lo` to `hi` of an axis are stored, as values or as zeros.
+    pub fn holds(&self, axis: usize, extent: i64, (lo, hi): (i64, i64)) -> bool {
+        lo >= -self.halo[axis].0 && hi < extent + self.halo[axis].1
+    }
+}
+
+/// Layouts of all values: outer values are row-major, others put the axis with the most votes innermost.
+pub fn choose(net: &Net, order: &[ValueId], votes: &[Vec<f64>]) -> Vec<Option<Layout>> {
+    let mut votes = votes.to_vec();
+    spread(net, order, &mut votes);
+    let mut layouts = vec![None; net.values.len()];
+    for &id in order {
+        let value = &net.values[id];
+        let layout = if net.is_leaf(id) || value.fixed {
+            Layout::row_major(&value.shape)
+        } else {
+            let innermost = value.innermost.or_else(|| best(&votes[id]));
+            Layout::with_innermost(&value.shape, innermost, value.halo.clone())
+        };
+        layouts[id] = Some(layout);
+    }
+    layouts
+}
+
+fn best(votes: &[f64]) -> Option<usize> {
+    let most = votes.iter().cloned().fold(0.0, f64::max);
+    (most > 0.0)
+        .then(|| votes.iter().position(|v| *v == most))
+        .flatten()
+}
+
+/// Values without votes take those of their users, then of their operands, through reads at plain indices.
+fn spread(net: &Net, order: &[ValueId], votes: &mut [Vec<f64>]) {
+    for _ in 0..4 {
+        for &id in order.iter().rev() {
+            pass_votes(net, id, votes, Direction::ToOperands);
+        }
+        for &id in order {
+            pass_votes(net, id, votes, Direction::ToResult);
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Direction {
+    ToOperands,
+    ToResult,
+}
+
+fn pass_votes(net: &Net, id: ValueId, votes: &mut [Vec<f64>], direction: Direction) {
+    let Def::Compute { pieces, operands } = &net.values[id].def else {
+        return;
+    };
+    for piece in pieces {
+        let mut pairs = vec![];
+        super::net::for_each_read(&piece.body, &mut |read| {
+            for (axis, at) in read.at.iter().enumerate() {
+                let Some(var) = single_var(at) else { continue };
+                for (out_axis, w) in piece.write.iter().enumerate() {
+                    if single_var(w) == Some(var) {
+                        pairs.push((operands[read.operand], axis, out_axis));
+                    }
+                }
+            }
+        });
+        let (operand_votes, own) = match direction {
+            Direction::ToOperands => (true, votes[id].clone()),
+            Direction::ToResult => (false, vec![]),
+        };
+        let empty = |v: &[f64]| v.iter().all(|v| *v == 0.0);
+        let free: Vec<bool> = pairs.iter().map(|(o, _, _)| empty(&votes[*o])).collect();
+        let result_free = empty(&votes[id]);
+        for ((operand, axis, out_axis), operand_free) in pairs.into_iter().zip(free) {
+            if operand_votes && operand_free {
+                votes[operand][axis] += own[out_axis] * 0.5;
+            } else if !operand_votes && result_free {
+                votes[id][out_axis] += votes[operand][axis] * 0.5;
+            }
+        }
+    }
+}
+
+fn single_var(at: &crate::equation::Pos) -> Option<usize> {
+    match at {
+        crate::equation::Pos::Ix(ix) => match ix.terms.as_slice() {
+            [(crate::equation::index::Atom::Var(v), 1)] => Some(*v),
+            _ => None,
+        },
+        crate::equation::Pos::Computed(_) => None,
+    }
+}

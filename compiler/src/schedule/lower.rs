@@ -1,0 +1,264 @@
+//! Equation expressions to tile values: addresses from layouts, guards where a read may leave what is stored.
+
+use super::layout::Layout;
+use super::net::ValueId;
+use crate::equation::index::{Atom, Ix};
+use crate::equation::{Binary, Expr, Guard, Pos, Read, Unary};
+use crate::tile::{
+    Bound, Buffer, BufferId, BufferKind, Int, Kernel, Stmt, TaskAxis, Tile, TileId, TileKind, Val,
+    Var,
+};
+
+/// What a kernel's buffer is bound to at launch.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Source {
+    Value(ValueId),
+    Weight(usize),
+    /// Constant i64 data.
+    Table(Vec<i64>),
+}
+
+/// A kernel under construction.
+pub struct KernelBuilder {
+    pub kernel: Kernel,
+    pub sources: Vec<Source>,
+    next_var: Var,
+}
+
+impl KernelBuilder {
+    pub fn new(name: &str) -> KernelBuilder {
+        let kernel = Kernel {
+            name: name.into(),
+            buffers: vec![],
+            args: vec![],
+            tasks: vec![],
+            tiles: vec![],
+            body: vec![],
+        };
+        KernelBuilder {
+            kernel,
+            sources: vec![],
+            next_var: 0,
+        }
+    }
+
+    pub fn var(&mut self) -> Var {
+        self.next_var += 1;
+        self.next_var - 1
+    }
+
+    pub fn task(&mut self, extent: i64, step: i64) -> Var {
+        let var = self.var();
+        self.kernel.tasks.push(TaskAxis {
+            var,
+            extent: Int::Const(extent),
+            step,
+        });
+        var
+    }
+
+    pub fn tile(&mut self, name: &str, kind: TileKind, len: i64) -> TileId {
+        self.kernel.tiles.push(Tile {
+            name: name.into(),
+            kind,
+            len,
+        });
+        self.kernel.tiles.len() as TileId - 1
+    }
+
+    pub fn push(&mut self, stmt: Stmt) {
+        self.kernel.body.push(stmt);
+    }
+
+    pub fn buffer(&mut self, source: Source, write: bool) -> BufferId {
+        let kind = match (&source, write) {
+            (Source::Table(_), _) => BufferKind::Table,
+            (_, true) => BufferKind::Out,
+            (_, false) => BufferKind::In,
+        };
+        if let Some(at) = self.sources.iter().position(|s| *s == source) {
+            let have = &mut self.kernel.buffers[at].kind;
+            if *have != kind {
+                *have = BufferKind::InOut;
+            }
+            return at as BufferId;
+        }
+        let name = format!("b{}", self.sources.len());
+        self.kernel.buffers.push(Buffer { name, kind });
+        self.sources.push(source);
+        self.sources.len() as BufferId - 1
+    }
+}
+
+pub fn int(value: i64) -> Int {
+    Int::Const(value)
+}
+
+pub fn add(a: Int, b: Int) -> Int {
+    match (a, b) {
+        (Int::Const(0), x) | (x, Int::Const(0)) => x,
+        (Int::Const(x), Int::Const(y)) => Int::Const(x + y),
+        (Int::Add(x, c), Int::Const(y)) if matches!(*c, Int::Const(_)) => {
+            let Int::Const(z) = *c else {
+                unreachable!("matched above")
+            };
+            add(*x, Int::Const(y + z))
+        }
+        (a, b) => Int::Add(Box::new(a), Box::new(b)),
+    }
+}
+
+pub fn mul(a: Int, by: i64) -> Int {
+    match (a, by) {
+        (_, 0) => int(0),
+        (a, 1) => a,
+        (Int::Const(x), y) => Int::Const(x * y),
+        (a, y) => Int::Mul(Box::new(a), Box::new(int(y))),
+    }
+}
+
+/// An index expression, with every variable replaced.
+pub fn ix_to_int(ix: &Ix, vars: &[Int]) -> Int {
+    let mut sum = int(0);
+    for (atom, c) in &ix.terms {
+        let value = match atom {
+            Atom::Var(v) => vars[*v].clone(),
+            Atom::Div(e, n) => Int::Div(Box::new(ix_to_int(e, vars)), Box::new(int(*n))),
+            Atom::Mod(e, n) => Int::Rem(Box::new(ix_to_int(e, vars)), Box::new(int(*n))),
+        };
+        sum = add(sum, mul(value, *c));
+    }
+    add(sum, int(ix.constant))
+}
+
+/// How one equation's expressions become values in a kernel.
+pub struct Scope<'a> {
+    /// The kernel's name for each of the equation's variables.
+    pub vars: &'a [Int],
+    pub extents: &'a [i64],
+    pub operands: &'a [ValueId],
+    pub env: &'a dyn Environment,
+}
+
+/// Where the operands' elements are.
+pub trait Environment {
+    /// Layout of a value in memory.
+    fn layout(&self, value: ValueId) -> &Layout;
+    fn shape(&self, value: ValueId) -> &[i64];
+    fn source(&self, value: ValueId) -> Source;
+    /// A value that this kernel keeps in a tile: its element at these positions.
+    fn in_tile(&self, value: ValueId, at: &[Ix], vars: &[Int]) -> Option<Val>;
+}
+
+impl Scope<'_> {
+    pub fn val(&self, b: &mut KernelBuilder, e: &Expr) -> Val {
+        match e {
+            Expr::Lit(lit) => Val::Lit(*lit),
+            Expr::Index(ix) => Val::FromInt(ix_to_int(ix, self.vars)),
+            Expr::Read(read) => self.read(b, read),
+            Expr::Unary(Unary::Stop, a) => self.val(b, a),
+            Expr::Unary(op, a) => Val::Unary(*op, Box::new(self.val(b, a))),
+            Expr::Binary(op, x, y) => {
+                Val::Binary(*op, Box::new(self.val(b, x)), Box::new(self.val(b, y)))
+            }
+            Expr::Select(rel, args) => {
+                let args = [&args[0], &args[1], &args[2], &args[3]].map(|a| self.val(b, a));
+                Val::Select(*rel, Box::new(args))
+            }
+            Expr::Random { key, normal, at } => Val::Random {
+                key: *key,
+                normal: *normal,
+                at: ix_to_int(at, self.vars),
+            },
+        }
+    }
+
+    fn read(&self, b: &mut KernelBuilder, read: &Read) -> Val {
+        let value = self.operands[read.operand];
+        if let Some(at) = plain_positions(read)
+            && let Some(val) = self.env.in_tile(value, &at, self.vars)
+        {
+            return val;
+        }
+        let layout = self.env.layout(value);
+        let shape = self.env.shape(value);
+        let mut affine = Ix::constant(layout.base);
+        let mut computed = int(0);
+        let mut bounds = vec![];
+        let outside = read.outside.map(|v| v.get());
+        for (axis, at) in read.at.iter().enumerate() {
+            let stride = layout.strides[axis];
+            match at {
+                Pos::Ix(ix) => {
+                    affine = affine.add(&ix.scale(stride));
+                    let range = ix.range(self.extents);
+                    let stored = outside == Some(0.0) && layout.holds(axis, shape[axis], range);
+                    let inside = range.0 >= 0 && range.1 < shape[axis];
+                    if outside.is_some() && !inside && !stored {
+                        bounds.push(Bound {
+                            index: ix_to_int(ix, self.vars),
+                            extent: int(shape[axis]),
+                        });
+                    }
+                }
+                Pos::Computed(e) => {
+                    let at = self.int(b, e);
+                    if outside.is_some() {
+                        bounds.push(Bound {
+                            index: at.clone(),
+                            extent: int(shape[axis]),
+                        });
+                    }
+                    computed = add(computed, mul(at, stride));
+                }
+            }
+        }
+        let buffer = b.buffer(self.env.source(value), false);
+        let address = add(computed, ix_to_int(&affine, self.vars));
+        let load = Val::Buf(buffer, address);
+        match read.outside {
+            Some(v) if !bounds.is_empty() => Val::Guarded(bounds, Box::new(load), v),
+            _ => load,
+        }
+    }
+
+    /// A whole-valued expression as an integer.
+    pub fn int(&self, b: &mut KernelBuilder, e: &Expr) -> Int {
+        match e {
+            Expr::Index(ix) => ix_to_int(ix, self.vars),
+            Expr::Lit(lit) if lit.get().fract() == 0.0 => int(lit.get() as i64),
+            Expr::Binary(op, x, y) => {
+                let make = |f: fn(Box<Int>, Box<Int>) -> Int, x, y| f(Box::new(x), Box::new(y));
+                match op {
+                    Binary::Add => add(self.int(b, x), self.int(b, y)),
+                    Binary::Sub => make(Int::Sub, self.int(b, x), self.int(b, y)),
+                    Binary::Mul => make(Int::Mul, self.int(b, x), self.int(b, y)),
+                    Binary::Min => make(Int::Min, self.int(b, x), self.int(b, y)),
+                    Binary::Max => make(Int::Max, self.int(b, x), self.int(b, y)),
+                    Binary::Div | Binary::Pow => Int::Floor(Box::new(self.val(b, e))),
+                }
+            }
+            Expr::Unary(Unary::Floor, a) => Int::Floor(Box::new(self.val(b, a))),
+            e => Int::Floor(Box::new(self.val(b, e))),
+        }
+    }
+
+    pub fn bounds(&self, guards: &[Guard]) -> Vec<Bound> {
+        let bound = |g: &Guard| Bound {
+            index: ix_to_int(&g.index, self.vars),
+            extent: int(g.extent),
+        };
+        guards.iter().map(bound).collect()
+    }
+}
+
+pub fn plain_positions(read: &Read) -> Option<Vec<Ix>> {
+    let at = |p: &Pos| {
+        if let Pos::Ix(ix) = p {
+            Some(ix.clone())
+        } else {
+            None
+        }
+    };
+    read.at.iter().map(at).collect()
+}

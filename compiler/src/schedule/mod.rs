@@ -1,0 +1,24 @@
+//! From a graph to kernels and a launch list: fusion, layouts, contractions, memory.
+//!
+//! Enters the optimised graph of one entry; leaves tile kernels with their launches and the byte of every buffer.
+//! Decisions are made by the shape of equations; no operator's name is known here.
+
+pub mod contraction;
+mod fill;
+mod fuse;
+mod group;
+mod inline;
+mod layout;
+mod lower;
+mod matmul;
+pub mod memory;
+mod nest;
+pub mod net;
+mod plan;
+mod print;
+mod scatter;
+mod split;
+
+pub use net::{WeightDecl, WeightKind, WeightTable};
+pub use plan::{EntryPlan, LaunchPlan, PlannedBuffer, Slot, plan};
+pub use print::print;

@@ -1,0 +1,351 @@
+//! The schedule's working form of one entry: values and their defining equations, free to be rewritten.
+//!
+//! Enters a canonical graph; every value here is computed by pieces over boxes, given from outside, or stored.
+//! Numbers never change here: rewriting fuses, copies and packs, it does not reassociate.
+
+use crate::equation::index::Ix;
+use crate::equation::{Equation, Expr, Pos, Read, Reducer};
+use crate::ir::graph::{Graph, Init, NodeId, Op};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub type ValueId = usize;
+
+pub struct Net {
+    pub values: Vec<Value>,
+    pub outputs: Vec<(String, ValueId)>,
+    /// (index into the weight table, the new value)
+    pub updates: Vec<(usize, ValueId)>,
+}
+
+pub struct Value {
+    pub shape: Vec<i64>,
+    pub def: Def,
+    /// Block path and op, for reports.
+    pub label: String,
+    /// The axis that must lie innermost, if a kernel depends on it.
+    pub innermost: Option<usize>,
+    /// Zeros kept before and after each axis.
+    pub halo: Vec<(i64, i64)>,
+    /// Row-major, with a kernel of its own: what leaves the entry.
+    pub fixed: bool,
+    /// The weight whose storage this value is written to, at the end of the entry.
+    pub stored_as: Option<usize>,
+}
+
+#[derive(Clone)]
+pub enum Def {
+    Input(String),
+    Weight(usize),
+    Const(Arc<Vec<f32>>),
+    Compute {
+        pieces: Vec<Equation>,
+        operands: Vec<ValueId>,
+    },
+    Scatter {
+        equation: Equation,
+        operands: Vec<ValueId>,
+    },
+}
+
+/// Weights and states of all entries, in order of first use.
+#[derive(Default)]
+pub struct WeightTable {
+    pub weights: Vec<WeightDecl>,
+    by_key: BTreeMap<String, usize>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct WeightDecl {
+    pub key: String,
+    pub shape: Vec<i64>,
+    pub init: Init,
+    pub kind: WeightKind,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum WeightKind {
+    Trained,
+    Frozen,
+    State,
+    Optimizer { of: String },
+}
+
+impl WeightTable {
+    fn intern(&mut self, decl: WeightDecl) -> usize {
+        if let Some(&at) = self.by_key.get(&decl.key) {
+            assert_eq!(
+                self.weights[at].shape, decl.shape,
+                "weight `{}` has two shapes",
+                decl.key
+            );
+            return at;
+        }
+        self.by_key.insert(decl.key.clone(), self.weights.len());
+        self.weights.push(decl);
+        self.weights.len() - 1
+    }
+}
+
+impl Net {
+    pub fn from_graph(graph: &Graph, weights: &mut WeightTable) -> Net {
+        let mut net = Net {
+            values: vec![],
+            outputs: vec![],
+            updates: vec![],
+        };
+        let mut map: BTreeMap<NodeId, ValueId> = BTreeMap::new();
+        for id in graph.ids() {
+            let value = net.import(graph, id, &map, weights);
+            map.insert(id, value);
+        }
+        net.outputs = graph
+            .outputs
+            .iter()
+            .map(|(name, id)| (name.clone(), map[id]))
+            .collect();
+        net
+    }
+
+    fn import(
+        &mut self,
+        graph: &Graph,
+        id: NodeId,
+        map: &BTreeMap<NodeId, ValueId>,
+        weights: &mut WeightTable,
+    ) -> ValueId {
+        let node = graph.node(id);
+        let operands: Vec<ValueId> = node.operands.iter().map(|o| map[o]).collect();
+        let def = match &node.op {
+            Op::Input { name } => Def::Input(name.clone()),
+            Op::Param { key, init, trained } => {
+                let kind = if *trained {
+                    WeightKind::Trained
+                } else {
+                    WeightKind::Frozen
+                };
+                Def::Weight(weights.intern(decl(key, &node.shape, *init, kind)))
+            }
+            Op::State { key, init, of } => {
+                let kind = match of {
+                    Some(of) => WeightKind::Optimizer { of: of.clone() },
+                    None => WeightKind::State,
+                };
+                Def::Weight(weights.intern(decl(key, &node.shape, *init, kind)))
+            }
+            Op::Const(data) => Def::Const(data.clone()),
+            Op::Random { key, normal } => random(*key, *normal, &node.shape),
+            Op::Equation(pieces) => {
+                let pieces = pieces.iter().map(|p| (**p).clone()).collect();
+                Def::Compute { pieces, operands }
+            }
+            Op::Scatter(equation) => Def::Scatter {
+                equation: (**equation).clone(),
+                operands,
+            },
+            Op::Update => {
+                let Def::Weight(weight) = self.values[operands[0]].def else {
+                    panic!("an update's target is not a weight")
+                };
+                self.updates.push((weight, operands[1]));
+                return operands[1];
+            }
+            Op::Custom { .. } => return operands[0],
+        };
+        let label = match node.origin.path.as_str() {
+            "" => node.origin.name.clone(),
+            path => format!("{path} {}", node.origin.name),
+        };
+        self.push(node.shape.clone(), def, label)
+    }
+
+    pub fn push(&mut self, shape: Vec<i64>, def: Def, label: String) -> ValueId {
+        let halo = vec![(0, 0); shape.len()];
+        self.values.push(Value {
+            shape,
+            def,
+            label,
+            innermost: None,
+            halo,
+            fixed: false,
+            stored_as: None,
+        });
+        self.values.len() - 1
+    }
+
+    /// A new value equal to `of`, free to have a layout of its own.
+    pub fn copy(&mut self, of: ValueId) -> ValueId {
+        let shape = self.values[of].shape.clone();
+        let label = format!("{} copy", self.values[of].label);
+        let def = Def::Compute {
+            pieces: vec![identity(&shape)],
+            operands: vec![of],
+        };
+        self.push(shape, def, label)
+    }
+
+    pub fn operands(&self, id: ValueId) -> &[ValueId] {
+        match &self.values[id].def {
+            Def::Compute { operands, .. } | Def::Scatter { operands, .. } => operands,
+            _ => &[],
+        }
+    }
+
+    pub fn roots(&self) -> Vec<ValueId> {
+        let outputs = self.outputs.iter().map(|(_, id)| *id);
+        outputs
+            .chain(self.updates.iter().map(|(_, id)| *id))
+            .collect()
+    }
+
+    /// Values that the roots need, operands before users.
+    pub fn order(&self) -> Vec<ValueId> {
+        let mut done = vec![false; self.values.len()];
+        let mut order = vec![];
+        for root in self.roots() {
+            let mut stack = vec![(root, 0)];
+            while let Some((id, next)) = stack.pop() {
+                if done[id] {
+                    continue;
+                }
+                match self.operands(id).get(next) {
+                    Some(&operand) => {
+                        stack.push((id, next + 1));
+                        if !done[operand] {
+                            stack.push((operand, 0));
+                        }
+                    }
+                    None => {
+                        done[id] = true;
+                        order.push(id);
+                    }
+                }
+            }
+        }
+        order
+    }
+
+    /// For each value, the values that read it.
+    pub fn users(&self, order: &[ValueId]) -> Vec<Vec<ValueId>> {
+        let mut users = vec![vec![]; self.values.len()];
+        for &id in order {
+            for &operand in self.operands(id) {
+                let list: &mut Vec<ValueId> = &mut users[operand];
+                if list.last() != Some(&id) {
+                    list.push(id);
+                }
+            }
+        }
+        users
+    }
+
+    pub fn is_leaf(&self, id: ValueId) -> bool {
+        !matches!(
+            self.values[id].def,
+            Def::Compute { .. } | Def::Scatter { .. }
+        )
+    }
+
+    /// The equation of a value of one piece that is no scatter.
+    pub fn single(&self, id: ValueId) -> Option<&Equation> {
+        match &self.values[id].def {
+            Def::Compute { pieces, .. } if pieces.len() == 1 => Some(&pieces[0]),
+            _ => None,
+        }
+    }
+}
+
+fn decl(key: &str, shape: &[i64], init: Init, kind: WeightKind) -> WeightDecl {
+    WeightDecl {
+        key: key.to_string(),
+        shape: shape.to_vec(),
+        init,
+        kind,
+    }
+}
+
+/// `y[i…] = x[i…]`
+pub fn identity(shape: &[i64]) -> Equation {
+    let at: Vec<Pos> = (0..shape.len()).map(|v| Pos::Ix(Ix::var(v))).collect();
+    Equation {
+        free: shape.to_vec(),
+        reduced: vec![],
+        reducer: Reducer::Map,
+        body: Expr::Read(Read {
+            operand: 0,
+            at: at.clone(),
+            outside: None,
+        }),
+        guards: vec![],
+        write: at,
+    }
+}
+
+fn random(key: u64, normal: bool, shape: &[i64]) -> Def {
+    let mut at = Ix::constant(0);
+    for (axis, extent) in shape.iter().enumerate() {
+        at = at.scale(*extent).add(&Ix::var(axis));
+    }
+    let mut equation = identity(shape);
+    equation.body = Expr::Random { key, normal, at };
+    Def::Compute {
+        pieces: vec![equation],
+        operands: vec![],
+    }
+}
+
+/// Calls `f` with every read, those inside computed positions too.
+pub fn for_each_read<'a>(e: &'a Expr, f: &mut impl FnMut(&'a Read)) {
+    match e {
+        Expr::Lit(_) | Expr::Index(_) | Expr::Random { .. } => {}
+        Expr::Read(read) => {
+            f(read);
+            for at in &read.at {
+                if let Pos::Computed(e) = at {
+                    for_each_read(e, f);
+                }
+            }
+        }
+        Expr::Unary(_, a) => for_each_read(a, f),
+        Expr::Binary(_, a, b) => {
+            for_each_read(a, f);
+            for_each_read(b, f);
+        }
+        Expr::Select(_, args) => args.iter().for_each(|a| for_each_read(a, f)),
+    }
+}
+
+/// Rebuilds an expression: every index expression by `ix`, every read by `read` (its positions already rebuilt).
+pub fn rebuild(e: &Expr, ix: &impl Fn(&Ix) -> Ix, read: &impl Fn(Read) -> Expr) -> Expr {
+    let go = |e: &Expr| rebuild(e, ix, read);
+    match e {
+        Expr::Lit(_) => e.clone(),
+        Expr::Index(i) => Expr::Index(ix(i)),
+        Expr::Random { key, normal, at } => Expr::Random {
+            key: *key,
+            normal: *normal,
+            at: ix(at),
+        },
+        Expr::Read(r) => {
+            let at = r.at.iter().map(|p| rebuild_pos(p, ix, read)).collect();
+            read(Read {
+                operand: r.operand,
+                at,
+                outside: r.outside,
+            })
+        }
+        Expr::Unary(op, a) => Expr::Unary(*op, Box::new(go(a))),
+        Expr::Binary(op, a, b) => Expr::Binary(*op, Box::new(go(a)), Box::new(go(b))),
+        Expr::Select(rel, args) => Expr::Select(
+            *rel,
+            Box::new([go(&args[0]), go(&args[1]), go(&args[2]), go(&args[3])]),
+        ),
+    }
+}
+
+pub fn rebuild_pos(p: &Pos, ix: &impl Fn(&Ix) -> Ix, read: &impl Fn(Read) -> Expr) -> Pos {
+    match p {
+        Pos::Ix(i) => Pos::Ix(ix(i)),
+        Pos::Computed(e) => Pos::Computed(Box::new(rebuild(e, ix, read))),
+    }
+}

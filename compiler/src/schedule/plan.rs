@@ -1,0 +1,467 @@
+//! One entry's plan: groups in order, a kernel for each, lifetimes and offsets of all buffers.
+
+use super::contraction::{self, Contraction};
+use super::fuse;
+use super::group::{Anchor, Context, Group};
+use super::layout::{self, Layout};
+use super::lower::{KernelBuilder, Source};
+use super::memory::{self, Span};
+use super::net::{Def, Net, ValueId, WeightTable};
+use super::{fill, matmul, nest, scatter, split};
+use crate::ir::graph::Graph;
+use crate::tile::{Int, Kernel};
+use std::collections::BTreeMap;
+
+pub struct EntryPlan {
+    pub setup: Vec<LaunchPlan>,
+    pub launches: Vec<LaunchPlan>,
+    pub inputs: Vec<PlannedBuffer>,
+    pub outputs: Vec<PlannedBuffer>,
+    pub arena_bytes: u64,
+    pub folded_bytes: u64,
+}
+
+pub struct PlannedBuffer {
+    pub name: String,
+    pub shape: Vec<i64>,
+    pub slot: Slot,
+}
+
+/// Where a buffer lies; offsets in bytes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Slot {
+    Arena(u64),
+    Folded(u64),
+    Weight(usize),
+    /// Constant tensor or table, by content.
+    Data(Vec<u8>),
+}
+
+pub struct LaunchPlan {
+    pub kernel: Kernel,
+    pub buffers: Vec<Slot>,
+    pub tasks: u64,
+    pub flops: u64,
+    pub bytes: u64,
+    pub label: String,
+    pub anchor: &'static str,
+    /// One line for each fused member.
+    pub members: Vec<String>,
+}
+
+/// A kernel that waits for addresses.
+struct Pending {
+    builder: KernelBuilder,
+    label: String,
+    anchor: &'static str,
+    members: Vec<String>,
+    flops: u64,
+    bytes: u64,
+    setup: bool,
+}
+
+/// Plans one entry. `weights_change`: weights are rewritten at every run, so nothing of them can be folded at load.
+pub fn plan(graph: &Graph, weights: &mut WeightTable, weights_change: bool) -> EntryPlan {
+    let mut net = Net::from_graph(graph, weights);
+    fuse::inline(&mut net);
+    split::long_reductions(&mut net);
+    finish_roots(&mut net);
+    let contractions = find_contractions(&mut net);
+    let order = net.order();
+    let votes = votes(&net, &contractions);
+    let layouts = layout::choose(&net, &order, &votes);
+    let folded = folded(&net, &order, weights_change);
+    let groups = fuse::groups(&net, &order, contractions, &layouts, &folded);
+    let ctx = Context {
+        net: &net,
+        layouts: &layouts,
+    };
+    let pending = kernels(&ctx, &groups, &folded);
+    place(&ctx, &order, pending, &folded)
+}
+
+/// Results leave in row-major order; new weights go to the weights' storage.
+fn finish_roots(net: &mut Net) {
+    for i in 0..net.outputs.len() {
+        let copy = net.copy(net.outputs[i].1);
+        net.values[copy].fixed = true;
+        net.values[copy].label = format!("output {}", net.outputs[i].0);
+        net.outputs[i].1 = copy;
+    }
+    for i in 0..net.updates.len() {
+        let (weight, value) = net.updates[i];
+        let copy = net.copy(value);
+        net.values[copy].fixed = true;
+        net.values[copy].stored_as = Some(weight);
+        net.updates[i].1 = copy;
+    }
+}
+
+type Contractions = BTreeMap<(ValueId, usize), Contraction>;
+
+fn find_contractions(net: &mut Net) -> Contractions {
+    let mut found = BTreeMap::new();
+    for id in net.order() {
+        let Def::Compute { pieces, .. } = &net.values[id].def else {
+            continue;
+        };
+        for piece in 0..pieces.len() {
+            if let Some(c) = contraction::prepare(net, id, piece) {
+                found.insert((id, piece), c);
+            }
+        }
+    }
+    for ((id, piece), c) in &found {
+        substitute_operands(net, *id, *piece, c);
+    }
+    found
+}
+
+/// The value now reads the prepared operands: order and lifetimes follow its operand list.
+fn substitute_operands(net: &mut Net, id: ValueId, piece: usize, c: &Contraction) {
+    let Def::Compute { pieces, operands } = &mut net.values[id].def else {
+        unreachable!("a contraction is computed")
+    };
+    let first = operands.len();
+    operands.extend([c.a.value, c.b.value]);
+    let read = |i: usize, o: &contraction::Operand| {
+        let at =
+            o.at.iter()
+                .map(|ix| crate::equation::Pos::Ix(ix.clone()))
+                .collect();
+        let outside = Some(crate::equation::Lit::new(0.0));
+        Box::new(crate::equation::Expr::Read(crate::equation::Read {
+            operand: first + i,
+            at,
+            outside,
+        }))
+    };
+    pieces[piece].body =
+        crate::equation::Expr::Binary(crate::equation::Binary::Mul, read(0, &c.a), read(1, &c.b));
+    compact(pieces, operands);
+}
+
+/// Drops operands that no piece reads.
+pub fn compact(pieces: &mut [crate::equation::Equation], operands: &mut Vec<ValueId>) {
+    let mut used = vec![false; operands.len()];
+    for piece in pieces.iter() {
+        super::net::for_each_read(&piece.body, &mut |r| used[r.operand] = true);
+    }
+    let mut place = vec![0; operands.len()];
+    let mut kept = vec![];
+    for (i, operand) in operands.iter().enumerate() {
+        if used[i] {
+            place[i] = kept.len();
+            kept.push(*operand);
+        }
+    }
+    for piece in pieces.iter_mut() {
+        piece.body = super::net::rebuild(&piece.body, &|ix| ix.clone(), &|mut r| {
+            r.operand = place[r.operand];
+            crate::equation::Expr::Read(r)
+        });
+    }
+    *operands = kept;
+}
+
+/// Innermost axes that contractions would like, weighted by their work.
+fn votes(net: &Net, contractions: &Contractions) -> Vec<Vec<f64>> {
+    let mut votes: Vec<Vec<f64>> = net
+        .values
+        .iter()
+        .map(|v| vec![0.0; v.shape.len()])
+        .collect();
+    for ((id, piece), c) in contractions {
+        let Def::Compute { pieces, .. } = &net.values[*id].def else {
+            continue;
+        };
+        let equation = &pieces[*piece];
+        let extents: Vec<i64> = equation
+            .free
+            .iter()
+            .chain(&equation.reduced)
+            .copied()
+            .collect();
+        let work = extents.iter().map(|e| *e as f64).product::<f64>();
+        for (axis, w) in nest::positions(equation).iter().enumerate() {
+            if w.coefficient(c.column) == 1 {
+                votes[*id][axis] += work;
+            }
+        }
+        let bare = |v: &usize| {
+            c.a.at
+                .iter()
+                .position(|p| p.coefficient(*v) == 1 && p.terms.len() == 1)
+        };
+        let deep = c.k.iter().filter(|v| extents[**v] >= 8).chain(&c.m);
+        let best = deep
+            .filter(|v| bare(v).is_some())
+            .max_by_key(|v| (c.k.contains(v), extents[**v], **v));
+        if let Some(axis) = best.and_then(bare) {
+            votes[c.a.value][axis] += work;
+        }
+    }
+    votes
+}
+
+/// Values that can be computed once, when weights are loaded.
+fn folded(net: &Net, order: &[ValueId], weights_change: bool) -> Vec<bool> {
+    let mut folded = vec![false; net.values.len()];
+    for &id in order {
+        folded[id] = match &net.values[id].def {
+            Def::Const(_) => true,
+            Def::Weight(_) => !weights_change,
+            Def::Input(_) => false,
+            Def::Compute { pieces, operands } => {
+                operands.iter().all(|o| folded[*o])
+                    && !pieces.iter().any(|p| contraction::has_random(&p.body))
+            }
+            Def::Scatter { operands, .. } => operands.iter().all(|o| folded[*o]),
+        };
+        if net.values[id].fixed {
+            folded[id] = false;
+        }
+    }
+    folded
+}
+
+fn kernels(ctx: &Context, groups: &[Group], folded: &[bool]) -> Vec<Pending> {
+    let mut pending = vec![];
+    let mut opened = vec![false; ctx.net.values.len()];
+    for group in groups {
+        let setup = group.members.iter().all(|m| folded[m.value]);
+        for member in group.members.iter().filter(|m| m.stored) {
+            if !std::mem::replace(&mut opened[member.value], true) {
+                pending.extend(open(ctx, member.value, setup));
+            }
+        }
+        let builder = match &group.anchor {
+            Anchor::Nest => nest::build(ctx, group, "nest"),
+            Anchor::Contraction(c) => matmul::build(ctx, group, c, "contraction"),
+            Anchor::Scatter => scatter::build(ctx, group, "scatter"),
+        };
+        let label = ctx.net.values[group.members[0].value].label.clone();
+        let members = group.members.iter().map(|m| describe(ctx, m)).collect();
+        let flops = group.members.iter().map(work).sum();
+        let bytes = traffic(ctx, &builder);
+        pending.push(Pending {
+            builder,
+            label,
+            anchor: group.anchor.name(),
+            members,
+            flops,
+            bytes,
+            setup,
+        });
+    }
+    pending
+}
+
+/// What must be zero before the first write to a value.
+fn open(ctx: &Context, id: ValueId, setup: bool) -> Option<Pending> {
+    let value = &ctx.net.values[id];
+    let layout = ctx.layout(id);
+    let whole = match &value.def {
+        Def::Scatter { .. } => true,
+        Def::Compute { pieces, .. } => {
+            let points = |p: &crate::equation::Equation| p.free.iter().product::<i64>();
+            let guarded = pieces
+                .iter()
+                .any(|p| p.reducer == crate::equation::Reducer::Map && !p.guards.is_empty());
+            guarded || pieces.iter().map(points).sum::<i64>() < value.shape.iter().product::<i64>()
+        }
+        _ => false,
+    };
+    let builder = match (whole, layout.has_halo()) {
+        (true, _) => fill::whole(layout, ctx.source(id)),
+        (false, true) => fill::border(&value.shape, layout, ctx.source(id)),
+        (false, false) => return None,
+    };
+    let label = format!("{} {}", value.label, if whole { "zero" } else { "border" });
+    let bytes = 4
+        * (layout.len
+            - if whole {
+                0
+            } else {
+                value.shape.iter().product::<i64>()
+            }) as u64;
+    Some(Pending {
+        builder,
+        label,
+        anchor: "fill",
+        members: vec![],
+        flops: 0,
+        bytes,
+        setup,
+    })
+}
+
+fn describe(ctx: &Context, member: &super::group::Member) -> String {
+    let value = &ctx.net.values[member.value];
+    let place = if member.stored { "stored" } else { "kept" };
+    let order = ctx
+        .layout(member.value)
+        .order
+        .iter()
+        .map(|a| a.to_string())
+        .collect::<Vec<_>>()
+        .join("");
+    format!(
+        "{} {:?} {:?} order {order} {place}",
+        value.label, member.equation.reducer, value.shape
+    )
+}
+
+/// Two operations a term of a sum, one for each other arithmetic node of the body.
+fn work(member: &super::group::Member) -> u64 {
+    let points: i64 = member.extents().iter().product();
+    let nodes = crate::schedule::fuse::cost(&member.equation.body).arithmetic;
+    let reduce = u64::from(!member.equation.reduced.is_empty());
+    points as u64 * (nodes + reduce)
+}
+
+/// Bytes of every buffer once.
+fn traffic(ctx: &Context, builder: &KernelBuilder) -> u64 {
+    let size = |s: &Source| match s {
+        Source::Value(id) => 4 * ctx.net.values[*id].shape.iter().product::<i64>() as u64,
+        Source::Weight(_) | Source::Table(_) => 0,
+    };
+    builder.sources.iter().map(size).sum()
+}
+
+fn place(ctx: &Context, order: &[ValueId], pending: Vec<Pending>, folded: &[bool]) -> EntryPlan {
+    let net = ctx.net;
+    let (setup, main): (Vec<Pending>, Vec<Pending>) = pending.into_iter().partition(|p| p.setup);
+    let mut slots: BTreeMap<ValueId, Slot> = BTreeMap::new();
+    for &id in order {
+        if let Def::Const(data) = &net.values[id].def {
+            slots.insert(
+                id,
+                Slot::Data(data.iter().flat_map(|v| v.to_le_bytes()).collect()),
+            );
+        }
+    }
+    let folded_bytes = lay_folded(ctx, order, folded, &mut slots);
+    let arena_bytes = lay_arena(ctx, order, &main, folded, &mut slots);
+    let launch = |p: Pending| finish(p, &slots);
+    let buffer = |name: &str, id: ValueId| PlannedBuffer {
+        name: name.to_string(),
+        shape: net.values[id].shape.clone(),
+        slot: slots[&id].clone(),
+    };
+    let inputs = order.iter().filter_map(|id| match &net.values[*id].def {
+        Def::Input(name) => Some(buffer(name, *id)),
+        _ => None,
+    });
+    EntryPlan {
+        inputs: inputs.collect(),
+        outputs: net
+            .outputs
+            .iter()
+            .map(|(name, id)| buffer(name, *id))
+            .collect(),
+        setup: setup.into_iter().map(launch).collect(),
+        launches: main.into_iter().map(launch).collect(),
+        arena_bytes,
+        folded_bytes,
+    }
+}
+
+fn bytes_of(layout: &Layout) -> u64 {
+    4 * layout.len as u64
+}
+
+fn lay_folded(
+    ctx: &Context,
+    order: &[ValueId],
+    folded: &[bool],
+    slots: &mut BTreeMap<ValueId, Slot>,
+) -> u64 {
+    let mut end = 0;
+    for &id in order
+        .iter()
+        .filter(|id| folded[**id] && !ctx.net.is_leaf(**id))
+    {
+        slots.insert(id, Slot::Folded(end));
+        end += memory::padded(bytes_of(ctx.layout(id)));
+    }
+    end
+}
+
+fn lay_arena(
+    ctx: &Context,
+    order: &[ValueId],
+    main: &[Pending],
+    folded: &[bool],
+    slots: &mut BTreeMap<ValueId, Slot>,
+) -> u64 {
+    let net = ctx.net;
+    let mut life: BTreeMap<ValueId, (i64, i64)> = BTreeMap::new();
+    for (i, p) in main.iter().enumerate() {
+        for source in &p.builder.sources {
+            let Source::Value(id) = source else { continue };
+            let span = life.entry(*id).or_insert((i as i64, i as i64));
+            span.1 = i as i64;
+        }
+    }
+    let mut ids = vec![];
+    let mut spans = vec![];
+    for &id in order {
+        let input = matches!(net.values[id].def, Def::Input(_));
+        let in_arena =
+            input || (!net.is_leaf(id) && !folded[id] && net.values[id].stored_as.is_none());
+        let Some(&(from, to)) = life.get(&id) else {
+            if input {
+                ids.push(id);
+                spans.push(Span {
+                    from: -1,
+                    to: -1,
+                    bytes: bytes_of(ctx.layout(id)),
+                });
+            }
+            continue;
+        };
+        if in_arena {
+            let output = net.outputs.iter().any(|(_, o)| *o == id);
+            let from = if input { -1 } else { from };
+            let to = if output { main.len() as i64 } else { to };
+            ids.push(id);
+            spans.push(Span {
+                from,
+                to,
+                bytes: bytes_of(ctx.layout(id)),
+            });
+        }
+    }
+    let (offsets, total) = memory::plan(&spans);
+    for (id, offset) in ids.into_iter().zip(offsets) {
+        slots.insert(id, Slot::Arena(offset));
+    }
+    total
+}
+
+fn finish(p: Pending, slots: &BTreeMap<ValueId, Slot>) -> LaunchPlan {
+    let kernel = p.builder.kernel;
+    let slot = |s: &Source| match s {
+        Source::Value(id) => slots
+            .get(id)
+            .unwrap_or_else(|| panic!("value {id} has no place"))
+            .clone(),
+        Source::Weight(weight) => Slot::Weight(*weight),
+        Source::Table(data) => Slot::Data(data.iter().flat_map(|v| v.to_le_bytes()).collect()),
+    };
+    let count = |t: &crate::tile::TaskAxis| match t.extent {
+        Int::Const(extent) => (extent + t.step - 1) / t.step,
+        _ => unreachable!("extents are constants before they are lifted"),
+    };
+    LaunchPlan {
+        buffers: p.builder.sources.iter().map(slot).collect(),
+        tasks: kernel.tasks.iter().map(count).product::<i64>() as u64,
+        kernel,
+        flops: p.flops,
+        bytes: p.bytes,
+        label: p.label,
+        anchor: p.anchor,
+        members: p.members,
+    }
+}

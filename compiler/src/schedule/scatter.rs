@@ -1,0 +1,109 @@
+//! Scatter kernels: zero, then add contributions in a fixed order. A task owns what it writes.
+//!
+//! Indices that a write position names bare are split over tasks; all others run inside a task, in order.
+
+use super::group::{Context, Group};
+use super::layout::Layout;
+use super::lower::{Environment, KernelBuilder, Scope, Source, add, int, ix_to_int, mul};
+use super::net::ValueId;
+use crate::equation::index::Ix;
+use crate::equation::{Equation, Pos};
+use crate::tile::{Bound, Compute, Int, Mode, Stmt, To, Val, Var};
+
+/// Adjacent elements that a task owns.
+const RUN: i64 = 32;
+
+struct ScatterEnv<'a>(&'a Context<'a>);
+
+impl Environment for ScatterEnv<'_> {
+    fn layout(&self, value: ValueId) -> &Layout {
+        self.0.layout(value)
+    }
+    fn shape(&self, value: ValueId) -> &[i64] {
+        &self.0.net.values[value].shape
+    }
+    fn source(&self, value: ValueId) -> Source {
+        self.0.source(value)
+    }
+    fn in_tile(&self, _: ValueId, _: &[Ix], _: &[Int]) -> Option<Val> {
+        None
+    }
+}
+
+pub fn build(ctx: &Context, group: &Group, name: &str) -> KernelBuilder {
+    let mut b = KernelBuilder::new(name);
+    let member = &group.members[0];
+    let equation = &member.equation;
+    let extents = member.extents();
+    let layout = ctx.layout(member.value);
+    let owned = owned(equation);
+    let mut vars = vec![int(0); extents.len()];
+    let (mut dims, mut last): (Vec<(Var, Int)>, Vec<(Var, Int)>) = (vec![], vec![]);
+    for v in 0..extents.len() {
+        if extents[v] == 1 {
+            continue;
+        }
+        match owned.iter().find(|(o, _)| *o == v) {
+            Some((_, axis)) if layout.strides[*axis] == 1 => {
+                let task = b.task(extents[v], RUN);
+                let var = b.var();
+                let left = Int::Sub(Box::new(int(extents[v])), Box::new(Int::Var(task)));
+                last.push((var, Int::Min(Box::new(int(RUN)), Box::new(left))));
+                vars[v] = add(Int::Var(task), Int::Var(var));
+            }
+            Some(_) => vars[v] = Int::Var(b.task(extents[v], 1)),
+            None => {
+                let var = b.var();
+                dims.push((var, int(extents[v])));
+                vars[v] = Int::Var(var);
+            }
+        }
+    }
+    dims.extend(last);
+    let env = ScatterEnv(ctx);
+    let scope = Scope {
+        vars: &vars,
+        extents: &extents,
+        operands: &member.operands,
+        env: &env,
+    };
+    let value = scope.val(&mut b, &equation.body);
+    let mut bounds = scope.bounds(&equation.guards);
+    let mut at = int(layout.base);
+    for (axis, p) in equation.write.iter().enumerate() {
+        let extent = ctx.net.values[member.value].shape[axis];
+        let index = match p {
+            Pos::Ix(ix) => ix_to_int(ix, &vars),
+            Pos::Computed(e) => scope.int(&mut b, e),
+        };
+        let inside = matches!(p, Pos::Ix(ix) if { let (lo, hi) = ix.range(&extents); lo >= 0 && hi < extent });
+        if !inside {
+            bounds.push(Bound {
+                index: index.clone(),
+                extent: int(extent),
+            });
+        }
+        at = add(at, mul(index, layout.strides[axis]));
+    }
+    let buffer = b.buffer(ctx.source(member.value), true);
+    b.kernel.buffers[buffer as usize].kind = crate::tile::BufferKind::InOut;
+    b.push(Stmt::Compute(Compute {
+        dims,
+        reduce: None,
+        value,
+        to: To::Buf(buffer),
+        at,
+        bounds,
+        mode: Mode::Add,
+    }));
+    b
+}
+
+/// Indices that one axis of the output names bare, and that axis.
+fn owned(equation: &Equation) -> Vec<(usize, usize)> {
+    let bare = |(axis, p): (usize, &Pos)| match p {
+        Pos::Ix(ix) => ix.as_var().map(|v| (v, axis)),
+        Pos::Computed(_) => None,
+    };
+    equation.write.iter().enumerate().filter_map(bare).collect()
+}

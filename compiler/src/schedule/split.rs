@@ -1,0 +1,98 @@
+//! Long reductions into few cells are cut in two: partial results over fixed blocks, then those in order.
+//!
+//! The cut depends on extents alone, so the bits do not depend on the number of threads.
+
+use super::net::{self, Def, Net, ValueId};
+use crate::equation::index::Ix;
+use crate::equation::{Equation, Expr, Guard, Pos, Read, Reducer};
+
+/// Cells of output below which threads would idle, and terms above which it matters.
+const FEW: i64 = 64;
+const LONG: i64 = 32 * 1024;
+const BLOCKS: i64 = 64;
+
+pub fn long_reductions(net: &mut Net) {
+    for id in net.order() {
+        let Some(equation) = net.single(id).cloned() else {
+            continue;
+        };
+        let cells: i64 = equation.free.iter().product();
+        let terms: i64 = equation.reduced.iter().product();
+        let plain = matches!(equation.reducer, Reducer::Sum | Reducer::Max | Reducer::Min);
+        let product = equation.reducer == Reducer::Sum && cells > 1;
+        if plain && !product && cells <= FEW && cells * terms >= LONG {
+            cut(net, id, equation);
+        }
+    }
+}
+
+/// The first reduced index that is long enough becomes (block, rest).
+fn cut(net: &mut Net, id: ValueId, equation: Equation) {
+    let n_free = equation.free.len();
+    let Some(longest) = (0..equation.reduced.len())
+        .max_by_key(|r| (equation.reduced[*r].min(4 * BLOCKS), std::cmp::Reverse(*r)))
+    else {
+        return;
+    };
+    let extent = equation.reduced[longest];
+    if extent < 4 {
+        return;
+    }
+    let blocks = BLOCKS.min(extent);
+    let size = (extent + blocks - 1) / blocks;
+    let blocks = (extent + size - 1) / size;
+    // Variables: free, block, then the reduced ones, the cut one holding the place within its block.
+    let rename = |v: usize| match v {
+        v if v < n_free => Ix::var(v),
+        v if v == n_free + longest => Ix::var(n_free).scale(size).add(&Ix::var(v + 1)),
+        v => Ix::var(v + 1),
+    };
+    let ix = |i: &Ix| i.substitute(&rename);
+    let mut partial = equation.clone();
+    partial.free.push(blocks);
+    partial.reduced[longest] = size;
+    partial.body = net::rebuild(&equation.body, &ix, &Expr::Read);
+    partial.guards = equation
+        .guards
+        .iter()
+        .map(|g| Guard {
+            index: ix(&g.index),
+            extent: g.extent,
+        })
+        .collect();
+    if extent % size != 0 {
+        partial.guards.push(Guard {
+            index: rename(n_free + longest),
+            extent,
+        });
+    }
+    partial.write = (0..=n_free).map(|v| Pos::Ix(Ix::var(v))).collect();
+    let Def::Compute { operands, .. } = &net.values[id].def else {
+        return;
+    };
+    let label = format!("{} partial", net.values[id].label);
+    let value = net.push(
+        partial.free.clone(),
+        Def::Compute {
+            pieces: vec![partial.clone()],
+            operands: operands.clone(),
+        },
+        label,
+    );
+    let total = Equation {
+        free: equation.free.clone(),
+        reduced: vec![blocks],
+        reducer: equation.reducer,
+        body: Expr::Read(Read {
+            operand: 0,
+            at: partial.write.clone(),
+            outside: None,
+        }),
+        guards: vec![],
+        write: equation.write,
+    };
+    net.values[id].def = Def::Compute {
+        pieces: vec![total],
+        operands: vec![value],
+    };
+}
