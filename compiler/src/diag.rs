@@ -1,9 +1,251 @@
-//! Diagnostics: where, what, and what to do.
+//! Diagnostics: where, what, and what to do. Every stage pushes what it finds into one `Problems`, which is shown once
+//! at the end, as text (`render`) or as JSON. Nothing here decides what is wrong, and nothing here prints.
+
+use std::fmt;
+
+use serde::Serialize;
 
 /// A range of bytes in one source file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct Span {
     pub file: u32,
     pub start: u32,
     pub end: u32,
+}
+
+impl Span {
+    pub fn new(file: u32, start: usize, end: usize) -> Span {
+        Span {
+            file,
+            start: start as u32,
+            end: end as u32,
+        }
+    }
+
+    /// The smallest span that covers both; they must be of one file.
+    pub fn to(self, other: Span) -> Span {
+        Span {
+            file: self.file,
+            start: self.start.min(other.start),
+            end: self.end.max(other.end),
+        }
+    }
+}
+
+/// What kind of thing is wrong; the word in `error[…]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Class {
+    Syntax,
+    Import,
+    Name,
+    Type,
+    Param,
+    Dim,
+    Shape,
+    Range,
+    Where,
+    Label,
+    Weight,
+    Grad,
+    Cycle,
+    /// A `kernel` promise that the equation does not keep.
+    Kernel,
+}
+
+impl Class {
+    pub fn name(self) -> &'static str {
+        match self {
+            Class::Syntax => "syntax",
+            Class::Import => "import",
+            Class::Name => "name",
+            Class::Type => "type",
+            Class::Param => "param",
+            Class::Dim => "dim",
+            Class::Shape => "shape",
+            Class::Range => "range",
+            Class::Where => "where",
+            Class::Label => "label",
+            Class::Weight => "weight",
+            Class::Grad => "grad",
+            Class::Cycle => "cycle",
+            Class::Kernel => "kernel",
+        }
+    }
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A place and what to say about it (which may be nothing: then it is only underlined).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    pub span: Span,
+    pub text: String,
+}
+
+/// One error.
+///
+/// ```text
+/// error[shape]: `+` needs equal shapes                            class, message
+///   models/vsr.vsr:24:10                                          primary
+/// 24 |   y = up + skip
+///    |       ^^   ^^^^ [B, 64, H/2, W/2] = [8, 64, 32, 32]         primary's and secondaries' text
+///    |       [B, 64, H, W] = [8, 64, 64, 64]
+///    = profile train: axis 2 is H = 64 and H/2 = 32               notes
+///    in @decoder.0, called at models/vsr.vsr:90:3                 trail
+///    help: …                                                      help
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diag {
+    pub class: Class,
+    pub message: String,
+    /// `None` only where no line of any file is to blame.
+    pub primary: Option<Mark>,
+    pub secondary: Vec<Mark>,
+    pub notes: Vec<String>,
+    pub help: Option<String>,
+    /// The calls that led here, innermost first; the text says what was called (`Decode @decoder.0`).
+    pub trail: Vec<Mark>,
+}
+
+impl Diag {
+    pub fn new(class: Class, span: Span, message: impl Into<String>) -> Diag {
+        Diag {
+            primary: Some(Mark {
+                span,
+                text: String::new(),
+            }),
+            ..Diag::placeless(class, message)
+        }
+    }
+
+    pub fn placeless(class: Class, message: impl Into<String>) -> Diag {
+        Diag {
+            class,
+            message: message.into(),
+            primary: None,
+            secondary: Vec::new(),
+            notes: Vec::new(),
+            help: None,
+            trail: Vec::new(),
+        }
+    }
+
+    /// The words under the primary span.
+    pub fn here(mut self, text: impl Into<String>) -> Diag {
+        if let Some(mark) = &mut self.primary {
+            mark.text = text.into();
+        }
+        self
+    }
+
+    /// A second place, with its words.
+    pub fn label(mut self, span: Span, text: impl Into<String>) -> Diag {
+        self.secondary.push(Mark {
+            span,
+            text: text.into(),
+        });
+        self
+    }
+
+    pub fn note(mut self, text: impl Into<String>) -> Diag {
+        self.notes.push(text.into());
+        self
+    }
+
+    pub fn help(mut self, text: impl Into<String>) -> Diag {
+        self.help = Some(text.into());
+        self
+    }
+
+    /// One more call outwards.
+    pub fn called(mut self, span: Span, what: impl Into<String>) -> Diag {
+        self.trail.push(Mark {
+            span,
+            text: what.into(),
+        });
+        self
+    }
+}
+
+/// The errors of one run, in the order found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Problems {
+    diags: Vec<Diag>,
+}
+
+impl Problems {
+    pub fn new() -> Problems {
+        Problems::default()
+    }
+
+    /// Keeps the error, unless the very same one is already there.
+    pub fn push(&mut self, diag: Diag) {
+        if !self.diags.contains(&diag) {
+            self.diags.push(diag);
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.diags.is_empty()
+    }
+
+    pub fn len(&self) -> usize {
+        self.diags.len()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Diag> {
+        self.diags.iter()
+    }
+}
+
+/// Names and texts of the files that were read; a span's `file` counts them.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    files: Vec<(String, String)>,
+}
+
+impl Sources {
+    pub fn new() -> Sources {
+        Sources::default()
+    }
+
+    /// Remembers a file and gives its number.
+    pub fn add(&mut self, name: impl Into<String>, text: impl Into<String>) -> u32 {
+        self.files.push((name.into(), text.into()));
+        (self.files.len() - 1) as u32
+    }
+
+    pub fn name(&self, file: u32) -> &str {
+        self.files.get(file as usize).map_or("?", |f| f.0.as_str())
+    }
+
+    pub fn text(&self, file: u32) -> &str {
+        self.files.get(file as usize).map_or("", |f| f.1.as_str())
+    }
+
+    /// Line and column, both from 1; columns count characters.
+    pub fn line_column(&self, file: u32, offset: u32) -> (usize, usize) {
+        let text = self.text(file);
+        let mut at = (offset as usize).min(text.len());
+        while !text.is_char_boundary(at) {
+            at -= 1;
+        }
+        let before = &text[..at];
+        let line_start = before.rfind('\n').map_or(0, |i| i + 1);
+        (
+            before.matches('\n').count() + 1,
+            before[line_start..].chars().count() + 1,
+        )
+    }
+
+    /// `models/vsr.vsr:24:10`
+    pub fn place(&self, span: Span) -> String {
+        let (line, column) = self.line_column(span.file, span.start);
+        format!("{}:{line}:{column}", self.name(span.file))
+    }
 }

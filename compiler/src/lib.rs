@@ -4,4 +4,5 @@ pub mod diag;
 pub mod equation;
 pub mod ir;
 pub mod schedule;
+pub mod syntax;
 pub mod tile;
