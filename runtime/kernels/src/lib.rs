@@ -1,1 +1,20 @@
-//! stub
+//! The microkernels that compiled code calls: contraction, maths over a tile, random numbers, streaming copies.
+//!
+//! What enters is raw addresses that the caller has checked; what leaves is numbers in memory. Nothing here allocates,
+//! fails, or knows what network it works for. Three levels are chosen once, when an artifact is loaded:
+//!
+//! | level | contraction | maths |
+//! |---|---|---|
+//! | `Avx512` | 8×32 blocks, one FMA chain an element | one source for all, vectorised per level |
+//! | `Avx2` | 6×16 and 4×16 blocks, **the same bits** as `Avx512` | the same bits |
+//! | `Portable` | multiply, then add: another kind of device, other bits | the same bits (`fma` in software where there is none) |
+
+pub mod contract;
+pub mod level;
+pub mod maths;
+pub mod measure;
+pub mod philox;
+pub mod stream;
+
+pub use contract::{ContractCall, contract};
+pub use level::Level;

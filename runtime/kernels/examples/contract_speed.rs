@@ -1,0 +1,105 @@
+//! Speed of the contraction on the shapes that matter, as a share of this machine's measured peak.
+//! `cargo run -p vsr-kernels --example contract_speed`
+
+use std::time::Instant;
+use vsr_kernels::{ContractCall, Level, contract, maths, measure};
+
+struct Shape {
+    name: &'static str,
+    m: usize,
+    n: usize,
+    n_taps: usize,
+    k: usize,
+    /// 1: rows apart in memory. Else: rows are neighbours, steps this far apart.
+    a_step: usize,
+    b_step: usize,
+    images: usize,
+}
+
+fn aligned(n: usize) -> Vec<f32> {
+    (0..n).map(|i| ((i * 7 % 13) as f32 - 6.0) * 0.01).collect()
+}
+
+fn speed(level: Level, s: &Shape) -> f64 {
+    let weight_gradient = s.a_step > 1;
+    let per_tap = s.k * if weight_gradient { s.a_step } else { 0 };
+    let a = aligned(s.images * (s.n_taps * per_tap + s.m * 64 + 70 * 64 + s.k * s.a_step));
+    let b_len = if weight_gradient { s.n_taps * s.k * s.b_step } else { s.n.div_ceil(32) * s.n_taps * s.k * 32 };
+    let b = aligned(b_len + 64);
+    let rows: Vec<i64> = (0..s.m as i64).map(|m| if weight_gradient { m } else { m * s.k as i64 }).collect();
+    let taps: Vec<i64> = (0..s.n_taps as i64)
+        .flat_map(|t| {
+            let conv = (t / 3 * 50 + t % 3) * s.k as i64;
+            let a = if weight_gradient { t * per_tap as i64 } else { conv.min((s.m * s.k) as i64) };
+            [a, t * (s.k * s.b_step) as i64]
+        })
+        .collect();
+    let mut c = vec![0.0f32; s.m * s.n + 32];
+    let skip = (c.as_ptr() as usize).wrapping_neg() % 64 / 4;
+    let skip_b = (b.as_ptr() as usize).wrapping_neg() % 64 / 4;
+    let b_panel = if weight_gradient { 32 } else { s.n_taps * s.k * 32 };
+    let call = ContractCall {
+        c: c[skip..].as_mut_ptr(),
+        ldc: s.n as i64,
+        m: s.m as i64,
+        n: s.n as i64,
+        init: 0,
+        bias: std::ptr::null(),
+        a: a.as_ptr(),
+        rows: rows.as_ptr(),
+        a_step: s.a_step as i64,
+        taps: taps.as_ptr(),
+        n_taps: s.n_taps as i64,
+        k: s.k as i64,
+        b: b[skip_b..].as_ptr(),
+        b_step: s.b_step as i64,
+        b_panel: b_panel as i64,
+    };
+    let flops = 2.0 * (s.m * s.n * s.n_taps * s.k) as f64;
+    let repeat = (2e9 / flops).ceil() as usize;
+    let mut best: f64 = 0.0;
+    for _ in 0..5 {
+        let start = Instant::now();
+        for _ in 0..repeat {
+            unsafe { contract(level, &call) };
+        }
+        best = best.max(flops * repeat as f64 / start.elapsed().as_secs_f64());
+    }
+    best
+}
+
+fn main() {
+    let shape = |name, m, n, n_taps, k, a_step, b_step| Shape { name, m, n, n_taps, k, a_step, b_step, images: 1 };
+    let shapes = [
+        shape("conv 3x3 64->64, 48x64", 48, 64, 9, 64, 1, 32),
+        shape("conv 3x3 64->64, 64x64", 64, 64, 9, 64, 1, 32),
+        shape("conv 3x3x3 64->64, 48x64", 48, 64, 27, 64, 1, 32),
+        shape("conv 3x3 64->128, 48x128", 48, 128, 9, 64, 1, 32),
+        shape("matmul 256, 64x256", 64, 256, 1, 256, 1, 32),
+        shape("conv 3x3 3->64, 48x64", 48, 64, 9, 3, 1, 32),
+        shape("conv 3x3 64->48", 48, 48, 9, 64, 1, 32),
+        shape("conv 3x3 64->3", 48, 3, 9, 64, 1, 32),
+        shape("weight gradient 64x64, 8 lines of 320", 64, 64, 8, 320, 64, 64),
+        shape("weight gradient 64x64, 180 lines of 320", 64, 64, 180, 320, 64, 64),
+        shape("weight gradient 64x128, 32 lines of 32", 64, 128, 32, 32, 64, 128),
+        shape("few rows: 2x256", 2, 256, 1, 512, 1, 32),
+    ];
+    for level in Level::available() {
+        let peak = measure::peak_flops(level);
+        println!("{}: peak {:.1} GFLOP/s", level.name(), peak * 1e-9);
+        for s in &shapes {
+            let got = speed(level, s);
+            println!("  {:42} {:7.1} GFLOP/s {:5.1} %", s.name, got * 1e-9, 100.0 * got / peak);
+        }
+        let mut x = aligned(4096);
+        for f in [maths::Function::Silu, maths::Function::Exp, maths::Function::Tanh, maths::Function::Sin] {
+            let start = Instant::now();
+            for _ in 0..2000 {
+                unsafe { maths::map(level, f, x.as_mut_ptr(), x.as_ptr(), 4096) };
+            }
+            println!("  {f:?}: {:.2} G/s", 2000.0 * 4096.0 / start.elapsed().as_secs_f64() * 1e-9);
+        }
+    }
+    let (src, mut dst) = (aligned(1 << 25), vec![0.0; 1 << 25]);
+    println!("copy {:.1} GB/s", measure::copy_bandwidth(Level::detect(), &src, &mut dst) * 1e-9);
+}

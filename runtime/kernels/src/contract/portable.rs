@@ -1,0 +1,78 @@
+//! The form that any machine runs: multiply, then add, in the same order as the others.
+
+use super::{Blocks, Part, Start};
+
+pub struct Portable;
+
+/// Columns whose sums are kept together.
+const LANES: usize = 8;
+
+impl Blocks for Portable {
+    const ROWS: usize = 4;
+
+    fn panels(_rows: usize) -> usize {
+        1
+    }
+
+    unsafe fn run(part: &Part) {
+        let mut from = 0;
+        while from < part.cols {
+            let cols = (part.cols - from).min(LANES);
+            for row in 0..part.rows {
+                unsafe { if cols == LANES { full(part, row, from) } else { tail(part, row, from, cols) } }
+            }
+            from += cols;
+        }
+    }
+}
+
+unsafe fn begin(p: &Part, row: usize, col: usize) -> f32 {
+    match p.start {
+        Start::Zero => 0.0,
+        Start::Keep => unsafe { *p.c(row, col) },
+        Start::Bias => unsafe { *p.bias(col) },
+    }
+}
+
+unsafe fn full(p: &Part, row: usize, from: usize) {
+    unsafe {
+        let mut sums: [f32; LANES] = std::array::from_fn(|l| begin(p, row, from + l));
+        for t in p.taps.0..p.taps.1 {
+            let (mut a, mut b) = (a_of(p, row, t), p.b(t, 0).add(from));
+            for _ in p.steps.0..p.steps.1 {
+                for (l, sum) in sums.iter_mut().enumerate() {
+                    *sum += *a * *b.add(l);
+                }
+                a = a.wrapping_offset(p.call.a_step as isize);
+                b = b.wrapping_offset(p.call.b_step as isize);
+            }
+        }
+        for (l, sum) in sums.iter().enumerate() {
+            *p.c(row, from + l) = *sum;
+        }
+    }
+}
+
+unsafe fn tail(p: &Part, row: usize, from: usize, cols: usize) {
+    for col in from..from + cols {
+        unsafe {
+            let mut sum = begin(p, row, col);
+            for t in p.taps.0..p.taps.1 {
+                let (mut a, mut b) = (a_of(p, row, t), p.b(t, 0).add(col));
+                for _ in p.steps.0..p.steps.1 {
+                    sum += *a * *b;
+                    a = a.wrapping_offset(p.call.a_step as isize);
+                    b = b.wrapping_offset(p.call.b_step as isize);
+                }
+            }
+            *p.c(row, col) = sum;
+        }
+    }
+}
+
+unsafe fn a_of(p: &Part, row: usize, t: i64) -> *const f32 {
+    unsafe {
+        let tap = *p.call.taps.offset(2 * t as isize) + p.steps.0 * p.call.a_step;
+        p.call.a.offset((*p.call.rows.add(p.row + row) + tap) as isize)
+    }
+}

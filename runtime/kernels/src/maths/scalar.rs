@@ -1,0 +1,197 @@
+//! The scalar texts. Polynomials are Chebyshev fits of the function named beside them, highest power first.
+
+/// 1.5·2²³: adding it to a number of size below 2²² rounds that to a whole number in the low bits.
+const MAGIC: f32 = 12_582_912.0;
+
+#[inline(always)]
+fn poly<const N: usize>(x: f32, c: [f32; N]) -> f32 {
+    let mut y = c[0];
+    for c in &c[1..] {
+        y = y.mul_add(x, *c);
+    }
+    y
+}
+
+#[inline(always)]
+fn poly64<const N: usize>(x: f64, c: [f64; N]) -> f64 {
+    let mut y = c[0];
+    for c in &c[1..] {
+        y = y.mul_add(x, *c);
+    }
+    y
+}
+
+/// e^x: x = n·ln 2 + f, e^f = 1 + f + f²·q(f), times 2^n in two factors (so results may be subnormal).
+#[inline(always)]
+pub fn exp(x: f32) -> f32 {
+    let x = if x > 89.0 { 89.0 } else { x };
+    let x = if x < -104.0 { -104.0 } else { x };
+    let shifted = x.mul_add(std::f32::consts::LOG2_E, MAGIC);
+    let n = shifted - MAGIC;
+    let f = n.mul_add(-0.693_359_4, x);
+    let f = n.mul_add(2.121_944_4e-4, f);
+    // (e^f - 1 - f)/f² on ±0.35
+    let q = poly(f, [1.989_197e-4, 1.393_453_1e-3, 8.333_31e-3, 4.166_645_7e-2, 1.666_666_7e-1, 0.5]);
+    let y = (f * f).mul_add(q, f) + 1.0;
+    let n = (shifted.to_bits() as i32).wrapping_sub(MAGIC.to_bits() as i32);
+    let half = n >> 1;
+    y * power_of_two(half) * power_of_two(n.wrapping_sub(half))
+}
+
+#[inline(always)]
+fn power_of_two(n: i32) -> f32 {
+    f32::from_bits((n.wrapping_add(127) as u32) << 23)
+}
+
+/// ln x: x = m·2^e with m in [√½, √2), ln m = f - f²/2 + f³·p(f), f = m - 1.
+#[inline(always)]
+pub fn log(x: f32) -> f32 {
+    let tiny = x < f32::MIN_POSITIVE;
+    let scaled = if tiny { x * 8_388_608.0 } else { x };
+    let bits = scaled.to_bits() as i32;
+    let e = bits.wrapping_sub(0x3f35_04f3) >> 23;
+    let m = f32::from_bits(bits.wrapping_sub(e << 23) as u32);
+    let e = (e as f32) - if tiny { 23.0 } else { 0.0 };
+    let f = m - 1.0;
+    // (ln(1+f) - f + f²/2)/f³ on [√½ - 1, √2 - 1]
+    let p = poly(
+        f,
+        [
+            6.980_702e-2,
+            -1.149_454_7e-1,
+            1.168_907_1e-1,
+            -1.242_403_8e-1,
+            1.424_855_1e-1,
+            -1.666_785_1e-1,
+            2.000_073e-1,
+            -2.499_999_7e-1,
+            3.333_333e-1,
+        ],
+    );
+    let ff = f * f;
+    let low = e.mul_add(-2.121_944_4e-4, ff.mul_add(-0.5, ff * f * p));
+    let y = e.mul_add(0.693_359_4, f + low);
+    let y = if x == f32::INFINITY { x } else { y };
+    let y = if x == 0.0 { f32::NEG_INFINITY } else { y };
+    if x < 0.0 || x.is_nan() { f32::NAN } else { y }
+}
+
+/// 1/(1 + e^-x)
+#[inline(always)]
+pub fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + exp(-x))
+}
+
+/// x/(1 + e^-x)
+#[inline(always)]
+pub fn silu(x: f32) -> f32 {
+    x / (1.0 + exp(-x))
+}
+
+/// Near zero x + x³·p(x²); else 1 - 2/(e^2|x| + 1) with x's sign.
+#[inline(always)]
+pub fn tanh(x: f32) -> f32 {
+    let (a, s) = (x.abs(), x * x);
+    // (tanh(x)/x - 1)/x² on x² in [0, 0.37]
+    let p = poly(s, [-6.212_138_8e-3, 2.107_438_4e-2, -5.386_675e-2, 1.333_287_1e-1, -3.333_333e-1]);
+    let near = (s * x).mul_add(p, x);
+    let far = (1.0 - 2.0 / (exp(a + a) + 1.0)).copysign(x);
+    if a < 0.6 { near } else { far }
+}
+
+/// Near zero x + x·p(x²); else 1 - e^g(|x|), g a fit of ln erfc.
+#[inline(always)]
+pub fn erf(x: f32) -> f32 {
+    let (a, s) = (x.abs(), x * x);
+    // erf(x)/x - 1 on x² in [0, 1]
+    let p = poly(
+        s,
+        [
+            -9.667_044e-6,
+            1.126_595_9e-4,
+            -8.484_08e-4,
+            5.221_032e-3,
+            -2.686_543e-2,
+            1.128_378_25e-1,
+            -3.761_263_8e-1,
+            1.283_791_7e-1,
+        ],
+    );
+    let near = x.mul_add(p, x);
+    let t = if a > 4.0 { 4.0 } else { a };
+    // ln erfc(t) on [1, 4]
+    let g = poly(
+        t,
+        [
+            1.637_151_4e-6,
+            -4.605_804_4e-5,
+            5.968_056e-4,
+            -4.759_596_4e-3,
+            2.642_113_6e-2,
+            -1.100_800_8e-1,
+            -6.318_260_4e-1,
+            -1.130_233_4,
+            3.201_380_5e-4,
+        ],
+    );
+    let far = (1.0 - exp(g)).copysign(x);
+    if a < 1.0 { near } else { far }
+}
+
+/// x^e as C's `powf`.
+#[inline]
+pub fn pow(x: f32, e: f32) -> f32 {
+    if pow_is_plain(x, e) { pow_plain(x, e) } else { libm::powf(x, e) }
+}
+
+#[inline(always)]
+pub(super) fn pow_is_plain(x: f32, e: f32) -> bool {
+    x > 0.0 && x < f32::INFINITY && e.abs() < f32::INFINITY
+}
+
+/// 2^(e·log₂ x) in f64, for positive finite x and finite e.
+#[inline(always)]
+pub(super) fn pow_plain(x: f32, e: f32) -> f32 {
+    let y = f64::from(e) * log2_64(f64::from(x));
+    let y = if y > 150.0 { 150.0 } else { y };
+    let y = if y < -170.0 { -170.0 } else { y };
+    exp2_64(y) as f32
+}
+
+/// log₂ x = exponent + 2/ln 2·atanh((m-1)/(m+1)), m in [√½, √2).
+#[inline(always)]
+fn log2_64(x: f64) -> f64 {
+    let bits = x.to_bits() as i64;
+    let e = bits.wrapping_sub(0x3fe6_a09e_667f_3bcd) >> 52;
+    let m = f64::from_bits(bits.wrapping_sub(e << 52) as u64);
+    let s = (m - 1.0) / (m + 1.0);
+    let p = poly64(s * s, [1.0 / 15.0, 1.0 / 13.0, 1.0 / 11.0, 1.0 / 9.0, 1.0 / 7.0, 1.0 / 5.0, 1.0 / 3.0, 1.0]);
+    // the exponent's low bits, read through 1.5·2⁵²
+    let e = f64::from_bits((e as u64).wrapping_add(0x4338_0000_0000_0000)) - 6_755_399_441_055_744.0;
+    (s * p).mul_add(2.0 * std::f64::consts::LOG2_E, e)
+}
+
+/// 2^y for |y| < 1000: y = n + f, 2^f by its Taylor series.
+#[inline(always)]
+fn exp2_64(y: f64) -> f64 {
+    let shifted = y + 6_755_399_441_055_744.0;
+    let f = (y - (shifted - 6_755_399_441_055_744.0)) * std::f64::consts::LN_2;
+    let p = poly64(
+        f,
+        [
+            1.0 / 3_628_800.0,
+            1.0 / 362_880.0,
+            1.0 / 40_320.0,
+            1.0 / 5040.0,
+            1.0 / 720.0,
+            1.0 / 120.0,
+            1.0 / 24.0,
+            1.0 / 6.0,
+            0.5,
+            1.0,
+            1.0,
+        ],
+    );
+    let n = shifted.to_bits().wrapping_sub(0x4338_0000_0000_0000);
+    p * f64::from_bits(n.wrapping_add(1023) << 52)
+}

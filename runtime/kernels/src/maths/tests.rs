@@ -1,0 +1,120 @@
+//! Each function against `libm` in f64, over all exponents and signs, and at the edges; all levels bit for bit.
+
+use super::*;
+
+const ALL: [(Function, fn(f64) -> f64, f64); 8] = [
+    (Function::Exp, libm::exp, 1.5),
+    (Function::Log, libm::log, 1.5),
+    (Function::Sin, libm::sin, 1.0),
+    (Function::Cos, libm::cos, 1.0),
+    (Function::Tanh, libm::tanh, 2.5),
+    (Function::Erf, libm::erf, 2.0),
+    (Function::Silu, |x| x / (1.0 + libm::exp(-x)), 3.0),
+    (Function::Sigmoid, |x| 1.0 / (1.0 + libm::exp(-x)), 3.0),
+];
+
+/// Every 9973rd bit pattern, a dense ramp, and the edges.
+fn arguments() -> Vec<f32> {
+    let mut out: Vec<f32> = (0..=u32::MAX / 9973).map(|i| f32::from_bits(i * 9973)).collect();
+    out.extend((-40_000..40_000).map(|i| i as f32 * 1e-3));
+    out.extend((-3000..3000).map(|i| i as f32 * 0.05));
+    out.extend(edges());
+    out
+}
+
+fn edges() -> Vec<f32> {
+    let mut out = vec![0.0, -0.0, 1.0, -1.0, f32::NAN, f32::INFINITY, f32::NEG_INFINITY];
+    out.extend([f32::MIN_POSITIVE, f32::MAX, f32::MIN, f32::from_bits(1), f32::from_bits(0x8000_0001)]);
+    out.extend([f32::from_bits(0x007f_ffff), 88.7, 88.73, -87.4, -103.9, -104.1, 0.6, 4.0, 1e6, -1e6, 1.1e6]);
+    out
+}
+
+fn apply(level: Level, f: Function, x: &[f32]) -> Vec<f32> {
+    let mut y = x.to_vec();
+    unsafe { map(level, f, y.as_mut_ptr(), y.as_ptr(), y.len() as i64) };
+    y
+}
+
+/// Distance in units in the last place of the rounded truth; subnormal spacing is the smallest unit.
+fn ulps(got: f32, want: f64) -> f64 {
+    let rounded = want as f32;
+    if got.is_nan() && want.is_nan() || got == rounded {
+        return 0.0;
+    }
+    if !got.is_finite() || !rounded.is_finite() {
+        return if rounded.is_infinite() && got.abs() > 3.4e38 { 1.0 } else { f64::INFINITY };
+    }
+    let exponent = (f64::from(rounded.abs()).log2().floor() as i32).clamp(-126, 127);
+    (f64::from(got) - want).abs() / libm::exp2(f64::from(exponent - 23))
+}
+
+#[test]
+fn close_to_the_truth_everywhere() {
+    let x = arguments();
+    for (f, truth, limit) in ALL {
+        let y = apply(Level::detect(), f, &x);
+        let mut worst = (0.0, 0.0f32, 0.0f32);
+        for (x, y) in x.iter().zip(&y) {
+            // below -88 e^-x overflows: silu and sigmoid are then 0 by their formula
+            if matches!(f, Function::Silu | Function::Sigmoid) && *x < -87.0 {
+                continue;
+            }
+            let off = ulps(*y, truth(f64::from(*x)));
+            if off > worst.0 {
+                worst = (off, *x, *y);
+            }
+        }
+        assert!(worst.0 <= limit, "{f:?}: {} ulp at {:e}, got {:e}", worst.0, worst.1, worst.2);
+    }
+}
+
+#[test]
+fn all_levels_give_the_same_bits() {
+    let x: Vec<f32> = arguments().into_iter().step_by(7).chain(edges()).collect();
+    for (f, ..) in ALL {
+        let want = apply(Level::Portable, f, &x);
+        for level in Level::available() {
+            let got = apply(level, f, &x);
+            for ((x, a), b) in x.iter().zip(&want).zip(&got) {
+                let same = a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan();
+                assert!(same, "{f:?} {level:?} at {x:e}: {a:e} {b:e}");
+            }
+        }
+    }
+}
+
+#[test]
+fn scalar_forms_equal_tiles() {
+    let x = edges();
+    let scalar: [(Function, fn(f32) -> f32); 8] = [
+        (Function::Exp, exp),
+        (Function::Log, log),
+        (Function::Sin, sin),
+        (Function::Cos, cos),
+        (Function::Tanh, tanh),
+        (Function::Erf, erf),
+        (Function::Silu, silu),
+        (Function::Sigmoid, sigmoid),
+    ];
+    for (f, one) in scalar {
+        for (x, y) in x.iter().zip(apply(Level::detect(), f, &x)) {
+            assert!(one(*x).to_bits() == y.to_bits() || y.is_nan(), "{f:?} {x:e}");
+        }
+    }
+}
+
+#[test]
+fn pow_follows_libm() {
+    let bases = [0.0, -0.0, 1.0, -1.0, 2.0, 10.0, 0.5, 1e-40, 3e38, f32::INFINITY, f32::NAN, -2.0, 1.000_001, 0.999];
+    let exponents = [0.0, 1.0, -1.0, 2.0, 0.5, 3.5, -150.0, 126.9, 1e9, f32::INFINITY, f32::NEG_INFINITY, f32::NAN];
+    let a: Vec<f32> = bases.iter().flat_map(|b| exponents.map(|_| *b)).collect();
+    let e: Vec<f32> = bases.iter().flat_map(|_| exponents).collect();
+    for level in Level::available() {
+        let mut y = a.clone();
+        unsafe { map_pow(level, y.as_mut_ptr(), y.as_ptr(), e.as_ptr(), y.len() as i64) };
+        for i in 0..y.len() {
+            let want = libm::pow(f64::from(a[i]), f64::from(e[i]));
+            assert!(ulps(y[i], want) <= 1.0, "{level:?} {:e} ** {:e} = {:e}, not {want:e}", a[i], e[i], y[i]);
+        }
+    }
+}
