@@ -24,20 +24,34 @@ fn speed(level: Level, s: &Shape) -> f64 {
     let weight_gradient = s.a_step > 1;
     let per_tap = s.k * if weight_gradient { s.a_step } else { 0 };
     let a = aligned(s.images * (s.n_taps * per_tap + s.m * 64 + 70 * 64 + s.k * s.a_step));
-    let b_len = if weight_gradient { s.n_taps * s.k * s.b_step } else { s.n.div_ceil(32) * s.n_taps * s.k * 32 };
+    let b_len = if weight_gradient {
+        s.n_taps * s.k * s.b_step
+    } else {
+        s.n.div_ceil(32) * s.n_taps * s.k * 32
+    };
     let b = aligned(b_len + 64);
-    let rows: Vec<i64> = (0..s.m as i64).map(|m| if weight_gradient { m } else { m * s.k as i64 }).collect();
+    let rows: Vec<i64> = (0..s.m as i64)
+        .map(|m| if weight_gradient { m } else { m * s.k as i64 })
+        .collect();
     let taps: Vec<i64> = (0..s.n_taps as i64)
         .flat_map(|t| {
             let conv = (t / 3 * 50 + t % 3) * s.k as i64;
-            let a = if weight_gradient { t * per_tap as i64 } else { conv.min((s.m * s.k) as i64) };
+            let a = if weight_gradient {
+                t * per_tap as i64
+            } else {
+                conv.min((s.m * s.k) as i64)
+            };
             [a, t * (s.k * s.b_step) as i64]
         })
         .collect();
     let mut c = vec![0.0f32; s.m * s.n + 32];
     let skip = (c.as_ptr() as usize).wrapping_neg() % 64 / 4;
     let skip_b = (b.as_ptr() as usize).wrapping_neg() % 64 / 4;
-    let b_panel = if weight_gradient { 32 } else { s.n_taps * s.k * 32 };
+    let b_panel = if weight_gradient {
+        32
+    } else {
+        s.n_taps * s.k * 32
+    };
     let call = ContractCall {
         c: c[skip..].as_mut_ptr(),
         ldc: s.n as i64,
@@ -69,7 +83,16 @@ fn speed(level: Level, s: &Shape) -> f64 {
 }
 
 fn main() {
-    let shape = |name, m, n, n_taps, k, a_step, b_step| Shape { name, m, n, n_taps, k, a_step, b_step, images: 1 };
+    let shape = |name, m, n, n_taps, k, a_step, b_step| Shape {
+        name,
+        m,
+        n,
+        n_taps,
+        k,
+        a_step,
+        b_step,
+        images: 1,
+    };
     let shapes = [
         shape("conv 3x3 64->64, 48x64", 48, 64, 9, 64, 1, 32),
         shape("conv 3x3 64->64, 64x64", 64, 64, 9, 64, 1, 32),
@@ -79,9 +102,33 @@ fn main() {
         shape("conv 3x3 3->64, 48x64", 48, 64, 9, 3, 1, 32),
         shape("conv 3x3 64->48", 48, 48, 9, 64, 1, 32),
         shape("conv 3x3 64->3", 48, 3, 9, 64, 1, 32),
-        shape("weight gradient 64x64, 8 lines of 320", 64, 64, 8, 320, 64, 64),
-        shape("weight gradient 64x64, 180 lines of 320", 64, 64, 180, 320, 64, 64),
-        shape("weight gradient 64x128, 32 lines of 32", 64, 128, 32, 32, 64, 128),
+        shape(
+            "weight gradient 64x64, 8 lines of 320",
+            64,
+            64,
+            8,
+            320,
+            64,
+            64,
+        ),
+        shape(
+            "weight gradient 64x64, 180 lines of 320",
+            64,
+            64,
+            180,
+            320,
+            64,
+            64,
+        ),
+        shape(
+            "weight gradient 64x128, 32 lines of 32",
+            64,
+            128,
+            32,
+            32,
+            64,
+            128,
+        ),
         shape("few rows: 2x256", 2, 256, 1, 512, 1, 32),
     ];
     for level in Level::available() {
@@ -89,17 +136,33 @@ fn main() {
         println!("{}: peak {:.1} GFLOP/s", level.name(), peak * 1e-9);
         for s in &shapes {
             let got = speed(level, s);
-            println!("  {:42} {:7.1} GFLOP/s {:5.1} %", s.name, got * 1e-9, 100.0 * got / peak);
+            println!(
+                "  {:42} {:7.1} GFLOP/s {:5.1} %",
+                s.name,
+                got * 1e-9,
+                100.0 * got / peak
+            );
         }
         let mut x = aligned(4096);
-        for f in [maths::Function::Silu, maths::Function::Exp, maths::Function::Tanh, maths::Function::Sin] {
+        for f in [
+            maths::Function::Silu,
+            maths::Function::Exp,
+            maths::Function::Tanh,
+            maths::Function::Sin,
+        ] {
             let start = Instant::now();
             for _ in 0..2000 {
                 unsafe { maths::map(level, f, x.as_mut_ptr(), x.as_ptr(), 4096) };
             }
-            println!("  {f:?}: {:.2} G/s", 2000.0 * 4096.0 / start.elapsed().as_secs_f64() * 1e-9);
+            println!(
+                "  {f:?}: {:.2} G/s",
+                2000.0 * 4096.0 / start.elapsed().as_secs_f64() * 1e-9
+            );
         }
     }
     let (src, mut dst) = (aligned(1 << 25), vec![0.0; 1 << 25]);
-    println!("copy {:.1} GB/s", measure::copy_bandwidth(Level::detect(), &src, &mut dst) * 1e-9);
+    println!(
+        "copy {:.1} GB/s",
+        measure::copy_bandwidth(Level::detect(), &src, &mut dst) * 1e-9
+    );
 }

@@ -29,7 +29,10 @@ impl Level {
     /// All levels that this machine can run, widest last.
     pub fn available() -> Vec<Level> {
         let best = Level::detect();
-        [Level::Portable, Level::Avx2, Level::Avx512].into_iter().filter(|l| *l <= best).collect()
+        [Level::Portable, Level::Avx2, Level::Avx512]
+            .into_iter()
+            .filter(|l| *l <= best)
+            .collect()
     }
 
     pub fn name(self) -> &'static str {

@@ -40,7 +40,10 @@ pub fn copy_bandwidth(level: Level, src: &[f32], dst: &mut [f32]) -> f64 {
 unsafe fn avx512(rounds: u64) -> f64 {
     use std::arch::x86_64::*;
     let mut c = [_mm512_set1_ps(std::hint::black_box(0.5)); 24];
-    let (x, y) = (_mm512_set1_ps(std::hint::black_box(0.999)), _mm512_set1_ps(std::hint::black_box(1e-3)));
+    let (x, y) = (
+        _mm512_set1_ps(std::hint::black_box(0.999)),
+        _mm512_set1_ps(std::hint::black_box(1e-3)),
+    );
     for _ in 0..rounds {
         for v in &mut c {
             *v = _mm512_fmadd_ps(*v, x, y);
@@ -55,7 +58,10 @@ unsafe fn avx512(rounds: u64) -> f64 {
 unsafe fn avx2(rounds: u64) -> f64 {
     use std::arch::x86_64::*;
     let mut c = [_mm256_set1_ps(std::hint::black_box(0.5)); 12];
-    let (x, y) = (_mm256_set1_ps(std::hint::black_box(0.999)), _mm256_set1_ps(std::hint::black_box(1e-3)));
+    let (x, y) = (
+        _mm256_set1_ps(std::hint::black_box(0.999)),
+        _mm256_set1_ps(std::hint::black_box(1e-3)),
+    );
     for _ in 0..rounds {
         for v in &mut c {
             *v = _mm256_fmadd_ps(*v, x, y);
@@ -67,7 +73,10 @@ unsafe fn avx2(rounds: u64) -> f64 {
 
 unsafe fn portable(rounds: u64) -> f64 {
     let mut c = [std::hint::black_box(0.5f32); 48];
-    let (x, y) = (std::hint::black_box(0.999f32), std::hint::black_box(1e-3f32));
+    let (x, y) = (
+        std::hint::black_box(0.999f32),
+        std::hint::black_box(1e-3f32),
+    );
     for _ in 0..rounds {
         for v in &mut c {
             *v = *v * x + y;

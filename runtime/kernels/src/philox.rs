@@ -16,7 +16,12 @@ pub fn philox(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
     for _ in 0..10 {
         let a = u64::from(M[0]) * u64::from(c[0]);
         let b = u64::from(M[1]) * u64::from(c[2]);
-        c = [(b >> 32) as u32 ^ c[1] ^ k[0], b as u32, (a >> 32) as u32 ^ c[3] ^ k[1], a as u32];
+        c = [
+            (b >> 32) as u32 ^ c[1] ^ k[0],
+            b as u32,
+            (a >> 32) as u32 ^ c[3] ^ k[1],
+            a as u32,
+        ];
         k = [k[0].wrapping_add(W[0]), k[1].wrapping_add(W[1])];
     }
     c
@@ -24,7 +29,9 @@ pub fn philox(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
 
 /// Seed and key as one Philox key (the finaliser of SplitMix64 over both).
 pub fn mix(seed: u64, key: u64) -> u64 {
-    let mut z = seed.wrapping_add(key.rotate_left(32)).wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let mut z = seed
+        .wrapping_add(key.rotate_left(32))
+        .wrapping_add(0x9E37_79B9_7F4A_7C15);
     z = (z ^ key ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     z ^ (z >> 31)
@@ -32,7 +39,12 @@ pub fn mix(seed: u64, key: u64) -> u64 {
 
 #[inline(always)]
 fn block(mixed: u64, step: u64, index: u64) -> [u32; 4] {
-    let counter = [index as u32, (index >> 32) as u32, step as u32, (step >> 32) as u32];
+    let counter = [
+        index as u32,
+        (index >> 32) as u32,
+        step as u32,
+        (step >> 32) as u32,
+    ];
     philox(counter, [mixed as u32, (mixed >> 32) as u32])
 }
 
@@ -86,10 +98,22 @@ mod tests {
 
     #[test]
     fn known_answers() {
-        assert_eq!(philox([0; 4], [0; 2]), [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]);
-        assert_eq!(philox([u32::MAX; 4], [u32::MAX; 2]), [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]);
-        let (counter, key) = ([0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344], [0xa409_3822, 0x299f_31d0]);
-        assert_eq!(philox(counter, key), [0xd16c_fe09, 0x94fd_cceb, 0x5001_e420, 0x2412_6ea1]);
+        assert_eq!(
+            philox([0; 4], [0; 2]),
+            [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]
+        );
+        assert_eq!(
+            philox([u32::MAX; 4], [u32::MAX; 2]),
+            [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]
+        );
+        let (counter, key) = (
+            [0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344],
+            [0xa409_3822, 0x299f_31d0],
+        );
+        assert_eq!(
+            philox(counter, key),
+            [0xd16c_fe09, 0x94fd_cceb, 0x5001_e420, 0x2412_6ea1]
+        );
     }
 
     #[test]
@@ -116,7 +140,10 @@ mod tests {
         fill(&mut x, 5, 0, 9, true, 0);
         let mean = x.iter().map(|v| f64::from(*v)).sum::<f64>() / x.len() as f64;
         let var = x.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>() / x.len() as f64;
-        assert!(mean.abs() < 1e-2 && (var - 1.0).abs() < 2e-2, "{mean} {var}");
+        assert!(
+            mean.abs() < 1e-2 && (var - 1.0).abs() < 2e-2,
+            "{mean} {var}"
+        );
         fill(&mut x[..4], 6, 0, 9, false, 0);
         let other: Vec<f32> = (0..4).map(|i| uniform(5, 0, 9, i)).collect();
         assert_ne!(&x[..4], &other[..]);

@@ -73,9 +73,23 @@ mod tests {
     fn copies_exactly_n() {
         let src: Vec<f32> = (0..200).map(|i| i as f32).collect();
         for level in Level::available() {
-            for (from, to, n) in [(0, 0, 200), (1, 3, 150), (5, 2, 33), (0, 7, 31), (3, 3, 0), (2, 1, 16)] {
+            for (from, to, n) in [
+                (0, 0, 200),
+                (1, 3, 150),
+                (5, 2, 33),
+                (0, 7, 31),
+                (3, 3, 0),
+                (2, 1, 16),
+            ] {
                 let mut dst = vec![-1.0; 220];
-                unsafe { stream(level, dst.as_mut_ptr().add(to), src.as_ptr().add(from), n as i64) };
+                unsafe {
+                    stream(
+                        level,
+                        dst.as_mut_ptr().add(to),
+                        src.as_ptr().add(from),
+                        n as i64,
+                    )
+                };
                 assert_eq!(dst[to..to + n], src[from..from + n]);
                 assert!(dst[..to].iter().chain(&dst[to + n..]).all(|v| *v == -1.0));
             }

@@ -1,5 +1,10 @@
 //! AVX2+FMA blocks: 6×16 or 4×16; a panel of 32 columns is walked as two halves. The same chains as AVX-512.
 
+#![allow(
+    clippy::needless_range_loop,
+    reason = "blocks of registers read best by index"
+)]
+
 use super::{Blocks, Part, Start};
 use std::arch::x86_64::*;
 
@@ -46,16 +51,28 @@ unsafe fn by_rows<const V: usize, const MASKED: bool>(p: &Part, from: usize, col
 #[target_feature(enable = "avx2")]
 fn masks<const V: usize>(cols: usize) -> [__m256i; V] {
     let lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    std::array::from_fn(|v| _mm256_cmpgt_epi32(_mm256_set1_epi32(cols as i32 - 8 * v as i32), lanes))
+    std::array::from_fn(|v| {
+        _mm256_cmpgt_epi32(_mm256_set1_epi32(cols as i32 - 8 * v as i32), lanes)
+    })
 }
 
 #[inline(always)]
 unsafe fn load<const MASKED: bool>(from: *const f32, mask: __m256i) -> __m256 {
-    unsafe { if MASKED { _mm256_maskload_ps(from, mask) } else { _mm256_loadu_ps(from) } }
+    unsafe {
+        if MASKED {
+            _mm256_maskload_ps(from, mask)
+        } else {
+            _mm256_loadu_ps(from)
+        }
+    }
 }
 
 #[target_feature(enable = "avx2,fma")]
-unsafe fn block<const R: usize, const V: usize, const MASKED: bool>(p: &Part, from: usize, cols: usize) {
+unsafe fn block<const R: usize, const V: usize, const MASKED: bool>(
+    p: &Part,
+    from: usize,
+    cols: usize,
+) {
     unsafe {
         let mask: [__m256i; V] = masks(cols);
         let mut c = [[_mm256_setzero_ps(); V]; R];

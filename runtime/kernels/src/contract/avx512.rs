@@ -1,5 +1,10 @@
 //! AVX-512 blocks: R rows by V vectors of 16 columns, all sums in registers.
 
+#![allow(
+    clippy::needless_range_loop,
+    reason = "blocks of registers read best by index"
+)]
+
 use super::{Blocks, PANEL, Part, Start};
 use std::arch::x86_64::*;
 
@@ -76,7 +81,13 @@ fn masks<const V: usize>(cols: usize) -> [__mmask16; V] {
 
 #[inline(always)]
 unsafe fn load<const MASKED: bool>(from: *const f32, mask: __mmask16) -> __m512 {
-    unsafe { if MASKED { _mm512_maskz_loadu_ps(mask, from) } else { _mm512_loadu_ps(from) } }
+    unsafe {
+        if MASKED {
+            _mm512_maskz_loadu_ps(mask, from)
+        } else {
+            _mm512_loadu_ps(from)
+        }
+    }
 }
 
 #[target_feature(enable = "avx512f")]
@@ -114,7 +125,9 @@ unsafe fn block<const R: usize, const V: usize, const MASKED: bool>(p: &Part) {
             for _ in p.steps.0..p.steps.1 {
                 let mut row = [_mm512_setzero_ps(); V];
                 for v in 0..V {
-                    let from = b.offset((16 * v / PANEL) as isize * panel).add(16 * v % PANEL);
+                    let from = b
+                        .offset((16 * v / PANEL) as isize * panel)
+                        .add(16 * v % PANEL);
                     row[v] = load::<MASKED>(from, mask[v]);
                 }
                 for i in 0..R {

@@ -77,8 +77,14 @@ struct Part<'a> {
 }
 
 impl Part<'_> {
+    #[inline(always)]
     unsafe fn c(&self, row: usize, col: usize) -> *mut f32 {
-        unsafe { self.call.c.offset((self.row + row) as isize * self.call.ldc as isize).add(self.col + col) }
+        unsafe {
+            self.call
+                .c
+                .offset((self.row + row) as isize * self.call.ldc as isize)
+                .add(self.col + col)
+        }
     }
 
     unsafe fn bias(&self, col: usize) -> *const f32 {
@@ -101,7 +107,9 @@ impl Part<'_> {
         unsafe {
             let tap = *self.call.taps.offset(2 * t as isize + 1);
             let panel = (self.col / PANEL + panel) as i64 * self.call.b_panel;
-            self.call.b.offset((tap + panel + self.steps.0 * self.call.b_step) as isize)
+            self.call
+                .b
+                .offset((tap + panel + self.steps.0 * self.call.b_step) as isize)
         }
     }
 }
@@ -127,43 +135,126 @@ unsafe fn drive<B: Blocks>(call: &ContractCall) {
         _ => Start::Bias,
     };
     let blocks = m.div_ceil(B::ROWS);
-    let mut start = first;
-    for_each_chunk(call, blocks, |taps, steps| {
-        let wide = B::panels(m) * PANEL;
-        let mut col = 0;
-        while col < n {
+    let wide = B::panels(m) * PANEL;
+    let runs = blocks * n.div_ceil(wide);
+    let chunks = Chunks::of(call, blocks);
+    for i in 0..chunks.count {
+        let (taps, steps) = chunks.get(i);
+        let start = if i == 0 { first } else { Start::Keep };
+        for (col, run) in (0..n).step_by(wide).zip((0..runs).step_by(blocks)) {
             let cols = wide.min(n - col);
             let mut row = 0;
             for b in 0..blocks {
                 let rows = (m - row).div_ceil(blocks - b);
-                unsafe { B::run(&Part { call, start, row, rows, col, cols, taps, steps }) };
+                unsafe {
+                    B::run(&Part {
+                        call,
+                        start,
+                        row,
+                        rows,
+                        col,
+                        cols,
+                        taps,
+                        steps,
+                    })
+                };
                 row += rows;
+                unsafe { chunks.prefetch(call, i + 1, run + b, runs) };
             }
-            col += cols;
         }
-        start = Start::Keep;
-    });
+    }
 }
 
-/// Cuts (t, k) into passes: some whole taps, or a part of one tap. One block of rows reads B once anyway.
-fn for_each_chunk(call: &ContractCall, blocks: usize, mut pass: impl FnMut((i64, i64), (i64, i64))) {
-    let (n_taps, k) = (call.n_taps.max(0), call.k.max(0));
-    if blocks <= 1 || n_taps * k <= CHUNK + CHUNK / 4 {
-        return pass((0, n_taps), (0, k));
+/// The passes over (t, k): some whole taps each, or a part of one tap. One block of rows reads B once anyway.
+struct Chunks {
+    n_taps: i64,
+    k: i64,
+    count: i64,
+    /// Parts of a tap; 0 where a pass takes whole taps.
+    parts: i64,
+    /// Both operands are walked line by line, in memory that no earlier pass has touched.
+    cold: bool,
+}
+
+impl Chunks {
+    fn of(call: &ContractCall, blocks: usize) -> Chunks {
+        let (n_taps, k) = (call.n_taps.max(0), call.k.max(0));
+        let (count, parts) = if blocks <= 1 || n_taps * k <= CHUNK + CHUNK / 4 {
+            (1, 0)
+        } else if k > CHUNK {
+            let parts = (k + CHUNK - 1) / CHUNK;
+            (n_taps * parts, parts)
+        } else {
+            (((n_taps * k + CHUNK - 1) / CHUNK).min(n_taps), 0)
+        };
+        let cold = call.a_step != 1 && call.b_step > PANEL as i64;
+        Chunks {
+            n_taps,
+            k,
+            count,
+            parts,
+            cold,
+        }
     }
-    if k > CHUNK {
-        let parts = (k + CHUNK - 1) / CHUNK;
-        for t in 0..n_taps {
-            for p in 0..parts {
-                pass((t, t + 1), (k * p / parts, k * (p + 1) / parts));
+
+    /// (taps, steps) of pass i.
+    fn get(&self, i: i64) -> ((i64, i64), (i64, i64)) {
+        if self.parts == 0 {
+            return (
+                (
+                    self.n_taps * i / self.count,
+                    self.n_taps * (i + 1) / self.count,
+                ),
+                (0, self.k),
+            );
+        }
+        let (t, p) = (i / self.parts, i % self.parts);
+        (
+            (t, t + 1),
+            (self.k * p / self.parts, self.k * (p + 1) / self.parts),
+        )
+    }
+
+    /// Fetches share `run` of `runs` of what pass i will read. Between lines the hardware sees no pattern, and a
+    /// weight gradient would wait for memory half of the time.
+    unsafe fn prefetch(&self, call: &ContractCall, i: i64, run: usize, runs: usize) {
+        if !self.cold || i >= self.count {
+            return;
+        }
+        let ((from, to), (first, last)) = self.get(i);
+        let per_tap = last - first;
+        let total = (to - from) * per_tap;
+        let (at, end) = (
+            total * run as i64 / runs as i64,
+            total * (run as i64 + 1) / runs as i64,
+        );
+        let (mut t, mut step) = (from + at / per_tap.max(1), first + at % per_tap.max(1));
+        for _ in at..end {
+            unsafe {
+                let tap = call.taps.offset(2 * t as isize);
+                let a = *call.rows + *tap + step * call.a_step;
+                fetch(call.a.wrapping_offset(a as isize), call.m);
+                let b = *tap.add(1) + step * call.b_step;
+                fetch(call.b.wrapping_offset(b as isize), call.n);
+            }
+            step += 1;
+            if step == last {
+                (t, step) = (t + 1, first);
             }
         }
-        return;
     }
-    let passes = ((n_taps * k + CHUNK - 1) / CHUNK).min(n_taps);
-    for p in 0..passes {
-        pass((n_taps * p / passes, n_taps * (p + 1) / passes), (0, k));
+}
+
+/// Asks for the lines of n floats.
+#[inline(always)]
+fn fetch(at: *const f32, n: i64) {
+    #[cfg(target_arch = "x86_64")]
+    for i in (0..n as usize).step_by(16) {
+        use std::arch::x86_64::*;
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(i).cast()) };
     }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (at, n);
 }
 
 #[cfg(test)]

@@ -19,7 +19,13 @@ impl Blocks for Portable {
         while from < part.cols {
             let cols = (part.cols - from).min(LANES);
             for row in 0..part.rows {
-                unsafe { if cols == LANES { full(part, row, from) } else { tail(part, row, from, cols) } }
+                unsafe {
+                    if cols == LANES {
+                        full(part, row, from)
+                    } else {
+                        tail(part, row, from, cols)
+                    }
+                }
             }
             from += cols;
         }
@@ -73,6 +79,8 @@ unsafe fn tail(p: &Part, row: usize, from: usize, cols: usize) {
 unsafe fn a_of(p: &Part, row: usize, t: i64) -> *const f32 {
     unsafe {
         let tap = *p.call.taps.offset(2 * t as isize) + p.steps.0 * p.call.a_step;
-        p.call.a.offset((*p.call.rows.add(p.row + row) + tap) as isize)
+        p.call
+            .a
+            .offset((*p.call.rows.add(p.row + row) + tap) as isize)
     }
 }

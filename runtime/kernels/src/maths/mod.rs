@@ -5,6 +5,11 @@
 //! instruction). So all levels give the same bits. The few arguments that a text does not cover go through `libm`,
 //! which is the same everywhere, too.
 
+#![allow(
+    clippy::neg_cmp_op_on_partial_ord,
+    reason = "not-a-number must take the slow path"
+)]
+
 mod scalar;
 mod trig;
 
@@ -116,7 +121,12 @@ unsafe fn power(dst: *mut f32, a: *const f32, b: *const f32, n: i64) {
 
 #[inline(always)]
 unsafe fn dispatch(function: Function, dst: *mut f32, src: *const f32, n: i64) {
-    let rare = |slow| Some(Rare { limit: trig::LIMIT, slow });
+    let rare = |slow| {
+        Some(Rare {
+            limit: trig::LIMIT,
+            slow,
+        })
+    };
     unsafe {
         match function {
             Function::Exp => each(dst, src, n, scalar::exp, None),

@@ -1,5 +1,7 @@
 //! The scalar texts. Polynomials are Chebyshev fits of the function named beside them, highest power first.
 
+#![allow(clippy::excessive_precision, reason = "coefficients as fitted")]
+
 /// 1.5·2²³: adding it to a number of size below 2²² rounds that to a whole number in the low bits.
 const MAGIC: f32 = 12_582_912.0;
 
@@ -31,7 +33,17 @@ pub fn exp(x: f32) -> f32 {
     let f = n.mul_add(-0.693_359_4, x);
     let f = n.mul_add(2.121_944_4e-4, f);
     // (e^f - 1 - f)/f² on ±0.35
-    let q = poly(f, [1.989_197e-4, 1.393_453_1e-3, 8.333_31e-3, 4.166_645_7e-2, 1.666_666_7e-1, 0.5]);
+    let q = poly(
+        f,
+        [
+            1.989_197e-4,
+            1.393_453_1e-3,
+            8.333_31e-3,
+            4.166_645_7e-2,
+            1.666_666_7e-1,
+            0.5,
+        ],
+    );
     let y = (f * f).mul_add(q, f) + 1.0;
     let n = (shifted.to_bits() as i32).wrapping_sub(MAGIC.to_bits() as i32);
     let half = n >> 1;
@@ -93,7 +105,16 @@ pub fn silu(x: f32) -> f32 {
 pub fn tanh(x: f32) -> f32 {
     let (a, s) = (x.abs(), x * x);
     // (tanh(x)/x - 1)/x² on x² in [0, 0.37]
-    let p = poly(s, [-6.212_138_8e-3, 2.107_438_4e-2, -5.386_675e-2, 1.333_287_1e-1, -3.333_333e-1]);
+    let p = poly(
+        s,
+        [
+            -6.212_138_8e-3,
+            2.107_438_4e-2,
+            -5.386_675e-2,
+            1.333_287_1e-1,
+            -3.333_333e-1,
+        ],
+    );
     let near = (s * x).mul_add(p, x);
     let far = (1.0 - 2.0 / (exp(a + a) + 1.0)).copysign(x);
     if a < 0.6 { near } else { far }
@@ -141,7 +162,11 @@ pub fn erf(x: f32) -> f32 {
 /// x^e as C's `powf`.
 #[inline]
 pub fn pow(x: f32, e: f32) -> f32 {
-    if pow_is_plain(x, e) { pow_plain(x, e) } else { libm::powf(x, e) }
+    if pow_is_plain(x, e) {
+        pow_plain(x, e)
+    } else {
+        libm::powf(x, e)
+    }
 }
 
 #[inline(always)]
@@ -165,9 +190,22 @@ fn log2_64(x: f64) -> f64 {
     let e = bits.wrapping_sub(0x3fe6_a09e_667f_3bcd) >> 52;
     let m = f64::from_bits(bits.wrapping_sub(e << 52) as u64);
     let s = (m - 1.0) / (m + 1.0);
-    let p = poly64(s * s, [1.0 / 15.0, 1.0 / 13.0, 1.0 / 11.0, 1.0 / 9.0, 1.0 / 7.0, 1.0 / 5.0, 1.0 / 3.0, 1.0]);
+    let p = poly64(
+        s * s,
+        [
+            1.0 / 15.0,
+            1.0 / 13.0,
+            1.0 / 11.0,
+            1.0 / 9.0,
+            1.0 / 7.0,
+            1.0 / 5.0,
+            1.0 / 3.0,
+            1.0,
+        ],
+    );
     // the exponent's low bits, read through 1.5·2⁵²
-    let e = f64::from_bits((e as u64).wrapping_add(0x4338_0000_0000_0000)) - 6_755_399_441_055_744.0;
+    let e =
+        f64::from_bits((e as u64).wrapping_add(0x4338_0000_0000_0000)) - 6_755_399_441_055_744.0;
     (s * p).mul_add(2.0 * std::f64::consts::LOG2_E, e)
 }
 

@@ -2,7 +2,10 @@
 
 use super::*;
 
-const ALL: [(Function, fn(f64) -> f64, f64); 8] = [
+type Truth = (Function, fn(f64) -> f64, f64);
+type Scalar = (Function, fn(f32) -> f32);
+
+const ALL: [Truth; 8] = [
     (Function::Exp, libm::exp, 1.5),
     (Function::Log, libm::log, 1.5),
     (Function::Sin, libm::sin, 1.0),
@@ -15,7 +18,9 @@ const ALL: [(Function, fn(f64) -> f64, f64); 8] = [
 
 /// Every 9973rd bit pattern, a dense ramp, and the edges.
 fn arguments() -> Vec<f32> {
-    let mut out: Vec<f32> = (0..=u32::MAX / 9973).map(|i| f32::from_bits(i * 9973)).collect();
+    let mut out: Vec<f32> = (0..=u32::MAX / 9973)
+        .map(|i| f32::from_bits(i * 9973))
+        .collect();
     out.extend((-40_000..40_000).map(|i| i as f32 * 1e-3));
     out.extend((-3000..3000).map(|i| i as f32 * 0.05));
     out.extend(edges());
@@ -23,9 +28,35 @@ fn arguments() -> Vec<f32> {
 }
 
 fn edges() -> Vec<f32> {
-    let mut out = vec![0.0, -0.0, 1.0, -1.0, f32::NAN, f32::INFINITY, f32::NEG_INFINITY];
-    out.extend([f32::MIN_POSITIVE, f32::MAX, f32::MIN, f32::from_bits(1), f32::from_bits(0x8000_0001)]);
-    out.extend([f32::from_bits(0x007f_ffff), 88.7, 88.73, -87.4, -103.9, -104.1, 0.6, 4.0, 1e6, -1e6, 1.1e6]);
+    let mut out = vec![
+        0.0,
+        -0.0,
+        1.0,
+        -1.0,
+        f32::NAN,
+        f32::INFINITY,
+        f32::NEG_INFINITY,
+    ];
+    out.extend([
+        f32::MIN_POSITIVE,
+        f32::MAX,
+        f32::MIN,
+        f32::from_bits(1),
+        f32::from_bits(0x8000_0001),
+    ]);
+    out.extend([
+        f32::from_bits(0x007f_ffff),
+        88.7,
+        88.73,
+        -87.4,
+        -103.9,
+        -104.1,
+        0.6,
+        4.0,
+        1e6,
+        -1e6,
+        1.1e6,
+    ]);
     out
 }
 
@@ -42,7 +73,11 @@ fn ulps(got: f32, want: f64) -> f64 {
         return 0.0;
     }
     if !got.is_finite() || !rounded.is_finite() {
-        return if rounded.is_infinite() && got.abs() > 3.4e38 { 1.0 } else { f64::INFINITY };
+        return if rounded.is_infinite() && got.abs() > 3.4e38 {
+            1.0
+        } else {
+            f64::INFINITY
+        };
     }
     let exponent = (f64::from(rounded.abs()).log2().floor() as i32).clamp(-126, 127);
     (f64::from(got) - want).abs() / libm::exp2(f64::from(exponent - 23))
@@ -64,7 +99,13 @@ fn close_to_the_truth_everywhere() {
                 worst = (off, *x, *y);
             }
         }
-        assert!(worst.0 <= limit, "{f:?}: {} ulp at {:e}, got {:e}", worst.0, worst.1, worst.2);
+        assert!(
+            worst.0 <= limit,
+            "{f:?}: {} ulp at {:e}, got {:e}",
+            worst.0,
+            worst.1,
+            worst.2
+        );
     }
 }
 
@@ -86,7 +127,7 @@ fn all_levels_give_the_same_bits() {
 #[test]
 fn scalar_forms_equal_tiles() {
     let x = edges();
-    let scalar: [(Function, fn(f32) -> f32); 8] = [
+    let scalar: [Scalar; 8] = [
         (Function::Exp, exp),
         (Function::Log, log),
         (Function::Sin, sin),
@@ -98,23 +139,68 @@ fn scalar_forms_equal_tiles() {
     ];
     for (f, one) in scalar {
         for (x, y) in x.iter().zip(apply(Level::detect(), f, &x)) {
-            assert!(one(*x).to_bits() == y.to_bits() || y.is_nan(), "{f:?} {x:e}");
+            assert!(
+                one(*x).to_bits() == y.to_bits() || y.is_nan(),
+                "{f:?} {x:e}"
+            );
         }
     }
 }
 
 #[test]
 fn pow_follows_libm() {
-    let bases = [0.0, -0.0, 1.0, -1.0, 2.0, 10.0, 0.5, 1e-40, 3e38, f32::INFINITY, f32::NAN, -2.0, 1.000_001, 0.999];
-    let exponents = [0.0, 1.0, -1.0, 2.0, 0.5, 3.5, -150.0, 126.9, 1e9, f32::INFINITY, f32::NEG_INFINITY, f32::NAN];
+    let bases = [
+        0.0,
+        -0.0,
+        1.0,
+        -1.0,
+        2.0,
+        10.0,
+        0.5,
+        1e-40,
+        3e38,
+        f32::INFINITY,
+        f32::NAN,
+        -2.0,
+        1.000_001,
+        0.999,
+    ];
+    let exponents = [
+        0.0,
+        1.0,
+        -1.0,
+        2.0,
+        0.5,
+        3.5,
+        -150.0,
+        126.9,
+        1e9,
+        f32::INFINITY,
+        f32::NEG_INFINITY,
+        f32::NAN,
+    ];
     let a: Vec<f32> = bases.iter().flat_map(|b| exponents.map(|_| *b)).collect();
     let e: Vec<f32> = bases.iter().flat_map(|_| exponents).collect();
     for level in Level::available() {
         let mut y = a.clone();
-        unsafe { map_pow(level, y.as_mut_ptr(), y.as_ptr(), e.as_ptr(), y.len() as i64) };
+        unsafe {
+            map_pow(
+                level,
+                y.as_mut_ptr(),
+                y.as_ptr(),
+                e.as_ptr(),
+                y.len() as i64,
+            )
+        };
         for i in 0..y.len() {
             let want = libm::pow(f64::from(a[i]), f64::from(e[i]));
-            assert!(ulps(y[i], want) <= 1.0, "{level:?} {:e} ** {:e} = {:e}, not {want:e}", a[i], e[i], y[i]);
+            assert!(
+                ulps(y[i], want) <= 1.0,
+                "{level:?} {:e} ** {:e} = {:e}, not {want:e}",
+                a[i],
+                e[i],
+                y[i]
+            );
         }
     }
 }

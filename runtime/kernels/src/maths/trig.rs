@@ -12,13 +12,21 @@ const MAGIC: f64 = 6_755_399_441_055_744.0;
 /// sin x for any x.
 #[inline]
 pub fn sin(x: f32) -> f32 {
-    if x.abs() <= LIMIT { sin_near(x) } else { libm::sinf(x) }
+    if x.abs() <= LIMIT {
+        sin_near(x)
+    } else {
+        libm::sinf(x)
+    }
 }
 
 /// cos x for any x.
 #[inline]
 pub fn cos(x: f32) -> f32 {
-    if x.abs() <= LIMIT { cos_near(x) } else { libm::cosf(x) }
+    if x.abs() <= LIMIT {
+        cos_near(x)
+    } else {
+        libm::cosf(x)
+    }
 }
 
 #[inline(always)]
