@@ -1,5 +1,8 @@
 //! Diagnostics: where, what, and what to do. Every stage pushes what it finds into one `Problems`, which is shown once
-//! at the end, as text (`render`) or as JSON. Nothing here decides what is wrong, and nothing here prints.
+//! at the end, as text or as JSON. Nothing here decides what is wrong, and nothing here prints.
+
+mod json;
+mod render;
 
 use std::fmt;
 
@@ -200,6 +203,21 @@ impl Problems {
 
     pub fn iter(&self) -> impl Iterator<Item = &Diag> {
         self.diags.iter()
+    }
+
+    /// All errors as text, each followed by an empty line, without colours.
+    pub fn render(&self, sources: &Sources) -> String {
+        render::problems(self, sources, render::Palette::PLAIN)
+    }
+
+    /// The same for a terminal that shows colours.
+    pub fn render_coloured(&self, sources: &Sources) -> String {
+        render::problems(self, sources, render::Palette::COLOURED)
+    }
+
+    /// All errors as a JSON list, in the order found; lines and columns count from 1.
+    pub fn to_json(&self, sources: &Sources) -> serde_json::Value {
+        json::problems(self, sources)
     }
 }
 

@@ -115,7 +115,7 @@ pub enum WeightRuleKind {
         from: Path,
         to: Path,
         /// `[a:b]`: rows of the file's tensor.
-        rows: Option<(Expr, Expr)>,
+        rows: Option<Box<(Expr, Expr)>>,
         transposed: bool,
     },
 }

@@ -2,3 +2,15 @@
 //! a file and never looks a name up.
 
 pub mod ast;
+mod build;
+mod build_expr;
+mod parse;
+mod print;
+mod scan;
+mod wrong;
+
+pub use parse::parse;
+pub use print::print_ast;
+
+#[cfg(test)]
+mod tests;

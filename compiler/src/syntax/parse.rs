@@ -1,0 +1,90 @@
+//! Text to tree: the scan cuts the text into items, pest parses each, the builder makes the tree. An item with an error
+//! does not hide the errors of the next. Any text gives a tree, perhaps an empty one, and never a panic.
+
+use std::thread;
+
+use pest::Parser;
+use pest::error::InputLocation;
+
+use super::ast::{File, Item, ItemKind};
+use super::build::Builder;
+use super::scan::{self, Chunk, Scan};
+use super::wrong;
+use crate::diag::{Class, Diag, Problems};
+
+#[derive(pest_derive::Parser)]
+#[grammar = "syntax/vsr.pest"]
+pub(super) struct Grammar;
+
+/// Enough for the recursive descent of `scan::MAX_NESTING` levels in any build; only touched pages cost anything.
+const STACK_BYTES: usize = 256 << 20;
+
+/// Parses one file. What is wrong goes to `problems`; items with errors are left out or kept as far as they were read.
+pub fn parse(file: u32, text: &str, problems: &mut Problems) -> File {
+    let mut found = Problems::new();
+    let parsed = thread::scope(|scope| {
+        let work = || parse_here(file, text, &mut found);
+        let thread = thread::Builder::new()
+            .stack_size(STACK_BYTES)
+            .spawn_scoped(scope, work);
+        thread.map(|handle| {
+            handle
+                .join()
+                .expect("the parser refuses what it cannot parse")
+        })
+    });
+    for diag in found.iter() {
+        problems.push(diag.clone());
+    }
+    parsed.unwrap_or_else(|error| {
+        problems.push(Diag::placeless(
+            Class::Syntax,
+            format!("no thread to parse on: {error}"),
+        ));
+        File {
+            id: file,
+            doc: String::new(),
+            items: Vec::new(),
+        }
+    })
+}
+
+fn parse_here(file: u32, text: &str, problems: &mut Problems) -> File {
+    let scan = scan::scan(file, text, problems);
+    let mut items = Vec::new();
+    for chunk in &scan.chunks {
+        if !chunk.is_broken {
+            parse_chunk(file, text, chunk, &scan, problems, &mut items);
+        }
+    }
+    let definition = items
+        .iter()
+        .find(|item: &&Item| !matches!(item.kind, ItemKind::Use(_)));
+    let doc = scan.file_doc(definition.map(|item| item.span.start as usize));
+    File {
+        id: file,
+        doc,
+        items,
+    }
+}
+
+fn parse_chunk(
+    file: u32,
+    text: &str,
+    chunk: &Chunk,
+    scan: &Scan,
+    problems: &mut Problems,
+    items: &mut Vec<Item>,
+) {
+    let part = &text[chunk.start..chunk.end];
+    match Grammar::parse(Rule::chunk, part) {
+        Ok(pairs) => Builder::new(file, chunk.start, text, scan, problems).chunk(pairs, items),
+        Err(error) => {
+            let at = match error.location {
+                InputLocation::Pos(at) | InputLocation::Span((at, _)) => at,
+            };
+            let diag = wrong::explain(file, text, chunk, chunk.start + at, &error.variant);
+            problems.push(diag);
+        }
+    }
+}

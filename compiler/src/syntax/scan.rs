@@ -1,0 +1,429 @@
+//! The first look at a text, before the grammar: cuts it into items, collects `##` lines, and refuses what the grammar
+//! must never see (brackets that do not match, strings without an end, nesting deeper than the stack is prepared for).
+//! One pass over the bytes; makes no tree.
+
+use crate::diag::{Class, Diag, Problems, Span};
+
+/// How deep brackets, signs, powers, reducers and `else` may nest.
+pub const MAX_NESTING: u32 = 200;
+/// The longest text taken, in bytes.
+pub const MAX_BYTES: usize = 16 << 20;
+
+const ITEM_WORDS: [&str; 8] = [
+    "use", "op", "block", "model", "weights", "frozen", "train", "profile",
+];
+const RESERVED: [&str; 14] = [
+    "param", "state", "next", "data", "metric", "for", "in", "if", "else", "and", "or", "not",
+    "true", "false",
+];
+const REDUCERS: [&str; 6] = ["sum", "mean", "max", "min", "lse", "var"];
+
+/// The text from one item keyword at a line's start to the next.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Chunk {
+    pub start: usize,
+    pub end: usize,
+    /// The scan has reported something here: the grammar would only repeat it.
+    pub is_broken: bool,
+}
+
+/// A line that holds only a `##` comment.
+#[derive(Debug, Clone, PartialEq)]
+struct DocLine {
+    line: u32,
+    text: String,
+}
+
+#[derive(Debug, Default)]
+pub struct Scan {
+    pub chunks: Vec<Chunk>,
+    docs: Vec<DocLine>,
+    /// Where each token ends, to free spans of the blanks and comments behind them.
+    token_ends: Vec<u32>,
+    /// Where each line starts.
+    line_starts: Vec<u32>,
+}
+
+impl Scan {
+    /// The end of the last token at or before `offset`.
+    pub fn trim(&self, offset: usize) -> usize {
+        let n = self
+            .token_ends
+            .partition_point(|&end| end as usize <= offset);
+        if n == 0 {
+            offset
+        } else {
+            self.token_ends[n - 1] as usize
+        }
+    }
+
+    fn line_of(&self, offset: usize) -> u32 {
+        self.line_starts
+            .partition_point(|&start| start as usize <= offset) as u32
+            - 1
+    }
+
+    pub fn is_same_line(&self, a: usize, b: usize) -> bool {
+        self.line_of(a) == self.line_of(b)
+    }
+
+    /// The `##` lines directly above the line of `offset`.
+    pub fn doc_above(&self, offset: usize) -> String {
+        let line = self.line_of(offset);
+        let below = self.docs.partition_point(|doc| doc.line < line);
+        let mut first = below;
+        while first > 0 && self.docs[first - 1].line + (below - first) as u32 + 1 == line {
+            first -= 1;
+        }
+        join(&self.docs[first..below])
+    }
+
+    /// The `##` lines that open the file; empty where they stand right above `first_definition`.
+    pub fn file_doc(&self, first_definition: Option<usize>) -> String {
+        let top = self.docs.first().map_or(0, |doc| doc.line);
+        let n = self
+            .docs
+            .iter()
+            .enumerate()
+            .take_while(|(i, doc)| doc.line == top + *i as u32)
+            .count();
+        let opens = self
+            .token_ends
+            .first()
+            .is_none_or(|&end| self.line_of(end as usize) >= top);
+        let documents_item = first_definition.is_some_and(|at| self.line_of(at) == top + n as u32);
+        if opens && !documents_item {
+            join(&self.docs[..n])
+        } else {
+            String::new()
+        }
+    }
+}
+
+fn join(lines: &[DocLine]) -> String {
+    lines
+        .iter()
+        .map(|doc| doc.text.as_str())
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// An open bracket (0: the item itself), and how many signs, powers, reducers and `else` are open directly inside.
+struct Level {
+    opener: u8,
+    at: usize,
+    chain: u32,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Before {
+    Nothing,
+    Operand,
+    Operator,
+}
+
+struct Scanner<'a> {
+    file: u32,
+    text: &'a str,
+    bytes: &'a [u8],
+    at: usize,
+    scan: Scan,
+    levels: Vec<Level>,
+    nesting: u32,
+    before: Before,
+    problems: &'a mut Problems,
+}
+
+pub fn scan(file: u32, text: &str, problems: &mut Problems) -> Scan {
+    let mut scanner = Scanner {
+        file,
+        text,
+        bytes: text.as_bytes(),
+        at: 0,
+        scan: Scan::default(),
+        levels: Vec::new(),
+        nesting: 0,
+        before: Before::Nothing,
+        problems,
+    };
+    scanner.scan.line_starts.push(0);
+    if text.len() > MAX_BYTES {
+        scanner.report(
+            0,
+            0,
+            format!("the file is longer than {} MiB", MAX_BYTES >> 20),
+        );
+        return scanner.scan;
+    }
+    scanner.new_chunk(0);
+    scanner.run();
+    scanner.end_chunk(text.len());
+    scanner.scan
+}
+
+impl Scanner<'_> {
+    fn run(&mut self) {
+        while let Some(&byte) = self.bytes.get(self.at) {
+            match byte {
+                b'\n' => {
+                    self.at += 1;
+                    self.scan.line_starts.push(self.at as u32);
+                }
+                b' ' | b'\t' | b'\r' => self.at += 1,
+                b'#' => self.comment(),
+                b'"' => self.string(),
+                b'(' | b'[' | b'{' => self.open(byte),
+                b')' | b']' | b'}' => self.close(byte),
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' => self.word(),
+                _ => self.operator(byte),
+            }
+        }
+    }
+
+    fn peek(&self, ahead: usize) -> u8 {
+        self.bytes.get(self.at + ahead).copied().unwrap_or(0)
+    }
+
+    fn token(&mut self, n_bytes: usize, is: Before) {
+        self.at += n_bytes;
+        self.scan.token_ends.push(self.at as u32);
+        self.before = is;
+    }
+
+    fn comment(&mut self) {
+        let end = self.text[self.at..]
+            .find('\n')
+            .map_or(self.text.len(), |n| self.at + n);
+        let line_start = self
+            .scan
+            .line_starts
+            .last()
+            .map_or(0, |&start| start as usize);
+        if self.peek(1) == b'#' && self.text[line_start..self.at].trim().is_empty() {
+            let text = self.text[self.at + 2..end].trim_end();
+            let text = text.strip_prefix(' ').unwrap_or(text).to_string();
+            self.scan.docs.push(DocLine {
+                line: self.scan.line_starts.len() as u32 - 1,
+                text,
+            });
+        }
+        self.at = end;
+    }
+
+    fn string(&mut self) {
+        let start = self.at;
+        match self.text[start + 1..].find(['"', '\n']) {
+            Some(n) if self.bytes[start + 1 + n] == b'"' => self.token(n + 2, Before::Operand),
+            other => {
+                let n = other.map_or(self.text.len() - start, |n| n + 1);
+                self.report(start, start + n, "the string does not end on its line");
+                self.token(n, Before::Operand);
+            }
+        }
+    }
+
+    fn word(&mut self) {
+        let rest = &self.text[self.at..];
+        let n = rest
+            .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+            .unwrap_or(rest.len());
+        let word = &rest[..n];
+        if self.starts_item(word, &rest[n..]) {
+            self.end_chunk(self.at);
+            self.new_chunk(self.at);
+        }
+        match word {
+            "not" | "else" => self.nest(),
+            "and" | "or" | "for" | "in" | "if" => self.settle(),
+            _ if REDUCERS.contains(&word) && rest.as_bytes().get(n) == Some(&b'[') => self.nest(),
+            _ => {}
+        }
+        let is_value = !RESERVED.contains(&word) || matches!(word, "true" | "false");
+        self.token(
+            n,
+            if is_value {
+                Before::Operand
+            } else {
+                Before::Operator
+            },
+        );
+    }
+
+    /// An item word in the first column, with a name behind it, starts an item whatever is still open: two names never
+    /// stand side by side elsewhere.
+    fn starts_item(&self, word: &str, rest: &str) -> bool {
+        let is_first_column = self.scan.line_starts.last() == Some(&(self.at as u32));
+        if !is_first_column || !ITEM_WORDS.contains(&word) || !rest.starts_with([' ', '\t']) {
+            return false;
+        }
+        let rest = rest.trim_start_matches([' ', '\t']);
+        let n = rest
+            .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+            .unwrap_or(rest.len());
+        n > 0 && !RESERVED.contains(&&rest[..n])
+    }
+
+    fn operator(&mut self, byte: u8) {
+        let pair = [byte, self.peek(1)];
+        match &pair {
+            b"**" => {
+                self.nest();
+                return self.token(2, Before::Operator);
+            }
+            b"|>" | b"->" | b"==" | b"!=" | b"<=" | b">=" | b".." => {
+                self.settle();
+                return self.token(2, Before::Operator);
+            }
+            _ => {}
+        }
+        match byte {
+            b'-' if self.before != Before::Operand => self.nest(),
+            b'+' | b'-' | b'<' | b'>' | b'=' | b',' | b':' => self.settle(),
+            b'*' | b'/' | b'%' | b'.' | b'@' | b'?' => {}
+            _ => return self.stranger(),
+        }
+        self.token(1, Before::Operator);
+    }
+
+    fn stranger(&mut self) {
+        let c = self.text[self.at..].chars().next().unwrap_or(' ');
+        let (start, end) = (self.at, self.at + c.len_utf8());
+        let message = match c {
+            '|' | '!' | '&' => format!("`{c}` alone is no operator"),
+            '\u{feff}' => "a byte order mark stands here".to_string(),
+            c if c.is_control() => format!("the control character U+{:04X} stands here", c as u32),
+            _ => format!("`{c}` means nothing here"),
+        };
+        let help = match c {
+            '|' => Some("a pipe is `|>`, and a choice is `or`"),
+            '!' => Some("write `not`, or `!=`"),
+            '&' => Some("write `and`"),
+            ';' => Some("each statement starts a new line"),
+            '\'' => Some("strings stand between `\"`"),
+            _ => None,
+        };
+        let mut diag = Diag::new(Class::Syntax, self.span(start, end), message);
+        diag.help = help.map(str::to_string);
+        self.push(diag);
+        self.token(c.len_utf8(), Before::Operator);
+    }
+
+    fn open(&mut self, opener: u8) {
+        self.levels.push(Level {
+            opener,
+            at: self.at,
+            chain: 0,
+        });
+        self.deepen();
+        self.token(1, Before::Operator);
+    }
+
+    fn close(&mut self, closer: u8) {
+        let at = self.at;
+        if let Some(level) = self.levels.pop_if(|level| level.opener != 0) {
+            self.nesting -= 1 + level.chain;
+            if !closes(level.opener, closer) && !self.is_broken() {
+                let message = format!(
+                    "`{}` does not close `{}`",
+                    closer as char, level.opener as char
+                );
+                let diag = Diag::new(Class::Syntax, self.span(at, at + 1), message)
+                    .label(self.span(level.at, level.at + 1), "opened here");
+                self.push(diag);
+            }
+        } else if !self.is_broken() {
+            self.report(at, at + 1, format!("`{}` closes nothing", closer as char));
+        }
+        self.token(1, Before::Operand);
+    }
+
+    /// One more sign, power, reducer or `else`, open until its level settles.
+    fn nest(&mut self) {
+        if let Some(level) = self.levels.last_mut() {
+            level.chain += 1;
+        }
+        self.deepen();
+    }
+
+    /// An operator so loose that no sign, power, reducer or `else` reaches over it.
+    fn settle(&mut self) {
+        if let Some(level) = self.levels.last_mut() {
+            self.nesting -= level.chain;
+            level.chain = 0;
+        }
+    }
+
+    fn deepen(&mut self) {
+        self.nesting += 1;
+        if self.nesting > MAX_NESTING && !self.is_broken() {
+            let message = format!("nested more than {MAX_NESTING} deep");
+            let diag = Diag::new(Class::Syntax, self.span(self.at, self.at + 1), message)
+                .help("bind inner parts to names of their own");
+            self.push(diag);
+        }
+    }
+
+    fn new_chunk(&mut self, start: usize) {
+        self.scan.chunks.push(Chunk {
+            start,
+            end: start,
+            is_broken: false,
+        });
+        self.levels.clear();
+        self.levels.push(Level {
+            opener: 0,
+            at: start,
+            chain: 0,
+        });
+        self.nesting = 0;
+        self.before = Before::Nothing;
+    }
+
+    fn end_chunk(&mut self, end: usize) {
+        if let Some(level) = self.levels.iter().find(|level| level.opener != 0)
+            && !self.is_broken()
+        {
+            let (at, opener) = (level.at, level.opener as char);
+            self.report(at, at + 1, format!("`{opener}` is never closed"));
+        }
+        let has_tokens = |chunk: &Chunk| {
+            self.scan
+                .token_ends
+                .last()
+                .is_some_and(|&end| end as usize > chunk.start)
+        };
+        let is_empty = self
+            .scan
+            .chunks
+            .last()
+            .is_some_and(|chunk| !has_tokens(chunk));
+        if is_empty {
+            self.scan.chunks.pop();
+        } else if let Some(chunk) = self.scan.chunks.last_mut() {
+            chunk.end = end;
+        }
+    }
+
+    fn is_broken(&self) -> bool {
+        self.scan.chunks.last().is_some_and(|chunk| chunk.is_broken)
+    }
+
+    fn span(&self, start: usize, end: usize) -> Span {
+        Span::new(self.file, start, end)
+    }
+
+    fn report(&mut self, start: usize, end: usize, message: impl Into<String>) {
+        self.push(Diag::new(Class::Syntax, self.span(start, end), message));
+    }
+
+    fn push(&mut self, diag: Diag) {
+        self.problems.push(diag);
+        if let Some(chunk) = self.scan.chunks.last_mut() {
+            chunk.is_broken = true;
+        }
+    }
+}
+
+fn closes(opener: u8, closer: u8) -> bool {
+    matches!((opener, closer), (b'(', b')') | (b'[', b']') | (b'{', b'}'))
+}
