@@ -102,7 +102,7 @@ fn vars(e: &Expr, n: usize) -> Vec<bool> {
     used
 }
 
-fn mark(e: &Expr, used: &mut [bool]) {
+pub fn mark(e: &Expr, used: &mut [bool]) {
     let mut see = |ix: &Ix| ix.for_each_var(&mut |v| used[v] = true);
     match e {
         Expr::Index(ix) | Expr::Random { at: ix, .. } => see(ix),

@@ -123,15 +123,84 @@ impl Fuser<'_> {
                 .filter(|u| !self.taken.contains(u))
                 .map(|u| (self.index[*u], *u))
                 .collect();
-            let Some(member) = candidates
-                .into_iter()
-                .find_map(|(_, id)| self.fits(group, id))
-            else {
+            if !candidates.into_iter().any(|(_, id)| self.take(group, id)) {
                 return;
-            };
-            self.taken.insert(member.value);
-            group.members.push(member);
+            }
         }
+    }
+
+    /// Takes one user into the group, and before it such operands as run over the same space.
+    fn take(&mut self, group: &mut Group, id: ValueId) -> bool {
+        let before = group.members.len();
+        for &operand in self.net.operands(id) {
+            if let Some(member) = self.beside(group, operand) {
+                group.members.push(member);
+            }
+        }
+        match self.fits(group, id) {
+            Some(member) => group.members.push(member),
+            None => group.members.truncate(before),
+        }
+        group.members[before..].iter().for_each(|m| {
+            self.taken.insert(m.value);
+        });
+        group.members.len() > before
+    }
+
+    /// A value that runs over the very space of the group and needs nothing of it: Adam's second moment beside the
+    /// first, a row's variance beside its mean.
+    fn beside(&self, group: &Group, id: ValueId) -> Option<Member> {
+        let equation = self.net.single(id)?;
+        let Def::Compute { operands, .. } = &self.net.values[id].def else {
+            return None;
+        };
+        let first = &group.members[0].equation;
+        let reduced: i64 = equation.reduced.iter().product();
+        let same =
+            equation.free == group.space && equation.write == first.write && bare_writes(equation);
+        let nest = matches!(group.anchor, Anchor::Nest) && group.members.len() < MOST_MEMBERS - 1;
+        let rows = reduced <= ROW && (first.reducer != Reducer::Map || reduced == 1);
+        let free = !self.taken.contains(&id)
+            && !self.depends(id, group)
+            && self.folded[id] == self.folded[group.members[0].value];
+        if !(same && nest && rows && free) || self.hazard(group, id) {
+            return None;
+        }
+        Some(Member {
+            value: id,
+            equation: equation.clone(),
+            operands: operands.clone(),
+            stored: true,
+        })
+    }
+
+    /// The value reads a weight that the group rewrites, or rewrites one that the group reads elsewhere.
+    fn hazard(&self, group: &Group, id: ValueId) -> bool {
+        let weight = |v: &ValueId| match self.net.values[*v].def {
+            Def::Weight(w) => Some(w),
+            _ => None,
+        };
+        let rewritten = |w: usize| {
+            group
+                .members
+                .iter()
+                .any(|m| self.net.values[m.value].stored_as == Some(w))
+        };
+        let reads_rewritten = self
+            .net
+            .operands(id)
+            .iter()
+            .filter_map(weight)
+            .any(rewritten);
+        let rewrites_read = self.net.values[id].stored_as.is_some_and(|w| {
+            group
+                .members
+                .iter()
+                .flat_map(|m| &m.operands)
+                .filter_map(weight)
+                .any(|r| r == w)
+        });
+        reads_rewritten || rewrites_read
     }
 
     /// The value as a member of the group, over the group's space.
@@ -141,7 +210,10 @@ impl Fuser<'_> {
             return None;
         };
         let value = &self.net.values[id];
-        if value.stored_as.is_some() || self.folded[id] != self.folded[group.members[0].value] {
+        if self.folded[id] != self.folded[group.members[0].value] || self.hazard(group, id) {
+            return None;
+        }
+        if value.stored_as.is_some() && group.members[0].equation.reducer != Reducer::Map {
             return None;
         }
         let contraction = matches!(group.anchor, Anchor::Contraction(_));

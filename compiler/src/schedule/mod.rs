@@ -7,6 +7,7 @@ pub mod contraction;
 mod fill;
 mod fuse;
 mod group;
+mod hoist;
 mod inline;
 mod layout;
 mod lower;

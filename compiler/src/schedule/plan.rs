@@ -7,7 +7,7 @@ use super::layout::{self, Layout};
 use super::lower::{KernelBuilder, Source};
 use super::memory::{self, Span};
 use super::net::{Def, Net, ValueId, WeightTable};
-use super::{fill, matmul, nest, scatter, split};
+use super::{fill, hoist, matmul, nest, scatter, split};
 use crate::ir::graph::Graph;
 use crate::tile::{Int, Kernel};
 use std::collections::BTreeMap;
@@ -63,9 +63,10 @@ struct Pending {
 /// Plans one entry. `weights_change`: weights are rewritten at every run, so nothing of them can be folded at load.
 pub fn plan(graph: &Graph, weights: &mut WeightTable, weights_change: bool) -> EntryPlan {
     let mut net = Net::from_graph(graph, weights);
+    hoist::invariants(&mut net);
+    finish_roots(&mut net);
     fuse::inline(&mut net);
     split::long_reductions(&mut net);
-    finish_roots(&mut net);
     let contractions = find_contractions(&mut net);
     let order = net.order();
     let votes = votes(&net, &contractions);
@@ -90,11 +91,43 @@ fn finish_roots(net: &mut Net) {
     }
     for i in 0..net.updates.len() {
         let (weight, value) = net.updates[i];
-        let copy = net.copy(value);
-        net.values[copy].fixed = true;
-        net.values[copy].stored_as = Some(weight);
-        net.updates[i].1 = copy;
+        let value = if updates_in_place(net, weight, value) {
+            value
+        } else {
+            net.copy(value)
+        };
+        net.values[value].fixed = true;
+        net.values[value].stored_as = Some(weight);
+        net.updates[i].1 = value;
     }
+}
+
+/// Whether the new value may be written over the old one where it is computed: every read of the old value is done
+/// by then, and the computation itself reads it only where it writes.
+fn updates_in_place(net: &Net, weight: usize, value: ValueId) -> bool {
+    let is_old = |v: ValueId| matches!(net.values[v].def, Def::Weight(w) if w == weight);
+    let Some(equation) = net.single(value) else {
+        return false;
+    };
+    let root = net.outputs.iter().any(|(_, o)| *o == value)
+        || net.updates.iter().filter(|(_, v)| *v == value).count() > 1;
+    if equation.reducer != crate::equation::Reducer::Map || !equation.guards.is_empty() || root {
+        return false;
+    }
+    let operands = net.operands(value);
+    let mut own_place = true;
+    super::net::for_each_read(&equation.body, &mut |r| {
+        own_place &= !is_old(operands[r.operand]) || r.at == equation.write;
+    });
+    let order = net.order();
+    let mut needs_new = vec![false; net.values.len()];
+    for id in order {
+        needs_new[id] = id == value || net.operands(id).iter().any(|o| needs_new[*o]);
+        if needs_new[id] && id != value && net.operands(id).iter().any(|o| is_old(*o)) {
+            return false;
+        }
+    }
+    own_place
 }
 
 type Contractions = BTreeMap<(ValueId, usize), Contraction>;
