@@ -4,7 +4,13 @@
 //! `sema` with quasi-affine index expressions and at most one reduction, at the root; `canon` turns it into affine
 //! pieces. Names of operators never occur here.
 
+pub mod adjoint;
+pub mod canon;
+mod derive;
+pub mod eval;
 pub mod index;
+pub mod rewrite;
+mod solve;
 
 use index::Ix;
 

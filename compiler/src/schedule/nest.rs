@@ -7,7 +7,7 @@ use super::layout::Layout;
 use super::lower::{Environment, KernelBuilder, Scope, Source, add, int, ix_to_int, mul};
 use super::net::{ValueId, for_each_read};
 use crate::equation::index::Ix;
-use crate::equation::{Binary, Equation, Lit, Pos, Reducer, Unary};
+use crate::equation::{Binary, Equation, Guard, Lit, Pos, Reducer, Unary};
 use crate::tile::{Compute, Int, Mode, Reduce, ReduceOp, Stmt, TileId, TileKind, To, Val, Var};
 
 /// Points of one task, where the work at a point is one.
@@ -280,6 +280,17 @@ fn emit_member(
         compute.bounds = bounds;
         b.push(Stmt::Compute(compute));
     }
+}
+
+/// Guards on free indices alone: where one fails, nothing is written.
+fn free_guards(equation: &Equation) -> Vec<Guard> {
+    let n = equation.free.len();
+    let free = |g: &&Guard| {
+        let mut all = true;
+        g.index.for_each_var(&mut |v| all &= v < n);
+        all
+    };
+    equation.guards.iter().filter(free).cloned().collect()
 }
 
 fn store(dims: &[(Var, Int)], value: Val, to: To, at: Int) -> Stmt {

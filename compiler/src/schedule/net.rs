@@ -3,6 +3,8 @@
 //! Enters a canonical graph; every value here is computed by pieces over boxes, given from outside, or stored.
 //! Numbers never change here: rewriting fuses, copies and packs, it does not reassociate.
 
+pub use crate::equation::rewrite::{for_each_read, rebuild, rebuild_pos};
+
 use crate::equation::index::Ix;
 use crate::equation::{Equation, Expr, Pos, Read, Reducer};
 use crate::ir::graph::{Graph, Init, NodeId, Op};
@@ -291,61 +293,5 @@ fn random(key: u64, normal: bool, shape: &[i64]) -> Def {
     Def::Compute {
         pieces: vec![equation],
         operands: vec![],
-    }
-}
-
-/// Calls `f` with every read, those inside computed positions too.
-pub fn for_each_read<'a>(e: &'a Expr, f: &mut impl FnMut(&'a Read)) {
-    match e {
-        Expr::Lit(_) | Expr::Index(_) | Expr::Random { .. } => {}
-        Expr::Read(read) => {
-            f(read);
-            for at in &read.at {
-                if let Pos::Computed(e) = at {
-                    for_each_read(e, f);
-                }
-            }
-        }
-        Expr::Unary(_, a) => for_each_read(a, f),
-        Expr::Binary(_, a, b) => {
-            for_each_read(a, f);
-            for_each_read(b, f);
-        }
-        Expr::Select(_, args) => args.iter().for_each(|a| for_each_read(a, f)),
-    }
-}
-
-/// Rebuilds an expression: every index expression by `ix`, every read by `read` (its positions already rebuilt).
-pub fn rebuild(e: &Expr, ix: &impl Fn(&Ix) -> Ix, read: &impl Fn(Read) -> Expr) -> Expr {
-    let go = |e: &Expr| rebuild(e, ix, read);
-    match e {
-        Expr::Lit(_) => e.clone(),
-        Expr::Index(i) => Expr::Index(ix(i)),
-        Expr::Random { key, normal, at } => Expr::Random {
-            key: *key,
-            normal: *normal,
-            at: ix(at),
-        },
-        Expr::Read(r) => {
-            let at = r.at.iter().map(|p| rebuild_pos(p, ix, read)).collect();
-            read(Read {
-                operand: r.operand,
-                at,
-                outside: r.outside,
-            })
-        }
-        Expr::Unary(op, a) => Expr::Unary(*op, Box::new(go(a))),
-        Expr::Binary(op, a, b) => Expr::Binary(*op, Box::new(go(a)), Box::new(go(b))),
-        Expr::Select(rel, args) => Expr::Select(
-            *rel,
-            Box::new([go(&args[0]), go(&args[1]), go(&args[2]), go(&args[3])]),
-        ),
-    }
-}
-
-pub fn rebuild_pos(p: &Pos, ix: &impl Fn(&Ix) -> Ix, read: &impl Fn(Read) -> Expr) -> Pos {
-    match p {
-        Pos::Ix(i) => Pos::Ix(ix(i)),
-        Pos::Computed(e) => Pos::Computed(Box::new(rebuild(e, ix, read))),
     }
 }
