@@ -257,11 +257,7 @@ fn emit_member(
             operands: &member.operands,
             env: &env,
         };
-        if member.equation.reducer == Reducer::Map {
-            scope.bounds(&member.equation.guards)
-        } else {
-            vec![]
-        }
+        scope.bounds(&free_guards(&member.equation))
     };
     let value = match kept {
         Some((kept, at)) => {
