@@ -1,0 +1,63 @@
+//! What can go wrong with a clip, in one sentence each that names the file. Nothing in here panics or prints.
+
+use std::fmt::Display;
+use std::path::Path;
+
+#[derive(Debug, thiserror::Error)]
+pub enum MediaError {
+    /// The user can mend it: a wrong path, a damaged file, a format that is not read.
+    #[error("{0}")]
+    User(String),
+    /// The machine failed: disk full, no memory, a broken pipe.
+    #[error("{0}")]
+    Machine(String),
+    /// Ctrl-C.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+pub type Result<T> = std::result::Result<T, MediaError>;
+
+impl MediaError {
+    pub fn user(text: impl Into<String>) -> MediaError {
+        MediaError::User(text.into())
+    }
+
+    pub fn is_user(&self) -> bool {
+        matches!(self, MediaError::User(_))
+    }
+
+    /// `path: why`, a fault of the file itself.
+    pub fn file(path: &Path, why: impl Display) -> MediaError {
+        MediaError::User(format!("{}: {why}", path.display()))
+    }
+
+    pub fn cannot_read(path: &Path, error: &std::io::Error) -> MediaError {
+        MediaError::User(format!("cannot read {}: {}", path.display(), reason(error)))
+    }
+
+    pub fn cannot_write(path: &Path, error: &std::io::Error) -> MediaError {
+        let text = format!("cannot write {}: {}", path.display(), reason(error));
+        match error.kind() {
+            std::io::ErrorKind::NotFound | std::io::ErrorKind::PermissionDenied => {
+                MediaError::User(text)
+            }
+            _ => MediaError::Machine(text),
+        }
+    }
+}
+
+/// The system's message without its ` (os error 2)`.
+fn reason(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::UnexpectedEof => "it ends too early".into(),
+        std::io::ErrorKind::NotFound => "there is no such file or folder".into(),
+        _ => {
+            let text = error.to_string();
+            text.split(" (os error")
+                .next()
+                .unwrap_or_default()
+                .to_lowercase()
+        }
+    }
+}

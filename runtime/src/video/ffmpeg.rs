@@ -1,0 +1,388 @@
+//! Formats that we do not read ourselves, through an `ffmpeg` binary. Enters: a path. Leaves: frames with the container's
+//! exact times, or a file of any container whose picture we encoded and whose other tracks ffmpeg copied (`-c copy`).
+//! Nothing here links to ffmpeg, and nothing needs it.
+
+use super::mp4::write::Mp4Writer;
+use super::output::beside;
+use super::{Frame, FrameReader, FrameWriter, Info, MediaError, OutputSpec, Result};
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::mpsc;
+
+/// The first `ffmpeg` on PATH.
+pub fn find() -> Option<PathBuf> {
+    let paths = std::env::var_os("PATH")?;
+    std::env::split_paths(&paths)
+        .map(|p| p.join("ffmpeg"))
+        .find(|p| p.is_file())
+}
+
+/// The source is a container that our own MP4 writer cannot copy sound from.
+pub fn has_more_to_copy(spec: &OutputSpec) -> bool {
+    let Some(source) = spec.source.as_deref() else {
+        return false;
+    };
+    let extension = source
+        .extension()
+        .map(|e| e.to_string_lossy().to_ascii_lowercase())
+        .unwrap_or_default();
+    super::is_video_file(source)
+        && !["mp4", "m4v", "mov", "3gp", "y4m"].contains(&extension.as_str())
+}
+
+/// A path that cannot be taken for an option or a protocol.
+fn argument(path: &Path) -> PathBuf {
+    if path.is_absolute() {
+        path.into()
+    } else {
+        Path::new(".").join(path)
+    }
+}
+
+/// What `showinfo` says of a frame.
+struct Shown {
+    time: i64,
+    duration: Option<u64>,
+    size: Option<(usize, usize)>,
+}
+
+enum Line {
+    Clock {
+        timescale: u32,
+        unit: u64,
+        frame_duration: u64,
+    },
+    Frame(Shown),
+    Other(String),
+}
+
+pub struct FfmpegReader {
+    path: PathBuf,
+    child: Child,
+    out: ChildStdout,
+    lines: mpsc::Receiver<Line>,
+    info: Info,
+    unit: u64,
+    first: Option<Shown>,
+    start: i64,
+}
+
+impl FfmpegReader {
+    pub fn open(program: &Path, path: &Path) -> Result<FfmpegReader> {
+        let mut child = Command::new(program)
+            .args(["-nostdin", "-hide_banner", "-noautorotate", "-i"])
+            .arg(argument(path))
+            .args([
+                "-map",
+                "0:v:0",
+                "-vf",
+                "showinfo=checksum=0",
+                "-fps_mode",
+                "passthrough",
+            ])
+            .args([
+                "-sws_flags",
+                "bicubic+accurate_rnd+full_chroma_int",
+                "-f",
+                "rawvideo",
+                "-pix_fmt",
+                "rgb24",
+                "-",
+            ])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|e| MediaError::Machine(format!("cannot start {}: {e}", program.display())))?;
+        let (Some(out), Some(err)) = (child.stdout.take(), child.stderr.take()) else {
+            return Err(MediaError::Machine("ffmpeg gave no pipes".into()));
+        };
+        let (sender, lines) = mpsc::channel();
+        std::thread::spawn(move || {
+            let reader = BufReader::new(err);
+            reader
+                .split(b'\n')
+                .map_while(std::result::Result::ok)
+                .all(|l| {
+                    sender
+                        .send(parse_line(&String::from_utf8_lossy(&l)))
+                        .is_ok()
+                })
+        });
+        let mut clock = None;
+        let mut last = String::new();
+        while let Ok(line) = lines.recv() {
+            match line {
+                Line::Clock {
+                    timescale,
+                    unit,
+                    frame_duration,
+                } => clock = Some((timescale, unit, frame_duration)),
+                Line::Other(text) if !text.trim().is_empty() => last = text,
+                Line::Other(_) => {}
+                Line::Frame(first) => {
+                    let (Some((timescale, unit, frame_duration)), Some((width, height))) =
+                        (clock, first.size)
+                    else {
+                        continue;
+                    };
+                    let info = Info {
+                        width,
+                        height,
+                        timescale,
+                        frame_duration,
+                        frames: None,
+                        full_chroma: false,
+                    };
+                    let start = first.time;
+                    return Ok(FfmpegReader {
+                        path: path.into(),
+                        child,
+                        out,
+                        lines,
+                        info,
+                        unit,
+                        first: Some(first),
+                        start,
+                    });
+                }
+            }
+        }
+        // Reaped here so that no process is left behind; its verdict is in `last`.
+        let _ = child.wait();
+        Err(MediaError::file(
+            path,
+            format!(
+                "is not a video that ffmpeg can read ({})",
+                last.trim().trim_end_matches('.')
+            ),
+        ))
+    }
+
+    fn next_shown(&mut self) -> Option<Shown> {
+        if let Some(first) = self.first.take() {
+            return Some(first);
+        }
+        loop {
+            match self.lines.recv().ok()? {
+                Line::Frame(shown) => return Some(shown),
+                Line::Clock { .. } | Line::Other(_) => {}
+            }
+        }
+    }
+}
+
+impl FrameReader for FfmpegReader {
+    fn info(&self) -> &Info {
+        &self.info
+    }
+
+    fn next_frame(&mut self) -> Result<Option<Frame>> {
+        let Info {
+            width,
+            height,
+            frame_duration,
+            ..
+        } = self.info;
+        let Some(shown) = self.next_shown() else {
+            let status = self
+                .child
+                .wait()
+                .map_err(|e| MediaError::Machine(format!("ffmpeg: {e}")))?;
+            return if status.success() {
+                Ok(None)
+            } else {
+                Err(MediaError::file(
+                    &self.path,
+                    "ffmpeg could not read it to the end",
+                ))
+            };
+        };
+        if shown.size.is_some_and(|s| s != (width, height)) {
+            return Err(MediaError::file(
+                &self.path,
+                "the size of the picture changes within the film",
+            ));
+        }
+        let mut rgb = vec![0; width * height * 3];
+        self.out
+            .read_exact(&mut rgb)
+            .map_err(|e| MediaError::cannot_read(&self.path, &e))?;
+        let time = (shown.time - self.start) * self.unit as i64;
+        let duration = shown.duration.map_or(frame_duration, |d| d * self.unit);
+        Ok(Some(Frame {
+            width,
+            height,
+            rgb,
+            time,
+            duration,
+        }))
+    }
+}
+
+impl Drop for FfmpegReader {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn parse_line(line: &str) -> Line {
+    let Some((_, text)) = line
+        .split_once("showinfo")
+        .and_then(|(_, l)| l.split_once(']'))
+    else {
+        return Line::Other(line.to_string());
+    };
+    parse_clock(text)
+        .or_else(|| parse_shown(text))
+        .unwrap_or(Line::Other(String::new()))
+}
+
+/// `config in time_base: 1/12800, frame_rate: 25/1`
+fn parse_clock(text: &str) -> Option<Line> {
+    let fields = text.trim().strip_prefix("config in time_base:")?;
+    let (base, rate) = fields.split_once(", frame_rate:")?;
+    let ratio = |t: &str| {
+        let (a, b) = t.trim().split_once('/')?;
+        Some((a.parse::<u64>().ok()?, b.parse::<u64>().ok()?))
+    };
+    let (unit, timescale) = ratio(base)?;
+    let (frames, seconds) = ratio(rate)
+        .filter(|r| r.0 > 0 && r.1 > 0)
+        .unwrap_or((25, 1));
+    let frame_duration = ((timescale * seconds + frames / 2) / frames).max(1);
+    Some(Line::Clock {
+        timescale: u32::try_from(timescale).ok()?,
+        unit,
+        frame_duration,
+    })
+}
+
+/// `n:   0 pts:      0 pts_time:0       duration:    512 … s:640x272 …`
+fn parse_shown(text: &str) -> Option<Line> {
+    let value = |key: &str| {
+        let at = text
+            .match_indices(key)
+            .map(|(i, _)| i)
+            .find(|&i| i == 0 || text.as_bytes()[i - 1] == b' ')?;
+        text[at + key.len()..].split_whitespace().next()
+    };
+    let time = value("pts:")?.parse().ok()?;
+    value("n:")?;
+    let size = value("s:")
+        .and_then(|s| s.split_once('x'))
+        .and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
+    let duration = value("duration:")
+        .and_then(|d| d.parse().ok())
+        .filter(|&d| d > 0);
+    Some(Line::Frame(Shown {
+        time,
+        duration,
+        size,
+    }))
+}
+
+/// Encodes into a hidden MP4 file, then has ffmpeg put its picture and the source's other tracks into the wanted container.
+pub struct FfmpegWriter {
+    program: PathBuf,
+    target: PathBuf,
+    picture: Hidden,
+    inner: Option<Box<Mp4Writer>>,
+    source: Option<PathBuf>,
+    end: f64,
+    timescale: f64,
+}
+
+/// A file removed when dropped.
+struct Hidden(PathBuf);
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+impl FfmpegWriter {
+    pub fn create(program: PathBuf, path: &Path, spec: &OutputSpec) -> Result<FfmpegWriter> {
+        let picture = Hidden(beside(path).with_extension("picture.mp4"));
+        let without_source = OutputSpec {
+            source: None,
+            ..spec.clone()
+        };
+        let inner = Some(Box::new(Mp4Writer::create(&picture.0, &without_source)?));
+        let source = spec.source.clone().filter(|s| super::is_video_file(s));
+        Ok(FfmpegWriter {
+            program,
+            target: path.into(),
+            picture,
+            inner,
+            source,
+            end: 0.0,
+            timescale: f64::from(spec.timescale),
+        })
+    }
+
+    fn remux(&self, output: &Path) -> Result<()> {
+        let mut command = Command::new(&self.program);
+        command
+            .args(["-nostdin", "-hide_banner", "-v", "error", "-y", "-i"])
+            .arg(argument(&self.picture.0));
+        if let Some(source) = &self.source {
+            // Sound beyond the last frame is cut only if the film was cut: the source's own excess is small.
+            command
+                .args(["-t", &format!("{:.6}", self.end + 0.5), "-i"])
+                .arg(argument(source));
+            command.args(["-map", "0:v", "-map", "1:a?", "-map", "1:s?"]);
+        }
+        let result = command.args(["-c", "copy"]).arg(argument(output)).output();
+        let result = result.map_err(|e| {
+            MediaError::Machine(format!("cannot start {}: {e}", self.program.display()))
+        })?;
+        if result.status.success() {
+            return Ok(());
+        }
+        let text = String::from_utf8_lossy(&result.stderr);
+        let last = text
+            .lines()
+            .rev()
+            .find(|l| !l.trim().is_empty())
+            .unwrap_or("no reason given");
+        Err(MediaError::file(
+            &self.target,
+            format!("ffmpeg could not write it ({})", last.trim()),
+        ))
+    }
+}
+
+impl FrameWriter for FfmpegWriter {
+    fn write_frame(&mut self, frame: &Frame) -> Result<()> {
+        self.end = (frame.time as f64 + frame.duration as f64) / self.timescale;
+        self.inner
+            .as_mut()
+            .expect("taken by finish alone, which ends this writer")
+            .write_frame(frame)
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<Vec<String>> {
+        let inner = self
+            .inner
+            .take()
+            .expect("taken by finish alone, which ends this writer");
+        let mut notes = inner.finish()?;
+        let extension = self
+            .target
+            .extension()
+            .map(|e| e.to_string_lossy().into_owned())
+            .unwrap_or_default();
+        let output = Hidden(beside(&self.target).with_extension(format!("out.{extension}")));
+        self.remux(&output.0)?;
+        std::fs::rename(&output.0, &self.target)
+            .map_err(|e| MediaError::cannot_write(&self.target, &e))?;
+        if self.source.is_some() {
+            notes.push("audio and subtitles copied".into());
+        }
+        Ok(notes)
+    }
+}

@@ -1,0 +1,283 @@
+//! Frames of an MP4 file's H.264 track. Enters: a file. Leaves: frames in order of presentation, their times from the
+//! sample tables and the edit list. Samples are read one at a time. A frame that cannot be decoded is an error, never skipped.
+
+use super::boxes::{Cursor, boxes, find};
+use super::demux::{Movie, Track};
+use crate::video::h264::{AvcConfig, Decoder, Picture, with_start_codes};
+use crate::video::{Frame, FrameReader, Info, MediaError, Result};
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+/// Why a file that is an MP4 is not for this reader. Another program may read it.
+#[derive(Debug)]
+pub struct Unsupported(pub String);
+
+pub struct Mp4Reader {
+    path: PathBuf,
+    file: File,
+    info: Info,
+    track: Track,
+    length_bytes: usize,
+    headers: Option<Vec<u8>>,
+    decoder: Decoder,
+    /// Displayed part of a decoded picture: left, top, width, height.
+    aperture: [usize; 4],
+    next_sample: usize,
+    times: VecDeque<Option<(i64, u64)>>,
+    decoded: VecDeque<Picture>,
+    n_decoded: usize,
+}
+
+impl Mp4Reader {
+    /// The outer result is about the file, the inner one about its codec.
+    pub fn open(path: &Path) -> Result<std::result::Result<Mp4Reader, Unsupported>> {
+        let (mut movie, file) = Movie::open(path)?;
+        let Some(at) = movie
+            .tracks
+            .iter()
+            .position(|t| &t.handler == b"vide" && !t.samples.is_empty())
+        else {
+            return Err(MediaError::file(path, "holds no video"));
+        };
+        let track = movie.tracks.swap_remove(at);
+        let avc = match parse_entry(&track.stsd) {
+            Ok(avc) => avc,
+            Err(why) => return Ok(Err(Unsupported(why))),
+        };
+        check_extent(path, &track, movie.file_bytes)?;
+        let decoder = Decoder::new(avc.sps.coding()).map_err(MediaError::Machine)?;
+        let aperture = clean_aperture(&track.stsd, avc.sps.width, avc.sps.height);
+        let times = presentation_times(&track, movie.timescale);
+        let info = Info {
+            width: aperture[2],
+            height: aperture[3],
+            timescale: track.timescale,
+            frame_duration: usual_duration(&times),
+            frames: Some(times.iter().flatten().count() as u64),
+            full_chroma: false,
+        };
+        Ok(Ok(Mp4Reader {
+            path: path.into(),
+            file,
+            info,
+            length_bytes: avc.length_bytes,
+            headers: Some(avc.headers),
+            track,
+            decoder,
+            aperture,
+            next_sample: 0,
+            times,
+            decoded: VecDeque::new(),
+            n_decoded: 0,
+        }))
+    }
+
+    fn decode_next_sample(&mut self) -> Result<()> {
+        let Some(sample) = self.track.samples.get(self.next_sample).copied() else {
+            let rest = self.decoder.finish().map_err(|e| self.broken(&e))?;
+            self.n_decoded += rest.len();
+            self.decoded.extend(rest);
+            return Ok(());
+        };
+        let mut bytes = vec![0; sample.size as usize];
+        let read = self
+            .file
+            .seek(SeekFrom::Start(sample.offset))
+            .and_then(|_| self.file.read_exact(&mut bytes));
+        read.map_err(|e| MediaError::cannot_read(&self.path, &e))?;
+        let mut unit = self.headers.take().unwrap_or_default();
+        with_start_codes(&bytes, self.length_bytes, &mut unit)
+            .ok_or_else(|| self.broken("its units overlap"))?;
+        let picture = self.decoder.decode(&unit).map_err(|e| self.broken(&e))?;
+        self.n_decoded += usize::from(picture.is_some());
+        self.decoded.extend(picture);
+        self.next_sample += 1;
+        Ok(())
+    }
+
+    fn broken(&self, why: &str) -> MediaError {
+        let why = why.trim_end_matches('.');
+        MediaError::file(
+            &self.path,
+            format!("frame {} cannot be decoded ({why})", self.next_sample),
+        )
+    }
+}
+
+impl FrameReader for Mp4Reader {
+    fn info(&self) -> &Info {
+        &self.info
+    }
+
+    fn next_frame(&mut self) -> Result<Option<Frame>> {
+        loop {
+            let Some(&slot) = self.times.front() else {
+                return Ok(None);
+            };
+            let Some(picture) = self.decoded.pop_front() else {
+                let ended = self.next_sample == self.track.samples.len();
+                self.decode_next_sample()?;
+                if ended && self.decoded.is_empty() {
+                    let (n, of) = (self.n_decoded, self.track.samples.len());
+                    return Err(MediaError::file(
+                        &self.path,
+                        format!("only {n} of its {of} frames can be decoded"),
+                    ));
+                }
+                continue;
+            };
+            self.times.pop_front();
+            let Some((time, duration)) = slot else {
+                continue;
+            };
+            let [left, top, width, height] = self.aperture;
+            if picture.width < left + width || picture.height < top + height {
+                return Err(MediaError::file(
+                    &self.path,
+                    "the size of the picture changes within the film",
+                ));
+            }
+            let rgb = crop(picture, self.aperture);
+            return Ok(Some(Frame {
+                width,
+                height,
+                rgb,
+                time,
+                duration,
+            }));
+        }
+    }
+}
+
+fn crop(picture: Picture, [left, top, width, height]: [usize; 4]) -> Vec<u8> {
+    if (picture.width, picture.height) == (width, height) {
+        return picture.rgb;
+    }
+    let rows = picture
+        .rgb
+        .chunks_exact(picture.width * 3)
+        .skip(top)
+        .take(height);
+    rows.flat_map(|row| &row[left * 3..(left + width) * 3])
+        .copied()
+        .collect()
+}
+
+/// The decoder configuration, or the name of what the track holds instead.
+fn parse_entry(stsd: &[u8]) -> std::result::Result<AvcConfig, String> {
+    let Some((kind, entry)) = boxes(stsd.get(8..).unwrap_or_default()).next() else {
+        return Err("video of an unknown kind".into());
+    };
+    if &kind != b"avc1" && &kind != b"avc3" {
+        return Err(format!("{} video", String::from_utf8_lossy(&kind)));
+    }
+    let avc = entry
+        .get(78..)
+        .and_then(|b| find(b, b"avcC"))
+        .and_then(AvcConfig::parse);
+    let Some(avc) = avc else {
+        return Err("H.264 video without a readable configuration (avcC)".into());
+    };
+    match avc.sps.obstacle() {
+        Some(obstacle) => Err(obstacle),
+        None => Ok(avc),
+    }
+}
+
+/// The part of the picture that `clap` says to show: files of ours use it for odd sizes.
+fn clean_aperture(stsd: &[u8], width: usize, height: usize) -> [usize; 4] {
+    let whole = [0, 0, width, height];
+    let parse = || {
+        let (_, entry) = boxes(stsd.get(8..)?).next()?;
+        let mut c = Cursor::new(find(entry.get(78..)?, b"clap")?);
+        let mut ratio = || Some((f64::from(c.i32()?), f64::from(c.i32()?)));
+        let [w, h, x, y] = [ratio()?, ratio()?, ratio()?, ratio()?].map(|(n, d)| n / d);
+        let left = (width as f64 - w) / 2.0 + x;
+        let top = (height as f64 - h) / 2.0 + y;
+        let valid = left >= 0.0
+            && top >= 0.0
+            && w >= 1.0
+            && h >= 1.0
+            && left + w <= width as f64
+            && top + h <= height as f64;
+        valid.then_some([left as usize, top as usize, w as usize, h as usize])
+    };
+    parse().unwrap_or(whole)
+}
+
+fn check_extent(path: &Path, track: &Track, file_bytes: u64) -> Result<()> {
+    let beyond = |s: &super::demux::Sample| s.offset.saturating_add(u64::from(s.size)) > file_bytes;
+    match track.samples.iter().position(beyond) {
+        None => Ok(()),
+        Some(n) => {
+            let total = track.samples.len();
+            Err(MediaError::file(
+                path,
+                format!("is cut short: frame {n} of {total} lies beyond the end of the file"),
+            ))
+        }
+    }
+}
+
+/// Time and duration of every decoded picture in order of presentation; `None` where the edit list hides it.
+fn presentation_times(track: &Track, movie_timescale: u32) -> VecDeque<Option<(i64, u64)>> {
+    let mut shown: Vec<(i64, u64)> = track
+        .samples
+        .iter()
+        .map(|s| {
+            (
+                s.decode_time + i64::from(s.composition),
+                u64::from(s.duration),
+            )
+        })
+        .collect();
+    shown.sort_unstable();
+    for i in 1..shown.len() {
+        shown[i - 1].1 = (shown[i].0 - shown[i - 1].0) as u64;
+    }
+    let rescaled =
+        |d: u64| (i128::from(d) * i128::from(track.timescale) / i128::from(movie_timescale)) as i64;
+    let delay: i64 = track
+        .edits
+        .iter()
+        .take_while(|e| e.media_time < 0)
+        .map(|e| rescaled(e.duration))
+        .sum();
+    let media: Vec<_> = track.edits.iter().filter(|e| e.media_time >= 0).collect();
+    let start = match media.first() {
+        Some(edit) => edit.media_time,
+        None => shown.first().map_or(0, |s| s.0.min(0)),
+    };
+    // Durations of edits are in coarser units: half a frame of doubt keeps a frame.
+    let end = match media[..] {
+        [edit] if edit.duration > 0 => edit.media_time.saturating_add(rescaled(edit.duration)),
+        _ => i64::MAX,
+    };
+    let visible = |(time, duration): (i64, u64)| {
+        let middle = time.saturating_add(duration as i64 / 2);
+        (time >= start && middle < end).then_some((time - start + delay, duration))
+    };
+    shown.into_iter().map(visible).collect()
+}
+
+/// Number of frames that the edit list shows.
+pub fn n_shown(track: &Track, movie_timescale: u32) -> u64 {
+    presentation_times(track, movie_timescale)
+        .iter()
+        .flatten()
+        .count() as u64
+}
+
+/// The duration that most frames have.
+fn usual_duration(times: &VecDeque<Option<(i64, u64)>>) -> u64 {
+    let mut counts = std::collections::BTreeMap::new();
+    for (_, duration) in times.iter().flatten() {
+        *counts.entry(*duration).or_insert(0u64) += 1;
+    }
+    counts
+        .into_iter()
+        .max_by_key(|&(_, n)| n)
+        .map_or(1, |(duration, _)| duration.max(1))
+}

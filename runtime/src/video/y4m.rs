@@ -1,0 +1,358 @@
+//! YUV4MPEG2, the uncompressed stream format of pipes: `-` is standard input or output. Enters: bytes. Leaves: frames,
+//! or bytes. Only 8-bit layouts are read; interlacing flags are ignored. Nothing is buffered beyond one frame.
+
+use super::color::{self, Coding, Layout, Planes};
+use super::output::PendingFile;
+use super::{Frame, FrameReader, FrameWriter, Info, MediaError, OutputSpec, Result};
+use std::io::{BufRead, BufReader, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+
+pub struct Y4mReader {
+    path: PathBuf,
+    input: Box<dyn BufRead + Send>,
+    info: Info,
+    layout: Layout,
+    coding: Coding,
+    n_read: u64,
+    buffer: Vec<u8>,
+}
+
+impl Y4mReader {
+    pub fn open(path: &Path) -> Result<Y4mReader> {
+        let input: Box<dyn BufRead + Send> = if path == Path::new("-") {
+            Box::new(BufReader::new(std::io::stdin()))
+        } else {
+            let file = std::fs::File::open(path).map_err(|e| MediaError::cannot_read(path, &e))?;
+            Box::new(BufReader::with_capacity(1 << 20, file))
+        };
+        Y4mReader::new(path, input)
+    }
+
+    pub fn new(path: &Path, mut input: Box<dyn BufRead + Send>) -> Result<Y4mReader> {
+        let line = header_line(path, &mut *input)?.unwrap_or_default();
+        let Some(fields) = line.strip_prefix("YUV4MPEG2") else {
+            return Err(MediaError::file(
+                path,
+                "is not a Y4M stream: it does not begin with YUV4MPEG2",
+            ));
+        };
+        let header = Header::parse(path, fields)?;
+        let info = Info {
+            width: header.width,
+            height: header.height,
+            timescale: header.rate.0,
+            frame_duration: u64::from(header.rate.1),
+            frames: None,
+            full_chroma: header.layout == Layout::Full,
+        };
+        let mut coding = Coding::assumed(info.width, info.height);
+        coding.full_range = header.full_range;
+        let (cw, ch) = header.layout.chroma_size(info.width, info.height);
+        let buffer = vec![0; info.width * info.height + 2 * cw * ch];
+        Ok(Y4mReader {
+            path: path.into(),
+            input,
+            info,
+            layout: header.layout,
+            coding,
+            n_read: 0,
+            buffer,
+        })
+    }
+}
+
+impl FrameReader for Y4mReader {
+    fn info(&self) -> &Info {
+        &self.info
+    }
+
+    fn next_frame(&mut self) -> Result<Option<Frame>> {
+        match header_line(&self.path, &mut *self.input)? {
+            None => return Ok(None),
+            Some(line) if line.starts_with("FRAME") => {}
+            Some(_) => {
+                return Err(MediaError::file(
+                    &self.path,
+                    format!("frame {} does not begin with FRAME", self.n_read),
+                ));
+            }
+        }
+        if let Err(e) = self.input.read_exact(&mut self.buffer) {
+            return Err(match e.kind() {
+                std::io::ErrorKind::UnexpectedEof => MediaError::file(
+                    &self.path,
+                    format!("is cut short inside frame {}", self.n_read),
+                ),
+                _ => MediaError::cannot_read(&self.path, &e),
+            });
+        }
+        let (width, height) = (self.info.width, self.info.height);
+        let (cw, ch) = self.layout.chroma_size(width, height);
+        let (y, chroma) = self.buffer.split_at(width * height);
+        let (u, v) = chroma.split_at(cw * ch);
+        let planes = Planes {
+            y,
+            u,
+            v,
+            y_stride: width,
+            c_stride: cw,
+            layout: self.layout,
+        };
+        let rgb = color::to_rgb(&planes, width, height, self.coding);
+        let duration = self.info.frame_duration;
+        let time = (self.n_read * duration) as i64;
+        self.n_read += 1;
+        Ok(Some(Frame {
+            width,
+            height,
+            rgb,
+            time,
+            duration,
+        }))
+    }
+}
+
+struct Header {
+    width: usize,
+    height: usize,
+    rate: (u32, u32),
+    layout: Layout,
+    full_range: bool,
+}
+
+impl Header {
+    fn parse(path: &Path, fields: &str) -> Result<Header> {
+        let mut header = Header {
+            width: 0,
+            height: 0,
+            rate: (25, 1),
+            layout: Layout::HalfCentred,
+            full_range: false,
+        };
+        for field in fields.split_ascii_whitespace() {
+            let (key, value) = field.split_at(1.min(field.len()));
+            match key {
+                "W" => header.width = value.parse().unwrap_or(0),
+                "H" => header.height = value.parse().unwrap_or(0),
+                "F" => header.rate = ratio(value).unwrap_or((25, 1)),
+                "C" => header.layout = layout(path, value)?,
+                "X" if value == "COLORRANGE=FULL" => header.full_range = true,
+                _ => {}
+            }
+        }
+        let Header { width, height, .. } = header;
+        if width == 0 || height == 0 || width.saturating_mul(height) > 1 << 28 {
+            return Err(MediaError::file(
+                path,
+                format!("its Y4M header gives no usable size ({width}x{height})"),
+            ));
+        }
+        Ok(header)
+    }
+}
+
+fn ratio(text: &str) -> Option<(u32, u32)> {
+    let (a, b) = text.split_once(':')?;
+    let (a, b) = (a.parse().ok()?, b.parse().ok()?);
+    (a > 0 && b > 0).then_some((a, b))
+}
+
+fn layout(path: &Path, name: &str) -> Result<Layout> {
+    Ok(match name {
+        "420" | "420jpeg" => Layout::HalfCentred,
+        "420mpeg2" | "420paldv" => Layout::Half,
+        "422" => Layout::Wide,
+        "444" => Layout::Full,
+        "mono" => Layout::Mono,
+        _ => {
+            return Err(MediaError::file(
+                path,
+                format!("its Y4M layout C{name} is not read (8-bit 420, 422, 444 and mono are)"),
+            ));
+        }
+    })
+}
+
+/// A line of at most 512 bytes without its end, or `None` at the end of the stream.
+fn header_line(path: &Path, input: &mut dyn BufRead) -> Result<Option<String>> {
+    let mut line = Vec::new();
+    let mut limited = Read::take(input, 512);
+    limited
+        .read_until(b'\n', &mut line)
+        .map_err(|e| MediaError::cannot_read(path, &e))?;
+    if line.is_empty() {
+        return Ok(None);
+    }
+    if line.pop() != Some(b'\n') {
+        return Err(MediaError::file(
+            path,
+            "is not a Y4M stream, or is cut short inside a header",
+        ));
+    }
+    Ok(Some(String::from_utf8_lossy(&line).into_owned()))
+}
+
+enum Sink {
+    Standard(std::io::Stdout),
+    File(PendingFile),
+}
+
+pub struct Y4mWriter {
+    path: PathBuf,
+    sink: BufWriter<Sink>,
+    layout: Layout,
+    coding: Coding,
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match self {
+            Sink::Standard(out) => out.write(bytes),
+            Sink::File(pending) => pending.file.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        match self {
+            Sink::Standard(out) => out.flush(),
+            Sink::File(pending) => pending.file.flush(),
+        }
+    }
+}
+
+impl Y4mWriter {
+    pub fn create(path: &Path, spec: &OutputSpec) -> Result<Y4mWriter> {
+        let sink = if path == Path::new("-") {
+            Sink::Standard(std::io::stdout())
+        } else {
+            Sink::File(PendingFile::create(path)?)
+        };
+        let (layout, name) = if spec.full_chroma {
+            (Layout::Full, "444")
+        } else {
+            (Layout::Half, "420mpeg2")
+        };
+        let mut sink = BufWriter::with_capacity(1 << 20, sink);
+        let OutputSpec {
+            width,
+            height,
+            timescale,
+            frame_duration,
+            ..
+        } = spec;
+        writeln!(
+            sink,
+            "YUV4MPEG2 W{width} H{height} F{timescale}:{frame_duration} Ip A1:1 C{name}"
+        )
+        .map_err(|e| MediaError::cannot_write(path, &e))?;
+        Ok(Y4mWriter {
+            path: path.into(),
+            sink,
+            layout,
+            coding: Coding::assumed(*width, *height),
+        })
+    }
+}
+
+impl FrameWriter for Y4mWriter {
+    fn write_frame(&mut self, frame: &Frame) -> Result<()> {
+        let planes = color::from_rgb(
+            &frame.rgb,
+            frame.width,
+            frame.height,
+            self.layout,
+            self.coding,
+        );
+        let parts: [&[u8]; 4] = [b"FRAME\n", &planes.y, &planes.u, &planes.v];
+        parts
+            .iter()
+            .try_for_each(|p| self.sink.write_all(p))
+            .map_err(|e| MediaError::cannot_write(&self.path, &e))
+    }
+
+    fn finish(self: Box<Self>) -> Result<Vec<String>> {
+        let path = self.path;
+        let sink = self
+            .sink
+            .into_inner()
+            .map_err(|e| MediaError::cannot_write(&path, e.error()))?;
+        match sink {
+            Sink::Standard(mut out) => out
+                .flush()
+                .map_err(|e| MediaError::cannot_write(&path, &e))?,
+            Sink::File(pending) => pending.commit()?,
+        }
+        Ok(Vec::new())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(bytes: &[u8]) -> Result<Y4mReader> {
+        Y4mReader::new(
+            Path::new("clip.y4m"),
+            Box::new(std::io::Cursor::new(bytes.to_vec())),
+        )
+    }
+
+    #[test]
+    fn keeps_rate_and_pictures() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.y4m");
+        let spec = OutputSpec {
+            width: 5,
+            height: 3,
+            timescale: 24000,
+            frame_duration: 1001,
+            full_chroma: true,
+            source: None,
+        };
+        let rgb: Vec<u8> = (0..45).map(|i| i * 5).collect();
+        let mut writer = Box::new(Y4mWriter::create(&path, &spec).unwrap());
+        assert!(!path.exists(), "the name appears only when complete");
+        for i in 0..3 {
+            writer
+                .write_frame(&Frame {
+                    width: 5,
+                    height: 3,
+                    rgb: rgb.clone(),
+                    time: i * 1001,
+                    duration: 1001,
+                })
+                .unwrap();
+        }
+        writer.finish().unwrap();
+        let mut reader = Y4mReader::open(&path).unwrap();
+        assert_eq!(
+            (reader.info().timescale, reader.info().frame_duration),
+            (24000, 1001)
+        );
+        for i in 0..3 {
+            let frame = reader.next_frame().unwrap().unwrap();
+            assert_eq!(frame.time, i * 1001);
+            assert!(frame.rgb.iter().zip(&rgb).all(|(a, b)| a.abs_diff(*b) <= 2));
+        }
+        assert!(reader.next_frame().unwrap().is_none());
+        assert_eq!(
+            std::fs::read_dir(folder.path()).unwrap().count(),
+            1,
+            "no temporary file is left"
+        );
+    }
+
+    #[test]
+    fn faults_are_sentences() {
+        let fault = |bytes: &[u8]| {
+            read(bytes)
+                .and_then(|mut r| r.next_frame())
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(fault(b"hello\n").contains("does not begin with YUV4MPEG2"));
+        assert!(fault(b"YUV4MPEG2 W4 H4 F25:1 C420p10\n").contains("C420p10"));
+        assert!(fault(b"YUV4MPEG2 W0 H4\n").contains("0x4"));
+        assert!(fault(b"YUV4MPEG2 W4 H4 Cmono\nFRAME\n123").contains("cut short inside frame 0"));
+    }
+}
