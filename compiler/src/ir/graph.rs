@@ -110,6 +110,32 @@ impl Graph {
         &self.dag[id].shape
     }
 
+    /// The number of elements of a node's value.
+    pub fn size(&self, id: NodeId) -> usize {
+        self.shape(id).iter().product::<i64>() as usize
+    }
+
+    /// For each node, whether one of `roots` needs it (or is it).
+    pub fn ancestors(&self, roots: &[NodeId]) -> Vec<bool> {
+        let mut needed = vec![false; self.len()];
+        for root in roots {
+            needed[root.index()] = true;
+        }
+        for at in (0..self.len()).rev() {
+            if needed[at] {
+                for operand in &self.node(NodeId::from(at as u32)).operands {
+                    needed[operand.index()] = true;
+                }
+            }
+        }
+        needed
+    }
+
+    pub fn output(&self, name: &str) -> Option<NodeId> {
+        let (_, id) = self.outputs.iter().find(|(n, _)| n == name)?;
+        Some(*id)
+    }
+
     pub fn len(&self) -> usize {
         self.dag.node_count()
     }

@@ -1,3 +1,11 @@
-//! The graph between the front end and the schedule.
+//! The graph between the front end and the schedule: built canonical, verified, printed, and evaluated in f64.
 
+pub mod build;
+pub mod eval;
+pub mod expr;
 pub mod graph;
+pub mod philox;
+mod point;
+pub mod region;
+pub mod simplify;
+mod view;

@@ -1,0 +1,165 @@
+//! A whole graph in f64: the oracle of everything that comes later.
+//!
+//! Inputs, weights and states are given; the value of every node that outputs and updates need comes back. Nothing is
+//! rounded to f32, and speed is no aim.
+
+use std::collections::BTreeMap;
+
+use crate::equation::Equation;
+use crate::ir::graph::{Graph, Init, NodeId, Op};
+use crate::ir::philox::Stream;
+use crate::ir::point::{self, View};
+
+/// What a run needs from outside.
+#[derive(Clone, Debug, Default)]
+pub struct Given {
+    pub inputs: BTreeMap<String, Vec<f64>>,
+    /// By key; parameters and states that are missing here start as they are declared.
+    pub weights: BTreeMap<String, Vec<f64>>,
+    pub stream: Stream,
+}
+
+/// The values of one run.
+#[derive(Clone, Debug)]
+pub struct Values {
+    nodes: Vec<Option<Vec<f64>>>,
+}
+
+impl Values {
+    pub fn get(&self, id: NodeId) -> Option<&[f64]> {
+        self.nodes.get(id.index())?.as_deref()
+    }
+
+    pub fn output(&self, graph: &Graph, name: &str) -> Option<&[f64]> {
+        let (_, id) = graph.outputs.iter().find(|(n, _)| n == name)?;
+        self.get(*id)
+    }
+
+    /// The new value of every parameter and state that the run rewrites; of two updates the later counts.
+    pub fn updates(&self, graph: &Graph) -> BTreeMap<String, Vec<f64>> {
+        let mut new = BTreeMap::new();
+        for id in graph.ids() {
+            let node = graph.node(id);
+            if let (Op::Update, Some(value)) = (&node.op, self.get(id))
+                && let Op::Param { key, .. } | Op::State { key, .. } =
+                    &graph.node(node.operands[0]).op
+            {
+                new.insert(key.clone(), value.to_vec());
+            }
+        }
+        new
+    }
+}
+
+/// Evaluates what outputs and updates need. An error names what was not given.
+pub fn evaluate(graph: &Graph, given: &Given) -> Result<Values, String> {
+    let updates = graph
+        .ids()
+        .filter(|id| matches!(graph.node(*id).op, Op::Update));
+    let roots: Vec<NodeId> = graph
+        .outputs
+        .iter()
+        .map(|(_, id)| *id)
+        .chain(updates)
+        .collect();
+    evaluate_nodes(graph, given, &roots)
+}
+
+/// Evaluates what `roots` need.
+pub fn evaluate_nodes(graph: &Graph, given: &Given, roots: &[NodeId]) -> Result<Values, String> {
+    let needed = graph.ancestors(roots);
+    let mut values = Values {
+        nodes: vec![None; graph.len()],
+    };
+    for id in graph.ids().filter(|id| needed[id.index()]) {
+        values.nodes[id.index()] = Some(node(graph, given, &values, id)?);
+    }
+    Ok(values)
+}
+
+fn node(graph: &Graph, given: &Given, values: &Values, id: NodeId) -> Result<Vec<f64>, String> {
+    let node = graph.node(id);
+    let size = graph.size(id);
+    let operand = |i: usize| values.get(node.operands[i]).unwrap_or_default().to_vec();
+    let value = match &node.op {
+        Op::Input { name } => given
+            .inputs
+            .get(name)
+            .cloned()
+            .ok_or(format!("no input `{name}`"))?,
+        Op::Param { key, init, .. } | Op::State { key, init, .. } => match given.weights.get(key) {
+            Some(value) => value.clone(),
+            None => start(key, *init, size, given.stream.seed)?,
+        },
+        Op::Const(data) => data.iter().map(|x| f64::from(*x)).collect(),
+        Op::Random { key, normal } => (0..size as u64)
+            .map(|i| given.stream.number(*key, *normal, i))
+            .collect(),
+        Op::Equation(pieces) => pieces_of(graph, given, values, id, pieces.iter().map(|p| &**p)),
+        Op::Scatter(equation) => pieces_of(graph, given, values, id, std::iter::once(&**equation)),
+        Op::Update => operand(1),
+        Op::Custom { .. } => operand(0),
+    };
+    if value.len() != size {
+        return Err(format!(
+            "`{}` has {} elements, needs {size}",
+            node.origin.name,
+            value.len()
+        ));
+    }
+    Ok(value)
+}
+
+fn pieces_of<'a>(
+    graph: &Graph,
+    given: &Given,
+    values: &Values,
+    id: NodeId,
+    pieces: impl Iterator<Item = &'a Equation>,
+) -> Vec<f64> {
+    let node = graph.node(id);
+    let views: Vec<View> = (node.operands.iter())
+        .map(|o| View {
+            shape: graph.shape(*o),
+            data: values.get(*o).unwrap_or_default(),
+        })
+        .collect();
+    let mut out = vec![0.0; graph.size(id)];
+    for piece in pieces {
+        point::run(piece, &views, &node.shape, given.stream, &mut out);
+    }
+    out
+}
+
+/// A weight's first value. The key's bytes choose the numbers, so that every weight draws its own.
+fn start(key: &str, init: Init, size: usize, seed: u64) -> Result<Vec<f64>, String> {
+    let hash = key.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| {
+        (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let stream = Stream { seed, step: 0 };
+    let draw = |normal, i: usize| stream.number(hash, normal, i as u64);
+    Ok(match init {
+        Init::Constant(x) => vec![x; size],
+        Init::Uniform(lo, hi) => (0..size).map(|i| lo + (hi - lo) * draw(false, i)).collect(),
+        Init::Normal(mean, std) => (0..size).map(|i| mean + std * draw(true, i)).collect(),
+        Init::Required => return Err(format!("`{key}` must be loaded")),
+    })
+}
+
+/// Constant operands only: the values of the pieces, for folding.
+pub fn constant(pieces: &[Equation], operands: &[(&[i64], &[f32])], shape: &[i64]) -> Vec<f32> {
+    let wide: Vec<Vec<f64>> = operands
+        .iter()
+        .map(|(_, d)| d.iter().map(|x| f64::from(*x)).collect())
+        .collect();
+    let views: Vec<View> = operands
+        .iter()
+        .zip(&wide)
+        .map(|((shape, _), data)| View { shape, data })
+        .collect();
+    let mut out = vec![0.0; shape.iter().product::<i64>() as usize];
+    for piece in pieces {
+        point::run(piece, &views, shape, Stream::default(), &mut out);
+    }
+    out.into_iter().map(|x| x as f32).collect()
+}
