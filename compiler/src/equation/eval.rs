@@ -65,6 +65,16 @@ pub fn eval_with(
     out
 }
 
+/// A part of the body at one point of the box.
+pub fn value_at(q: &Equation, operands: &[&Tensor], e: &Expr, at: &[i64]) -> f64 {
+    Evaluator {
+        q,
+        operands,
+        random: &no_random,
+    }
+    .value(e, at)
+}
+
 /// Every point of the box added where it writes; points outside are dropped.
 pub fn scatter(q: &Equation, operands: &[&Tensor], shape: &[i64], random: Random) -> Tensor {
     let mut out = Tensor::zeros(shape);

@@ -6,9 +6,11 @@
 
 pub mod adjoint;
 pub mod canon;
+pub mod classify;
 mod derive;
 pub mod eval;
 pub mod index;
+pub mod matrix;
 pub mod rewrite;
 mod solve;
 
