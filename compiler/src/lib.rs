@@ -1,5 +1,6 @@
 //! vsr-compiler: text in, artifact out. The library does no IO.
 
+pub mod backend;
 pub mod diag;
 pub mod equation;
 pub mod ir;

@@ -8,6 +8,8 @@
 //! The builder writes extents as constants; `lift` turns constants above 16 into arguments, so that kernels of one
 //! shape share one body.
 
+pub mod interpret;
+
 pub type Var = u32;
 pub type BufferId = u32;
 pub type TileId = u32;

@@ -1,0 +1,199 @@
+//! Tile kernels to native code with Cranelift: kernels enter, one position-independent blob leaves.
+//!
+//! No relocation, no symbol and no property of this machine ever gets into the code: calls go through the function
+//! table of `abi::Env`, and the instruction set is that of the named target. The runtime issues `vzeroupper` before it
+//! calls the code and before each of its functions returns.
+
+mod contract;
+mod dag;
+mod emit;
+mod integer;
+mod lower;
+mod nest;
+mod plan;
+mod reduce;
+mod stmt;
+mod sum;
+mod sweep;
+
+use crate::tile::Kernel;
+use cranelift_codegen::Context;
+use cranelift_codegen::control::ControlPlane;
+use cranelift_codegen::ir::Function;
+use cranelift_codegen::isa::{self, OwnedTargetIsa};
+use cranelift_codegen::settings::{self, Configurable};
+
+#[cfg(test)]
+mod tests;
+
+pub use plan::scratch_bytes;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// AVX2 and FMA.
+    X86_64V3,
+    /// Any x86-64 processor with SSE4.2.
+    Portable,
+}
+
+impl Target {
+    pub fn from_name(name: &str) -> Option<Target> {
+        [Target::X86_64V3, Target::Portable]
+            .into_iter()
+            .find(|t| t.name() == name)
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Target::X86_64V3 => "x86-64-v3",
+            Target::Portable => "cpu-portable",
+        }
+    }
+
+    /// What the code needs, as `is_x86_feature_detected!` names it.
+    pub fn features(self) -> &'static [&'static str] {
+        const PORTABLE: &[&str] = &["sse3", "ssse3", "sse4.1", "sse4.2", "popcnt"];
+        const V3: &[&str] = &[
+            "sse3", "ssse3", "sse4.1", "sse4.2", "popcnt", "avx", "avx2", "fma", "bmi1", "bmi2",
+            "lzcnt",
+        ];
+        match self {
+            Target::X86_64V3 => V3,
+            Target::Portable => PORTABLE,
+        }
+    }
+
+    fn isa(self) -> Result<OwnedTargetIsa, Error> {
+        let refused = |e: &dyn std::fmt::Display| Error::Target {
+            name: self.name(),
+            reason: e.to_string(),
+        };
+        let mut flags = settings::builder();
+        let options = [
+            ("opt_level", "none"),
+            ("is_pic", "true"),
+            ("enable_probestack", "false"),
+            ("unwind_info", "false"),
+            (
+                "enable_verifier",
+                if cfg!(debug_assertions) {
+                    "true"
+                } else {
+                    "false"
+                },
+            ),
+        ];
+        for (name, value) in options {
+            flags.set(name, value).map_err(|e| refused(&e))?;
+        }
+        let mut builder =
+            isa::lookup_by_name("x86_64-unknown-linux-gnu").map_err(|e| refused(&e))?;
+        // The preset x86-64-v3 sets AVX2 and FMA, but not AVX, without which FMA becomes calls of a library.
+        let presets: &[&str] = match self {
+            Target::X86_64V3 => &["x86-64-v3", "has_avx", "has_avx2", "has_fma"],
+            Target::Portable => &["x86-64-v2"],
+        };
+        for preset in presets {
+            builder.enable(preset).map_err(|e| refused(&e))?;
+        }
+        builder
+            .finish(settings::Flags::new(flags))
+            .map_err(|e| refused(&e))
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("no code can be made for target {name}: {reason}")]
+    Target { name: &'static str, reason: String },
+    #[error("kernel {kernel}: {reason}")]
+    Kernel { kernel: String, reason: String },
+}
+
+/// Machine code of all kernels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Code {
+    pub bytes: Vec<u8>,
+    /// Where each kernel starts.
+    pub offsets: Vec<u64>,
+    /// What the processor must have, as `is_x86_feature_detected!` names it.
+    pub features: Vec<String>,
+}
+
+/// Kernels start at a cache line, so that their constants are aligned, too.
+const ALIGN: usize = 64;
+const INT3: u8 = 0xcc;
+
+/// Compiles on all processors; the result does not depend on how many there are.
+pub fn compile(kernels: &[Kernel], target: Target) -> Result<Code, Error> {
+    let isa = target.isa()?;
+    let n_threads = std::thread::available_parallelism()
+        .map_or(1, |n| n.get())
+        .min(kernels.len().max(1));
+    let mut parts: Vec<Option<Result<Vec<u8>, Error>>> = kernels.iter().map(|_| None).collect();
+    std::thread::scope(|scope| {
+        let isa = &isa;
+        let workers: Vec<_> = (0..n_threads)
+            .map(|worker| {
+                let mine = kernels.iter().enumerate().skip(worker).step_by(n_threads);
+                scope.spawn(move || {
+                    mine.map(|(i, k)| (i, machine_code(k, isa, target)))
+                        .collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        for worker in workers {
+            for (i, part) in worker
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            {
+                parts[i] = Some(part);
+            }
+        }
+    });
+    let features = target.features().iter().map(|f| f.to_string()).collect();
+    let mut code = Code {
+        bytes: vec![],
+        offsets: vec![],
+        features,
+    };
+    for part in parts {
+        let part = part.expect("every kernel has one worker")?;
+        code.bytes
+            .resize(code.bytes.len().next_multiple_of(ALIGN), INT3);
+        code.offsets.push(code.bytes.len() as u64);
+        code.bytes.extend(part);
+    }
+    Ok(code)
+}
+
+/// The text of one kernel's function before instruction selection.
+pub fn text(kernel: &Kernel, target: Target) -> Result<String, Error> {
+    Ok(function(kernel, &target.isa()?)?.display().to_string())
+}
+
+fn function(kernel: &Kernel, isa: &OwnedTargetIsa) -> Result<Function, Error> {
+    lower::lower(kernel, &**isa).map_err(|reason| Error::Kernel {
+        kernel: kernel.name.clone(),
+        reason,
+    })
+}
+
+fn machine_code(kernel: &Kernel, isa: &OwnedTargetIsa, target: Target) -> Result<Vec<u8>, Error> {
+    let failed = |reason: String| Error::Kernel {
+        kernel: kernel.name.clone(),
+        reason,
+    };
+    let mut context = Context::for_function(function(kernel, isa)?);
+    let code = context
+        .compile(&**isa, &mut ControlPlane::default())
+        .map_err(|e| failed(format!("{:?} for {}", e.inner, target.name())))?;
+    if !code.buffer.relocs().is_empty() {
+        return Err(failed(format!(
+            "{} relocations for {}",
+            code.buffer.relocs().len(),
+            target.name()
+        )));
+    }
+    Ok(code.code_buffer().to_vec())
+}

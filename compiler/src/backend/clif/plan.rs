@@ -1,0 +1,356 @@
+//! How one `Compute` becomes loops: their order, what is vectorised, and which rows of scratch its maths needs.
+
+use super::dag::{Atom, BoundId, Dag, Node, NodeId, Reach, Space, WRITTEN, operands};
+use super::sum::{Stride, Sum};
+use crate::equation::{Binary, Lit};
+use crate::tile::{Bound, Compute, Int, Kernel, Mode, Reduce, ReduceOp, Stmt, TileKind, Val, Var};
+use std::collections::HashMap;
+
+/// Elements of a row of maths results.
+pub const ROW: i64 = 512;
+/// Rows are padded, so that whole vectors and lanes may be written past the last element.
+pub const ROW_BYTES: i64 = 4 * (ROW + 32);
+/// Bytes that a failed guard's loads may read at the start of scratch.
+const LEAST_BYTES: i64 = 512;
+
+pub struct Plan {
+    pub loops: Vec<Loop>,
+    pub shape: Shape,
+    /// Number of loops over the destination that lie outside of everything else.
+    pub n_outer: usize,
+    /// Index of the loop that is cut into vectors or chunks.
+    pub v: Option<usize>,
+    pub vectorised: bool,
+    pub value: NodeId,
+    pub to: Space,
+    pub at: Sum,
+    pub mode: Mode,
+    pub op: Option<ReduceOp>,
+    pub bounds: Vec<BoundId>,
+    pub reach: Reach,
+    /// Calls of maths along the vectorised loop, by depth.
+    pub stages: Vec<Vec<NodeId>>,
+    pub rows: HashMap<NodeId, i64>,
+    pub n_rows: i64,
+}
+
+pub struct Loop {
+    pub var: Var,
+    pub extent: Sum,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// No reduction; the last loop is vectorised.
+    Map,
+    /// Accumulators are registers along the destination's last index, reduced loops inside.
+    Columns,
+    /// Accumulators are a row of scratch along the destination's last index, which is the innermost loop.
+    Row,
+    /// Sixteen accumulators along the last reduced index.
+    Lanes,
+    /// One accumulator, one element after another.
+    Chain,
+}
+
+/// The row of a plan's value or accumulators.
+pub const VALUE_ROW: NodeId = NodeId::MAX;
+
+impl Plan {
+    pub fn new(compute: &Compute, dag: &mut Dag) -> Plan {
+        let reduce = compute.reduce.as_ref().filter(|r| !r.dims.is_empty());
+        let reduced: Vec<Var> = reduce.map_or(vec![], |r| r.dims.iter().map(|d| d.0).collect());
+        let (own, left_out) = split_bounds(compute, &reduced, dag);
+        let value = match reduce {
+            Some(r) if !left_out.is_empty() => {
+                let guarded =
+                    Val::Guarded(left_out, Box::new(compute.value.clone()), identity(r.op));
+                dag.val(&guarded, None)
+            }
+            _ => dag.val(&compute.value, None),
+        };
+        let at = dag.int(&compute.at, None);
+        let bounds: Vec<BoundId> = own.iter().map(|b| dag.bound_id(b, None)).collect();
+        let sums: Vec<Sum> = bounds
+            .iter()
+            .flat_map(|b| [dag.bound(*b).0.clone(), dag.bound(*b).1.clone()])
+            .collect();
+        let mut reach = dag.reachable(&[value], &sums.iter().chain([&at]).collect::<Vec<_>>());
+        let to: Space = compute.to.into();
+        let target = (to, at.part(|_| true));
+        if !reach.addresses.contains(&target) {
+            reach.addresses.push(target);
+        }
+        let mut plan = Plan {
+            loops: vec![],
+            shape: Shape::Map,
+            n_outer: 0,
+            v: None,
+            vectorised: false,
+            value,
+            to,
+            at,
+            mode: compute.mode,
+            op: reduce.map(|r| r.op),
+            bounds,
+            reach,
+            stages: vec![],
+            rows: HashMap::new(),
+            n_rows: 0,
+        };
+        plan.choose(compute, reduce, dag);
+        plan.rows(dag);
+        plan
+    }
+
+    fn choose(&mut self, compute: &Compute, reduce: Option<&Reduce>, dag: &mut Dag) {
+        let column = compute.dims.last().map(|d| d.0);
+        let along = column.is_some_and(|v| self.may_vectorise(v, dag));
+        let Some(reduce) = reduce else {
+            self.order(&compute.dims, &[], dag);
+            self.n_outer = compute.dims.len().saturating_sub(1);
+            self.v = compute.dims.len().checked_sub(1);
+            self.vectorised = along;
+            return;
+        };
+        if reduce.lanes == 16 {
+            self.order(&compute.dims, &reduce.dims, dag);
+            self.shape = Shape::Lanes;
+            self.n_outer = compute.dims.len();
+            self.v = Some(self.loops.len() - 1);
+            self.vectorised = true;
+            return;
+        }
+        let Some(column) = column.filter(|_| along) else {
+            self.order(&compute.dims, &reduce.dims, dag);
+            self.shape = Shape::Chain;
+            self.n_outer = compute.dims.len();
+            self.v = Some(self.loops.len() - 1);
+            self.vectorised = self.has_maths(reduce.dims[reduce.dims.len() - 1].0, dag);
+            return;
+        };
+        let (last, outer) = compute.dims.split_last().expect("there is a column");
+        self.n_outer = outer.len();
+        self.vectorised = true;
+        let guarded = self
+            .reach
+            .bounds
+            .iter()
+            .any(|b| dag.bound_deps(*b).contains(&column));
+        if guarded || self.has_maths(column, dag) {
+            self.order(
+                outer,
+                &[reduce.dims.as_slice(), &[last.clone()]].concat(),
+                dag,
+            );
+            self.shape = Shape::Row;
+            self.v = Some(self.loops.len() - 1);
+        } else {
+            self.order(&compute.dims, &reduce.dims, dag);
+            self.shape = Shape::Columns;
+            self.v = Some(outer.len());
+        }
+    }
+
+    fn order(&mut self, first: &[(Var, Int)], then: &[(Var, Int)], dag: &mut Dag) {
+        let make = |(var, extent): &(Var, Int)| Loop {
+            var: *var,
+            extent: dag.int(extent, None),
+        };
+        self.loops = first.iter().chain(then).map(make).collect();
+    }
+
+    /// Elements along `v` go to different places, at least one of destination and reads is contiguous, and which
+    /// elements are skipped follows from a range.
+    fn may_vectorise(&self, v: Var, dag: &Dag) -> bool {
+        let Stride::Linear(step) = dag.stride(&self.at, v) else {
+            return false;
+        };
+        let reads = self.reach.addresses.iter().map(|(_, at)| dag.stride(at, v));
+        let contiguous = reads
+            .filter(|s| *s == Stride::Linear(Sum::constant(1)))
+            .count();
+        let skips = self
+            .bounds
+            .iter()
+            .all(|b| !dag.bound_deps(*b).contains(&v) || range_step(dag, *b, v).is_some());
+        step.as_constant() != Some(0) && contiguous > 0 && skips
+    }
+
+    fn has_maths(&self, v: Var, dag: &Dag) -> bool {
+        let called = |n: &NodeId| matches!(dag.node(*n), Node::Math(..) | Node::Random { .. });
+        self.reach
+            .nodes
+            .iter()
+            .any(|n| called(n) && dag.node_deps(*n).contains(&v))
+    }
+
+    pub fn vector_var(&self) -> Option<Var> {
+        self.v.map(|i| self.loops[i].var)
+    }
+
+    /// Level of every variable: 1 is the outermost loop.
+    pub fn levels(&self) -> HashMap<Var, usize> {
+        let mut levels: HashMap<Var, usize> = self
+            .loops
+            .iter()
+            .enumerate()
+            .map(|(i, l)| (l.var, i + 1))
+            .collect();
+        levels.insert(WRITTEN, self.loops.len());
+        levels
+    }
+
+    /// Gives a row to every call along the vectorised loop, and to values on their way into accumulators.
+    fn rows(&mut self, dag: &Dag) {
+        let mut next = 0;
+        if matches!(self.shape, Shape::Row | Shape::Lanes | Shape::Chain) {
+            self.rows.insert(VALUE_ROW, next);
+            next += 1;
+        }
+        let Some(v) = self.vector_var() else {
+            self.n_rows = next;
+            return;
+        };
+        let mut depths: HashMap<NodeId, usize> = HashMap::new();
+        for &id in &self.reach.nodes {
+            let below = below(dag, id)
+                .iter()
+                .map(|n| depths.get(n).copied().unwrap_or(0))
+                .max()
+                .unwrap_or(0);
+            let node = dag.node(id);
+            let called = matches!(node, Node::Math(..) | Node::Random { .. })
+                && dag.node_deps(id).contains(&v);
+            depths.insert(id, below + usize::from(called));
+            if called {
+                self.stages.resize(self.stages.len().max(below + 1), vec![]);
+                self.stages[below].push(id);
+                self.rows.insert(id, next);
+                next += if matches!(node, Node::Math(_, args) if args.len() == 2) {
+                    2
+                } else {
+                    1
+                };
+            }
+        }
+        self.n_rows = next;
+    }
+}
+
+/// Operands, and the values that addresses and indices are computed from.
+fn below(dag: &Dag, id: NodeId) -> Vec<NodeId> {
+    let node = dag.node(id);
+    let mut found = operands(node);
+    match node {
+        Node::Load(_, at, guard) => {
+            sum_nodes(dag, at, &mut found);
+            guard.iter().for_each(|g| guard_nodes(dag, *g, &mut found));
+        }
+        Node::FromInt(at) | Node::Random { at, .. } => sum_nodes(dag, at, &mut found),
+        Node::Guard(g, ..) => guard_nodes(dag, *g, &mut found),
+        _ => {}
+    }
+    found
+}
+
+fn guard_nodes(dag: &Dag, guard: u32, found: &mut Vec<NodeId>) {
+    for bound in dag.guard(guard) {
+        let (index, extent) = dag.bound(*bound);
+        sum_nodes(dag, index, found);
+        sum_nodes(dag, extent, found);
+    }
+}
+
+fn sum_nodes(dag: &Dag, sum: &Sum, found: &mut Vec<NodeId>) {
+    for atom in sum.terms.iter().flat_map(|t| &t.atoms) {
+        match dag.atom(*atom) {
+            Atom::Var(_) | Atom::Arg(_) => {}
+            Atom::Div(a, b) | Atom::Rem(a, b) | Atom::Min(a, b) | Atom::Max(a, b) => {
+                sum_nodes(dag, a, found);
+                sum_nodes(dag, b, found);
+            }
+            Atom::Floor(n) => found.push(*n),
+            Atom::Load(_, at, guard) => {
+                sum_nodes(dag, at, found);
+                guard.iter().for_each(|g| guard_nodes(dag, *g, found));
+            }
+        }
+    }
+}
+
+/// Bounds on the destination's indices skip a store; those on reduced ones leave out an element.
+fn split_bounds(compute: &Compute, reduced: &[Var], dag: &mut Dag) -> (Vec<Bound>, Vec<Bound>) {
+    compute.bounds.iter().cloned().partition(|b| {
+        let id = dag.bound_id(b, None);
+        !dag.bound_deps(id).iter().any(|v| reduced.contains(v))
+    })
+}
+
+/// The coefficient of `v` in a bound's index, if the bound holds on a range of `v`.
+pub fn range_step(dag: &Dag, bound: BoundId, v: Var) -> Option<i64> {
+    let (index, extent) = dag.bound(bound);
+    let Stride::Linear(step) = dag.stride(index, v) else {
+        return None;
+    };
+    let fixed = dag.stride(extent, v) == Stride::Linear(Sum::constant(0));
+    step.as_constant().filter(|k| *k != 0 && fixed)
+}
+
+pub fn identity(op: ReduceOp) -> Lit {
+    Lit::new(match op {
+        ReduceOp::Sum => 0.0,
+        ReduceOp::Max => f64::NEG_INFINITY,
+        ReduceOp::Min => f64::INFINITY,
+    })
+}
+
+pub fn combiner(op: ReduceOp) -> Binary {
+    match op {
+        ReduceOp::Sum => Binary::Add,
+        ReduceOp::Max => Binary::Max,
+        ReduceOp::Min => Binary::Min,
+    }
+}
+
+/// Offsets in the scratch of one thread: tiles first, each on a cache line, then a place for one call, then rows.
+pub struct Scratch {
+    pub tiles: Vec<i64>,
+    pub single: i64,
+    pub rows: i64,
+    pub bytes: i64,
+}
+
+impl Scratch {
+    pub fn of(kernel: &Kernel) -> Scratch {
+        let mut at = 0;
+        let mut tiles = vec![];
+        for tile in &kernel.tiles {
+            tiles.push(at);
+            let size = if tile.kind == TileKind::I64 { 8 } else { 4 };
+            at += (tile.len * size + 63) / 64 * 64;
+        }
+        let rows = at + 64;
+        let bytes = (rows + n_rows(&kernel.body) * ROW_BYTES).max(LEAST_BYTES);
+        Scratch {
+            tiles,
+            single: at,
+            rows,
+            bytes,
+        }
+    }
+}
+
+/// Scratch that one thread needs to run the kernel.
+pub fn scratch_bytes(kernel: &Kernel) -> u64 {
+    Scratch::of(kernel).bytes as u64
+}
+
+fn n_rows(body: &[Stmt]) -> i64 {
+    let rows = |stmt: &Stmt| match stmt {
+        Stmt::For { body, .. } | Stmt::If { body, .. } => n_rows(body),
+        Stmt::Compute(c) => Plan::new(c, &mut Dag::new(Some(c.to.into()))).n_rows,
+        Stmt::Let { .. } | Stmt::Rows { .. } | Stmt::Contract(_) => 0,
+    };
+    body.iter().map(rows).max().unwrap_or(0)
+}

@@ -1,0 +1,141 @@
+//! Statements around the data loops: for, let, if, and tables of row offsets.
+
+use super::lower::{Known, Lower, MEMORY};
+use crate::tile::{Bound, Digit, Int, Stmt, TileId, Var};
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{InstBuilder, Value};
+
+impl Lower<'_, '_> {
+    /// Statements replace all scopes by their own; afterwards, as many are open as before.
+    pub fn body(&mut self, body: &[Stmt]) {
+        let depth = self.scopes.len();
+        for stmt in body {
+            self.fresh(None);
+            match stmt {
+                Stmt::For {
+                    var,
+                    extent,
+                    step,
+                    body,
+                } => self.for_loop(*var, extent, *step, body),
+                Stmt::Let { var, value } => {
+                    let known = self.known(value);
+                    self.vars.insert(*var, known);
+                }
+                Stmt::If { bounds, body } => self.guarded(bounds, body),
+                Stmt::Compute(compute) => self.compute(compute),
+                Stmt::Rows {
+                    tile,
+                    first,
+                    extent,
+                    digits,
+                    value,
+                } => self.rows(*tile, first, extent, digits, value),
+                Stmt::Contract(contract) => self.contract(contract),
+            }
+        }
+        self.fresh(None);
+        self.scopes.resize_with(depth, Default::default);
+    }
+
+    fn for_loop(&mut self, var: Var, extent: &Int, step: i64, body: &[Stmt]) {
+        let end = self.int(extent);
+        let start = self.iconst(0);
+        self.counted(start, end, step, &[], &mut |s, i, _| {
+            s.bind(var, i, step);
+            s.body(body);
+            vec![]
+        });
+    }
+
+    /// A loop variable: it runs from 0 in steps of `multiple_of`.
+    pub fn bind(&mut self, var: Var, value: Value, multiple_of: i64) {
+        self.vars.insert(
+            var,
+            Known {
+                value,
+                not_negative: true,
+                multiple_of,
+            },
+        );
+    }
+
+    fn guarded(&mut self, bounds: &[Bound], body: &[Stmt]) {
+        let ids: Vec<_> = bounds.iter().map(|b| self.dag.bound_id(b, None)).collect();
+        let Some(condition) = self.condition(&ids) else {
+            return self.body(body);
+        };
+        let (yes, join) = (self.b.create_block(), self.b.create_block());
+        self.b.ins().brif(condition, yes, &[], join, &[]);
+        self.b.switch_to_block(yes);
+        self.body(body);
+        self.b.ins().jump(join, &[]);
+        self.b.switch_to_block(join);
+    }
+
+    /// Digits of `first` are found by division, those after it by carrying.
+    fn rows(&mut self, tile: TileId, first: &Int, extent: &Int, digits: &[Digit], value: &Int) {
+        let (first, end) = (self.int(first), self.int(extent));
+        let extents: Vec<Value> = digits.iter().map(|d| self.int(&d.extent)).collect();
+        let total = extents.iter().fold(None, |product, e| match product {
+            None => Some(*e),
+            Some(p) => Some(self.b.ins().imul(p, *e)),
+        });
+        let mut starts = vec![];
+        let mut rest = first;
+        for (i, extent) in extents.iter().enumerate() {
+            if i + 1 == extents.len() {
+                starts.push(rest);
+                break;
+            }
+            let quotient = self.b.ins().udiv(rest, *extent);
+            let whole = self.b.ins().imul(quotient, *extent);
+            starts.push(self.b.ins().isub(rest, whole));
+            rest = quotient;
+        }
+        let base = self.base(super::dag::Space::Tile(tile));
+        let zero = self.iconst(0);
+        self.counted(zero, end, 1, &starts, &mut |s, i, current| {
+            for (digit, now) in digits.iter().zip(current) {
+                s.bind(digit.var, *now, 1);
+            }
+            let offset = s.int(value);
+            let place = s.scaled(i, 8);
+            let place = s.b.ins().iadd(base, place);
+            s.b.ins().store(MEMORY, offset, place, 0);
+            match total {
+                Some(total) => s.advance(i, first, total, current, &extents),
+                None => vec![],
+            }
+        });
+    }
+
+    /// The next digits; the last position repeats at the end of the whole range.
+    fn advance(
+        &mut self,
+        i: Value,
+        first: Value,
+        total: Value,
+        digits: &[Value],
+        extents: &[Value],
+    ) -> Vec<Value> {
+        let position = self.b.ins().iadd(first, i);
+        let next = self.plus(position, 1);
+        let more = self.b.ins().icmp(IntCC::SignedLessThan, next, total);
+        let mut carry = self.iconst(1);
+        let mut advanced = vec![];
+        for (digit, extent) in digits.iter().zip(extents) {
+            let up = self.b.ins().iadd(*digit, carry);
+            let wraps = self
+                .b
+                .ins()
+                .icmp(IntCC::SignedGreaterThanOrEqual, up, *extent);
+            let zero = self.iconst(0);
+            let value = self.b.ins().select(wraps, zero, up);
+            let one = self.iconst(1);
+            carry = self.b.ins().select(wraps, one, zero);
+            advanced.push(self.b.ins().select(more, value, *digit));
+        }
+        advanced
+    }
+}

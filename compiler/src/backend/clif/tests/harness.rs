@@ -1,0 +1,232 @@
+//! Maps compiled kernels into this process, runs them with a plain Rust function table, and compares with the interpreter.
+
+use super::super::{Target, compile, scratch_bytes};
+use crate::tile::interpret::{Data, interpret, n_tasks};
+use crate::tile::{BufferKind, Kernel};
+use vsr_artifact::abi::{ContractCall, Env, FnTable, KernelFn};
+
+/// Elements before and after every buffer that nobody may write.
+const BORDER: usize = 64;
+const UNTOUCHED: f32 = -12345.5;
+
+pub fn random(key: u64, normal: bool, at: i64) -> f64 {
+    let mut z =
+        (key ^ u64::from(normal)).wrapping_add((at as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    f64::from((z >> 40) as u32) / f64::from(1u32 << 24)
+}
+
+unsafe fn map(dst: *mut f32, src: *const f32, n: i64, f: impl Fn(f64) -> f64) {
+    for i in 0..n as usize {
+        unsafe { *dst.add(i) = f(f64::from(*src.add(i))) as f32 };
+    }
+}
+
+macro_rules! map_fn {
+    ($name:ident, $f:expr) => {
+        unsafe extern "C" fn $name(dst: *mut f32, src: *const f32, n: i64) {
+            unsafe { map(dst, src, n, $f) }
+        }
+    };
+}
+map_fn!(exp, libm::exp);
+map_fn!(log, libm::log);
+map_fn!(sin, libm::sin);
+map_fn!(cos, libm::cos);
+map_fn!(tanh, libm::tanh);
+map_fn!(erf, libm::erf);
+map_fn!(silu, |v| v / (1.0 + libm::exp(-v)));
+map_fn!(sigmoid, |v| 1.0 / (1.0 + libm::exp(-v)));
+map_fn!(stream_map, |v| v);
+
+unsafe extern "C" fn pow(dst: *mut f32, a: *const f32, b: *const f32, n: i64) {
+    for i in 0..n as usize {
+        unsafe { *dst.add(i) = libm::pow(f64::from(*a.add(i)), f64::from(*b.add(i))) as f32 };
+    }
+}
+
+unsafe extern "C" fn random_fn(
+    _env: *const Env,
+    dst: *mut f32,
+    key: u64,
+    normal: i64,
+    first: i64,
+    n: i64,
+) {
+    for i in 0..n {
+        unsafe { *dst.add(i as usize) = random(key, normal != 0, first + i) as f32 };
+    }
+}
+
+unsafe extern "C" fn contract(call: *const ContractCall) {
+    unsafe {
+        let c = &*call;
+        for m in 0..c.m as usize {
+            for n in 0..c.n as usize {
+                let cell = c.c.add(m * c.ldc as usize + n);
+                let mut sum = match c.init {
+                    0 => 0.0,
+                    1 => *cell,
+                    _ => *c.bias.add(n),
+                };
+                for t in 0..c.n_taps as usize {
+                    let a = c.a.offset((*c.rows.add(m) + *c.taps.add(2 * t)) as isize);
+                    let b = *c.taps.add(2 * t + 1) + (n / 32) as i64 * c.b_panel + (n % 32) as i64;
+                    let b = c.b.offset(b as isize);
+                    for k in 0..c.k {
+                        sum = libm::fmaf(
+                            *a.offset((k * c.a_step) as isize),
+                            *b.offset((k * c.b_step) as isize),
+                            sum,
+                        );
+                    }
+                }
+                *cell = sum;
+            }
+        }
+    }
+}
+
+fn table() -> FnTable {
+    FnTable {
+        contract,
+        exp,
+        log,
+        sin,
+        cos,
+        tanh,
+        erf,
+        silu,
+        sigmoid,
+        pow,
+        random: random_fn,
+        stream: stream_map,
+    }
+}
+
+/// Runs the kernel natively on copies of the buffers, in two calls if there are several tasks.
+pub fn run(kernel: &Kernel, args: &[i64], buffers: &[Data<f32>], target: Target) -> Vec<Data<f32>> {
+    let code = compile(std::slice::from_ref(kernel), target).expect("the kernel compiles");
+    let mut pages = memmap2::MmapMut::map_anon(code.bytes.len()).expect("memory");
+    pages.copy_from_slice(&code.bytes);
+    let pages = pages.make_exec().expect("pages may be executed");
+    let entry = unsafe { pages.as_ptr().add(code.offsets[0] as usize) };
+    let entry: KernelFn = unsafe { std::mem::transmute(entry) };
+    let mut values: Vec<Vec<f32>> = vec![];
+    let mut tables: Vec<Vec<i64>> = vec![];
+    let mut bases: Vec<*mut u8> = vec![];
+    for buffer in buffers {
+        match buffer {
+            Data::Values(v) => {
+                let border = vec![UNTOUCHED; BORDER];
+                values.push([border.as_slice(), v, &border].concat());
+                bases.push(
+                    unsafe {
+                        values
+                            .last_mut()
+                            .expect("just pushed")
+                            .as_mut_ptr()
+                            .add(BORDER)
+                    }
+                    .cast(),
+                );
+            }
+            Data::Table(t) => {
+                tables.push(t.clone());
+                bases.push(tables.last_mut().expect("just pushed").as_mut_ptr().cast());
+            }
+        }
+    }
+    let bytes = scratch_bytes(kernel) as usize;
+    let mut scratch = vec![0xA5u8; bytes + 128];
+    let aligned = scratch.as_ptr().align_offset(64);
+    let fns = table();
+    let env = Env {
+        fns: &fns,
+        buffers: bases.as_ptr(),
+        args: args.as_ptr(),
+        seed: 1,
+        step: 2,
+    };
+    let tasks = n_tasks(kernel, args).expect("tasks can be counted");
+    let middle = tasks / 2;
+    unsafe {
+        entry(&env, 0, middle, scratch.as_mut_ptr().add(aligned));
+        entry(&env, middle, tasks, scratch.as_mut_ptr().add(aligned));
+    }
+    assert!(
+        scratch[aligned + bytes..].iter().all(|b| *b == 0xA5),
+        "{}: scratch is overrun",
+        kernel.name
+    );
+    let mut results = vec![];
+    let mut values = values.into_iter();
+    for buffer in buffers {
+        match buffer {
+            Data::Values(_) => {
+                let v = values.next().expect("as many as before");
+                let (inside, after) = v[BORDER..].split_at(v.len() - 2 * BORDER);
+                assert!(
+                    v[..BORDER].iter().chain(after).all(|x| *x == UNTOUCHED),
+                    "{}: a border is written",
+                    kernel.name
+                );
+                results.push(Data::Values(inside.to_vec()));
+            }
+            Data::Table(t) => results.push(Data::Table(t.clone())),
+        }
+    }
+    results
+}
+
+/// Compiled code and interpreter agree: bit for bit if `tolerance` is 0, else within it relative to 1 + |value|.
+pub fn check(kernel: &Kernel, args: &[i64], buffers: &[Data<f32>], tolerance: f32) {
+    let mut expected = buffers.to_vec();
+    interpret(kernel, args, &mut expected, &random).expect("the interpreter runs the kernel");
+    for target in [Target::X86_64V3, Target::Portable] {
+        let actual = run(kernel, args, buffers, target);
+        for (b, (want, have)) in expected.iter().zip(&actual).enumerate() {
+            let (Data::Values(want), Data::Values(have)) = (want, have) else {
+                continue;
+            };
+            for (i, (w, h)) in want.iter().zip(have).enumerate() {
+                let same = w.to_bits() == h.to_bits()
+                    || w.is_nan() && h.is_nan()
+                    || *w == 0.0 && *h == 0.0;
+                let near = (w - h).abs() <= tolerance * (1.0 + w.abs());
+                assert!(
+                    same || near,
+                    "{} for {}: buffer {b} element {i} is {h}, not {w}\n{kernel:?}",
+                    kernel.name,
+                    target.name(),
+                );
+            }
+        }
+    }
+}
+
+/// Values in -2..2 from a seed.
+pub fn values(n: usize, seed: u64) -> Data<f32> {
+    Data::Values(
+        (0..n)
+            .map(|i| (random(seed, false, i as i64) * 4.0 - 2.0) as f32)
+            .collect(),
+    )
+}
+
+pub fn kernel(name: &str, kinds: &[BufferKind]) -> Kernel {
+    let buffer = |(i, kind): (usize, &BufferKind)| crate::tile::Buffer {
+        name: format!("b{i}"),
+        kind: *kind,
+    };
+    let buffers = kinds.iter().enumerate().map(buffer).collect();
+    Kernel {
+        name: name.into(),
+        buffers,
+        args: vec![],
+        tasks: vec![],
+        tiles: vec![],
+        body: vec![],
+    }
+}

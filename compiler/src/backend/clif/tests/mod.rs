@@ -1,0 +1,4 @@
+//! Compiled kernels against the interpreter, on both targets.
+
+mod cases;
+mod harness;

@@ -1,0 +1,3 @@
+//! Back ends: they know scalars, loops and vectors, never an operator's name.
+
+pub mod clif;
