@@ -37,7 +37,14 @@ pub struct FnTable {
     /// dst[i] = a[i] ** b[i]
     pub pow: unsafe extern "C" fn(dst: *mut f32, a: *const f32, b: *const f32, n: i64),
     /// dst[i] = random number `first + i` of (env.seed, env.step, key)
-    pub random: unsafe extern "C" fn(env: *const Env, dst: *mut f32, key: u64, normal: i64, first: i64, n: i64),
+    pub random: unsafe extern "C" fn(
+        env: *const Env,
+        dst: *mut f32,
+        key: u64,
+        normal: i64,
+        first: i64,
+        n: i64,
+    ),
     /// Copies n floats past the caches where that helps.
     pub stream: unsafe extern "C" fn(dst: *mut f32, src: *const f32, n: i64),
 }

@@ -1,4 +1,18 @@
 //! The format that compiler and runtime share: a folder with `manifest.json`, `code.bin`, `consts.bin` and `source/`.
+//!
+//! [`write`] replaces a folder in one step; [`read`] hands out an artifact only after every byte of it was checked.
+//! Hashes detect damage, not malice: loading native code is running a program.
 
 pub mod abi;
+mod code;
+mod error;
+mod folder;
+pub mod host;
 pub mod manifest;
+
+pub use code::CODE_OFFSET;
+pub use error::Error;
+pub use folder::{Artifact, FORMAT, read, source_hash, write};
+
+#[cfg(test)]
+mod tests;

@@ -77,7 +77,9 @@ pub enum WeightKind {
     /// A model's state (BatchNorm's running mean): saved with the weights.
     State,
     /// An optimiser's state: saved in checkpoints only. `of` is the weight's key.
-    Optimizer { of: String },
+    Optimizer {
+        of: String,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

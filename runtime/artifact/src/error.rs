@@ -1,0 +1,51 @@
+//! Why an artifact is refused or could not be written: one sentence each, with the file and what to do.
+
+use std::path::PathBuf;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{} is not a compiled network: it has no manifest.json; compile one with `vsrc compile MODEL.vsr`", .0.display())]
+    NotAnArtifact(PathBuf),
+    #[error("{} was written in format {found}, this version reads format {known}; compile the source again", .path.display())]
+    UnknownFormat {
+        path: PathBuf,
+        found: u64,
+        known: u32,
+    },
+    #[error("{} was compiled for runtime interface {found}, this version has {known}; compile the source again", .path.display())]
+    UnknownAbi {
+        path: PathBuf,
+        found: u64,
+        known: u32,
+    },
+    #[error("{} is damaged: {why}; compile the source again", .path.display())]
+    Damaged { path: PathBuf, why: String },
+    #[error("{} is code for {found}, this machine is {here}; compile for it with `vsrc compile --target cpu-portable`", .path.display())]
+    WrongArch {
+        path: PathBuf,
+        found: String,
+        here: &'static str,
+    },
+    #[error("{} needs {}, which this processor does not have; compile with `vsrc compile --target cpu-portable`", .path.display(), .missing.join(", "))]
+    MissingFeatures { path: PathBuf, missing: Vec<String> },
+    #[error("{} is in the way: it is not a compiled network, so it is not replaced; choose another folder with -o", .0.display())]
+    InTheWay(PathBuf),
+    #[error("source file name {0:?} leads out of the artifact")]
+    SourceName(String),
+    #[error("cannot {what} {}: {error}", .path.display())]
+    Io {
+        what: &'static str,
+        path: PathBuf,
+        error: std::io::Error,
+    },
+}
+
+impl Error {
+    /// The machine's fault (disk, permissions), not the user's or the file's.
+    pub fn is_machine(&self) -> bool {
+        match self {
+            Error::Io { error, .. } => error.kind() != std::io::ErrorKind::NotFound,
+            _ => false,
+        }
+    }
+}
