@@ -1,9 +1,11 @@
 //! vsr-compiler: text in, artifact out. The library does no IO.
 
+pub mod autodiff;
 pub mod backend;
 pub mod diag;
 pub mod equation;
 pub mod ir;
+pub mod pass;
 pub mod schedule;
 pub mod syntax;
 pub mod tile;

@@ -7,7 +7,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::equation::canon::{Canonical, canonicalise};
+use crate::equation::eval::Tensor;
 use crate::equation::index::Ix;
+use crate::equation::matrix::as_matrix;
 use crate::equation::{Equation, Expr, Lit, Pos, Read, Reducer};
 use crate::ir::expr;
 use crate::ir::graph::{Graph, Init, NodeId, Op, Origin};
@@ -39,11 +42,6 @@ enum Key {
 
 /// What makes two canonicalisations the same: the equation, its operands' shapes, its shape.
 type Form = (Equation, Vec<Vec<i64>>, Vec<i64>);
-
-struct Canonical {
-    pieces: Vec<Equation>,
-    tables: Vec<(Vec<i64>, Vec<f64>)>,
-}
 
 impl<'g> Builder<'g> {
     pub fn new(graph: &'g mut Graph) -> Builder<'g> {
@@ -156,22 +154,71 @@ impl<'g> Builder<'g> {
         origin: Origin,
     ) -> NodeId {
         let (equation, operands) = self.clean(&equation, &operands);
-        let shapes: Vec<Vec<i64>> = operands.iter().map(|o| self.shape(*o).to_vec()).collect();
-        let form = (equation, shapes, shape);
-        let canonical = match self.forms.get(&form) {
-            Some(canonical) => canonical.clone(),
-            None => {
-                let canonical = Arc::new(canonicalise(&form));
-                self.forms.insert(form.clone(), canonical.clone());
-                canonical
-            }
-        };
+        let canonical = self.canonical(equation, &operands, &shape);
         let mut all = operands;
         for (shape, table) in &canonical.tables {
             let data = table.iter().map(|x| *x as f32).collect();
             all.push(self.constant(data, shape.clone(), origin.clone()));
         }
-        self.pieces(canonical.pieces.clone(), all, form.2, origin)
+        let pieces = (canonical.pieces.iter())
+            .map(|piece| {
+                self.as_matrix(piece, &mut all, &origin)
+                    .unwrap_or_else(|| piece.clone())
+            })
+            .collect();
+        self.pieces(pieces, all, shape, origin)
+    }
+
+    fn canonical(
+        &mut self,
+        equation: Equation,
+        operands: &[NodeId],
+        shape: &[i64],
+    ) -> Arc<Canonical> {
+        let shapes: Vec<Vec<i64>> = operands.iter().map(|o| self.shape(*o).to_vec()).collect();
+        let form = (equation, shapes, shape.to_vec());
+        if let Some(canonical) = self.forms.get(&form) {
+            return canonical.clone();
+        }
+        let shapes: Vec<&[i64]> = form.1.iter().map(Vec::as_slice).collect();
+        let canonical = Arc::new(canonicalise(&form.0, &shapes, shape));
+        self.forms.insert(form, canonical.clone());
+        canonical
+    }
+
+    /// A resampling by constant positions and weights becomes a product with a constant matrix.
+    fn as_matrix(
+        &mut self,
+        piece: &Equation,
+        operands: &mut Vec<NodeId>,
+        origin: &Origin,
+    ) -> Option<Equation> {
+        if !has_crooked_read(piece) {
+            return None;
+        }
+        let consts: Vec<Option<Tensor>> = operands.iter().map(|o| self.tensor(*o)).collect();
+        let consts: Vec<Option<&Tensor>> = consts.iter().map(Option::as_ref).collect();
+        let shapes: Vec<&[i64]> = operands.iter().map(|o| self.shape(*o)).collect();
+        let found = as_matrix(piece, &shapes, &consts)?;
+        let data = found.data.iter().map(|x| *x as f32).collect();
+        let n_given = operands.len();
+        operands.push(self.constant(data, found.shape, origin.clone()));
+        assert_eq!(
+            operands.len(),
+            n_given + 1,
+            "the matrix is the last operand"
+        );
+        Some(found.equation)
+    }
+
+    fn tensor(&self, id: NodeId) -> Option<Tensor> {
+        match &self.graph.node(id).op {
+            Op::Const(data) => Some(Tensor {
+                shape: self.shape(id).to_vec(),
+                data: data.iter().map(|x| f64::from(*x)).collect(),
+            }),
+            _ => None,
+        }
     }
 
     /// Canonical pieces of one output.
@@ -425,11 +472,16 @@ pub fn map(shape: &[i64], body: Expr) -> Equation {
     }
 }
 
-fn canonicalise((equation, _shapes, _shape): &Form) -> Canonical {
-    Canonical {
-        pieces: vec![equation.clone()],
-        tables: vec![],
-    }
+/// Whether a read's position is not affine, so that a matrix may be found in it.
+fn has_crooked_read(piece: &Equation) -> bool {
+    let mut found = false;
+    expr::for_each_read(&piece.body, &mut |read| {
+        found |= !read
+            .at
+            .iter()
+            .all(|p| matches!(p, Pos::Ix(ix) if ix.is_affine()));
+    });
+    found
 }
 
 /// Each operand once, in order of first use; operands without a read go.

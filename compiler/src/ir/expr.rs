@@ -3,26 +3,7 @@
 use crate::equation::index::Ix;
 use crate::equation::{Equation, Expr, Guard, Pos, Read};
 
-/// Calls `f` with every read, those inside computed positions too.
-pub fn for_each_read<'a>(e: &'a Expr, f: &mut impl FnMut(&'a Read)) {
-    match e {
-        Expr::Lit(_) | Expr::Index(_) | Expr::Random { .. } => {}
-        Expr::Read(read) => {
-            f(read);
-            for at in &read.at {
-                if let Pos::Computed(e) = at {
-                    for_each_read(e, f);
-                }
-            }
-        }
-        Expr::Unary(_, a) => for_each_read(a, f),
-        Expr::Binary(_, a, b) => {
-            for_each_read(a, f);
-            for_each_read(b, f);
-        }
-        Expr::Select(_, args) => args.iter().for_each(|a| for_each_read(a, f)),
-    }
-}
+pub use crate::equation::rewrite::for_each_read;
 
 /// Calls `f` with every read of an equation, those in its write positions too.
 pub fn for_each_read_of<'a>(equation: &'a Equation, f: &mut impl FnMut(&'a Read)) {
@@ -142,12 +123,7 @@ pub fn has_random(e: &Expr) -> bool {
 
 /// The extents of all variables, free then reduced.
 pub fn extents(equation: &Equation) -> Vec<i64> {
-    equation
-        .free
-        .iter()
-        .chain(&equation.reduced)
-        .copied()
-        .collect()
+    equation.extents()
 }
 
 /// The number of points of the box.

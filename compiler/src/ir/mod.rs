@@ -8,4 +8,5 @@ pub mod philox;
 mod point;
 pub mod region;
 pub mod simplify;
+pub mod verify;
 mod view;

@@ -1,0 +1,5 @@
+//! Passes over a whole graph, after differentiation: each takes a graph and gives one, deterministically.
+
+mod optimise;
+
+pub use optimise::optimise;
