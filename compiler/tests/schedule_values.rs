@@ -1,0 +1,307 @@
+//! Plans against the oracle: the kernels of a graph, interpreted in f64, give what the graph means.
+
+mod plan;
+
+use std::collections::BTreeMap;
+use vsr_compiler::equation::index::Ix;
+use vsr_compiler::equation::rewrite::{binary, lit, unary};
+use vsr_compiler::equation::{Binary, Equation, Expr, Lit, Pos, Read, Reducer, Unary};
+use vsr_compiler::ir::build::Builder;
+use vsr_compiler::ir::eval::{Given, evaluate};
+use vsr_compiler::ir::graph::{Graph, Init, NodeId, Origin};
+use vsr_compiler::schedule::{WeightTable, plan as schedule};
+
+fn v(i: usize) -> Ix {
+    Ix::var(i)
+}
+
+fn read(operand: usize, at: &[Ix], outside: Option<f64>) -> Expr {
+    Expr::Read(Read {
+        operand,
+        at: at.iter().cloned().map(Pos::Ix).collect(),
+        outside: outside.map(Lit::new),
+    })
+}
+
+fn here() -> Origin {
+    Origin::default()
+}
+
+fn add(
+    b: &mut Builder,
+    free: &[i64],
+    reduced: &[i64],
+    reducer: Reducer,
+    body: Expr,
+    operands: &[NodeId],
+) -> NodeId {
+    let write = (0..free.len()).map(|i| Pos::Ix(v(i))).collect();
+    let equation = Equation {
+        free: free.to_vec(),
+        reduced: reduced.to_vec(),
+        reducer,
+        body,
+        guards: vec![],
+        write,
+    };
+    b.equation(equation, operands.to_vec(), free.to_vec(), here())
+}
+
+fn conv(b: &mut Builder, x: NodeId, key: &str, out: i64, stride: i64) -> NodeId {
+    let [n, c, h, w] = b.shape(x).try_into().expect("four axes");
+    let k = b.param(key, Init::Constant(0.0), true, vec![out, c, 3, 3], here());
+    let at = |i: usize, p: usize| v(i).scale(stride).add(&v(p)).offset(-1);
+    let body = binary(
+        Binary::Mul,
+        read(0, &[v(1), v(4), v(5), v(6)], None),
+        read(1, &[v(0), v(4), at(2, 5), at(3, 6)], Some(0.0)),
+    );
+    let size = |n: i64| (n - 1) / stride + 1;
+    add(
+        b,
+        &[n, out, size(h), size(w)],
+        &[c, 3, 3],
+        Reducer::Sum,
+        body,
+        &[k, x],
+    )
+}
+
+fn bias_silu(b: &mut Builder, x: NodeId, key: &str) -> NodeId {
+    let shape = b.shape(x).to_vec();
+    let bias = b.param(key, Init::Constant(0.0), true, vec![shape[1]], here());
+    let at = [v(0), v(1), v(2), v(3)];
+    let y = add(
+        b,
+        &shape,
+        &[],
+        Reducer::Map,
+        binary(Binary::Add, read(0, &at, None), read(1, &[v(1)], None)),
+        &[x, bias],
+    );
+    let z = || read(0, &at, None);
+    let sigmoid = binary(
+        Binary::Div,
+        lit(1.0),
+        binary(
+            Binary::Add,
+            lit(1.0),
+            unary(Unary::Exp, unary(Unary::Neg, z())),
+        ),
+    );
+    add(
+        b,
+        &shape,
+        &[],
+        Reducer::Map,
+        binary(Binary::Mul, z(), sigmoid),
+        &[y],
+    )
+}
+
+fn numbers(n: i64, seed: u64) -> Vec<f64> {
+    let mut state = seed;
+    let mut next = || {
+        state = state
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
+        ((state >> 33) % 2000) as f64 / 1000.0 - 1.0
+    };
+    (0..n).map(|_| next()).collect()
+}
+
+/// Plans the graph, interprets it, compares every output with the oracle.
+fn check(graph: &Graph, what: &str) -> String {
+    let mut weights = WeightTable::default();
+    let plan = schedule(graph, &mut weights, false);
+    let mut inputs = BTreeMap::new();
+    let mut stored = BTreeMap::new();
+    for port in &plan.inputs {
+        inputs.insert(port.name.clone(), numbers(port.shape.iter().product(), 7));
+    }
+    let values: Vec<Vec<f64>> = weights
+        .weights
+        .iter()
+        .enumerate()
+        .map(|(i, w)| numbers(w.shape.iter().product(), 100 + i as u64))
+        .collect();
+    for (w, data) in weights.weights.iter().zip(&values) {
+        stored.insert(w.key.clone(), data.clone());
+    }
+    let mut memory = plan::Memory::new(&plan, &inputs, values);
+    memory.run(&plan);
+    let given = Given {
+        inputs,
+        weights: stored,
+        ..Given::default()
+    };
+    let expected = evaluate(graph, &given).expect("the oracle evaluates");
+    for (name, _) in &graph.outputs {
+        let (got, want) = (
+            memory.output(&plan, name),
+            expected.output(graph, name).expect("an output"),
+        );
+        for (i, (a, b)) in got.iter().zip(want).enumerate() {
+            assert!(
+                (a - b).abs() < 1e-5 * (1.0 + b.abs()),
+                "{what}: {name}[{i}] is {a}, not {b}\n{}",
+                vsr_compiler::schedule::print(what, &plan)
+            );
+        }
+    }
+    vsr_compiler::schedule::print(what, &plan)
+}
+
+#[test]
+fn a_convolution_with_bias_and_activation_is_one_kernel() {
+    let mut graph = Graph::default();
+    let mut b = Builder::new(&mut graph);
+    let x = b.input("x", vec![2, 8, 9, 11], here());
+    let y = conv(&mut b, x, "k", 40, 1);
+    let y = bias_silu(&mut b, y, "bias");
+    b.output("y", y);
+    let text = check(&graph, "conv");
+    assert_eq!(text.matches(" contraction ").count(), 1, "{text}");
+}
+
+#[test]
+fn strided_and_chained_convolutions() {
+    let mut graph = Graph::default();
+    let mut b = Builder::new(&mut graph);
+    let x = b.input("x", vec![1, 3, 12, 10], here());
+    let y = conv(&mut b, x, "k1", 16, 1);
+    let y = bias_silu(&mut b, y, "b1");
+    let y = conv(&mut b, y, "k2", 24, 2);
+    let y = bias_silu(&mut b, y, "b2");
+    let y = conv(&mut b, y, "k3", 3, 1);
+    b.output("y", y);
+    check(&graph, "chain");
+}
+
+#[test]
+fn softmax_over_rows_is_one_kernel_and_attention_is_right() {
+    let mut graph = Graph::default();
+    let mut b = Builder::new(&mut graph);
+    let q = b.input("q", vec![2, 20, 8], here());
+    let k = b.input("k", vec![2, 12, 8], here());
+    let scores = add(
+        &mut b,
+        &[2, 20, 12],
+        &[8],
+        Reducer::Sum,
+        binary(
+            Binary::Mul,
+            binary(
+                Binary::Mul,
+                read(0, &[v(0), v(1), v(3)], None),
+                read(1, &[v(0), v(2), v(3)], None),
+            ),
+            lit(0.35),
+        ),
+        &[q, k],
+    );
+    let lse = add(
+        &mut b,
+        &[2, 20],
+        &[12],
+        Reducer::Lse,
+        read(0, &[v(0), v(1), v(2)], None),
+        &[scores],
+    );
+    let body = unary(
+        Unary::Exp,
+        binary(
+            Binary::Sub,
+            read(0, &[v(0), v(1), v(2)], None),
+            read(1, &[v(0), v(1)], None),
+        ),
+    );
+    let p = add(
+        &mut b,
+        &[2, 20, 12],
+        &[],
+        Reducer::Map,
+        body,
+        &[scores, lse],
+    );
+    let out = add(
+        &mut b,
+        &[2, 20, 8],
+        &[12],
+        Reducer::Sum,
+        binary(
+            Binary::Mul,
+            read(0, &[v(0), v(1), v(3)], None),
+            read(1, &[v(0), v(3), v(2)], None),
+        ),
+        &[p, k],
+    );
+    b.output("p", p);
+    b.output("out", out);
+    let text = check(&graph, "attention");
+    assert_eq!(text.matches("Lse").count(), 1, "{text}");
+}
+
+#[test]
+fn layer_norm_and_long_sums() {
+    let mut graph = Graph::default();
+    let mut b = Builder::new(&mut graph);
+    let x = b.input("x", vec![70, 48, 16], here());
+    let at = [v(0), v(1), v(2)];
+    let mean = add(
+        &mut b,
+        &[70, 48],
+        &[16],
+        Reducer::Sum,
+        binary(Binary::Mul, read(0, &at, None), lit(1.0 / 16.0)),
+        &[x],
+    );
+    let var = add(
+        &mut b,
+        &[70, 48],
+        &[16],
+        Reducer::Var,
+        read(0, &at, None),
+        &[x],
+    );
+    let off = binary(
+        Binary::Sub,
+        read(0, &at, None),
+        read(1, &[v(0), v(1)], None),
+    );
+    let body = binary(
+        Binary::Div,
+        off,
+        unary(
+            Unary::Sqrt,
+            binary(Binary::Add, read(2, &[v(0), v(1)], None), lit(1e-5)),
+        ),
+    );
+    let y = add(
+        &mut b,
+        &[70, 48, 16],
+        &[],
+        Reducer::Map,
+        body,
+        &[x, mean, var],
+    );
+    let total = add(
+        &mut b,
+        &[],
+        &[70, 48, 16],
+        Reducer::Sum,
+        unary(Unary::Abs, read(0, &[v(0), v(1), v(2)], None)),
+        &[y],
+    );
+    let y2 = add(
+        &mut b,
+        &[70, 16, 48],
+        &[],
+        Reducer::Map,
+        read(0, &[v(0), v(2), v(1)], None),
+        &[y],
+    );
+    b.output("y", y2);
+    b.output("total", total);
+    check(&graph, "layer norm");
+}
