@@ -9,6 +9,12 @@
 //! shape share one body.
 
 pub mod interpret;
+mod lift;
+mod print;
+pub mod walk;
+
+pub use lift::lift;
+pub use print::{identity, print};
 
 pub type Var = u32;
 pub type BufferId = u32;

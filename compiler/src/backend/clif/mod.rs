@@ -167,9 +167,14 @@ pub fn compile(kernels: &[Kernel], target: Target) -> Result<Code, Error> {
     Ok(code)
 }
 
-/// The text of one kernel's function before instruction selection.
-pub fn text(kernel: &Kernel, target: Target) -> Result<String, Error> {
-    Ok(function(kernel, &target.isa()?)?.display().to_string())
+/// The text of the kernels' functions before instruction selection.
+pub fn text(kernels: &[Kernel], target: Target) -> String {
+    let text = |kernel: &Kernel| Ok(function(kernel, &target.isa()?)?.display().to_string());
+    let show = |kernel: &Kernel| match text(kernel) {
+        Ok(text) => format!("; {}\n{text}", kernel.name),
+        Err::<_, Error>(e) => format!("; {e}\n"),
+    };
+    kernels.iter().map(show).collect::<Vec<_>>().join("\n")
 }
 
 fn function(kernel: &Kernel, isa: &OwnedTargetIsa) -> Result<Function, Error> {

@@ -2,7 +2,7 @@
 
 use super::super::{Target, compile, scratch_bytes};
 use crate::tile::interpret::{Data, interpret, n_tasks};
-use crate::tile::{BufferKind, Kernel};
+use crate::tile::{BufferKind, Kernel, lift, print};
 use vsr_artifact::abi::{ContractCall, Env, FnTable, KernelFn};
 
 /// Elements before and after every buffer that nobody may write.
@@ -184,6 +184,23 @@ pub fn run(kernel: &Kernel, args: &[i64], buffers: &[Data<f32>], target: Target)
 pub fn check(kernel: &Kernel, args: &[i64], buffers: &[Data<f32>], tolerance: f32) {
     let mut expected = buffers.to_vec();
     interpret(kernel, args, &mut expected, &random).expect("the interpreter runs the kernel");
+    compare(kernel, args, buffers, &expected, tolerance);
+    if args.is_empty() {
+        let (lifted, args) = lift(kernel);
+        let mut again = buffers.to_vec();
+        interpret(&lifted, &args, &mut again, &random).expect("the interpreter runs the lifted kernel");
+        assert_eq!(format!("{again:?}"), format!("{expected:?}"), "{}: lifting changed the result", kernel.name);
+        compare(&lifted, &args, buffers, &expected, tolerance);
+    }
+}
+
+fn compare(
+    kernel: &Kernel,
+    args: &[i64],
+    buffers: &[Data<f32>],
+    expected: &[Data<f32>],
+    tolerance: f32,
+) {
     for target in [Target::X86_64V3, Target::Portable] {
         let actual = run(kernel, args, buffers, target);
         for (b, (want, have)) in expected.iter().zip(&actual).enumerate() {
@@ -197,9 +214,10 @@ pub fn check(kernel: &Kernel, args: &[i64], buffers: &[Data<f32>], tolerance: f3
                 let near = (w - h).abs() <= tolerance * (1.0 + w.abs());
                 assert!(
                     same || near,
-                    "{} for {}: buffer {b} element {i} is {h}, not {w}\n{kernel:?}",
+                    "{} for {}: buffer {b} element {i} is {h}, not {w}\n{}",
                     kernel.name,
                     target.name(),
+                    print(kernel),
                 );
             }
         }

@@ -1,0 +1,57 @@
+//! Constants above 16 become arguments, so that kernels of one shape share one body.
+//!
+//! Addresses in tiles keep their constants: tile sizes are part of the kernel. What is known of an argument is only
+//! which power of two divides it.
+
+use super::walk::{Role, ints_mut};
+use super::{ArgFact, Int, Kernel};
+
+const LARGEST_LITERAL: i64 = 16;
+const LARGEST_FACT: i64 = 64;
+
+/// The kernel with its large constants replaced, and their values. Equal values share one argument.
+pub fn lift(kernel: &Kernel) -> (Kernel, Vec<i64>) {
+    let mut lifted = kernel.clone();
+    let mut values = vec![];
+    ints_mut(&mut lifted, &mut |int, role| {
+        if role == Role::Free {
+            replace(int, &mut values);
+        }
+    });
+    lifted.args = values.iter().map(|v| ArgFact { multiple_of: divisor(*v) }).collect();
+    (lifted, values)
+}
+
+/// The largest power of two, up to 64, that divides the value.
+fn divisor(value: i64) -> i64 {
+    (1 << value.trailing_zeros().min(62)).min(LARGEST_FACT)
+}
+
+/// Arguments are positive: a negative constant is subtracted. Addresses inside have been visited already.
+fn replace(int: &mut Int, values: &mut Vec<i64>) {
+    match int {
+        Int::Const(c) if *c > LARGEST_LITERAL => *int = argument(*c, values),
+        Int::Const(c) if *c < -LARGEST_LITERAL => {
+            *int = Int::Sub(Box::new(Int::Const(0)), Box::new(argument(-*c, values)));
+        }
+        Int::Add(a, b)
+        | Int::Sub(a, b)
+        | Int::Mul(a, b)
+        | Int::Div(a, b)
+        | Int::Rem(a, b)
+        | Int::Min(a, b)
+        | Int::Max(a, b) => {
+            replace(a, values);
+            replace(b, values);
+        }
+        Int::Const(_) | Int::Var(_) | Int::Arg(_) | Int::Floor(_) | Int::Table(..) | Int::Tile(..) => {}
+    }
+}
+
+fn argument(value: i64, values: &mut Vec<i64>) -> Int {
+    let at = values.iter().position(|v| *v == value).unwrap_or_else(|| {
+        values.push(value);
+        values.len() - 1
+    });
+    Int::Arg(at as u32)
+}

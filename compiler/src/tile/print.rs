@@ -1,0 +1,238 @@
+//! Kernels as text, a statement a line; and their identity, which is that text without names.
+
+use super::{
+    Bound, BufferKind, Compute, Contract, ContractInit, Int, Kernel, MathOp, Mode, ReduceOp, Stmt, TileKind, To, Val, Var,
+};
+use crate::equation::{Binary, Relation};
+use std::fmt::Write;
+
+/// The kernel's text, headed by its name and those of its buffers and tiles.
+pub fn print(kernel: &Kernel) -> String {
+    let mut text = format!("kernel {} {{\n", kernel.name);
+    for (i, buffer) in kernel.buffers.iter().enumerate() {
+        line(&mut text, 1, &format!("{} b{i}  # {}", buffer_kind(buffer.kind), buffer.name));
+    }
+    for (i, tile) in kernel.tiles.iter().enumerate() {
+        line(&mut text, 1, &format!("tile t{i}: {}[{}]  # {}", tile_kind(tile.kind), tile.len, tile.name));
+    }
+    text += &rest(kernel);
+    text + "}\n"
+}
+
+/// Equal for kernels that may share one body: blake3 of the text without names.
+pub fn identity(kernel: &Kernel) -> [u8; 32] {
+    let mut text = String::new();
+    for buffer in &kernel.buffers {
+        line(&mut text, 1, buffer_kind(buffer.kind));
+    }
+    for tile in &kernel.tiles {
+        line(&mut text, 1, &format!("tile {}[{}]", tile_kind(tile.kind), tile.len));
+    }
+    text += &rest(kernel);
+    *blake3::hash(text.as_bytes()).as_bytes()
+}
+
+fn rest(kernel: &Kernel) -> String {
+    let mut text = String::new();
+    for (i, arg) in kernel.args.iter().enumerate() {
+        line(&mut text, 1, &format!("arg a{i}%{}", arg.multiple_of));
+    }
+    for task in &kernel.tasks {
+        line(&mut text, 1, &format!("task v{} in 0..{} by {}", task.var, int(&task.extent), task.step));
+    }
+    body(&mut text, 1, &kernel.body);
+    text
+}
+
+fn line(text: &mut String, depth: usize, content: &str) {
+    writeln!(text, "{}{content}", "  ".repeat(depth)).expect("a string takes any text");
+}
+
+fn buffer_kind(kind: BufferKind) -> &'static str {
+    match kind {
+        BufferKind::In => "in",
+        BufferKind::Out => "out",
+        BufferKind::InOut => "inout",
+        BufferKind::Table => "table",
+    }
+}
+
+fn tile_kind(kind: TileKind) -> &'static str {
+    match kind {
+        TileKind::F32 => "f32",
+        TileKind::I64 => "i64",
+    }
+}
+
+fn body(text: &mut String, depth: usize, stmts: &[Stmt]) {
+    for stmt in stmts {
+        match stmt {
+            Stmt::For { var, extent, step, body: inner } => {
+                line(text, depth, &format!("for v{var} in 0..{} by {step} {{", int(extent)));
+                body(text, depth + 1, inner);
+                line(text, depth, "}");
+            }
+            Stmt::Let { var, value } => line(text, depth, &format!("let v{var} = {}", int(value))),
+            Stmt::If { bounds, body: inner } => {
+                line(text, depth, &format!("if {} {{", conditions(bounds)));
+                body(text, depth + 1, inner);
+                line(text, depth, "}");
+            }
+            Stmt::Compute(c) => line(text, depth, &compute(c)),
+            Stmt::Rows { tile, first, extent, digits, value } => {
+                let digits: Vec<String> = digits.iter().map(|d| format!("v{}:{}", d.var, int(&d.extent))).collect();
+                let (digits, extent) = (digits.join(","), int(extent));
+                line(text, depth, &format!("rows t{tile}[0..{extent}] = {} with {digits} of {}", int(value), int(first)));
+            }
+            Stmt::Contract(c) => line(text, depth, &contract(c)),
+        }
+    }
+}
+
+fn compute(c: &Compute) -> String {
+    let operator = match c.mode {
+        Mode::Store => "=",
+        Mode::Stream => "=stream",
+        Mode::Add => "+=",
+        Mode::Max => "max=",
+        Mode::Min => "min=",
+    };
+    let reduce = c.reduce.as_ref().map_or(String::new(), |r| {
+        let name = match r.op {
+            ReduceOp::Sum => "sum",
+            ReduceOp::Max => "max",
+            ReduceOp::Min => "min",
+        };
+        format!("{name}.{}[{}] ", r.lanes, dims(&r.dims))
+    });
+    let skips = if c.bounds.is_empty() { String::new() } else { format!(" if {}", conditions(&c.bounds)) };
+    let space = match c.to {
+        To::Buf(b) => format!("b{b}"),
+        To::Tile(t) => format!("t{t}"),
+    };
+    format!("{space}[{}] {operator} {reduce}{} for {}{skips}", int(&c.at), val(&c.value), dims(&c.dims))
+}
+
+fn dims(dims: &[(Var, Int)]) -> String {
+    dims.iter().map(|(v, e)| format!("v{v}:{}", int(e))).collect::<Vec<_>>().join(",")
+}
+
+fn conditions(bounds: &[Bound]) -> String {
+    bounds.iter().map(|b| format!("0<={}<{}", int(&b.index), int(&b.extent))).collect::<Vec<_>>().join(" and ")
+}
+
+fn contract(c: &Contract) -> String {
+    let space = |to: To| match to {
+        To::Buf(b) => format!("b{b}"),
+        To::Tile(t) => format!("t{t}"),
+    };
+    let init = match &c.init {
+        ContractInit::Zero => "0".to_string(),
+        ContractInit::Keep => "keep".to_string(),
+        ContractInit::Bias(b, at) => format!("b{b}[{}]", int(at)),
+    };
+    format!(
+        "contract t{}[{}; {}:{},{}:1] = {init} + sum[{} of b{}[{}], k:{}] {}[t{}[{}]+{}+k*{}] * {}[{}+k*{}, panel {}]",
+        c.c,
+        int(&c.c_at),
+        int(&c.m),
+        c.ldc,
+        int(&c.n),
+        int(&c.n_taps),
+        c.taps,
+        int(&c.taps_at),
+        int(&c.k),
+        space(c.a),
+        c.rows,
+        int(&c.rows_at),
+        int(&c.a_at),
+        int(&c.a_step),
+        space(c.b),
+        int(&c.b_at),
+        int(&c.b_step),
+        int(&c.b_panel),
+    )
+}
+
+/// Sums are joined plainly; everything else that is compound stands in parentheses.
+pub fn int(i: &Int) -> String {
+    let factor = |i: &Int| match i {
+        Int::Add(..) | Int::Sub(..) => format!("({})", int(i)),
+        i => int(i),
+    };
+    let atom = |i: &Int| match i {
+        Int::Const(_) | Int::Var(_) | Int::Arg(_) | Int::Table(..) | Int::Tile(..) | Int::Floor(_) => int(i),
+        i => format!("({})", int(i)),
+    };
+    match i {
+        Int::Const(c) => c.to_string(),
+        Int::Var(v) => format!("v{v}"),
+        Int::Arg(a) => format!("a{a}"),
+        Int::Add(a, b) => format!("{}+{}", int(a), factor(b)),
+        Int::Sub(a, b) => format!("{}-{}", int(a), factor(b)),
+        Int::Mul(a, b) => format!("{}*{}", atom(a), atom(b)),
+        Int::Div(a, b) => format!("{}//{}", atom(a), atom(b)),
+        Int::Rem(a, b) => format!("{}%{}", atom(a), atom(b)),
+        Int::Min(a, b) => format!("min({},{})", int(a), int(b)),
+        Int::Max(a, b) => format!("max({},{})", int(a), int(b)),
+        Int::Floor(v) => format!("floor({})", val(v)),
+        Int::Table(b, at) => format!("b{b}[{}]", int(at)),
+        Int::Tile(t, at) => format!("t{t}[{}]", int(at)),
+    }
+}
+
+fn val(v: &Val) -> String {
+    match v {
+        Val::Lit(lit) => format!("{lit:?}"),
+        Val::Buf(b, at) => format!("b{b}[{}]", int(at)),
+        Val::Tile(t, at) => format!("t{t}[{}]", int(at)),
+        Val::FromInt(i) => format!("f32({})", int(i)),
+        Val::Unary(op, a) => format!("{}({})", unary(*op), val(a)),
+        Val::Binary(op, a, b) => binary(*op, &val(a), &val(b)),
+        Val::Select(relation, args) => {
+            let sign = match relation {
+                Relation::Lt => "<",
+                Relation::Le => "<=",
+                Relation::Gt => ">",
+                Relation::Ge => ">=",
+                Relation::Eq => "==",
+                Relation::Ne => "!=",
+            };
+            format!("select({} {sign} {}, {}, {})", val(&args[0]), val(&args[1]), val(&args[2]), val(&args[3]))
+        }
+        Val::Guarded(bounds, inside, outside) => {
+            format!("({} if {} else {outside:?})", val(inside), conditions(bounds))
+        }
+        Val::Random { key, normal, at } => {
+            format!("{}({key:#x},{})", if *normal { "normal" } else { "uniform" }, int(at))
+        }
+    }
+}
+
+fn unary(op: MathOp) -> &'static str {
+    match op {
+        MathOp::Neg => "neg",
+        MathOp::Exp => "exp",
+        MathOp::Log => "log",
+        MathOp::Sqrt => "sqrt",
+        MathOp::Sin => "sin",
+        MathOp::Cos => "cos",
+        MathOp::Tanh => "tanh",
+        MathOp::Erf => "erf",
+        MathOp::Abs => "abs",
+        MathOp::Floor => "floor",
+        MathOp::Stop => "stop",
+    }
+}
+
+fn binary(op: Binary, a: &str, b: &str) -> String {
+    match op {
+        Binary::Add => format!("({a} + {b})"),
+        Binary::Sub => format!("({a} - {b})"),
+        Binary::Mul => format!("({a} * {b})"),
+        Binary::Div => format!("({a} / {b})"),
+        Binary::Pow => format!("pow({a}, {b})"),
+        Binary::Min => format!("min({a}, {b})"),
+        Binary::Max => format!("max({a}, {b})"),
+    }
+}
