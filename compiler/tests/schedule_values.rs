@@ -305,3 +305,84 @@ fn layer_norm_and_long_sums() {
     b.output("total", total);
     check(&graph, "layer norm");
 }
+
+#[test]
+fn a_training_step_updates_the_weights_as_the_oracle_does() {
+    let mut graph = Graph::default();
+    let mut b = Builder::new(&mut graph);
+    let x = b.input("x", vec![2, 3, 12, 10], here());
+    let y = conv(&mut b, x, "k1", 16, 1);
+    let y = bias_silu(&mut b, y, "b1");
+    let y = conv(&mut b, y, "k2", 24, 2);
+    let y = bias_silu(&mut b, y, "b2");
+    let y = conv(&mut b, y, "k3", 3, 1);
+    let at = [v(0), v(1), v(2), v(3)];
+    let square = binary(
+        Binary::Mul,
+        binary(Binary::Mul, read(0, &at, None), read(0, &at, None)),
+        lit(0.01),
+    );
+    let loss = add(&mut b, &[], &[2, 3, 6, 5], Reducer::Sum, square, &[y]);
+    b.output("loss", loss);
+    let wrt: Vec<NodeId> = b
+        .graph()
+        .ids()
+        .filter(|i| {
+            matches!(
+                b.graph().node(*i).op,
+                vsr_compiler::ir::graph::Op::Param { .. }
+            )
+        })
+        .collect();
+    let gradients = vsr_compiler::autodiff::gradients(&mut b, loss, &wrt);
+    for (w, g) in wrt.iter().zip(gradients) {
+        let g = g.expect("every weight is reached");
+        let shape = b.shape(*w).to_vec();
+        let at: Vec<Ix> = (0..shape.len()).map(v).collect();
+        let body = binary(
+            Binary::Sub,
+            read(0, &at, None),
+            binary(Binary::Mul, lit(0.1), read(1, &at, None)),
+        );
+        let new = add(&mut b, &shape, &[], Reducer::Map, body, &[*w, g]);
+        b.update(*w, new, here());
+    }
+    let graph = vsr_compiler::pass::optimise(graph);
+    let mut weights = WeightTable::default();
+    let plan = schedule(&graph, &mut weights, true);
+    let inputs: BTreeMap<String, Vec<f64>> = [("x".to_string(), numbers(2 * 3 * 120, 7))].into();
+    let values: Vec<Vec<f64>> = weights
+        .weights
+        .iter()
+        .enumerate()
+        .map(|(i, w)| numbers(w.shape.iter().product(), 100 + i as u64))
+        .collect();
+    let stored = weights
+        .weights
+        .iter()
+        .zip(&values)
+        .map(|(w, d)| (w.key.clone(), d.clone()))
+        .collect();
+    let mut memory = plan::Memory::new(&plan, &inputs, values);
+    memory.run(&plan);
+    let given = Given {
+        inputs,
+        weights: stored,
+        ..Given::default()
+    };
+    let expected = evaluate(&graph, &given)
+        .expect("the oracle evaluates")
+        .updates(&graph);
+    let text = vsr_compiler::schedule::print("train", &plan);
+    for (w, got) in weights.weights.iter().zip(&memory.weights) {
+        for (i, (a, b)) in got.iter().zip(&expected[&w.key]).enumerate() {
+            assert!(
+                (a - b).abs() < 1e-6 * (1.0 + b.abs()),
+                "{}[{i}] is {a}, not {b}\n{text}",
+                w.key
+            );
+        }
+    }
+    // Forward and weight gradient of each, input gradient of all but the first: strided ones in four phases.
+    assert!(!text.contains("scatter"), "{text}");
+}
