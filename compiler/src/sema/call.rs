@@ -1,0 +1,565 @@
+//! Calls: layers, ops and blocks; arguments, labels, and what a definition gives back.
+
+use super::builtin::Builtin;
+use super::dims::{axes_text, Fit};
+use super::elab::{Elab, Frame, Layer};
+use super::error::{fault, suggest, Failed, Fallible};
+use super::eval::{is_fixed, sorted};
+use super::lower;
+use super::module::{Def, DefKind};
+use super::scope::{Env, Mode};
+use super::value::{Dims, Num, Value};
+use crate::diag::{Class, Span};
+use crate::equation::index::Ix;
+use crate::equation::{Pos, Reducer};
+use crate::syntax::ast;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+/// An argument as given: its name if it has one, its value and place.
+pub struct Given<'a> {
+    pub name: Option<&'a ast::Name>,
+    pub value: Value,
+    pub span: Span,
+}
+
+pub type Piped = Option<(Value, Span)>;
+
+impl<'a> Elab<'a, '_> {
+    pub fn arguments(&mut self, piped: Piped, args: &'a [ast::Arg], env: &mut Env<'a>) -> Fallible<Vec<Given<'a>>> {
+        let mut given: Vec<Given<'a>> =
+            piped.into_iter().map(|(value, span)| Given { name: None, value, span }).collect();
+        let mut failed = false;
+        for arg in args {
+            match self.eval(&arg.value, env) {
+                Ok(value) => given.push(Given { name: arg.name.as_ref(), value, span: arg.value.span }),
+                Err(Failed) => failed = true,
+            }
+        }
+        if failed { Err(Failed) } else { Ok(given) }
+    }
+
+    /// `f(a, b)`, or a stage `x |> f(a)`.
+    pub fn call(&mut self, call: &'a ast::Call, piped: Piped, span: Span, env: &mut Env<'a>) -> Fallible<Value> {
+        let name = call.name.text.as_str();
+        if let Some(Value::Layer(layer)) = env.vars.get(name) {
+            let layer = *layer;
+            let given = self.arguments(piped, &call.args, env)?;
+            return self.apply(layer, given, span, env);
+        }
+        if let Some(frozen) = self.program.frozen(name, env.module) {
+            return self.fail(call.name.span, self.program.frozen_fault(name, frozen));
+        }
+        let def = self.program.find(name, env.module);
+        let own = def.filter(|d| !self.program.defs[*d].standard);
+        if own.is_none() && let Some(builtin) = Builtin::named(name) {
+            let given = self.arguments(piped, &call.args, env)?;
+            return self.builtin(builtin, name, given, span, env);
+        }
+        match def {
+            Some(def) if self.program.defs[def].kind == DefKind::Op => {
+                let given = self.arguments(piped, &call.args, env)?;
+                self.call_op(def, given, span, env)
+            }
+            Some(_) => {
+                let text = format!("`{name}` is a block; its name starts upper case");
+                self.fail(call.name.span, fault(Class::Name, text))
+            }
+            None if matches!(env.vars.get(name), Some(Value::Failed)) => Err(Failed),
+            None => {
+                let known = self.program.callables(env.module);
+                let text = format!("no op or layer `{name}`");
+                self.fail(call.name.span, fault(Class::Name, text).maybe_help(suggest(name, sorted(known))))
+            }
+        }
+    }
+
+    fn call_op(&mut self, def: usize, mut given: Vec<Given<'a>>, span: Span, env: &mut Env<'a>) -> Fallible<Value> {
+        let program = self.program;
+        let d = &program.defs[def];
+        let numbers = given.iter().any(|g| matches!(&g.value, Value::Num(n) if n.shape.is_none()));
+        if numbers && d.grad.is_some() {
+            return self.call_op_hoisted(def, given, span, env);
+        }
+        if !numbers && !d.elementwise {
+            for g in &mut given {
+                g.value = self.force(&g.value, &env.path, "", g.span)?;
+            }
+        }
+        let mut inner = Env::new(d.module, Some(def), env.path.clone());
+        inner.mode = if numbers { Mode::Scalar } else { Mode::Whole };
+        self.enter_call(d, env.path.clone(), span, |elab| {
+            elab.bind_inputs(d, d.inputs, given, &mut inner, span)?;
+            let value = elab.run_body(d, &mut inner)?;
+            let value = elab.finish_body(d, value, &mut inner)?;
+            elab.customise(d, value, &mut inner)
+        })
+    }
+
+    /// An op with a `grad` clause takes whole tensors: numbers of an equation become tensors over their indices.
+    fn call_op_hoisted(&mut self, def: usize, mut given: Vec<Given<'a>>, span: Span, env: &mut Env<'a>) -> Fallible<Value> {
+        let mut used = vec![];
+        for g in &given {
+            if let Value::Num(num) = &g.value
+                && let Some(expr) = num.expr()
+            {
+                lower::each_var(&expr, &mut |v| used.push(v));
+            }
+        }
+        used.sort_unstable();
+        used.dedup();
+        let sizes: Vec<i64> = used.iter().map(|v| self.extents[*v]).collect();
+        let dims = Rc::new(Dims::plain(sizes));
+        for g in &mut given {
+            if let Value::Num(num) = &g.value
+                && let Some(body) = num.expr()
+            {
+                let (equation, operands) = lower::equation(body, Reducer::Map, &used, &[], &self.extents);
+                let origin = self.origin(&env.path, "", g.span);
+                g.value = Value::Tensor(self.emit(equation, operands, dims.clone(), num.kind, origin)?);
+            }
+        }
+        let mode = std::mem::replace(&mut env.mode, Mode::Whole);
+        let result = self.call_op(def, given, span, env);
+        env.mode = mode;
+        let node = self.to_node(&result?, &env.path.clone(), span)?;
+        let at = used.into_iter().map(|v| Pos::Ix(Ix::var(v))).collect();
+        Ok(Value::Num(Rc::new(self.read_of(node, at, None))))
+    }
+
+    fn enter_call<T>(
+        &mut self,
+        d: &Def<'a>,
+        path: Rc<str>,
+        span: Span,
+        f: impl FnOnce(&mut Self) -> Fallible<T>,
+    ) -> Fallible<T> {
+        self.frames.push(Frame { name: d.name.text.clone(), path, span: Some(span) });
+        let extents = std::mem::take(&mut self.extents);
+        let depth = extents.len();
+        self.extents = extents;
+        let result = self.deeper(span, |elab| elab.deeper(span, f));
+        self.extents.truncate(depth.max(self.extents.len().min(depth)));
+        self.frames.pop();
+        result
+    }
+
+    /// `Conv2d(64) @a`, `Conv2d(64)(x)`, or a stage `x |> Conv2d(64)`.
+    pub fn make_or_apply(&mut self, make: &'a ast::Make, piped: Piped, span: Span, env: &mut Env<'a>) -> Fallible<Value> {
+        if env.mode != Mode::Whole {
+            return self.fail(span, fault(Class::Type, "a block takes whole tensors, not numbers of an equation"));
+        }
+        let layer = self.make(make, env)?;
+        if make.inputs.is_none() && piped.is_none() {
+            return Ok(Value::Layer(layer));
+        }
+        let args = make.inputs.as_deref().unwrap_or(&[]);
+        let given = self.arguments(piped, args, env)?;
+        self.apply(layer, given, span, env)
+    }
+
+    pub fn make(&mut self, make: &'a ast::Make, env: &mut Env<'a>) -> Fallible<usize> {
+        let name = make.name.text.as_str();
+        let program = self.program;
+        let Some(def) = program.find(name, env.module).filter(|d| program.defs[*d].kind != DefKind::Op) else {
+            let known = program.callables(env.module);
+            let text = format!("no block `{name}`");
+            return self.fail(make.name.span, fault(Class::Name, text).maybe_help(suggest(name, sorted(known))));
+        };
+        let d = &program.defs[def];
+        let given = self.arguments(None, &make.params, env)?;
+        let mut inner = Env::new(d.module, Some(def), env.path.clone());
+        self.bind_inputs(d, d.parameters, given, &mut inner, make.name.span)?;
+        let path = self.label(&make.label, env)?;
+        self.layers.push(Layer {
+            def,
+            parameters: inner.vars,
+            path,
+            replay: env.replay,
+            of: env.of.clone(),
+            keys: None,
+            has_state: false,
+            span: make.name.span,
+        });
+        Ok(self.layers.len() - 1)
+    }
+
+    /// The dotted path under the block's own.
+    pub fn label(&mut self, label: &'a Option<ast::Label>, env: &mut Env<'a>) -> Fallible<Rc<str>> {
+        let Some(label) = label else { return Ok(env.path.clone()) };
+        let mut path = env.path.to_string();
+        for segment in &label.segments {
+            if !path.is_empty() {
+                path.push('.');
+            }
+            for piece in &segment.pieces {
+                match piece {
+                    ast::Piece::Text(text) => path.push_str(text),
+                    ast::Piece::Hole(e) => match self.eval(e, env)? {
+                        Value::Int(i, _) => path.push_str(&i.to_string()),
+                        Value::Str(s) => path.push_str(&s),
+                        other => {
+                            let text = format!("a label takes an int or a string, got {}", other.describe());
+                            return self.fail(e.span, fault(Class::Label, text));
+                        }
+                    },
+                    ast::Piece::Pack(name) => {
+                        return self.fail(name.span, fault(Class::Label, "`{...p}` stands in `weights` rules only"));
+                    }
+                }
+            }
+        }
+        if path.len() > 400 {
+            return self.fail(label.span, fault(Class::Label, "this label is too long"));
+        }
+        Ok(path.into())
+    }
+
+    pub fn apply(&mut self, layer: usize, mut given: Vec<Given<'a>>, span: Span, env: &Env<'a>) -> Fallible<Value> {
+        if env.mode != Mode::Whole {
+            return self.fail(span, fault(Class::Type, "a layer takes whole tensors, not numbers of an equation"));
+        }
+        let program = self.program;
+        let (def, path, of) = {
+            let l = &self.layers[layer];
+            (l.def, l.path.clone(), l.of.clone())
+        };
+        let d = &program.defs[def];
+        for g in &mut given {
+            g.value = self.force(&g.value, &path, "", g.span)?;
+        }
+        let input = given.first().map(|g| g.value.clone());
+        let mut inner = Env::new(d.module, Some(def), path.clone());
+        inner.vars = self.layers[layer].parameters.clone();
+        inner.replay = self.layers[layer].replay || self.layers[layer].keys.is_some();
+        inner.of = of;
+        inner.layer = Some(layer);
+        if inner.replay && self.layers[layer].has_state {
+            let text = format!("{} has state and is applied a second time in one step", d.name.text);
+            return self.fail(span, fault(Class::Label, text));
+        }
+        let mark = self.declared.len();
+        let value = self.enter_call(d, path, span, |elab| {
+            elab.bind_inputs(d, d.inputs, given, &mut inner, span)?;
+            let value = elab.run_body(d, &mut inner)?;
+            elab.finish_body(d, value, &mut inner)
+        })?;
+        self.same_keys(layer, mark, span)?;
+        if self.train.model == Some(layer) && self.train.preview.is_none() {
+            let input = input.map(|v| self.to_node(&v, "", span)).transpose()?;
+            if let (Some(input), Value::Tensor(output)) = (input, &value) {
+                self.train.preview = Some((input, *output));
+            }
+        }
+        Ok(value)
+    }
+
+    /// A later application declares exactly the keys of the first.
+    fn same_keys(&mut self, layer: usize, mark: usize, span: Span) -> Fallible<()> {
+        let mut keys = self.declared[mark..].to_vec();
+        keys.sort_unstable();
+        match &self.layers[layer].keys {
+            None => self.layers[layer].keys = Some(keys),
+            Some(first) if *first == keys => {}
+            Some(first) => {
+                let odd = first.iter().find(|k| !keys.contains(k)).or_else(|| keys.iter().find(|k| !first.contains(k)));
+                let text = format!("`{}` is declared in one application of this layer only", odd.cloned().unwrap_or_default());
+                return self.fail(span, fault(Class::Label, text));
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives every input its value: numbers in order of declaration, then all tensors together.
+    pub fn bind_inputs(
+        &mut self,
+        d: &Def<'a>,
+        inputs: &'a [ast::Input],
+        given: Vec<Given<'a>>,
+        env: &mut Env<'a>,
+        span: Span,
+    ) -> Fallible<()> {
+        let mut slots = self.assign(d, inputs, given, span)?;
+        let mut fits = vec![];
+        for input in inputs {
+            let what = format!("`{}` of {}", input.name.text, d.name.text);
+            let (value, place) = match slots.remove(input.name.text.as_str()) {
+                Some(slot) => slot,
+                None => match &input.default {
+                    Some(default) => {
+                        let mode = std::mem::replace(&mut env.mode, Mode::Whole);
+                        let value = self.eval(default, env);
+                        env.mode = mode;
+                        (value?, default.span)
+                    }
+                    None => return self.fail(span, fault(Class::Param, format!("{what} is missing"))),
+                },
+            };
+            if matches!(value, Value::Failed) {
+                return Err(Failed);
+            }
+            match &input.ty {
+                ast::Type::Scalar(kind, _) => {
+                    let value = self.scalar_argument(*kind, value, &what, place)?;
+                    env.vars.insert(&input.name.text, value);
+                }
+                ast::Type::Tensor { axes, .. } => {
+                    let value = self.tensor_argument(d, axes, value, &what, place, env.mode)?;
+                    if let Some(shape) = self.argument_shape(&value) {
+                        fits.push(Fit { what, axes, shape, span: place });
+                    } else if axes.iter().any(|a| !matches!(a, ast::Axis::Pack(_))) {
+                        let text = format!("{what} is {}, got a number", axes_text(self, axes));
+                        return self.fail(place, fault(Class::Type, text));
+                    }
+                    env.vars.insert(&input.name.text, value);
+                }
+            }
+        }
+        self.match_types(&fits, env)?;
+        for input in inputs {
+            if let ast::Type::Tensor { axes, .. } = &input.ty {
+                for axis in axes {
+                    if let ast::Axis::Pack(name) = axis {
+                        env.packs.entry(&name.text).or_default();
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn assign(
+        &mut self,
+        d: &Def<'a>,
+        inputs: &'a [ast::Input],
+        given: Vec<Given<'a>>,
+        span: Span,
+    ) -> Fallible<HashMap<&'a str, (Value, Span)>> {
+        let mut slots: HashMap<&'a str, (Value, Span)> = HashMap::new();
+        let mut next = 0;
+        for g in given {
+            let input = match g.name {
+                None => {
+                    next += 1;
+                    inputs.get(next - 1)
+                }
+                Some(name) => inputs.iter().find(|i| i.name.text == name.text),
+            };
+            let Some(input) = input else {
+                return match g.name {
+                    None => {
+                        let text = format!("{} takes {}, got more", d.name.text, count(inputs.len(), "argument"));
+                        self.fail(g.span, fault(Class::Param, text))
+                    }
+                    Some(name) => {
+                        let help = suggest(&name.text, inputs.iter().map(|i| i.name.text.as_str()));
+                        let text = format!("{} has no parameter `{}`", d.name.text, name.text);
+                        self.fail(name.span, fault(Class::Param, text).maybe_help(help))
+                    }
+                };
+            };
+            if slots.insert(&input.name.text, (g.value, g.span)).is_some() {
+                let text = format!("`{}` of {} is given twice", input.name.text, d.name.text);
+                return self.fail(g.span, fault(Class::Param, text));
+            }
+        }
+        let _ = span;
+        Ok(slots)
+    }
+
+    fn scalar_argument(&mut self, kind: ast::ScalarType, value: Value, what: &str, span: Span) -> Fallible<Value> {
+        use ast::ScalarType as S;
+        match (kind, &value) {
+            (S::Int, Value::Int(..)) | (S::Bool, Value::Bool(_)) | (S::Str, Value::Str(_)) | (S::List, Value::List(_)) => Ok(value),
+            (S::Float, Value::Float(_)) => Ok(value),
+            (S::Float, Value::Int(i, _)) => Ok(Value::Float(*i as f64)),
+            // A number of an equation passes through a scalar op's parameter as it is.
+            (S::Float, Value::Num(num)) if num.shape.is_none() => Ok(value),
+            _ => {
+                let word = kind.text();
+                let help = match (kind, &value) {
+                    (S::Int, Value::Str(s)) if s.parse::<i64>().is_ok() => Some(format!("write `{s}`")),
+                    (S::Int, Value::Float(_)) => Some("`floor(x)` gives an int".into()),
+                    _ => None,
+                };
+                let text = format!("{what} is {word}, got {}", value.describe());
+                self.fail(span, fault(Class::Param, text).maybe_help(help))
+            }
+        }
+    }
+
+    fn tensor_argument(
+        &mut self,
+        d: &Def<'a>,
+        axes: &'a [ast::Axis],
+        value: Value,
+        what: &str,
+        span: Span,
+        mode: Mode,
+    ) -> Fallible<Value> {
+        match &value {
+            Value::Num(num) if Self::is_comparison(num) => {
+                self.fail(span, fault(Class::Type, format!("{what} is a tensor, got a comparison")))
+            }
+            Value::Num(num) if num.shape.is_none() && (!d.elementwise || axes.len() != 1) => {
+                let text = format!("{what}: inside an equation only elementwise ops apply");
+                self.fail(span, fault(Class::Type, text))
+            }
+            Value::Tensor(node) if mode == Mode::Scalar => {
+                let node = *node;
+                self.to_num(&Value::Tensor(node), span, true).map(Value::Num)
+            }
+            Value::Num(_) | Value::Tensor(_) => Ok(value),
+            Value::Int(..) | Value::Float(_) if d.elementwise || axes.is_empty() => Ok(value),
+            Value::Int(..) | Value::Float(_) if axes.len() > 1 || !matches!(axes[0], ast::Axis::Pack(_)) => Ok(value),
+            Value::Int(..) | Value::Float(_) | Value::List(_) => match self.to_node(&value, "", span) {
+                Ok(node) => Ok(Value::Tensor(node)),
+                Err(failed) => Err(failed),
+            },
+            other => {
+                let text = format!("{what} is a tensor, got {}", other.describe());
+                self.fail(span, fault(Class::Type, text))
+            }
+        }
+    }
+
+    /// The shape that an argument brings to the match; numbers bring none.
+    fn argument_shape(&mut self, value: &Value) -> Option<Rc<Dims>> {
+        match value {
+            Value::Tensor(node) => Some(self.shape_of(*node)),
+            Value::Num(num) => num.shape.clone(),
+            _ => None,
+        }
+    }
+
+    /// `where` clauses, then the body.
+    pub fn run_body(&mut self, d: &Def<'a>, env: &mut Env<'a>) -> Fallible<Option<Value>> {
+        for clause in d.wheres {
+            let mode = std::mem::replace(&mut env.mode, Mode::Whole);
+            let holds = self.condition(clause, env);
+            env.mode = mode;
+            if !holds? {
+                let place = self.frames.last().and_then(|f| f.span).unwrap_or(clause.span);
+                let known = self.program.names_in(clause, env);
+                let text = format!("{} needs `{}`", d.name.text, self.program.text(clause.span));
+                let text = if known.is_empty() { text } else { format!("{text}; {known}") };
+                let fault = fault(Class::Where, text).other(clause.span, "required here");
+                return self.fail(place, fault);
+            }
+        }
+        self.run(d.body, env, d.result)
+    }
+
+    /// Checks what the body gives against the declared result.
+    pub fn finish_body(&mut self, d: &Def<'a>, value: Option<Value>, env: &mut Env<'a>) -> Fallible<Value> {
+        let Some(value) = value else {
+            let (span, text) = self.program.no_value(d);
+            return self.fail(span, fault(Class::Syntax, text));
+        };
+        match (d.result, &value) {
+            (_, Value::Layer(_)) => self.fail(d.name.span, fault(Class::Type, "layers are not returned")),
+            (None, _) if d.elementwise => Ok(value),
+            (None, _) => self.force(&value, &env.path, &d.name.text, d.name.span),
+            (Some(ast::Type::Scalar(kind, span)), _) => {
+                let value = self.force(&value, &env.path, &d.name.text, d.name.span)?;
+                let what = format!("the result of {}", d.name.text);
+                self.scalar_argument(*kind, value, &what, *span)
+            }
+            (Some(ast::Type::Tensor { axes, span, .. }), _) => self.finish_tensor(d, value, axes, *span, env),
+        }
+    }
+
+    fn finish_tensor(
+        &mut self,
+        d: &Def<'a>,
+        value: Value,
+        axes: &'a [ast::Axis],
+        span: Span,
+        env: &mut Env<'a>,
+    ) -> Fallible<Value> {
+        let number = is_fixed(&value) || matches!(&value, Value::Num(n) if n.shape.is_none());
+        if number && value.as_number().is_none() && is_fixed(&value) {
+            let text = format!("{} gives {}, declared {}", d.name.text, value.describe(), axes_text(self, axes));
+            return self.fail(span, fault(Class::Type, text));
+        }
+        let dims = Rc::new(self.dims(axes, env)?);
+        if number {
+            if dims.sizes.is_empty() || axes.iter().all(|a| matches!(a, ast::Axis::Pack(_))) {
+                return Ok(value);
+            }
+            let text = format!("{} gives a number, declared {}", d.name.text, dims.describe());
+            return self.fail(span, fault(Class::Shape, text));
+        }
+        let got = self.argument_shape(&value).unwrap_or_default();
+        if got.sizes != dims.sizes {
+            let text = format!("{} gives {}", d.name.text, got.describe());
+            let label = format!("declared {} = {}", axes_text(self, axes), super::scalar::shape_text(&dims.sizes));
+            let place = self.program.last_span(d);
+            return self.fail(place, fault(Class::Shape, text).other(span, label));
+        }
+        match value {
+            Value::Num(num) if d.elementwise && d.grad.is_none() => {
+                Ok(Value::Num(Rc::new(Num { shape: Some(dims), ..Num::clone(&num) })))
+            }
+            value => {
+                let node = self.to_node(&value, &env.path.clone(), d.name.span)?;
+                self.remember(node, dims);
+                Ok(Value::Tensor(node))
+            }
+        }
+    }
+
+    /// Wraps the result of an op that has a `grad` clause, where gradients are taken.
+    fn customise(&mut self, d: &Def<'a>, value: Value, env: &mut Env<'a>) -> Fallible<Value> {
+        let Some(grad) = d.grad.filter(|_| self.train.active && self.training) else { return Ok(value) };
+        let mut inputs = vec![];
+        for input in d.inputs {
+            if let ast::Type::Tensor { .. } = input.ty {
+                let value = env.vars.get(input.name.text.as_str()).cloned().unwrap_or(Value::Failed);
+                let node = self.to_node(&value, &env.path.clone(), input.name.span)?;
+                env.vars.insert(&input.name.text, Value::Tensor(node));
+                inputs.push((input, node));
+            }
+        }
+        let y = self.to_node(&value, &env.path.clone(), d.name.span)?;
+        let shape = self.b.shape(y).to_vec();
+        let origin = self.origin(&env.path, "$dy", grad.span);
+        let dy = self.b.input("$dy", shape, origin);
+        env.vars.insert(&grad.y.text, Value::Tensor(y));
+        env.vars.insert(&grad.dy.text, Value::Tensor(dy));
+        let given = self.run(&grad.body, env, None)?;
+        let Some(given) = given else {
+            return self.fail(grad.span, fault(Class::Grad, format!("`grad` of {} has no value", d.name.text)));
+        };
+        let given = match given {
+            Value::List(items) => items.to_vec(),
+            one => vec![one],
+        };
+        if given.len() != inputs.len() {
+            let text = format!("`grad` of {} gives {} of {}", d.name.text, given.len(), count(inputs.len(), "gradient"));
+            return self.fail(grad.span, fault(Class::Grad, text));
+        }
+        let mut grads = vec![];
+        for (value, (input, node)) in given.iter().zip(&inputs) {
+            let gradient = self.to_node(value, &env.path.clone(), grad.span)?;
+            let (got, want) = (self.shape_of(gradient), self.shape_of(*node));
+            if got.sizes != want.sizes {
+                let text = format!(
+                    "the gradient of `{}` has shape {}, needs {}",
+                    input.name.text,
+                    got.describe(),
+                    want.describe()
+                );
+                return self.fail(grad.span, fault(Class::Grad, text));
+            }
+            grads.push(gradient);
+        }
+        let inputs = inputs.into_iter().map(|(_, node)| node).collect();
+        let origin = self.origin(&env.path, &d.name.text, d.name.span);
+        Ok(Value::Tensor(self.b.custom(y, inputs, dy, grads, origin)))
+    }
+}
+
+pub fn count(n: usize, word: &str) -> String {
+    if n == 1 { format!("1 {word}") } else { format!("{n} {word}s") }
+}

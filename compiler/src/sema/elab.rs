@@ -1,0 +1,359 @@
+//! The state of one elaboration: the graph that grows, its weights, layers and the calls that led here.
+//!
+//! One `Elab` makes one entry. It never does IO and never decides anything by an operator's name.
+
+use super::error::{fault, Failed, Fallible, Fault};
+use super::lower;
+use super::module::Program;
+use super::value::{Dims, Form, Kind, Num, Value};
+use crate::diag::{Class, Diag, Problems, Span};
+use crate::equation::index::Ix;
+use crate::equation::{Equation, Expr, Pos, Read, Reducer};
+use crate::ir::build::Builder;
+use crate::ir::graph::{Init, NodeId, Origin};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::rc::Rc;
+
+/// Steps of evaluation before a text counts as endless.
+const FUEL: u64 = 20_000_000;
+/// Nesting of expressions and calls together.
+const MAX_DEPTH: usize = 220;
+/// Elements of one tensor.
+const MAX_ELEMENTS: i64 = 1 << 36;
+/// Larger pending expressions become nodes before they are used again.
+pub const MAX_PENDING: usize = 48;
+
+pub struct Elab<'a, 'g> {
+    pub program: &'a Program<'a>,
+    pub problems: &'a mut Problems,
+    /// Places that have been reported, over all entries.
+    pub reported: &'a mut HashSet<Span>,
+    pub b: Builder<'g>,
+    pub training: bool,
+    pub profile: &'a str,
+    /// Extent of every index of the equation at hand.
+    pub extents: Vec<i64>,
+    /// Nodes whose values are whole numbers.
+    pub whole: HashSet<NodeId>,
+    pub shapes: HashMap<NodeId, Rc<Dims>>,
+    pub layers: Vec<Layer<'a>>,
+    pub weights: Vec<Weight>,
+    pub weight_of: HashMap<String, usize>,
+    /// Keys in the order in which they were declared, repeated applications included.
+    pub declared: Vec<String>,
+    pub frames: Vec<Frame>,
+    pub randoms: HashMap<u64, u64>,
+    pub fuel: u64,
+    pub depth: usize,
+    /// `next`: stored tensor and its new value, in order.
+    pub nexts: BTreeMap<usize, NodeId>,
+    pub train: TrainBody,
+}
+
+/// What a `train` body declares beside its values.
+#[derive(Default)]
+pub struct TrainBody {
+    pub active: bool,
+    /// The layer of the model, and its first application.
+    pub model: Option<usize>,
+    pub preview: Option<(NodeId, NodeId)>,
+    pub data: Vec<super::PortDecl>,
+    pub data_path: Option<String>,
+    pub metrics: Vec<(String, NodeId)>,
+    pub tunable: Vec<(String, f64, f64)>,
+}
+
+pub struct Layer<'a> {
+    pub def: usize,
+    pub parameters: HashMap<&'a str, Value>,
+    pub path: Rc<str>,
+    pub replay: bool,
+    /// Belongs to this weight (an optimiser's layer).
+    pub of: Option<Rc<str>>,
+    /// Keys of the first application, sorted.
+    pub keys: Option<Vec<String>>,
+    pub has_state: bool,
+    pub span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub struct Weight {
+    pub key: String,
+    pub shape: Vec<i64>,
+    pub init: Init,
+    pub span: Span,
+    pub node: NodeId,
+    pub kind: WeightKind,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WeightKind {
+    Trained,
+    State,
+    Optimizer { of: String },
+}
+
+/// One call on the way here.
+pub struct Frame {
+    pub name: String,
+    pub path: Rc<str>,
+    pub span: Option<Span>,
+}
+
+impl<'a, 'g> Elab<'a, 'g> {
+    pub fn new(
+        program: &'a Program<'a>,
+        problems: &'a mut Problems,
+        reported: &'a mut HashSet<Span>,
+        b: Builder<'g>,
+        profile: &'a str,
+        training: bool,
+    ) -> Elab<'a, 'g> {
+        Elab {
+            program,
+            problems,
+            reported,
+            b,
+            training,
+            profile,
+            extents: vec![],
+            whole: HashSet::new(),
+            shapes: HashMap::new(),
+            layers: vec![],
+            weights: vec![],
+            weight_of: HashMap::new(),
+            declared: vec![],
+            frames: vec![],
+            randoms: HashMap::new(),
+            fuel: FUEL,
+            depth: 0,
+            nexts: BTreeMap::new(),
+            train: TrainBody::default(),
+        }
+    }
+
+    /// Reports a problem once per place, with the calls that led there.
+    pub fn report(&mut self, span: Span, fault: Fault) -> Failed {
+        if !self.reported.insert(span) {
+            return Failed;
+        }
+        let mut diag = Diag::new(fault.class, span, fault.message);
+        if let Some(text) = fault.label {
+            diag = diag.label(span, text);
+        }
+        for (place, text) in fault.others {
+            diag = diag.label(place, text);
+        }
+        for note in fault.notes {
+            diag = diag.note(note);
+        }
+        for frame in self.frames.iter().rev().take(6) {
+            diag = diag.note(self.program.frame_text(frame));
+        }
+        if let Some(help) = fault.help {
+            diag = diag.help(help);
+        }
+        self.problems.push(diag);
+        Failed
+    }
+
+    pub fn fail<T>(&mut self, span: Span, fault: Fault) -> Fallible<T> {
+        Err(self.report(span, fault))
+    }
+
+    /// Gives a pure result its place.
+    pub fn at<T>(&mut self, span: Span, result: Result<T, Fault>) -> Fallible<T> {
+        result.map_err(|fault| self.report(span, fault))
+    }
+
+    /// One step of evaluation; every loop and call passes here.
+    pub fn spend(&mut self, span: Span) -> Fallible<()> {
+        if self.fuel == 0 {
+            return self.fail(span, fault(Class::Range, "this takes too many steps; is a loop or a list endless?"));
+        }
+        self.fuel -= 1;
+        Ok(())
+    }
+
+    pub fn deeper<T>(&mut self, span: Span, f: impl FnOnce(&mut Self) -> Fallible<T>) -> Fallible<T> {
+        if self.depth >= MAX_DEPTH {
+            return self.fail(span, fault(Class::Cycle, "calls and expressions are nested too deeply here"));
+        }
+        self.depth += 1;
+        let result = f(self);
+        self.depth -= 1;
+        result
+    }
+
+    pub fn origin(&self, path: &str, name: &str, span: Span) -> Origin {
+        Origin { path: path.into(), name: name.into(), span: Some(span) }
+    }
+
+    pub fn shape_of(&mut self, node: NodeId) -> Rc<Dims> {
+        if let Some(shape) = self.shapes.get(&node) {
+            return shape.clone();
+        }
+        let shape = Rc::new(Dims::plain(self.b.shape(node).to_vec()));
+        self.shapes.insert(node, shape.clone());
+        shape
+    }
+
+    /// The result of a step keeps the text of its axes for messages.
+    pub fn remember(&mut self, node: NodeId, dims: Rc<Dims>) {
+        if dims.notes.iter().any(Option::is_some) {
+            self.shapes.insert(node, dims);
+        }
+    }
+
+    pub fn check_size(&mut self, span: Span, shape: &[i64]) -> Fallible<()> {
+        let total = shape.iter().try_fold(1i64, |n, s| n.checked_mul(*s)).filter(|n| *n <= MAX_ELEMENTS);
+        match total {
+            _ if shape.iter().any(|s| *s < 1) => {
+                let text = format!("an axis has no elements: {}", super::scalar::shape_text(shape));
+                self.fail(span, fault(Class::Shape, text))
+            }
+            None => {
+                let text = format!("a tensor of {} is too large", super::scalar::shape_text(shape));
+                self.fail(span, fault(Class::Shape, text))
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// A node that is read as a number at `at`.
+    pub fn read_of(&self, node: NodeId, at: Vec<Pos>, outside: Option<f64>) -> Num {
+        let kind = if self.whole.contains(&node) { Kind::Int } else { Kind::Float };
+        let outside = outside.map(crate::equation::Lit::new);
+        let size = 1 + at.len() / 2;
+        Num::unbounded(kind, Expr::Read(Read { operand: node.index(), at, outside }), size)
+    }
+
+    /// A whole tensor as an elementwise expression: variable j is axis j.
+    pub fn lift_tensor(&mut self, node: NodeId) -> Num {
+        let shape = self.shape_of(node);
+        let at = (0..shape.sizes.len()).map(|v| Pos::Ix(Ix::var(v))).collect();
+        Num { shape: Some(shape), ..self.read_of(node, at, None) }
+    }
+
+    /// A pending elementwise expression becomes a node.
+    pub fn force(&mut self, value: &Value, path: &str, name: &str, span: Span) -> Fallible<Value> {
+        match value {
+            Value::Num(num) if num.shape.is_some() => Ok(Value::Tensor(self.force_num(num, path, name, span)?)),
+            Value::List(items) if items.iter().any(|v| matches!(v, Value::Num(_))) => {
+                let items: Fallible<Vec<Value>> = items.iter().map(|v| self.force(v, path, name, span)).collect();
+                Ok(Value::list(items?))
+            }
+            other => Ok(other.clone()),
+        }
+    }
+
+    pub fn force_num(&mut self, num: &Num, path: &str, name: &str, span: Span) -> Fallible<NodeId> {
+        let shape = num.shape.clone().unwrap_or_default();
+        let Some(body) = num.expr() else {
+            let text = "a comparison is no tensor; `select(c, a, b)` chooses by element";
+            return self.fail(span, fault(Class::Type, text));
+        };
+        if let Expr::Read(read) = &body {
+            let same = self.b.shape(NodeId::from(read.operand as u32)) == shape.sizes.as_slice();
+            let straight = read.at.iter().enumerate().all(|(v, p)| *p == Pos::Ix(Ix::var(v)));
+            if same && straight && read.outside.is_none() {
+                return Ok(NodeId::from(read.operand as u32));
+            }
+        }
+        let ids: Vec<usize> = (0..shape.sizes.len()).collect();
+        let (equation, operands) = lower::equation(body, Reducer::Map, &ids, &[], &shape.sizes);
+        let node = self.emit(equation, operands, shape, num.kind, self.origin(path, name, span))?;
+        Ok(node)
+    }
+
+    pub fn emit(
+        &mut self,
+        equation: Equation,
+        operands: Vec<NodeId>,
+        shape: Rc<Dims>,
+        kind: Kind,
+        origin: Origin,
+    ) -> Fallible<NodeId> {
+        if let Some(span) = origin.span {
+            self.check_size(span, &shape.sizes)?;
+        }
+        let node = self.b.equation(equation, operands, shape.sizes.clone(), origin);
+        if kind == Kind::Int {
+            self.whole.insert(node);
+        }
+        self.remember(node, shape);
+        Ok(node)
+    }
+
+    /// A number of an equation: compile-time numbers and `[]` tensors pass for one.
+    pub fn to_num(&mut self, value: &Value, span: Span, in_equation: bool) -> Fallible<Rc<Num>> {
+        match value {
+            Value::Num(num) => {
+                if in_equation && let Some(shape) = &num.shape {
+                    if shape.sizes.is_empty() {
+                        return Ok(Rc::new(Num { shape: None, ..Num::clone(num) }));
+                    }
+                    return self.whole_in_equation(span);
+                }
+                Ok(num.clone())
+            }
+            Value::Int(i, _) => Ok(Rc::new(Num::int(*i))),
+            Value::Float(f) => Ok(Rc::new(Num::float(*f))),
+            Value::Tensor(node) => {
+                let mut num = self.lift_tensor(*node);
+                if in_equation {
+                    if num.shape.as_ref().is_some_and(|s| !s.sizes.is_empty()) {
+                        return self.whole_in_equation(span);
+                    }
+                    num.shape = None;
+                }
+                Ok(Rc::new(num))
+            }
+            Value::Failed => Err(Failed),
+            other => {
+                let text = format!("{} is no number", other.describe());
+                self.fail(span, fault(Class::Type, text))
+            }
+        }
+    }
+
+    fn whole_in_equation<T>(&mut self, span: Span) -> Fallible<T> {
+        let fault = fault(Class::Type, "inside an equation a tensor is read with indices: `x[i, j]`");
+        self.fail(span, fault)
+    }
+
+    /// The value as a tensor node; numbers become constants of shape `[]`, lists of numbers of shape `[N]`.
+    pub fn to_node(&mut self, value: &Value, path: &str, span: Span) -> Fallible<NodeId> {
+        match value {
+            Value::Tensor(node) => Ok(*node),
+            Value::Num(num) if num.shape.is_some() => self.force_num(num, path, "", span),
+            Value::Int(..) | Value::Float(_) => {
+                let v = value.as_number().unwrap_or_default();
+                Ok(self.constant(vec![], vec![v as f32], matches!(value, Value::Int(..)), path, span))
+            }
+            Value::List(items) if !items.is_empty() && items.iter().all(|v| v.as_number().is_some()) => {
+                let data: Vec<f32> = items.iter().filter_map(Value::as_number).map(|v| v as f32).collect();
+                let ints = items.iter().all(|v| matches!(v, Value::Int(..)));
+                Ok(self.constant(vec![data.len() as i64], data, ints, path, span))
+            }
+            Value::Failed => Err(Failed),
+            other => {
+                let text = format!("a tensor is needed here, got {}", other.describe());
+                self.fail(span, fault(Class::Type, text))
+            }
+        }
+    }
+
+    fn constant(&mut self, shape: Vec<i64>, data: Vec<f32>, ints: bool, path: &str, span: Span) -> NodeId {
+        let origin = self.origin(path, "const", span);
+        let node = self.b.constant(data, shape, origin);
+        if ints {
+            self.whole.insert(node);
+        }
+        node
+    }
+
+    pub fn is_comparison(num: &Num) -> bool {
+        matches!(num.form, Form::Compare(..))
+    }
+}

@@ -1,0 +1,93 @@
+//! Faults on their way to a diagnostic, and the hints that messages share.
+//!
+//! A `Fault` has no place yet: pure code makes it, and whoever knows the span reports it. `Failed` is the proof that
+//! a problem has been reported, so that nothing that depends on it reports again.
+
+use crate::diag::{Class, Span};
+
+#[derive(Clone, Copy, Debug)]
+pub struct Failed;
+
+pub type Fallible<T> = Result<T, Failed>;
+
+#[derive(Clone, Debug)]
+pub struct Fault {
+    pub class: Class,
+    pub message: String,
+    pub label: Option<String>,
+    /// The other side of the disagreement.
+    pub others: Vec<(Span, String)>,
+    pub notes: Vec<String>,
+    pub help: Option<String>,
+}
+
+pub fn fault(class: Class, message: impl Into<String>) -> Fault {
+    Fault { class, message: message.into(), label: None, others: vec![], notes: vec![], help: None }
+}
+
+impl Fault {
+    /// What stands under the place itself.
+    pub fn label(mut self, text: impl Into<String>) -> Fault {
+        self.label = Some(text.into());
+        self
+    }
+
+    pub fn other(mut self, span: Span, text: impl Into<String>) -> Fault {
+        self.others.push((span, text.into()));
+        self
+    }
+
+    pub fn note(mut self, text: impl Into<String>) -> Fault {
+        self.notes.push(text.into());
+        self
+    }
+
+    pub fn help(mut self, text: impl Into<String>) -> Fault {
+        self.help = Some(text.into());
+        self
+    }
+
+    pub fn maybe_help(mut self, text: Option<String>) -> Fault {
+        self.help = text.or(self.help);
+        self
+    }
+}
+
+/// `did you mean `x`?`, if one of the candidates is near.
+pub fn suggest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let limit = 1 + name.chars().count() / 4;
+    candidates
+        .into_iter()
+        .filter(|c| *c != name)
+        .map(|c| (distance(name, c), c))
+        .filter(|(d, _)| *d <= limit)
+        .min()
+        .map(|(_, c)| format!("did you mean `{c}`?"))
+}
+
+/// Edit distance, ignoring case; names are short.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.to_lowercase().chars().collect(), b.to_lowercase().chars().collect());
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let next = (diagonal + usize::from(x != y)).min(row[j] + 1).min(row[j + 1] + 1);
+            diagonal = std::mem::replace(&mut row[j + 1], next);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_names_are_suggested() {
+        assert_eq!(suggest("Linfomer", ["Linear", "Linformer"]), Some("did you mean `Linformer`?".into()));
+        assert_eq!(suggest("sigmod", ["sigmoid", "silu"]), Some("did you mean `sigmoid`?".into()));
+        assert_eq!(suggest("x", ["attention"]), None);
+    }
+}
