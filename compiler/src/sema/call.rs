@@ -18,7 +18,7 @@ use std::rc::Rc;
 
 /// An argument as given: its name if it has one, its value and place.
 pub struct Given<'a> {
-    pub name: Option<&'a ast::Name>,
+    pub name: Option<&'a ast::Ident>,
     pub value: Value,
     pub span: Span,
 }
@@ -40,38 +40,55 @@ impl<'a> Elab<'a, '_> {
     }
 
     /// `f(a, b)`, or a stage `x |> f(a)`.
-    pub fn call(&mut self, call: &'a ast::Call, piped: Piped, span: Span, env: &mut Env<'a>) -> Fallible<Value> {
-        let name = call.name.text.as_str();
+    pub fn call(
+        &mut self,
+        callee: &'a ast::Ident,
+        args: &'a [ast::Arg],
+        piped: Piped,
+        span: Span,
+        env: &mut Env<'a>,
+    ) -> Fallible<Value> {
+        let name = callee.text.as_str();
         if let Some(Value::Layer(layer)) = env.vars.get(name) {
             let layer = *layer;
-            let given = self.arguments(piped, &call.args, env)?;
+            let given = self.arguments(piped, args, env)?;
             return self.apply(layer, given, span, env);
         }
         if let Some(frozen) = self.program.frozen(name, env.module) {
-            return self.fail(call.name.span, self.program.frozen_fault(name, frozen));
+            return self.fail(callee.span, self.program.frozen_fault(name, frozen));
         }
         let def = self.program.find(name, env.module);
         let own = def.filter(|d| !self.program.defs[*d].standard);
         if own.is_none() && let Some(builtin) = Builtin::named(name) {
-            let given = self.arguments(piped, &call.args, env)?;
+            let given = self.arguments(piped, args, env)?;
             return self.builtin(builtin, name, given, span, env);
         }
         match def {
             Some(def) if self.program.defs[def].kind == DefKind::Op => {
-                let given = self.arguments(piped, &call.args, env)?;
+                let given = self.arguments(piped, args, env)?;
                 self.call_op(def, given, span, env)
             }
             Some(_) => {
                 let text = format!("`{name}` is a block; its name starts upper case");
-                self.fail(call.name.span, fault(Class::Name, text))
+                self.fail(callee.span, fault(Class::Name, text))
             }
             None if matches!(env.vars.get(name), Some(Value::Failed)) => Err(Failed),
             None => {
                 let known = self.program.callables(env.module);
                 let text = format!("no op or layer `{name}`");
-                self.fail(call.name.span, fault(Class::Name, text).maybe_help(suggest(name, sorted(known))))
+                self.fail(callee.span, fault(Class::Name, text).maybe_help(suggest(name, sorted(known))))
             }
         }
+    }
+
+    /// Whether `name` is a `frozen` network, and its weights are there.
+    pub fn frozen_present(&mut self, name: &str, span: Span, env: &Env<'a>) -> Fallible<Option<bool>> {
+        let Some(frozen) = self.program.frozen(name, env.module) else { return Ok(None) };
+        if frozen.present || !frozen.item.is_optional {
+            let fault = self.program.frozen_fault(name, frozen);
+            return self.fail(span, fault);
+        }
+        Ok(Some(false))
     }
 
     fn call_op(&mut self, def: usize, mut given: Vec<Given<'a>>, span: Span, env: &mut Env<'a>) -> Fallible<Value> {
@@ -135,17 +152,14 @@ impl<'a> Elab<'a, '_> {
         f: impl FnOnce(&mut Self) -> Fallible<T>,
     ) -> Fallible<T> {
         self.frames.push(Frame { name: d.name.text.clone(), path, span: Some(span) });
-        let extents = std::mem::take(&mut self.extents);
-        let depth = extents.len();
-        self.extents = extents;
-        let result = self.deeper(span, |elab| elab.deeper(span, f));
-        self.extents.truncate(depth.max(self.extents.len().min(depth)));
+        let result = self.deeper(span, f);
         self.frames.pop();
         result
     }
 
     /// `Conv2d(64) @a`, `Conv2d(64)(x)`, or a stage `x |> Conv2d(64)`.
-    pub fn make_or_apply(&mut self, make: &'a ast::Make, piped: Piped, span: Span, env: &mut Env<'a>) -> Fallible<Value> {
+    pub fn make_or_apply(&mut self, make: &'a ast::Made, piped: Piped, env: &mut Env<'a>) -> Fallible<Value> {
+        let span = make.span;
         if env.mode != Mode::Whole {
             return self.fail(span, fault(Class::Type, "a block takes whole tensors, not numbers of an equation"));
         }
@@ -158,18 +172,18 @@ impl<'a> Elab<'a, '_> {
         self.apply(layer, given, span, env)
     }
 
-    pub fn make(&mut self, make: &'a ast::Make, env: &mut Env<'a>) -> Fallible<usize> {
-        let name = make.name.text.as_str();
+    pub fn make(&mut self, make: &'a ast::Made, env: &mut Env<'a>) -> Fallible<usize> {
+        let name = make.block.text.as_str();
         let program = self.program;
         let Some(def) = program.find(name, env.module).filter(|d| program.defs[*d].kind != DefKind::Op) else {
             let known = program.callables(env.module);
             let text = format!("no block `{name}`");
-            return self.fail(make.name.span, fault(Class::Name, text).maybe_help(suggest(name, sorted(known))));
+            return self.fail(make.block.span, fault(Class::Name, text).maybe_help(suggest(name, sorted(known))));
         };
         let d = &program.defs[def];
         let given = self.arguments(None, &make.params, env)?;
         let mut inner = Env::new(d.module, Some(def), env.path.clone());
-        self.bind_inputs(d, d.parameters, given, &mut inner, make.name.span)?;
+        self.bind_inputs(d, d.parameters, given, &mut inner, make.block.span)?;
         let path = self.label(&make.label, env)?;
         self.layers.push(Layer {
             def,
@@ -179,7 +193,7 @@ impl<'a> Elab<'a, '_> {
             of: env.of.clone(),
             keys: None,
             has_state: false,
-            span: make.name.span,
+            span: make.block.span,
         });
         Ok(self.layers.len() - 1)
     }
@@ -188,7 +202,7 @@ impl<'a> Elab<'a, '_> {
     pub fn label(&mut self, label: &'a Option<ast::Label>, env: &mut Env<'a>) -> Fallible<Rc<str>> {
         let Some(label) = label else { return Ok(env.path.clone()) };
         let mut path = env.path.to_string();
-        for segment in &label.segments {
+        for segment in &label.path.segments {
             if !path.is_empty() {
                 path.push('.');
             }
@@ -203,7 +217,7 @@ impl<'a> Elab<'a, '_> {
                             return self.fail(e.span, fault(Class::Label, text));
                         }
                     },
-                    ast::Piece::Pack(name) => {
+                    ast::Piece::Rest(name) => {
                         return self.fail(name.span, fault(Class::Label, "`{...p}` stands in `weights` rules only"));
                     }
                 }
@@ -298,12 +312,8 @@ impl<'a> Elab<'a, '_> {
             if matches!(value, Value::Failed) {
                 return Err(Failed);
             }
-            match &input.ty {
-                ast::Type::Scalar(kind, _) => {
-                    let value = self.scalar_argument(*kind, value, &what, place)?;
-                    env.vars.insert(&input.name.text, value);
-                }
-                ast::Type::Tensor { axes, .. } => {
+            match &input.ty.kind {
+                ast::TypeKind::Tensor { axes, .. } => {
                     let value = self.tensor_argument(d, axes, value, &what, place, env.mode)?;
                     if let Some(shape) = self.argument_shape(&value) {
                         fits.push(Fit { what, axes, shape, span: place });
@@ -313,11 +323,15 @@ impl<'a> Elab<'a, '_> {
                     }
                     env.vars.insert(&input.name.text, value);
                 }
+                kind => {
+                    let value = self.scalar_argument(kind, value, &what, place)?;
+                    env.vars.insert(&input.name.text, value);
+                }
             }
         }
         self.match_types(&fits, env)?;
         for input in inputs {
-            if let ast::Type::Tensor { axes, .. } = &input.ty {
+            if let ast::TypeKind::Tensor { axes, .. } = &input.ty.kind {
                 for axis in axes {
                     if let ast::Axis::Pack(name) = axis {
                         env.packs.entry(&name.text).or_default();
@@ -367,8 +381,8 @@ impl<'a> Elab<'a, '_> {
         Ok(slots)
     }
 
-    fn scalar_argument(&mut self, kind: ast::ScalarType, value: Value, what: &str, span: Span) -> Fallible<Value> {
-        use ast::ScalarType as S;
+    pub fn scalar_argument(&mut self, kind: &ast::TypeKind, value: Value, what: &str, span: Span) -> Fallible<Value> {
+        use ast::TypeKind as S;
         match (kind, &value) {
             (S::Int, Value::Int(..)) | (S::Bool, Value::Bool(_)) | (S::Str, Value::Str(_)) | (S::List, Value::List(_)) => Ok(value),
             (S::Float, Value::Float(_)) => Ok(value),
@@ -376,7 +390,7 @@ impl<'a> Elab<'a, '_> {
             // A number of an equation passes through a scalar op's parameter as it is.
             (S::Float, Value::Num(num)) if num.shape.is_none() => Ok(value),
             _ => {
-                let word = kind.text();
+                let word = kind_word(kind);
                 let help = match (kind, &value) {
                     (S::Int, Value::Str(s)) if s.parse::<i64>().is_ok() => Some(format!("write `{s}`")),
                     (S::Int, Value::Float(_)) => Some("`floor(x)` gives an int".into()),
@@ -460,12 +474,14 @@ impl<'a> Elab<'a, '_> {
             (_, Value::Layer(_)) => self.fail(d.name.span, fault(Class::Type, "layers are not returned")),
             (None, _) if d.elementwise => Ok(value),
             (None, _) => self.force(&value, &env.path, &d.name.text, d.name.span),
-            (Some(ast::Type::Scalar(kind, span)), _) => {
+            (Some(ast::Type { kind: ast::TypeKind::Tensor { axes, .. }, span }), _) => {
+                self.finish_tensor(d, value, axes, *span, env)
+            }
+            (Some(ast::Type { kind, span }), _) => {
                 let value = self.force(&value, &env.path, &d.name.text, d.name.span)?;
                 let what = format!("the result of {}", d.name.text);
-                self.scalar_argument(*kind, value, &what, *span)
+                self.scalar_argument(kind, value, &what, *span)
             }
-            (Some(ast::Type::Tensor { axes, span, .. }), _) => self.finish_tensor(d, value, axes, *span, env),
         }
     }
 
@@ -514,7 +530,7 @@ impl<'a> Elab<'a, '_> {
         let Some(grad) = d.grad.filter(|_| self.train.active && self.training) else { return Ok(value) };
         let mut inputs = vec![];
         for input in d.inputs {
-            if let ast::Type::Tensor { .. } = input.ty {
+            if let ast::TypeKind::Tensor { .. } = input.ty.kind {
                 let value = env.vars.get(input.name.text.as_str()).cloned().unwrap_or(Value::Failed);
                 let node = self.to_node(&value, &env.path.clone(), input.name.span)?;
                 env.vars.insert(&input.name.text, Value::Tensor(node));
@@ -525,8 +541,8 @@ impl<'a> Elab<'a, '_> {
         let shape = self.b.shape(y).to_vec();
         let origin = self.origin(&env.path, "$dy", grad.span);
         let dy = self.b.input("$dy", shape, origin);
-        env.vars.insert(&grad.y.text, Value::Tensor(y));
-        env.vars.insert(&grad.dy.text, Value::Tensor(dy));
+        env.vars.insert(&grad.result.text, Value::Tensor(y));
+        env.vars.insert(&grad.cotangent.text, Value::Tensor(dy));
         let given = self.run(&grad.body, env, None)?;
         let Some(given) = given else {
             return self.fail(grad.span, fault(Class::Grad, format!("`grad` of {} has no value", d.name.text)));
@@ -562,4 +578,15 @@ impl<'a> Elab<'a, '_> {
 
 pub fn count(n: usize, word: &str) -> String {
     if n == 1 { format!("1 {word}") } else { format!("{n} {word}s") }
+}
+
+pub fn kind_word(kind: &ast::TypeKind) -> &'static str {
+    match kind {
+        ast::TypeKind::Int => "int",
+        ast::TypeKind::Float => "float",
+        ast::TypeKind::Bool => "bool",
+        ast::TypeKind::Str => "str",
+        ast::TypeKind::List => "list",
+        ast::TypeKind::Tensor { .. } => "a tensor",
+    }
 }

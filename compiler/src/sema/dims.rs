@@ -82,7 +82,7 @@ impl<'a> Elab<'a, '_> {
                     next += covered;
                     self.bind_pack(fit, name, part, env)?;
                 }
-                ast::Axis::Expr(expr) => {
+                ast::Axis::Dim(expr) => {
                     out.push(Axis { fit: at, axis: next, expr, value: fit.shape.axis(next) });
                     next += 1;
                 }
@@ -91,7 +91,7 @@ impl<'a> Elab<'a, '_> {
         Ok(out)
     }
 
-    fn bind_pack(&mut self, fit: &Fit<'a>, name: &'a ast::Name, part: Dims, env: &mut Env<'a>) -> Fallible<()> {
+    fn bind_pack(&mut self, fit: &Fit<'a>, name: &'a ast::Ident, part: Dims, env: &mut Env<'a>) -> Fallible<()> {
         match env.packs.get(name.text.as_str()) {
             Some(known) if known.sizes != part.sizes => {
                 let text = format!("{} has shape {}, but `...{}` is {}", fit.what, part.describe(), name.text, known.describe());
@@ -134,7 +134,7 @@ impl<'a> Elab<'a, '_> {
                 env.vars.insert(name, value);
                 Ok(())
             }
-            E::Binary(op, a, b) => {
+            E::Binary { op, left: a, right: b, .. } => {
                 let left = !unknowns(a, env).is_empty();
                 let (unknown, other) = if left { (a, b) } else { (b, a) };
                 let known = self.eval(other, env)?;
@@ -186,7 +186,7 @@ impl<'a> Elab<'a, '_> {
                         return self.fail(name.span, fault(Class::Dim, text));
                     }
                 },
-                ast::Axis::Expr(e) => match self.eval(e, env)? {
+                ast::Axis::Dim(e) => match self.eval(e, env)? {
                     Value::Int(size, note) => {
                         if size < 1 {
                             let text = format!("`{}` is {size}; an axis needs at least 1", self.program.text(e.span));
@@ -211,7 +211,7 @@ pub fn axes_text(elab: &Elab<'_, '_>, axes: &[ast::Axis]) -> String {
         .iter()
         .map(|axis| match axis {
             ast::Axis::Pack(name) => format!("...{}", name.text),
-            ast::Axis::Expr(e) => elab.program.text(e.span).to_string(),
+            ast::Axis::Dim(e) => elab.program.text(e.span).to_string(),
         })
         .collect();
     format!("[{}]", words.join(", "))
@@ -221,12 +221,12 @@ pub fn axes_text(elab: &Elab<'_, '_>, axes: &[ast::Axis]) -> String {
 fn unknowns<'a>(e: &'a ast::Expr, env: &Env<'a>) -> Vec<&'a str> {
     match &e.kind {
         E::Dim(name) if !env.vars.contains_key(name.as_str()) => vec![name],
-        E::Binary(_, a, b) => {
+        E::Binary { left: a, right: b, .. } => {
             let mut all = unknowns(a, env);
             all.extend(unknowns(b, env));
             all
         }
-        E::Neg(x) => unknowns(x, env),
+        E::Unary { operand: x, .. } => unknowns(x, env),
         _ => vec![],
     }
 }

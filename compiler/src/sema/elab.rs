@@ -9,7 +9,7 @@ use super::value::{Dims, Form, Kind, Num, Value};
 use crate::diag::{Class, Diag, Problems, Span};
 use crate::equation::index::Ix;
 use crate::equation::{Equation, Expr, Pos, Read, Reducer};
-use crate::ir::build::Builder;
+use super::shim::Builder;
 use crate::ir::graph::{Init, NodeId, Origin};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
@@ -25,9 +25,9 @@ pub const MAX_PENDING: usize = 48;
 
 pub struct Elab<'a, 'g> {
     pub program: &'a Program<'a>,
-    pub problems: &'a mut Problems,
+    pub problems: &'g mut Problems,
     /// Places that have been reported, over all entries.
-    pub reported: &'a mut HashSet<Span>,
+    pub reported: &'g mut HashSet<Span>,
     pub b: Builder<'g>,
     pub training: bool,
     pub profile: &'a str,
@@ -47,13 +47,15 @@ pub struct Elab<'a, 'g> {
     pub depth: usize,
     /// `next`: stored tensor and its new value, in order.
     pub nexts: BTreeMap<usize, NodeId>,
-    pub train: TrainBody,
+    pub train: TrainBody<'a>,
 }
 
 /// What a `train` body declares beside its values.
 #[derive(Default)]
-pub struct TrainBody {
+pub struct TrainBody<'a> {
     pub active: bool,
+    /// The name that the statement at hand binds.
+    pub binding: Option<&'a str>,
     /// The layer of the model, and its first application.
     pub model: Option<usize>,
     pub preview: Option<(NodeId, NodeId)>,
@@ -100,11 +102,17 @@ pub struct Frame {
     pub span: Option<Span>,
 }
 
+impl Frame {
+    fn text(&self) -> String {
+        if self.path.is_empty() { self.name.clone() } else { format!("{} @{}", self.name, self.path) }
+    }
+}
+
 impl<'a, 'g> Elab<'a, 'g> {
     pub fn new(
         program: &'a Program<'a>,
-        problems: &'a mut Problems,
-        reported: &'a mut HashSet<Span>,
+        problems: &'g mut Problems,
+        reported: &'g mut HashSet<Span>,
         b: Builder<'g>,
         profile: &'a str,
         training: bool,
@@ -139,7 +147,7 @@ impl<'a, 'g> Elab<'a, 'g> {
         }
         let mut diag = Diag::new(fault.class, span, fault.message);
         if let Some(text) = fault.label {
-            diag = diag.label(span, text);
+            diag = diag.here(text);
         }
         for (place, text) in fault.others {
             diag = diag.label(place, text);
@@ -148,7 +156,9 @@ impl<'a, 'g> Elab<'a, 'g> {
             diag = diag.note(note);
         }
         for frame in self.frames.iter().rev().take(6) {
-            diag = diag.note(self.program.frame_text(frame));
+            if let Some(place) = frame.span {
+                diag = diag.called(place, frame.text());
+            }
         }
         if let Some(help) = fault.help {
             diag = diag.help(help);

@@ -13,7 +13,7 @@ use super::value::{Dims, Num, Value};
 use crate::diag::{Class, Span};
 use crate::equation::{Pos, Relation};
 use crate::ir::graph::NodeId;
-use crate::syntax::ast::{self, BinaryOp, ExprKind as E};
+use crate::syntax::ast::{self, BinaryOp, ExprKind as E, IxKind as I, UnaryOp};
 use std::rc::Rc;
 
 impl<'a> Elab<'a, '_> {
@@ -33,32 +33,36 @@ impl<'a> Elab<'a, '_> {
                 let items: Fallible<Vec<Value>> = items.iter().map(|x| self.eval(x, env)).collect();
                 Ok(Value::list(items?))
             }
-            E::Each(each) => self.each(each, env),
-            E::Neg(x) => {
-                let value = self.eval(x, env)?;
-                self.arith(Arith::Sub, (&Value::int(0), e.span), (&value, x.span), e.span, env)
+            E::Each { body, names, domain } => self.each(body, names, domain, env),
+            E::Unary { op: UnaryOp::Neg, operand } => {
+                let value = self.eval(operand, env)?;
+                self.arith(Arith::Sub, (&Value::int(0), e.span), (&value, operand.span), e.span, env)
             }
-            E::Not(x) => Ok(Value::Bool(!self.condition(x, env)?)),
-            E::Binary(op, a, b) => self.binary(*op, a, b, e.span, env),
-            E::If(choice) => self.choice(choice, env),
-            E::Call(call) => self.call(call, None, e.span, env),
-            E::Make(make) => self.make_or_apply(make, None, e.span, env),
-            E::Index(base, items) => self.index(base, items, e.span, env),
-            E::Else(read, other) => self.read_else(read, other, e.span, env),
-            E::Reduce(reduce) => self.reduce(reduce, e.span, env),
-            E::Pipe(first, stages) => self.pipe(first, stages, env),
+            E::Unary { op: UnaryOp::Not, operand } => Ok(Value::Bool(!self.condition(operand, env)?)),
+            E::Binary { op, left, right, op_span } => self.binary(*op, left, right, *op_span, env),
+            E::If(choice) => self.choice(choice, e.span, env),
+            E::Call { name, args } => self.call(name, args, None, e.span, env),
+            E::Made(made) => self.make_or_apply(made, None, env),
+            E::Index { base, index, otherwise: None } => self.index(base, index, e.span, env),
+            E::Index { base, index, otherwise: Some(other) } => self.read_else(base, index, other, e.span, env),
+            E::Reduce { reducer, index, body } => self.reduce(*reducer, index, body, e.span, env),
+            E::Pipe { .. } => self.pipe(e, env),
         }
     }
 
-    fn pipe(&mut self, first: &'a ast::Expr, stages: &'a [ast::Stage], env: &mut Env<'a>) -> Fallible<Value> {
+    fn pipe(&mut self, e: &'a ast::Expr, env: &mut Env<'a>) -> Fallible<Value> {
+        let (mut stages, mut first) = (vec![], e);
+        while let E::Pipe { value, stage } = &first.kind {
+            stages.push(stage);
+            first = value;
+        }
         let mut value = (self.eval(first, env)?, first.span);
-        for stage in stages {
-            let span = stage.span();
+        for stage in stages.into_iter().rev() {
             let next = match stage {
-                ast::Stage::Call(call) => self.call(call, Some(value), span, env)?,
-                ast::Stage::Make(make) => self.make_or_apply(make, Some(value), span, env)?,
+                ast::Stage::Apply { name, args, span } => self.call(name, args, Some(value), *span, env)?,
+                ast::Stage::Made(made) => self.make_or_apply(made, Some(value), env)?,
             };
-            value = (next, span);
+            value = (next, stage.span());
         }
         Ok(value.0)
     }
@@ -103,14 +107,20 @@ impl<'a> Elab<'a, '_> {
         fault(Class::Name, format!("`{name}` is not bound")).maybe_help(suggest(name, known))
     }
 
-    fn each(&mut self, each: &'a ast::Each, env: &mut Env<'a>) -> Fallible<Value> {
-        let domain = self.domain(&each.domain, env)?;
-        let saved: Vec<_> = each.names.iter().map(|n| env.vars.get(n.text.as_str()).cloned()).collect();
+    fn each(
+        &mut self,
+        body: &'a ast::Expr,
+        names: &'a [ast::Ident],
+        domain: &'a ast::Domain,
+        env: &mut Env<'a>,
+    ) -> Fallible<Value> {
+        let domain = self.domain(domain, env)?;
+        let saved: Vec<_> = names.iter().map(|n| env.vars.get(n.text.as_str()).cloned()).collect();
         let mut items = vec![];
         let mut result = Ok(());
         for value in domain {
-            result = self.spend(each.body.span).and_then(|_| self.unpack(&each.names, value, each.body.span, env));
-            match result.and_then(|_| self.eval(&each.body, env)) {
+            result = self.spend(body.span).and_then(|_| self.unpack(names, value, body.span, env));
+            match result.and_then(|_| self.eval(body, env)) {
                 Ok(item) => items.push(item),
                 Err(failed) => {
                     result = Err(failed);
@@ -118,7 +128,7 @@ impl<'a> Elab<'a, '_> {
                 }
             }
         }
-        restore(&each.names, saved, env);
+        restore(names, saved, env);
         result.map(|_| Value::list(items))
     }
 
@@ -126,12 +136,12 @@ impl<'a> Elab<'a, '_> {
     pub fn domain(&mut self, domain: &'a ast::Domain, env: &mut Env<'a>) -> Fallible<Vec<Value>> {
         match domain {
             ast::Domain::Range(low, high) => {
-                let (low, high) = (self.int(low, env)?.0, self.int(high, env)?);
-                if (high.0.saturating_sub(low)) as u64 > self.fuel && high.0 > low {
+                let (from, to) = (self.int(low, env)?.0, self.int(high, env)?.0);
+                if to > from && to.saturating_sub(from) as u64 > self.fuel {
                     self.fuel = 0;
-                    return self.spend(domain.span()).map(|_| vec![]);
+                    self.spend(high.span)?;
                 }
-                Ok((low..high.0).map(Value::int).collect())
+                Ok((from..to).map(Value::int).collect())
             }
             ast::Domain::List(list) => match self.eval(list, env)? {
                 Value::List(items) => Ok(items.to_vec()),
@@ -144,7 +154,7 @@ impl<'a> Elab<'a, '_> {
     }
 
     /// Binds one name to a value, or several to the items of a list.
-    pub fn unpack(&mut self, names: &'a [ast::Name], value: Value, span: Span, env: &mut Env<'a>) -> Fallible<()> {
+    pub fn unpack(&mut self, names: &'a [ast::Ident], value: Value, span: Span, env: &mut Env<'a>) -> Fallible<()> {
         if let [name] = names {
             env.vars.insert(&name.text, value);
             return Ok(());
@@ -193,7 +203,7 @@ impl<'a> Elab<'a, '_> {
         }
     }
 
-    fn choice(&mut self, choice: &'a ast::If, env: &mut Env<'a>) -> Fallible<Value> {
+    fn choice(&mut self, choice: &'a ast::If, span: Span, env: &mut Env<'a>) -> Fallible<Value> {
         let taken = self.condition(&choice.condition, env)?;
         let branch = if taken { Some(&choice.then) } else { choice.otherwise.as_ref() };
         let value = match branch {
@@ -201,10 +211,7 @@ impl<'a> Elab<'a, '_> {
             None => None,
         };
         value.map_or_else(
-            || {
-                let text = "this `if` has no value: the branch taken does not end in an expression";
-                self.fail(choice.span, fault(Class::Syntax, text))
-            },
+            || self.fail(span, fault(Class::Syntax, "this `if` has no value: the branch taken does not end in one")),
             Ok,
         )
     }
@@ -285,7 +292,7 @@ impl<'a> Elab<'a, '_> {
     fn index(
         &mut self,
         base: &'a ast::Expr,
-        items: &'a [ast::IndexItem],
+        items: &'a [ast::Ix],
         span: Span,
         env: &mut Env<'a>,
     ) -> Fallible<Value> {
@@ -321,13 +328,13 @@ impl<'a> Elab<'a, '_> {
     fn list_item(
         &mut self,
         list: &Rc<Vec<Value>>,
-        items: &'a [ast::IndexItem],
+        items: &'a [ast::Ix],
         span: Span,
         env: &mut Env<'a>,
     ) -> Fallible<Value> {
         let n = list.len() as i64;
         match items {
-            [ast::IndexItem::Slice { low, high, .. }] => {
+            [ast::Ix { kind: I::Slice { low, high }, .. }] => {
                 let end = |elab: &mut Self, e: &'a Option<ast::Expr>, default: i64, env: &mut Env<'a>| match e {
                     None => Ok(default),
                     Some(e) => elab.int(e, env).map(|(i, _)| if i < 0 { (i + n).max(0) } else { i.min(n) }),
@@ -336,7 +343,7 @@ impl<'a> Elab<'a, '_> {
                 let high = end(self, high, n, env)?.max(low);
                 Ok(Value::list(list[low as usize..high as usize].to_vec()))
             }
-            [ast::IndexItem::Expr(e)] => {
+            [ast::Ix { kind: I::At(e), .. }] => {
                 let (i, _) = self.int(e, env)?;
                 let at = if i < 0 { i + n } else { i };
                 match usize::try_from(at).ok().and_then(|at| list.get(at)) {
@@ -353,7 +360,7 @@ impl<'a> Elab<'a, '_> {
     fn slice(
         &mut self,
         node: NodeId,
-        items: &'a [ast::IndexItem],
+        items: &'a [ast::Ix],
         span: Span,
         env: &mut Env<'a>,
     ) -> Fallible<Value> {
@@ -383,15 +390,15 @@ impl<'a> Elab<'a, '_> {
 
     fn cut(
         &mut self,
-        item: &'a ast::IndexItem,
+        item: &'a ast::Ix,
         axis: usize,
         shape: &Dims,
         env: &mut Env<'a>,
     ) -> Fallible<(Cut, Option<Value>)> {
         let n = shape.axis(axis);
         let size = shape.sizes[axis];
-        match item {
-            ast::IndexItem::Slice { low, high, span } => {
+        match &item.kind {
+            I::Slice { low, high } => {
                 let low = match low {
                     Some(e) => self.slice_end(e, &n, env)?,
                     None => Value::int(0),
@@ -403,12 +410,12 @@ impl<'a> Elab<'a, '_> {
                 let (from, to) = (low.as_int().unwrap_or(0), high.as_int().unwrap_or(0));
                 if from < 0 || from >= to || to > size {
                     let text = format!("slice {from}:{to} of axis {axis}, which is {}", n.describe());
-                    return self.fail(*span, fault(Class::Range, text));
+                    return self.fail(item.span, fault(Class::Range, text));
                 }
-                let extent = self.at(*span, number::arith(Arith::Sub, &high, &low))?;
+                let extent = self.at(item.span, number::arith(Arith::Sub, &high, &low))?;
                 Ok((Cut::Range { low: from, extent: to - from }, Some(extent)))
             }
-            ast::IndexItem::Expr(e) => {
+            I::At(e) => {
                 let (i, _) = self.int(e, env)?;
                 let at = if i < 0 { i.saturating_add(size) } else { i };
                 if !(0..size).contains(&at) {
@@ -417,10 +424,10 @@ impl<'a> Elab<'a, '_> {
                 }
                 Ok((Cut::At(at), None))
             }
-            ast::IndexItem::Pack(name) => {
+            I::Pack(name) => {
                 self.fail(name.span, fault(Class::Syntax, "`...` stands in equations and types, not in a slice"))
             }
-            ast::IndexItem::Range { name, .. } => {
+            I::Range { name, .. } => {
                 self.fail(name.span, fault(Class::Syntax, "a range with a name stands in equations, not in a slice"))
             }
         }
@@ -434,14 +441,12 @@ impl<'a> Elab<'a, '_> {
 
     fn read_else(
         &mut self,
-        read: &'a ast::Expr,
+        base: &'a ast::Expr,
+        items: &'a [ast::Ix],
         other: &'a ast::Expr,
         span: Span,
         env: &mut Env<'a>,
     ) -> Fallible<Value> {
-        let E::Index(base, items) = &read.kind else {
-            return self.fail(span, fault(Class::Syntax, "`else` follows a read: `x[i - 1] else 0`"));
-        };
         if env.mode != Mode::Equation {
             return self.fail(span, fault(Class::Syntax, "`else` after a read belongs in an equation"));
         }
@@ -473,7 +478,7 @@ impl<'a> Elab<'a, '_> {
         &mut self,
         node: NodeId,
         base: &'a ast::Expr,
-        items: &'a [ast::IndexItem],
+        items: &'a [ast::Ix],
         span: Span,
         env: &mut Env<'a>,
     ) -> Fallible<Vec<(Rc<Num>, Span)>> {
@@ -481,8 +486,8 @@ impl<'a> Elab<'a, '_> {
         let name = self.program.text(base.span);
         let mut at = vec![];
         for item in items {
-            match item {
-                ast::IndexItem::Pack(pack) => match env.indices.get(&format!("...{}", pack.text)) {
+            match &item.kind {
+                I::Pack(pack) => match env.indices.get(&format!("...{}", pack.text)) {
                     Some(Bound::Pack(ids)) => {
                         for id in ids {
                             let ix = crate::equation::index::Ix::var(*id);
@@ -494,7 +499,7 @@ impl<'a> Elab<'a, '_> {
                         return self.fail(pack.span, fault(Class::Name, text));
                     }
                 },
-                ast::IndexItem::Expr(e) => {
+                I::At(e) => {
                     let value = self.eval(e, env)?;
                     let num = self.to_num(&value, e.span, true)?;
                     if num.kind != super::value::Kind::Int {
@@ -503,11 +508,11 @@ impl<'a> Elab<'a, '_> {
                     }
                     at.push((num, e.span));
                 }
-                ast::IndexItem::Slice { span, .. } => {
+                I::Slice { .. } => {
                     let text = format!("a slice inside an equation; read `{name}` with one index for each axis");
-                    return self.fail(*span, fault(Class::Syntax, text));
+                    return self.fail(item.span, fault(Class::Syntax, text));
                 }
-                ast::IndexItem::Range { name, .. } => {
+                I::Range { name, .. } => {
                     let text = "a range stands left of `=` or after a reducer, not in a read";
                     return self.fail(name.span, fault(Class::Syntax, text));
                 }
@@ -561,10 +566,6 @@ impl<'a> Elab<'a, '_> {
         let size: usize = at.iter().map(|(n, _)| n.size).sum();
         let mut num = self.read_of(node, positions, outside.filter(|_| !inside));
         num.size = 1 + size;
-        self.pending_number(num, span)
-    }
-
-    fn pending_number(&mut self, num: Num, _span: Span) -> Fallible<Value> {
         Ok(Value::Num(Rc::new(num)))
     }
 
@@ -579,7 +580,7 @@ pub fn sorted<'b>(names: impl Iterator<Item = &'b str>) -> Vec<&'b str> {
     names
 }
 
-pub fn restore<'a>(names: &'a [ast::Name], saved: Vec<Option<Value>>, env: &mut Env<'a>) {
+pub fn restore<'a>(names: &'a [ast::Ident], saved: Vec<Option<Value>>, env: &mut Env<'a>) {
     for (name, old) in names.iter().zip(saved) {
         match old {
             Some(value) => env.vars.insert(&name.text, value),

@@ -8,11 +8,12 @@ use super::eval::int_pair;
 use super::lower;
 use super::scope::{Bound, Env, Mode};
 use super::value::{Dims, Kind, Note, Num, Value};
+use super::walk;
 use crate::diag::{Class, Span};
 use crate::equation::index::Ix;
 use crate::equation::{Binary, Expr, Lit, Pos, Reducer};
 use crate::ir::graph::NodeId;
-use crate::syntax::ast::{self, ExprKind as E};
+use crate::syntax::ast::{self, ExprKind as E, IxKind as I};
 use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
 
@@ -37,8 +38,8 @@ impl<'a> Elab<'a, '_> {
     /// Elaborates an equation. `declared`: the result's shape, if this is the body's value.
     pub fn equation(
         &mut self,
-        target: &'a ast::Name,
-        items: &'a [ast::IndexItem],
+        target: &'a ast::Ident,
+        items: &'a [ast::Ix],
         body: &'a ast::Expr,
         declared: Option<Rc<Dims>>,
         span: Span,
@@ -58,8 +59,8 @@ impl<'a> Elab<'a, '_> {
 
     fn equation_in(
         &mut self,
-        target: &'a ast::Name,
-        items: &'a [ast::IndexItem],
+        target: &'a ast::Ident,
+        items: &'a [ast::Ix],
         body: &'a ast::Expr,
         declared: Option<Rc<Dims>>,
         span: Span,
@@ -79,8 +80,8 @@ impl<'a> Elab<'a, '_> {
         self.check_size(target.span, &dims.sizes)?;
         env.mode = Mode::Equation;
         let free: Vec<usize> = (0..shape.len()).collect();
-        if let E::Reduce(reduce) = &body.kind {
-            let (reducer, reduced, num) = self.reduction(reduce, body.span, env)?;
+        if let E::Reduce { reducer, index, body: inner } = &body.kind {
+            let (reducer, reduced, num) = self.reduction(*reducer, index, inner, body.span, env)?;
             let kind = num.kind;
             return self.finish(&num, reducer, &free, &reduced, dims, kind, &target.text, span, env);
         }
@@ -112,18 +113,17 @@ impl<'a> Elab<'a, '_> {
         self.emit(equation, operands, dims, kind, origin)
     }
 
-    fn written(&mut self, items: &'a [ast::IndexItem], env: &Env<'a>) -> Fallible<Vec<Written<'a>>> {
+    fn written(&mut self, items: &'a [ast::Ix], env: &Env<'a>) -> Fallible<Vec<Written<'a>>> {
         let mut all: Vec<Written<'a>> = vec![];
         for item in items {
-            let (key, span, range) = match item {
-                ast::IndexItem::Pack(name) => (format!("...{}", name.text), name.span, None),
-                ast::IndexItem::Range { name, low, high, .. } => (name.text.clone(), name.span, Some((low, high))),
-                ast::IndexItem::Expr(ast::Expr { kind: E::Name(name), span }) => (name.clone(), *span, None),
-                ast::IndexItem::Expr(e) => {
-                    return self.fail(e.span, fault(Class::Syntax, "here stand names of indices: `i`, `i in 0..n` or `...s`"));
-                }
-                ast::IndexItem::Slice { span, .. } => {
-                    return self.fail(*span, fault(Class::Syntax, "here stand names of indices: `i`, `i in 0..n` or `...s`"));
+            let span = item.span;
+            let (key, range) = match &item.kind {
+                I::Pack(name) => (format!("...{}", name.text), None),
+                I::Range { name, low, high } => (name.text.clone(), Some((low, high))),
+                I::At(ast::Expr { kind: E::Name(name), .. }) => (name.clone(), None),
+                I::At(_) | I::Slice { .. } => {
+                    let text = "here stand names of indices: `i`, `i in 0..n` or `...s`";
+                    return self.fail(span, fault(Class::Syntax, text));
                 }
             };
             if all.iter().any(|w| w.key == key) {
@@ -273,31 +273,34 @@ impl<'a> Elab<'a, '_> {
     ) -> Fallible<()> {
         self.spend(e.span)?;
         match &e.kind {
-            E::Index(base, items) => {
+            E::Index { base, index, otherwise } => {
                 if let E::Name(name) = &base.kind
                     && let Some(Value::Tensor(node)) = env.vars.get(name.as_str())
                 {
                     let node = *node;
-                    self.infer_read(node, name, items, e.span, names, hidden, found)?;
+                    self.infer_read(node, name, index, e.span, names, hidden, found)?;
                 }
-                for item in items {
-                    if let ast::IndexItem::Expr(x) = item {
+                for item in index {
+                    if let I::At(x) = &item.kind {
                         self.infer(x, names, hidden, found, env)?;
                     }
                 }
-                Ok(())
+                match otherwise {
+                    Some(x) => self.infer(x, names, hidden, found, env),
+                    None => Ok(()),
+                }
             }
-            E::Reduce(reduce) => {
+            E::Reduce { index, body, .. } => {
                 let depth = hidden.len();
-                for item in &reduce.indices {
-                    match item {
-                        ast::IndexItem::Pack(name) => hidden.push(format!("...{}", name.text)),
-                        ast::IndexItem::Range { name, .. } => hidden.push(name.text.clone()),
-                        ast::IndexItem::Expr(ast::Expr { kind: E::Name(name), .. }) => hidden.push(name.clone()),
+                for item in index {
+                    match &item.kind {
+                        I::Pack(name) => hidden.push(format!("...{}", name.text)),
+                        I::Range { name, .. } => hidden.push(name.text.clone()),
+                        I::At(ast::Expr { kind: E::Name(name), .. }) => hidden.push(name.clone()),
                         _ => {}
                     }
                 }
-                let result = self.infer(&reduce.body, names, hidden, found, env);
+                let result = self.infer(body, names, hidden, found, env);
                 hidden.truncate(depth);
                 result
             }
@@ -306,16 +309,14 @@ impl<'a> Elab<'a, '_> {
                 let taken = self.condition(&choice.condition, env);
                 env.mode = mode;
                 let branch = if taken? { Some(&choice.then) } else { choice.otherwise.as_ref() };
-                for statement in branch.into_iter().flat_map(|b| &b.statements) {
-                    if let ast::StatementKind::Expr(x) = &statement.kind {
-                        self.infer(x, names, hidden, found, env)?;
-                    }
+                match branch.and_then(|b| b.value.as_ref()) {
+                    Some(x) => self.infer(x, names, hidden, found, env),
+                    None => Ok(()),
                 }
-                Ok(())
             }
             _ => {
                 let mut result = Ok(());
-                ast::each_child(e, &mut |x| {
+                walk::each_child(e, &mut |x| {
                     if result.is_ok() {
                         result = self.infer(x, names, hidden, found, env);
                     }
@@ -330,7 +331,7 @@ impl<'a> Elab<'a, '_> {
         &mut self,
         node: NodeId,
         tensor: &str,
-        items: &'a [ast::IndexItem],
+        items: &'a [ast::Ix],
         span: Span,
         names: &HashSet<&str>,
         hidden: &[String],
@@ -338,7 +339,7 @@ impl<'a> Elab<'a, '_> {
     ) -> Fallible<()> {
         let shape = self.shape_of(node);
         let rank = shape.sizes.len();
-        let packs = items.iter().filter(|i| matches!(i, ast::IndexItem::Pack(_))).count();
+        let packs = items.iter().filter(|i| matches!(i.kind, I::Pack(_))).count();
         let single = items.len() - packs;
         if packs > 1 || rank < single || (packs == 0 && rank != single) {
             let text = format!("`{tensor}` has {rank} axes and is read with {single}");
@@ -346,10 +347,10 @@ impl<'a> Elab<'a, '_> {
         }
         let mut next = 0;
         for item in items {
-            let (key, count, place) = match item {
-                ast::IndexItem::Pack(name) => (Some(format!("...{}", name.text)), rank - single, name.span),
-                ast::IndexItem::Expr(ast::Expr { kind: E::Name(name), span }) => (Some(name.clone()), 1, *span),
-                _ => (None, 1, span),
+            let (key, count) = match &item.kind {
+                I::Pack(name) => (Some(format!("...{}", name.text)), rank - single),
+                I::At(ast::Expr { kind: E::Name(name), .. }) => (Some(name.clone()), 1),
+                _ => (None, 1),
             };
             let axes: Vec<(i64, Note)> = (next..next + count).map(|a| (shape.sizes[a], shape.notes[a].clone())).collect();
             next += count;
@@ -359,7 +360,7 @@ impl<'a> Elab<'a, '_> {
                     let (first, second) = (Dims::from_pairs(known), Dims::from_pairs(&axes));
                     let text = format!("`{key}` reads axes of {} and {}", first.describe(), second.describe());
                     let help = format!("write its range: `{key} in 0..n`");
-                    return self.fail(place, fault(Class::Range, text).help(help));
+                    return self.fail(item.span, fault(Class::Range, text).help(help));
                 }
                 Some(_) => {}
                 None => {
@@ -373,18 +374,20 @@ impl<'a> Elab<'a, '_> {
     /// The indices, reducer and body of a reduction, its indices no longer bound by name.
     fn reduction(
         &mut self,
-        reduce: &'a ast::Reduce,
+        reducer: ast::ReduceOp,
+        index: &'a [ast::Ix],
+        body: &'a ast::Expr,
         span: Span,
         env: &mut Env<'a>,
     ) -> Fallible<(Reducer, Vec<usize>, Rc<Num>)> {
-        let written = self.written(&reduce.indices, env)?;
-        let ranges = self.ranges(&written, &reduce.body, None, env)?;
+        let written = self.written(index, env)?;
+        let ranges = self.ranges(&written, body, None, env)?;
         let mut ids = vec![];
         for (index, range) in written.iter().zip(&ranges) {
             ids.extend(self.bind_index(index, range, env));
         }
         let total = ids.iter().try_fold(1i64, |n, id| n.checked_mul(self.extents[*id]));
-        let value = self.eval(&reduce.body, env).and_then(|v| self.to_num(&v, reduce.body.span, true));
+        let value = self.eval(body, env).and_then(|v| self.to_num(&v, body.span, true));
         for index in &written {
             env.indices.remove(&index.key);
         }
@@ -395,23 +398,30 @@ impl<'a> Elab<'a, '_> {
         let Some(total) = total.filter(|n| *n < 1 << 40) else {
             return self.fail(span, fault(Class::Range, "this reduces over too many elements"));
         };
-        Ok(match reduce.reducer {
-            ast::Reducer::Mean => {
+        Ok(match reducer {
+            ast::ReduceOp::Mean => {
                 let expr = num.expr().expect("no comparison");
                 let share = Expr::Lit(Lit::new(1.0 / total as f64));
                 let scaled = Expr::Binary(Binary::Mul, Box::new(expr), Box::new(share));
                 (Reducer::Sum, ids, Rc::new(Num::unbounded(Kind::Float, scaled, num.size + 1)))
             }
-            ast::Reducer::Sum => (Reducer::Sum, ids, num),
-            ast::Reducer::Max => (Reducer::Max, ids, num),
-            ast::Reducer::Min => (Reducer::Min, ids, num),
-            ast::Reducer::Lse => (Reducer::Lse, ids, Rc::new(Num { kind: Kind::Float, ..Num::clone(&num) })),
-            ast::Reducer::Var => (Reducer::Var, ids, Rc::new(Num { kind: Kind::Float, ..Num::clone(&num) })),
+            ast::ReduceOp::Sum => (Reducer::Sum, ids, num),
+            ast::ReduceOp::Max => (Reducer::Max, ids, num),
+            ast::ReduceOp::Min => (Reducer::Min, ids, num),
+            ast::ReduceOp::Lse => (Reducer::Lse, ids, Rc::new(Num { kind: Kind::Float, ..Num::clone(&num) })),
+            ast::ReduceOp::Var => (Reducer::Var, ids, Rc::new(Num { kind: Kind::Float, ..Num::clone(&num) })),
         })
     }
 
     /// A reduction inside an expression: an equation of its own over the outer indices it uses.
-    pub fn reduce(&mut self, reduce: &'a ast::Reduce, span: Span, env: &mut Env<'a>) -> Fallible<Value> {
+    pub fn reduce(
+        &mut self,
+        reducer: ast::ReduceOp,
+        index: &'a [ast::Ix],
+        body: &'a ast::Expr,
+        span: Span,
+        env: &mut Env<'a>,
+    ) -> Fallible<Value> {
         match env.mode {
             Mode::Equation => {}
             Mode::Whole => {
@@ -423,7 +433,7 @@ impl<'a> Elab<'a, '_> {
                 return self.fail(span, fault(Class::Type, text));
             }
         }
-        let (reducer, reduced, num) = self.reduction(reduce, span, env)?;
+        let (reducer, reduced, num) = self.reduction(reducer, index, body, span, env)?;
         let (lo, hi) = match reducer {
             Reducer::Max | Reducer::Min => (num.lo, num.hi),
             _ => (f64::NEG_INFINITY, f64::INFINITY),

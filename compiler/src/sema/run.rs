@@ -3,10 +3,11 @@
 use super::elab::Elab;
 use super::error::{fault, Failed, Fallible};
 use super::eval::restore;
+use super::param::Declaration;
 use super::scope::{Env, Mode};
 use super::value::Value;
 use crate::diag::{Class, Span};
-use crate::syntax::ast::{self, StatementKind as S};
+use crate::syntax::ast::{self, StmtKind as S};
 use std::rc::Rc;
 
 impl<'a> Elab<'a, '_> {
@@ -19,8 +20,8 @@ impl<'a> Elab<'a, '_> {
     ) -> Fallible<Option<Value>> {
         let mut value = None;
         let mut failed = false;
-        for (at, statement) in body.statements.iter().enumerate() {
-            let last = if at + 1 == body.statements.len() { result } else { None };
+        for (at, statement) in body.stmts.iter().enumerate() {
+            let last = if at + 1 == body.stmts.len() && body.value.is_none() { result } else { None };
             match self.statement(statement, env, last) {
                 Ok(v) => value = v,
                 Err(Failed) => {
@@ -29,12 +30,18 @@ impl<'a> Elab<'a, '_> {
                 }
             }
         }
+        if let Some(e) = &body.value {
+            value = match self.last_value(e, env, result) {
+                Ok(v) => v,
+                Err(Failed) => return Err(Failed),
+            };
+        }
         if failed { Err(Failed) } else { Ok(value) }
     }
 
     fn statement(
         &mut self,
-        statement: &'a ast::Statement,
+        statement: &'a ast::Stmt,
         env: &mut Env<'a>,
         result: Option<&'a ast::Type>,
     ) -> Fallible<Option<Value>> {
@@ -52,33 +59,57 @@ impl<'a> Elab<'a, '_> {
                 env.vars.insert(&name.text, value);
                 Ok(None)
             }
-            S::Equation { target, indices, value } => {
-                let declared = match result {
-                    Some(ast::Type::Tensor { axes, .. }) => Some(Rc::new(self.dims(axes, env)?)),
+            S::Equation { name: target, index: indices, value } => {
+                let declared = match result.map(|t| &t.kind) {
+                    Some(ast::TypeKind::Tensor { axes, .. }) => Some(Rc::new(self.dims(axes, env)?)),
                     _ => None,
                 };
                 let node = self.equation(target, indices, value, declared, span, env)?;
                 env.vars.insert(&target.text, Value::Tensor(node));
                 Ok(Some(Value::Tensor(node)))
             }
-            S::Param(declaration) => self.declare(declaration, false, span, env).map(|_| None),
-            S::State(declaration) => self.declare(declaration, true, span, env).map(|_| None),
+            S::Param { name, label, ty, init } => {
+                let declaration = Declaration { name, label, ty, init: init.as_ref(), is_state: false };
+                self.declare(declaration, span, env).map(|_| None)
+            }
+            S::State { name, label, ty, init } => {
+                let declaration = Declaration { name, label, ty, init: Some(init), is_state: true };
+                self.declare(declaration, span, env).map(|_| None)
+            }
             S::Next { name, value } => self.next(name, value, env).map(|_| None),
             S::Data { name, ty, value } => self.data(name, ty, value, span, env).map(|_| None),
             S::Metric { name, value } => self.metric(name, value, env).map(|_| None),
-            S::For { names, domain, body } => self.for_loop(names, domain, body, env).map(|_| None),
-            S::Expr(e) => match &e.kind {
-                ast::ExprKind::If(choice) => {
-                    let taken = self.condition(&choice.condition, env)?;
-                    let branch = if taken { Some(&choice.then) } else { choice.otherwise.as_ref() };
-                    self.deeper(span, |elab| match branch {
-                        Some(body) => elab.run(body, env, result),
-                        None => Ok(None),
-                    })
-                }
-                _ => self.eval(e, env).map(Some),
-            },
+            S::For { names, domain, body } => self.for_loop(names, domain, body, span, env).map(|_| None),
+            S::If(choice) => self.branch(choice, span, env, result),
         }
+    }
+
+    /// An `if` that stands last may end in the equation that takes the declared shape.
+    fn last_value(
+        &mut self,
+        e: &'a ast::Expr,
+        env: &mut Env<'a>,
+        result: Option<&'a ast::Type>,
+    ) -> Fallible<Option<Value>> {
+        match &e.kind {
+            ast::ExprKind::If(choice) if env.mode == Mode::Whole => self.branch(choice, e.span, env, result),
+            _ => self.eval(e, env).map(Some),
+        }
+    }
+
+    fn branch(
+        &mut self,
+        choice: &'a ast::If,
+        span: Span,
+        env: &mut Env<'a>,
+        result: Option<&'a ast::Type>,
+    ) -> Fallible<Option<Value>> {
+        let taken = self.condition(&choice.condition, env)?;
+        let branch = if taken { Some(&choice.then) } else { choice.otherwise.as_ref() };
+        self.deeper(span, |elab| match branch {
+            Some(body) => elab.run(body, env, result),
+            None => Ok(None),
+        })
     }
 
     fn bound_value(&mut self, e: &'a ast::Expr, name: &'a str, env: &mut Env<'a>) -> Fallible<Value> {
@@ -89,13 +120,13 @@ impl<'a> Elab<'a, '_> {
 
     fn typed(
         &mut self,
-        name: &'a ast::Name,
+        name: &'a ast::Ident,
         ty: &'a ast::Type,
         value: Value,
         span: Span,
         env: &mut Env<'a>,
     ) -> Fallible<Value> {
-        let ast::Type::Tensor { axes, .. } = ty else {
+        let ast::TypeKind::Tensor { axes, .. } = &ty.kind else {
             return self.fail(span, fault(Class::Type, "a typed binding gives a tensor's axes: `z: [B, C] = …`"));
         };
         let node = self.to_node(&value, &env.path.clone(), span)?;
@@ -108,18 +139,19 @@ impl<'a> Elab<'a, '_> {
 
     fn for_loop(
         &mut self,
-        names: &'a [ast::Name],
+        names: &'a [ast::Ident],
         domain: &'a ast::Domain,
         body: &'a ast::Body,
+        span: Span,
         env: &mut Env<'a>,
     ) -> Fallible<()> {
         let values = self.domain(domain, env)?;
         let saved = names.iter().map(|n| env.vars.get(n.text.as_str()).cloned()).collect();
         let mut result = Ok(());
         for value in values {
-            result = self.unpack(names, value, domain.span(), env);
+            result = self.unpack(names, value, span, env);
             if result.is_ok() {
-                result = self.deeper(domain.span(), |elab| elab.run(body, env, None)).map(|_| ());
+                result = self.deeper(span, |elab| elab.run(body, env, None)).map(|_| ());
             }
             if result.is_err() {
                 break;
@@ -131,21 +163,19 @@ impl<'a> Elab<'a, '_> {
 }
 
 /// The names that a failed statement would have bound get the failed value.
-fn mark_failed<'a>(statement: &'a ast::Statement, env: &mut Env<'a>) {
-    let mut mark = |name: &'a ast::Name| {
+fn mark_failed<'a>(statement: &'a ast::Stmt, env: &mut Env<'a>) {
+    let mut mark = |name: &'a ast::Ident| {
         env.vars.insert(&name.text, Value::Failed);
     };
     match &statement.kind {
         S::Bind { names, .. } => names.iter().for_each(mark),
         S::Typed { name, .. } | S::Next { name, .. } | S::Data { name, .. } | S::Metric { name, .. } => mark(name),
-        S::Equation { target, .. } => mark(target),
-        S::Param(d) | S::State(d) => mark(&d.name),
-        S::For { body, .. } => body.statements.iter().for_each(|s| mark_failed(s, env)),
-        S::Expr(e) => {
-            if let ast::ExprKind::If(choice) = &e.kind {
-                let bodies = std::iter::once(&choice.then).chain(choice.otherwise.as_ref());
-                bodies.flat_map(|b| &b.statements).for_each(|s| mark_failed(s, env));
-            }
+        S::Equation { name, .. } => mark(name),
+        S::Param { name, .. } | S::State { name, .. } => mark(name),
+        S::For { body, .. } => body.stmts.iter().for_each(|s| mark_failed(s, env)),
+        S::If(choice) => {
+            let bodies = std::iter::once(&choice.then).chain(choice.otherwise.as_ref());
+            bodies.flat_map(|b| &b.stmts).for_each(|s| mark_failed(s, env));
         }
     }
 }

@@ -31,6 +31,8 @@ pub struct Env<'a> {
     pub vars: HashMap<&'a str, Value>,
     pub packs: HashMap<&'a str, Rc<Dims>>,
     pub indices: HashMap<String, Bound>,
+    /// Stored tensors by name: their places among the weights.
+    pub states: HashMap<&'a str, usize>,
     pub mode: Mode,
     /// Dotted label path.
     pub path: Rc<str>,
@@ -48,6 +50,7 @@ impl<'a> Env<'a> {
             vars: HashMap::new(),
             packs: HashMap::new(),
             indices: HashMap::new(),
+            states: HashMap::new(),
             mode: Mode::Whole,
             path,
             replay: false,

@@ -1,0 +1,100 @@
+//! Checks of every definition, reached or not: cycles, names that are called, argument lists.
+
+use super::module::Program;
+use super::walk;
+use crate::diag::{Class, Diag, Problems};
+use crate::syntax::ast::{self, ExprKind as E};
+use std::collections::HashSet;
+
+pub fn check(program: &Program<'_>, problems: &mut Problems) {
+    cycles(program, problems);
+}
+
+/// A definition that reaches itself is an error.
+fn cycles(program: &Program<'_>, problems: &mut Problems) {
+    let uses: Vec<Vec<usize>> = (0..program.defs.len()).map(|d| used_by(program, d)).collect();
+    // 0: new, 1: on the path, 2: done.
+    let mut state = vec![0u8; uses.len()];
+    for start in 0..uses.len() {
+        let mut path: Vec<(usize, usize)> = vec![];
+        if state[start] == 0 {
+            state[start] = 1;
+            path.push((start, 0));
+        }
+        while let Some((def, next)) = path.last().copied() {
+            let Some(target) = uses[def].get(next).copied() else {
+                state[def] = 2;
+                path.pop();
+                continue;
+            };
+            if let Some(last) = path.last_mut() {
+                last.1 += 1;
+            }
+            match state[target] {
+                0 => {
+                    state[target] = 1;
+                    path.push((target, 0));
+                }
+                1 => {
+                    let at = path.iter().position(|p| p.0 == target).unwrap_or(0);
+                    let ring: Vec<usize> = path[at..].iter().map(|p| p.0).collect();
+                    report_cycle(program, &ring, problems);
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+fn report_cycle(program: &Program<'_>, ring: &[usize], problems: &mut Problems) {
+    let name = |d: usize| format!("`{}`", program.defs[d].name.text);
+    let first = ring[0];
+    let mut text = name(first);
+    for (at, def) in ring.iter().skip(1).chain([&first]).enumerate() {
+        text.push_str(if at == 0 { " uses " } else { ", which uses " });
+        text.push_str(&name(*def));
+    }
+    problems.push(Diag::new(Class::Cycle, program.defs[first].name.span, text));
+}
+
+/// The definitions whose names a definition calls, each once.
+fn used_by(program: &Program<'_>, def: usize) -> Vec<usize> {
+    let d = &program.defs[def];
+    let mut local = HashSet::new();
+    walk::each_bound(d.body, &mut |name| {
+        local.insert(name.text.as_str());
+    });
+    let mut used: Vec<usize> = vec![];
+    let mut visit = |name: &str| {
+        let op = name.starts_with(|c: char| c.is_ascii_lowercase());
+        if op && local.contains(name) {
+            return;
+        }
+        if let Some(target) = program.find(name, d.module)
+            && !used.contains(&target)
+        {
+            used.push(target);
+        }
+    };
+    let mut each = |e: &ast::Expr| each_call(e, &mut visit);
+    walk::each_in_body(d.body, &mut each);
+    d.wheres.iter().for_each(&mut each);
+    if let Some(grad) = d.grad {
+        walk::each_in_body(&grad.body, &mut each);
+    }
+    for input in d.parameters.iter().chain(d.inputs) {
+        input.default.iter().for_each(&mut each);
+    }
+    used
+}
+
+fn each_call(e: &ast::Expr, visit: &mut dyn FnMut(&str)) {
+    match &e.kind {
+        E::Call { name, .. } => visit(&name.text),
+        E::Made(made) => visit(&made.block.text),
+        E::Pipe { stage: ast::Stage::Apply { name, .. }, .. } => visit(&name.text),
+        E::Pipe { stage: ast::Stage::Made(made), .. } => visit(&made.block.text),
+        _ => {}
+    }
+    walk::each_child(e, &mut |x| each_call(x, visit));
+}

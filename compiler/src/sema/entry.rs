@@ -1,0 +1,526 @@
+//! Entries: `infer` for a profile, `train` and `eval` for a `train` item.
+
+use super::call::Given;
+use super::elab::{Elab, Layer, Weight, WeightKind};
+use super::error::{fault, suggest, Failed, Fallible};
+use super::module::{Def, Program};
+use super::scalar;
+use super::scope::Env;
+use super::settings::{Profile, Settings};
+use super::value::{Dims, Kind, Num, Value};
+use super::{EntryGraph, PortDecl, TrainInfo};
+use crate::diag::{Class, Problems, Span};
+use crate::equation::index::Ix;
+use crate::equation::{Binary, Expr, Pos, Read, Reducer, Relation};
+use super::shim::Builder;
+use crate::ir::graph::{Graph, Init, NodeId};
+use crate::syntax::ast;
+use std::collections::{BTreeMap, HashSet};
+use std::rc::Rc;
+
+/// What one entry adds to the whole.
+pub struct Made {
+    pub entry: EntryGraph,
+    pub weights: Vec<Weight>,
+    pub train: Option<TrainInfo>,
+    /// The model's compile-time parameters, as written.
+    pub parameters: BTreeMap<String, String>,
+}
+
+pub struct Job<'a, 'p> {
+    pub program: &'a Program<'a>,
+    pub settings: &'a Settings<'a>,
+    pub problems: &'p mut Problems,
+    pub reported: &'p mut HashSet<Span>,
+}
+
+impl<'a> Job<'a, '_> {
+    pub fn infer(&mut self, profile: &'a Profile<'a>) -> Option<Made> {
+        let mut graph = Graph::default();
+        let settings = self.settings;
+        let mut elab = self.elab(&mut graph, profile, false);
+        let parts = elab.infer_entry(settings, profile);
+        finish(elab, parts).map(|(parts, weights, parameters)| made("infer", profile, graph, parts, weights, parameters))
+    }
+
+    pub fn train(&mut self, item: &'a ast::Train, profile: &'a Profile<'a>, training: bool) -> Option<Made> {
+        let name = if training { "train" } else { "eval" };
+        let mut graph = Graph::default();
+        let settings = self.settings;
+        let mut elab = self.elab(&mut graph, profile, training);
+        let parts = elab.train_entry(item, settings, profile);
+        finish(elab, parts).map(|(parts, weights, parameters)| made(name, profile, graph, parts, weights, parameters))
+    }
+
+    fn elab<'g>(&'g mut self, graph: &'g mut Graph, profile: &'a Profile<'a>, training: bool) -> Elab<'a, 'g> {
+        Elab::new(self.program, self.problems, self.reported, Builder::new(graph), profile.name, training)
+    }
+}
+
+type Outputs = Vec<(String, NodeId)>;
+
+struct Parts {
+    inputs: Vec<PortDecl>,
+    outputs: Outputs,
+    info: Option<TrainInfo>,
+}
+
+type Finished = (Parts, Vec<Weight>, BTreeMap<String, String>);
+
+/// Takes what an elaboration made and lets go of the graph.
+fn finish(elab: Elab<'_, '_>, parts: Fallible<Parts>) -> Option<Finished> {
+    let parameters = elab.layers.first().map(|layer| {
+        let all = layer.parameters.iter();
+        all.map(|(name, value)| (name.to_string(), super::settings::literal(value))).collect()
+    });
+    Some((parts.ok()?, elab.weights, parameters.unwrap_or_default()))
+}
+
+fn made(
+    name: &'static str,
+    profile: &Profile<'_>,
+    mut graph: Graph,
+    parts: Parts,
+    weights: Vec<Weight>,
+    parameters: BTreeMap<String, String>,
+) -> Made {
+    graph.outputs = parts.outputs;
+    let entry = EntryGraph {
+        name,
+        profile: profile.name.to_string(),
+        precision: profile.precision,
+        dims: profile.dims.clone(),
+        inputs: parts.inputs,
+        graph,
+    };
+    Made { entry, weights, train: parts.info, parameters }
+}
+
+impl<'a> Elab<'a, '_> {
+    fn infer_entry(&mut self, settings: &'a Settings<'a>, profile: &'a Profile<'a>) -> Fallible<Parts> {
+        let d = &self.program.defs[settings.model];
+        let layer = self.model_layer(settings, profile)?;
+        let (given, ports) = self.model_inputs(d, layer, profile)?;
+        let outer = Env::new(d.module, None, "".into());
+        let value = self.apply(layer, given, d.name.span, &outer)?;
+        let outputs = match &value {
+            Value::List(items) => {
+                let mut outputs = vec![];
+                for (at, item) in items.iter().enumerate() {
+                    outputs.push((format!("output.{at}"), self.to_node(item, "", d.name.span)?));
+                }
+                outputs
+            }
+            value => vec![("output".to_string(), self.to_node(value, "", d.name.span)?)],
+        };
+        Ok(Parts { inputs: ports, outputs, info: None })
+    }
+
+    /// The model as the `train` item (or its defaults, and `--set`) makes it.
+    fn model_layer(&mut self, settings: &'a Settings<'a>, profile: &'a Profile<'a>) -> Fallible<usize> {
+        match settings.train {
+            Some(item) => {
+                let mut env = self.train_env(item, settings, profile)?;
+                let layer = self.make(&item.network, &mut env)?;
+                self.override_model(layer, settings);
+                Ok(layer)
+            }
+            None => {
+                let d = &self.program.defs[settings.model];
+                let mut inner = Env::new(d.module, Some(settings.model), "".into());
+                self.bind_inputs(d, d.parameters, vec![], &mut inner, d.name.span)?;
+                self.layers.push(Layer {
+                    def: settings.model,
+                    parameters: inner.vars,
+                    path: "".into(),
+                    replay: false,
+                    of: None,
+                    keys: None,
+                    has_state: false,
+                    span: d.name.span,
+                });
+                let layer = self.layers.len() - 1;
+                self.override_model(layer, settings);
+                Ok(layer)
+            }
+        }
+    }
+
+    fn override_model(&mut self, layer: usize, settings: &'a Settings<'a>) {
+        for (name, value) in &settings.model_values {
+            self.layers[layer].parameters.insert(name, value.clone());
+        }
+    }
+
+    fn train_env(&mut self, item: &'a ast::Train, settings: &'a Settings<'a>, profile: &'a Profile<'a>) -> Fallible<Env<'a>> {
+        let mut env = Env::new(settings.module, None, "".into());
+        self.bind_dims(profile, &mut env);
+        for input in &item.params {
+            let set = settings.train_values.iter().find(|(name, _)| *name == input.name.text);
+            let value = match (set, &input.default) {
+                (Some((_, value)), _) => value.clone(),
+                (None, Some(default)) => self.eval(default, &mut env)?,
+                (None, None) => {
+                    let text = format!("`{}` of train {} needs a default", input.name.text, item.name.text);
+                    return self.fail(input.span, fault(Class::Param, text));
+                }
+            };
+            let what = format!("`{}` of train {}", input.name.text, item.name.text);
+            let value = self.scalar_argument(&input.ty.kind, value, &what, input.span)?;
+            env.vars.insert(&input.name.text, value);
+        }
+        Ok(env)
+    }
+
+    fn bind_dims(&mut self, profile: &'a Profile<'a>, env: &mut Env<'a>) {
+        for (name, size) in &profile.dims {
+            env.vars.insert(name, Value::Int(*size, Some(name.as_str().into())));
+        }
+    }
+
+    /// Input tensors of the profile's dims; the model's parameters may occur in its axes too.
+    fn model_inputs(
+        &mut self,
+        d: &'a Def<'a>,
+        layer: usize,
+        profile: &'a Profile<'a>,
+    ) -> Fallible<(Vec<Given<'a>>, Vec<PortDecl>)> {
+        let mut env = Env::new(d.module, None, "".into());
+        env.vars = self.layers[layer].parameters.clone();
+        self.bind_dims(profile, &mut env);
+        let (mut given, mut ports) = (vec![], vec![]);
+        for input in d.inputs {
+            let ast::TypeKind::Tensor { axes, .. } = &input.ty.kind else {
+                let text = format!("`{}` of {} must be a tensor", input.name.text, d.name.text);
+                return self.fail(input.span, fault(Class::Type, text));
+            };
+            let dims = self.dims(axes, &mut env)?;
+            self.check_size(input.span, &dims.sizes)?;
+            let origin = self.origin("", &input.name.text, input.span);
+            let node = self.b.input(&input.name.text, dims.sizes.clone(), origin);
+            let axes = self.axis_names(axes);
+            ports.push(PortDecl { name: input.name.text.clone(), shape: dims.sizes.clone(), axes });
+            self.remember(node, Rc::new(dims));
+            given.push(Given { name: Some(&input.name), value: Value::Tensor(node), span: input.span });
+        }
+        Ok((given, ports))
+    }
+
+    fn train_entry(
+        &mut self,
+        item: &'a ast::Train,
+        settings: &'a Settings<'a>,
+        profile: &'a Profile<'a>,
+    ) -> Fallible<Parts> {
+        let mut env = self.train_env(item, settings, profile)?;
+        let layer = self.make(&item.network, &mut env)?;
+        self.override_model(layer, settings);
+        self.train.active = true;
+        self.train.model = Some(layer);
+        env.vars.insert(&item.name.text, Value::Layer(layer));
+        let scalars = ["step", "epoch"].map(|name| {
+            let node = self.scalar_input(name, item.name.span);
+            env.vars.insert(name, Value::Tensor(node));
+            (name, node)
+        });
+        self.run(&item.body, &mut env, None)?;
+        let loss = self.loss(item, &env)?;
+        let info = self.train_info(item, settings, &env)?;
+        let mut outputs = vec![("loss".to_string(), loss)];
+        outputs.extend(std::mem::take(&mut self.train.metrics));
+        let mut inputs = self.train.data.clone();
+        if self.training {
+            let given = self.scalar_input("rate", item.name.span);
+            let step = scalars[0].1;
+            self.learn(item, &env, loss, given, step)?;
+            let names = ["step", "epoch", "rate"];
+            inputs.extend(names.map(|name| PortDecl { name: name.into(), shape: vec![], axes: vec![] }));
+        } else {
+            if let Some((input, output)) = self.train.preview {
+                outputs.push(("preview.input".into(), input));
+                outputs.push(("preview.output".into(), output));
+            }
+            let used = self.used(outputs.iter().map(|o| o.1).collect());
+            let names = scalars.iter().filter(|(_, node)| used.contains(node));
+            inputs.extend(names.map(|(name, _)| PortDecl { name: name.to_string(), shape: vec![], axes: vec![] }));
+        }
+        Ok(Parts { inputs, outputs, info: Some(info) })
+    }
+
+    fn scalar_input(&mut self, name: &str, span: Span) -> NodeId {
+        let origin = self.origin("", name, span);
+        self.b.input(name, vec![], origin)
+    }
+
+    /// Every node that some of `nodes` need.
+    fn used(&self, mut nodes: Vec<NodeId>) -> HashSet<NodeId> {
+        let mut used = HashSet::new();
+        while let Some(node) = nodes.pop() {
+            if used.insert(node) {
+                nodes.extend(&self.b.node(node).operands);
+            }
+        }
+        used
+    }
+
+    /// A name that the `train` body must bind.
+    fn required(&mut self, item: &'a ast::Train, env: &Env<'a>, name: &'a str) -> Fallible<Value> {
+        match env.vars.get(name) {
+            Some(Value::Failed) => Err(Failed),
+            Some(value) => Ok(value.clone()),
+            None => {
+                let near = suggest(name, super::eval::sorted(env.vars.keys().copied()));
+                let text = format!("train {} binds no `{name}`", item.name.text);
+                self.fail(item.name.span, fault(Class::Name, text).maybe_help(near))
+            }
+        }
+    }
+
+    fn loss(&mut self, item: &'a ast::Train, env: &Env<'a>) -> Fallible<NodeId> {
+        let loss = self.required(item, env, "loss")?;
+        let node = self.to_node(&loss, "", item.name.span)?;
+        let shape = self.shape_of(node);
+        if !shape.sizes.is_empty() {
+            let text = format!("`loss` is one number, got {}", shape.describe());
+            return self.fail(item.name.span, fault(Class::Shape, text));
+        }
+        Ok(node)
+    }
+
+    fn train_info(&mut self, item: &'a ast::Train, settings: &'a Settings<'a>, env: &Env<'a>) -> Fallible<TrainInfo> {
+        let _ = settings;
+        let epochs = self.count(item, env, "epochs")?;
+        let steps = self.count(item, env, "steps")?;
+        let ema = self.optional_number(item, env, "ema")?;
+        if let Some(ema) = ema
+            && !(0.0..1.0).contains(&ema)
+        {
+            return self.fail(item.name.span, fault(Class::Param, format!("`ema` is a decay in [0, 1), got {ema}")));
+        }
+        if self.train.data.is_empty() {
+            let text = format!("train {} has no `data`", item.name.text);
+            return self.fail(item.name.span, fault(Class::Name, text).help("`data clip: [B, 3, T, H, W] = clips(\"data\")`"));
+        }
+        Ok(TrainInfo {
+            name: item.name.text.clone(),
+            epochs,
+            steps,
+            data: self.train.data.clone(),
+            data_path: self.train.data_path.clone().unwrap_or_default(),
+            tunable: self.train.tunable.clone(),
+            ema,
+            metrics: self.train.metrics.iter().map(|m| m.0.clone()).collect(),
+        })
+    }
+
+    fn count(&mut self, item: &'a ast::Train, env: &Env<'a>, name: &'a str) -> Fallible<u64> {
+        match self.required(item, env, name)? {
+            Value::Int(n, _) if n > 0 => Ok(n as u64),
+            other => {
+                let text = format!("`{name}` is a positive int, got {}", other.describe());
+                self.fail(item.name.span, fault(Class::Param, text))
+            }
+        }
+    }
+
+    fn optional_number(&mut self, item: &'a ast::Train, env: &Env<'a>, name: &'a str) -> Fallible<Option<f64>> {
+        match env.vars.get(name) {
+            None => Ok(None),
+            Some(Value::Failed) => Err(Failed),
+            Some(value) => match value.as_number() {
+                Some(x) => Ok(Some(x)),
+                None => {
+                    let text = format!("`{name}` is a compile-time number, got {}", value.describe());
+                    self.fail(item.name.span, fault(Class::Param, text))
+                }
+            },
+        }
+    }
+
+    /// Gradients, clipping, the optimiser for each weight, and what the step stores.
+    fn learn(&mut self, item: &'a ast::Train, env: &Env<'a>, loss: NodeId, given: NodeId, step: NodeId) -> Fallible<()> {
+        let span = item.name.span;
+        let optimizer = match self.required(item, env, "optimizer")? {
+            Value::Layer(layer) => layer,
+            other => {
+                let text = format!("`optimizer` is a layer such as `Adam()`, got {}", other.describe());
+                return self.fail(span, fault(Class::Type, text));
+            }
+        };
+        let rate = self.required(item, env, "rate")?;
+        let rate = self.rate(&rate, given, span)?;
+        let clip = self.optional_number(item, env, "clip")?;
+        let ema = self.optional_number(item, env, "ema")?;
+
+        let trained: Vec<(String, NodeId)> = self
+            .weights
+            .iter()
+            .filter(|w| w.kind == WeightKind::Trained)
+            .map(|w| (w.key.clone(), w.node))
+            .collect();
+        let nodes: Vec<NodeId> = trained.iter().map(|t| t.1).collect();
+        let gradients = super::shim::gradients(&mut self.b, loss, &nodes);
+        if gradients.iter().all(Option::is_none) {
+            return self.fail(span, fault(Class::Grad, "`loss` reaches no parameter"));
+        }
+        let reached: Vec<(String, NodeId, NodeId)> = trained
+            .into_iter()
+            .zip(gradients)
+            .filter_map(|((key, node), gradient)| Some((key, node, gradient?)))
+            .collect();
+        let scale = match clip {
+            Some(largest) => Some(self.clip_scale(&reached, largest, span)?),
+            None => None,
+        };
+        let stored = self.nexts.clone();
+        let mut updates = vec![];
+        for (key, node, gradient) in reached {
+            let gradient = match scale {
+                Some(scale) => self.product(gradient, scale, span)?,
+                None => gradient,
+            };
+            let new = self.optimise(optimizer, &key, node, gradient, rate, span)?;
+            if let Some(decay) = ema {
+                updates.push(self.running_mean(&key, node, new, decay, step, span)?);
+            }
+            updates.push((node, new));
+        }
+        let _ = stored;
+        let states: Vec<(NodeId, NodeId)> =
+            self.nexts.iter().map(|(at, new)| (self.weights[*at].node, *new)).collect();
+        for (old, new) in states.into_iter().chain(updates) {
+            let origin = self.origin("", "update", span);
+            self.b.update(old, new, origin);
+        }
+        Ok(())
+    }
+
+    /// The rate given at run time, unless it is negative: then the source's own.
+    fn rate(&mut self, own: &Value, given: NodeId, span: Span) -> Fallible<NodeId> {
+        let own = self.to_num(own, span, false)?;
+        let shape = own.shape.clone().unwrap_or_default();
+        if !shape.sizes.is_empty() {
+            return self.fail(span, fault(Class::Shape, format!("`rate` is one number, got {}", shape.describe())));
+        }
+        let given = self.lift_tensor(given);
+        let chosen = scalar::compare(Relation::Ge, &given, &Num::int(0)).and_then(|c| scalar::select(&c, &given, &own));
+        let chosen = self.at(span, chosen)?;
+        self.force_num(&chosen, "", "rate", span)
+    }
+
+    /// `min(1, largest / (norm + 1e-6))`, norm over all gradients together.
+    fn clip_scale(&mut self, reached: &[(String, NodeId, NodeId)], largest: f64, span: Span) -> Fallible<NodeId> {
+        let mut total: Option<Num> = None;
+        for (_, _, gradient) in reached {
+            let square = self.sum_of_squares(*gradient, span)?;
+            let square = self.lift_tensor(square);
+            let sum = match total {
+                None => Ok(square),
+                Some(total) => scalar::binary(scalar::Arith::Add, &total, &square),
+            };
+            let mut sum = self.at(span, sum)?;
+            if sum.size > super::elab::MAX_PENDING {
+                let node = self.force_num(&sum, "", "norm", span)?;
+                sum = self.lift_tensor(node);
+            }
+            total = Some(sum);
+        }
+        let total = total.unwrap_or_else(|| Num::float(0.0));
+        let norm = scalar::unary(crate::equation::Unary::Sqrt, &total);
+        let scale = norm
+            .and_then(|n| scalar::binary(scalar::Arith::Add, &n, &Num::float(1e-6)))
+            .and_then(|n| scalar::binary(scalar::Arith::Div, &Num::float(largest), &n))
+            .and_then(|s| scalar::extreme(Binary::Min, &Num::float(1.0), &s));
+        let scale = self.at(span, scale)?;
+        self.force_num(&scale, "", "clip", span)
+    }
+
+    fn sum_of_squares(&mut self, node: NodeId, span: Span) -> Fallible<NodeId> {
+        let shape = self.shape_of(node);
+        let at: Vec<Pos> = (0..shape.sizes.len()).map(|v| Pos::Ix(Ix::var(v))).collect();
+        let read = || Box::new(Expr::Read(Read { operand: node.index(), at: at.clone(), outside: None }));
+        let body = Expr::Binary(Binary::Mul, read(), read());
+        let ids: Vec<usize> = (0..shape.sizes.len()).collect();
+        let reducer = if ids.is_empty() { Reducer::Map } else { Reducer::Sum };
+        let (equation, operands) = super::lower::equation(body, reducer, &[], &ids, &shape.sizes);
+        let origin = self.origin("", "norm", span);
+        self.emit(equation, operands, Rc::new(Dims::default()), Kind::Float, origin)
+    }
+
+    fn product(&mut self, a: NodeId, b: NodeId, span: Span) -> Fallible<NodeId> {
+        let (x, y) = (self.lift_tensor(a), self.lift_tensor(b));
+        let product = self.at(span, scalar::binary(scalar::Arith::Mul, &x, &y))?;
+        self.force_num(&product, "", "clip", span)
+    }
+
+    /// The optimiser's block for one weight, with state of its own.
+    fn optimise(
+        &mut self,
+        optimizer: usize,
+        key: &str,
+        weight: NodeId,
+        gradient: NodeId,
+        rate: NodeId,
+        span: Span,
+    ) -> Fallible<NodeId> {
+        let of: Rc<str> = key.into();
+        let layer = {
+            let l = &self.layers[optimizer];
+            Layer {
+                def: l.def,
+                parameters: l.parameters.clone(),
+                path: "optimizer".into(),
+                replay: false,
+                of: Some(of),
+                keys: None,
+                has_state: false,
+                span: l.span,
+            }
+        };
+        let place = layer.span;
+        self.layers.push(layer);
+        let layer = self.layers.len() - 1;
+        let given = [weight, gradient, rate].map(|node| Given { name: None, value: Value::Tensor(node), span: place });
+        let env = Env::new(0, None, "".into());
+        let value = self.apply(layer, given.into(), place, &env)?;
+        let new = self.to_node(&value, "optimizer", place)?;
+        let (want, got) = (self.shape_of(weight), self.shape_of(new));
+        if want.sizes != got.sizes {
+            let text = format!("the optimizer gives {} for a weight of {}", got.describe(), want.describe());
+            return self.fail(span, fault(Class::Shape, text));
+        }
+        Ok(new)
+    }
+
+    /// `mean = decay*mean + (1 - decay)*new`, which starts at the first new value.
+    fn running_mean(
+        &mut self,
+        key: &str,
+        weight: NodeId,
+        new: NodeId,
+        decay: f64,
+        step: NodeId,
+        span: Span,
+    ) -> Fallible<(NodeId, NodeId)> {
+        let shape = self.shape_of(weight);
+        let state_key = format!("ema.{key}");
+        let origin = self.origin("ema", "mean", span);
+        let init = Init::Constant(0.0);
+        let state = self.b.state(&state_key, init, Some(key.into()), shape.sizes.clone(), origin);
+        self.weights.push(Weight {
+            key: state_key,
+            shape: shape.sizes.clone(),
+            init,
+            span,
+            node: state,
+            kind: WeightKind::Optimizer { of: key.into() },
+        });
+        let (old, fresh, step) = (self.lift_tensor(state), self.lift_tensor(new), self.lift_tensor(step));
+        let mixed = scalar::binary(scalar::Arith::Mul, &Num::float(decay), &old)
+            .and_then(|a| Ok((a, scalar::binary(scalar::Arith::Mul, &Num::float(1.0 - decay), &fresh)?)))
+            .and_then(|(a, b)| scalar::binary(scalar::Arith::Add, &a, &b))
+            .and_then(|m| scalar::select(&scalar::compare(Relation::Lt, &step, &Num::int(1))?, &fresh, &m));
+        let mixed = self.at(span, mixed)?;
+        Ok((state, self.force_num(&mixed, "ema", "mean", span)?))
+    }
+}

@@ -1,0 +1,214 @@
+//! Elaboration: syntax trees to graphs of index equations.
+//!
+//! Enters: text through a `Loader`, and what to compile. Leaves: one graph for each entry, with named outputs, and what
+//! the runtime must know about training. Everything but equations runs here: names, dims, `if`, `for`, lists and calls.
+//! No operator is known by name: the standard library is text like any other.
+
+mod builtin;
+mod call;
+mod check;
+mod dims;
+mod elab;
+mod entry;
+mod error;
+mod eval;
+mod index_equation;
+mod lower;
+mod module;
+mod number;
+mod param;
+mod run;
+mod scalar;
+mod scope;
+mod settings;
+mod shim;
+mod stdlib;
+mod tensor;
+mod value;
+mod walk;
+
+pub use elab::{Weight, WeightKind};
+pub use module::Loader;
+
+use crate::diag::{Class, Diag, Problems, Sources, Span};
+use crate::ir::graph::Graph;
+use entry::{Job, Made};
+use module::Program;
+use settings::Settings;
+use std::collections::{BTreeMap, HashSet};
+
+/// What to compile of a file.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// A `train` item or model, where there are several.
+    pub name: Option<String>,
+    /// Profiles to keep; empty: all.
+    pub profiles: Vec<String>,
+    /// `--set NAME=VALUE`, in order.
+    pub set: Vec<(String, String)>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Elaborated {
+    pub model: ModelInfo,
+    pub entries: Vec<EntryGraph>,
+    pub train: Option<TrainInfo>,
+    /// Every weight and state of all entries, in order of declaration, optimiser's state last.
+    pub weights: Vec<Weight>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct ModelInfo {
+    pub name: String,
+    /// First line of the model's or the file's `##` lines.
+    pub doc: String,
+    /// Compile-time parameters, as written.
+    pub parameters: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug)]
+pub struct EntryGraph {
+    /// `infer`, `train` or `eval`.
+    pub name: &'static str,
+    pub profile: String,
+    /// `f32`, `tf32`, `bf16` or `f16`.
+    pub precision: &'static str,
+    pub dims: BTreeMap<String, i64>,
+    pub inputs: Vec<PortDecl>,
+    pub graph: Graph,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct PortDecl {
+    pub name: String,
+    pub shape: Vec<i64>,
+    /// The axes as the source writes them.
+    pub axes: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainInfo {
+    pub name: String,
+    pub epochs: u64,
+    pub steps: u64,
+    pub data: Vec<PortDecl>,
+    pub data_path: String,
+    /// (name, low, high) of each `tune(x, lo, hi)`.
+    pub tunable: Vec<(String, f64, f64)>,
+    pub ema: Option<f64>,
+    pub metrics: Vec<String>,
+}
+
+/// Elaborates the file at `path` and all it uses. `None`: `problems` says why.
+pub fn elaborate(
+    loader: &mut dyn Loader,
+    sources: &mut Sources,
+    path: &str,
+    options: &Options,
+    problems: &mut Problems,
+) -> Option<Elaborated> {
+    let files = module::load(loader, sources, path, problems)?;
+    if !problems.is_empty() {
+        return None;
+    }
+    let program = Program::new(&files, sources, problems);
+    check::check(&program, problems);
+    if !problems.is_empty() {
+        return None;
+    }
+    let settings = settings::settings(&program, options, problems)?;
+    let mut reported = HashSet::new();
+    let mut job = Job { program: &program, settings: &settings, problems, reported: &mut reported };
+    let made = entries(&settings, &mut job);
+    if !problems.is_empty() {
+        return None;
+    }
+    assemble(&program, &settings, made?, problems)
+}
+
+/// Every entry, even when one fails, so that one run reports the errors of all.
+fn entries<'a>(settings: &'a Settings<'a>, job: &mut Job<'a, '_>) -> Option<Vec<Made>> {
+    let mut made = vec![];
+    for profile in &settings.profiles {
+        match settings.train {
+            Some(item) if profile.name == "train" => {
+                made.push(job.train(item, profile, true));
+                made.push(job.train(item, profile, false));
+            }
+            _ => made.push(job.infer(profile)),
+        }
+    }
+    made.into_iter().collect()
+}
+
+fn assemble(
+    program: &Program<'_>,
+    settings: &Settings<'_>,
+    made: Vec<Made>,
+    problems: &mut Problems,
+) -> Option<Elaborated> {
+    let def = &program.defs[settings.model];
+    let file_doc = &program.files[def.module].ast.doc;
+    let doc = if def.doc.is_empty() { file_doc } else { def.doc };
+    let model = ModelInfo {
+        name: def.name.text.clone(),
+        doc: doc.lines().next().unwrap_or_default().to_string(),
+        parameters: made.first().map(|m| m.parameters.clone()).unwrap_or_default(),
+    };
+    let mut weights: Vec<Weight> = vec![];
+    for one in &made {
+        merge(&mut weights, one, problems);
+    }
+    same_parameters(&made, problems);
+    if !problems.is_empty() {
+        return None;
+    }
+    weights.sort_by_key(|w| matches!(w.kind, WeightKind::Optimizer { .. }));
+    let train = made.iter().find(|m| m.entry.name == "train").and_then(|m| m.train.clone());
+    let entries = made.into_iter().map(|m| m.entry).collect();
+    Some(Elaborated { model, entries, train, weights })
+}
+
+/// A weight means the same in every entry.
+fn merge(weights: &mut Vec<Weight>, made: &Made, problems: &mut Problems) {
+    let known: BTreeMap<String, usize> = weights.iter().enumerate().map(|(i, w)| (w.key.clone(), i)).collect();
+    for weight in &made.weights {
+        let Some(first) = known.get(&weight.key).map(|at| &weights[*at]) else {
+            weights.push(weight.clone());
+            continue;
+        };
+        if first.shape != weight.shape || first.init != weight.init {
+            let text = format!(
+                "`{}` is {} in entry {} of profile {}, and {} in another",
+                weight.key,
+                scalar::shape_text(&weight.shape),
+                made.entry.name,
+                made.entry.profile,
+                scalar::shape_text(&first.shape)
+            );
+            let help = "weights depend on parameters, never on the profile or on `training`";
+            problems.push(Diag::new(Class::Label, weight.span, text).help(help));
+            return;
+        }
+    }
+}
+
+/// `train` and `eval` declare the same weights and state; `infer` no others.
+fn same_parameters(made: &[Made], problems: &mut Problems) {
+    let keys = |m: &Made| -> BTreeMap<String, Span> {
+        let kept = m.weights.iter().filter(|w| !matches!(w.kind, WeightKind::Optimizer { .. }));
+        kept.map(|w| (w.key.clone(), w.span)).collect()
+    };
+    let Some(train) = made.iter().find(|m| m.entry.name == "train").map(keys) else { return };
+    for other in made.iter().filter(|m| m.entry.name != "train") {
+        let own = keys(other);
+        let extra = own.iter().find(|(k, _)| !train.contains_key(*k));
+        let missing = train.iter().find(|(k, _)| other.entry.name == "eval" && !own.contains_key(*k));
+        if let Some((key, span)) = extra.or(missing) {
+            let text = format!("`{key}` is declared in only one of `train` and `{}`", other.entry.name);
+            let help = "both settings of `training` declare the same parameters and state";
+            problems.push(Diag::new(Class::Label, *span, text).help(help));
+            return;
+        }
+    }
+}

@@ -1,0 +1,384 @@
+//! Files and their items: loading, imports, and who sees which name.
+//!
+//! Text enters through a `Loader`; nothing is evaluated here.
+
+use super::builtin::BUILTINS;
+use super::error::{fault, suggest, Fault};
+use super::scope::Env;
+use super::stdlib;
+use super::walk;
+use crate::diag::{Class, Diag, Problems, Sources, Span};
+use crate::syntax::ast::{self, ItemKind};
+use std::collections::{BTreeMap, HashMap};
+
+/// Where texts come from. Paths are as the source writes them, relative to the first file's own place.
+pub trait Loader {
+    fn read(&mut self, path: &str) -> Result<String, String>;
+    /// Whether a file (a network's weights) is there.
+    fn exists(&mut self, path: &str) -> bool;
+}
+
+pub struct Loaded {
+    pub path: String,
+    pub ast: ast::File,
+    pub standard: bool,
+    /// Files of this module's `use` items, in order.
+    pub uses: Vec<Option<usize>>,
+    /// Which weight files of `frozen` items are there.
+    pub present: Vec<String>,
+}
+
+const MAX_FILES: usize = 200;
+
+/// Reads a file, what it uses, and the standard library.
+pub fn load(loader: &mut dyn Loader, sources: &mut Sources, path: &str, problems: &mut Problems) -> Option<Vec<Loaded>> {
+    let text = match loader.read(path) {
+        Ok(text) => text,
+        Err(why) => {
+            problems.push(Diag::placeless(Class::Import, format!("cannot read {path}: {why}")));
+            return None;
+        }
+    };
+    let mut files = vec![parse(sources, path, &text, false, problems)];
+    let mut next = 0;
+    while next < files.len() {
+        resolve_uses(next, &mut files, loader, sources, problems);
+        next += 1;
+    }
+    for (name, text) in stdlib::FILES {
+        files.push(parse(sources, &format!("stdlib/{name}"), text, true, problems));
+    }
+    Some(files)
+}
+
+fn parse(sources: &mut Sources, path: &str, text: &str, standard: bool, problems: &mut Problems) -> Loaded {
+    let id = sources.add(path, text);
+    let ast = crate::syntax::parse(id, text, problems);
+    Loaded { path: path.into(), ast, standard, uses: vec![], present: vec![] }
+}
+
+fn resolve_uses(
+    at: usize,
+    files: &mut Vec<Loaded>,
+    loader: &mut dyn Loader,
+    sources: &mut Sources,
+    problems: &mut Problems,
+) {
+    let (mut wanted, mut weights) = (vec![], vec![]);
+    for item in &files[at].ast.items {
+        match &item.kind {
+            ItemKind::Use(u) => wanted.push((join(&files[at].path, &u.file.text), u.file.span)),
+            ItemKind::Frozen(f) => weights.push(join(&files[at].path, &f.file.text)),
+            _ => {}
+        }
+    }
+    for (path, span) in wanted {
+        let known = files.iter().position(|f| f.path == path);
+        let found = known.or_else(|| match loader.read(&path) {
+            Ok(_) if files.len() >= MAX_FILES => None,
+            Ok(text) => {
+                let file = parse(sources, &path, &text, false, problems);
+                files.push(file);
+                Some(files.len() - 1)
+            }
+            Err(why) => {
+                problems.push(Diag::new(Class::Import, span, format!("cannot read {path}: {why}")));
+                None
+            }
+        });
+        files[at].uses.push(found);
+    }
+    weights.retain(|path| loader.exists(path));
+    files[at].present = weights;
+}
+
+/// `path` relative to the folder of `from`, without `.` and `..` where they can be resolved.
+pub fn join(from: &str, path: &str) -> String {
+    if path.starts_with('/') {
+        return path.into();
+    }
+    let mut parts: Vec<&str> = from.split('/').collect();
+    parts.pop();
+    for part in path.split('/') {
+        match part {
+            "." | "" => {}
+            ".." if parts.last().is_some_and(|p| *p != ".." && !p.is_empty()) => {
+                parts.pop();
+            }
+            other => parts.push(other),
+        }
+    }
+    parts.join("/")
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DefKind {
+    Op,
+    Block,
+    Model,
+}
+
+/// An op, block or model, whatever file it stands in.
+pub struct Def<'a> {
+    pub kind: DefKind,
+    pub module: usize,
+    pub name: &'a ast::Ident,
+    pub doc: &'a str,
+    pub parameters: &'a [ast::Input],
+    pub inputs: &'a [ast::Input],
+    pub result: Option<&'a ast::Type>,
+    pub wheres: &'a [ast::Expr],
+    pub kernel: Option<&'a ast::Ident>,
+    pub body: &'a ast::Body,
+    pub grad: Option<&'a ast::Grad>,
+    pub standard: bool,
+    /// Every tensor in it is `[...S]` and its body has no equation: it applies to numbers too.
+    pub elementwise: bool,
+}
+
+pub struct FrozenRef<'a> {
+    pub item: &'a ast::Frozen,
+    pub path: String,
+    pub present: bool,
+}
+
+pub struct Program<'a> {
+    pub sources: &'a Sources,
+    pub files: &'a [Loaded],
+    pub defs: Vec<Def<'a>>,
+    /// Of each module: what it defines and imports.
+    items: Vec<HashMap<&'a str, usize>>,
+    frozen: Vec<HashMap<&'a str, FrozenRef<'a>>>,
+    rules: Vec<HashMap<&'a str, Span>>,
+    standard: HashMap<&'a str, usize>,
+}
+
+impl<'a> Program<'a> {
+    pub fn new(files: &'a [Loaded], sources: &'a Sources, problems: &mut Problems) -> Program<'a> {
+        let empty = || files.iter().map(|_| HashMap::new()).collect();
+        let mut program = Program {
+            sources,
+            files,
+            defs: vec![],
+            items: empty(),
+            frozen: files.iter().map(|_| HashMap::new()).collect(),
+            rules: files.iter().map(|_| HashMap::new()).collect(),
+            standard: HashMap::new(),
+        };
+        for at in 0..files.len() {
+            program.define(at, problems);
+        }
+        for at in 0..files.len() {
+            program.import(at, problems);
+        }
+        program
+    }
+
+    fn define(&mut self, at: usize, problems: &mut Problems) {
+        let file = &self.files[at];
+        let mut seen: BTreeMap<&str, Span> = BTreeMap::new();
+        for item in &file.ast.items {
+            let kind_word = match &item.kind {
+                ItemKind::Profile(_) => "profile ",
+                ItemKind::Train(_) => "train ",
+                _ => "",
+            };
+            if let Some(name) = item.name().filter(|_| kind_word.is_empty()) {
+                if let Some(first) = seen.insert(&name.text, name.span) {
+                    problems.push(
+                        Diag::new(Class::Name, name.span, format!("`{}` is defined twice", name.text)).label(first, "first here"),
+                    );
+                    continue;
+                }
+            }
+            match &item.kind {
+                ItemKind::Op(op) => self.add(at, op_def(at, op, &item.doc, file.standard)),
+                ItemKind::Block(block) => self.add(at, block_def(at, block, &item.doc, file.standard)),
+                ItemKind::Frozen(frozen) => {
+                    let path = join(&file.path, &frozen.file.text);
+                    let present = file.present.contains(&path);
+                    self.frozen[at].insert(&frozen.name.text, FrozenRef { item: frozen, path, present });
+                }
+                ItemKind::Weights(weights) => {
+                    self.rules[at].insert(&weights.name.text, weights.name.span);
+                }
+                ItemKind::Use(_) | ItemKind::Train(_) | ItemKind::Profile(_) => {}
+            }
+        }
+    }
+
+    fn add(&mut self, at: usize, def: Def<'a>) {
+        let name: &'a str = &def.name.text;
+        let number = self.defs.len();
+        if def.standard {
+            self.standard.insert(name, number);
+        }
+        self.items[at].insert(name, number);
+        self.defs.push(def);
+    }
+
+    fn import(&mut self, at: usize, problems: &mut Problems) {
+        let file = &self.files[at];
+        let uses = file.ast.items.iter().filter_map(|item| match &item.kind {
+            ItemKind::Use(u) => Some(u),
+            _ => None,
+        });
+        for (u, from) in uses.zip(&file.uses) {
+            let Some(from) = *from else { continue };
+            for name in &u.names {
+                self.import_name(at, from, name, &u.file.text, problems);
+            }
+        }
+    }
+
+    fn import_name(&mut self, at: usize, from: usize, name: &'a ast::Ident, path: &str, problems: &mut Problems) {
+        let key: &'a str = &name.text;
+        if self.items[at].contains_key(key) || self.rules[at].contains_key(key) || self.frozen[at].contains_key(key) {
+            let text = format!("`{key}` is imported, and also defined here");
+            problems.push(Diag::new(Class::Name, name.span, text));
+            return;
+        }
+        // Only what the file itself defines: an import is not passed on.
+        let own = self.items[from].get(key).copied().filter(|d| self.defs[*d].module == from);
+        if let Some(def) = own {
+            self.items[at].insert(key, def);
+        } else if let Some(span) = self.rules[from].get(key).copied() {
+            self.rules[at].insert(key, span);
+        } else {
+            let known = self.items[from].iter().filter(|(_, d)| self.defs[**d].module == from).map(|(k, _)| *k);
+            let known = super::eval::sorted(known.chain(self.rules[from].keys().copied()));
+            let mut diag = Diag::new(Class::Import, name.span, format!("no `{key}` in {path}"));
+            if let Some(help) = suggest(key, known) {
+                diag = diag.help(help);
+            }
+            problems.push(diag);
+        }
+    }
+
+    /// The op, block or model of that name: own and imported items first, then the standard library.
+    pub fn find(&self, name: &str, module: usize) -> Option<usize> {
+        self.items[module].get(name).or_else(|| self.standard.get(name)).copied()
+    }
+
+    pub fn frozen(&self, name: &str, module: usize) -> Option<&FrozenRef<'a>> {
+        self.frozen[module].get(name)
+    }
+
+    pub fn has_rules(&self, name: &str, module: usize) -> bool {
+        self.rules[module].contains_key(name)
+    }
+
+    /// What can be called from a module.
+    pub fn callables(&self, module: usize) -> impl Iterator<Item = &str> {
+        self.items[module].keys().chain(self.standard.keys()).copied().chain(BUILTINS.iter().map(|b| b.0))
+    }
+
+    pub fn is_callable(&self, name: &str, module: usize) -> bool {
+        self.callables(module).any(|c| c == name)
+    }
+
+    pub fn frozen_fault(&self, name: &str, frozen: &FrozenRef<'a>) -> Fault {
+        if frozen.present {
+            let text = format!("{} is there, but this version does not read the weights of frozen networks yet", frozen.path);
+            return fault(Class::Weight, text).help("move the file away: the branch without it is taken");
+        }
+        fault(Class::Weight, format!("{} is missing, so `{name}` cannot be called", frozen.path))
+            .help(format!("choose at compile time: `if {name} {{ … }} else {{ … }}`"))
+    }
+
+    pub fn text(&self, span: Span) -> &'a str {
+        self.sources.text(span.file).get(span.start as usize..span.end as usize).unwrap_or("")
+    }
+
+    /// `` `attention` is true ``, if an `if` of the body binds the name.
+    pub fn bound_only_where(&self, name: &str, env: &Env<'a>) -> Option<String> {
+        let body = self.defs.get(env.def?)?.body;
+        let (condition, holds) = walk::binding_condition(body, name)?;
+        Some(format!("`{}` is {holds}", self.text(condition.span)))
+    }
+
+    /// The values of the names in a clause: `H is 45`.
+    pub fn names_in(&self, e: &'a ast::Expr, env: &Env<'a>) -> String {
+        let mut words: Vec<String> = vec![];
+        self.collect_names(e, env, &mut words);
+        words.join(", ")
+    }
+
+    fn collect_names(&self, e: &'a ast::Expr, env: &Env<'a>, words: &mut Vec<String>) {
+        if let ast::ExprKind::Name(name) | ast::ExprKind::Dim(name) = &e.kind
+            && let Some(value) = env.vars.get(name.as_str())
+        {
+            let text = match value {
+                super::value::Value::Int(i, Some(note)) if **note != **name => format!("{name} is {note} = {i}"),
+                super::value::Value::Int(i, _) => format!("{name} is {i}"),
+                other => format!("{name} is {}", other.describe()),
+            };
+            if !words.contains(&text) {
+                words.push(text);
+            }
+        }
+        walk::each_child(e, &mut |x| self.collect_names(x, env, words));
+    }
+
+    /// Where the value of a definition stands.
+    pub fn last_span(&self, d: &Def<'a>) -> Span {
+        match (&d.body.value, d.body.stmts.last()) {
+            (Some(e), _) => e.span,
+            (None, Some(stmt)) => stmt.span,
+            (None, None) => d.body.span,
+        }
+    }
+
+    pub fn no_value(&self, d: &Def<'a>) -> (Span, String) {
+        let text = format!("{} has no value: its last line is neither an expression nor an equation", d.name.text);
+        (self.last_span(d), text)
+    }
+}
+
+fn op_def<'a>(module: usize, op: &'a ast::Op, doc: &'a str, standard: bool) -> Def<'a> {
+    Def {
+        kind: DefKind::Op,
+        module,
+        name: &op.name,
+        doc,
+        parameters: &[],
+        inputs: &op.inputs,
+        result: op.result.as_ref(),
+        wheres: &op.conditions,
+        kernel: op.kernel.as_ref(),
+        body: &op.body,
+        grad: op.grad.as_ref(),
+        standard,
+        elementwise: is_elementwise(op),
+    }
+}
+
+fn block_def<'a>(module: usize, block: &'a ast::Block, doc: &'a str, standard: bool) -> Def<'a> {
+    Def {
+        kind: if block.is_model { DefKind::Model } else { DefKind::Block },
+        module,
+        name: &block.name,
+        doc,
+        parameters: &block.params,
+        inputs: &block.inputs,
+        result: block.result.as_ref(),
+        wheres: &block.conditions,
+        kernel: None,
+        body: &block.body,
+        grad: None,
+        standard,
+        elementwise: false,
+    }
+}
+
+fn is_elementwise(op: &ast::Op) -> bool {
+    let packed = |ty: &ast::Type| match &ty.kind {
+        ast::TypeKind::Tensor { axes, .. } => matches!(axes.as_slice(), [ast::Axis::Pack(_)]),
+        _ => false,
+    };
+    let tensors = || op.inputs.iter().filter(|i| matches!(i.ty.kind, ast::TypeKind::Tensor { .. }));
+    tensors().count() > 0
+        && tensors().all(|i| packed(&i.ty))
+        && op.result.as_ref().is_none_or(packed)
+        && !walk::has_equation(&op.body)
+}
