@@ -3,7 +3,7 @@
 //! Indices get their ranges, reductions their own equations over the outer indices they use, reads their bounds.
 
 use super::elab::Elab;
-use super::error::{fault, Fallible};
+use super::error::{fault, Failed, Fallible};
 use super::eval::int_pair;
 use super::lower;
 use super::scope::{Bound, Env, Mode};
@@ -274,11 +274,15 @@ impl<'a> Elab<'a, '_> {
         self.spend(e.span)?;
         match &e.kind {
             E::Index { base, index, otherwise } => {
-                if let E::Name(name) = &base.kind
-                    && let Some(Value::Tensor(node)) = env.vars.get(name.as_str())
-                {
-                    let node = *node;
-                    self.infer_read(node, name, index, e.span, names, hidden, found)?;
+                if let E::Name(name) = &base.kind {
+                    match env.vars.get(name.as_str()) {
+                        Some(Value::Tensor(node)) => {
+                            let node = *node;
+                            self.infer_read(node, name, index, e.span, names, hidden, found)?;
+                        }
+                        Some(Value::Failed) => return Err(Failed),
+                        _ => {}
+                    }
                 }
                 for item in index {
                     if let I::At(x) = &item.kind {
@@ -304,16 +308,7 @@ impl<'a> Elab<'a, '_> {
                 hidden.truncate(depth);
                 result
             }
-            E::If(choice) => {
-                let mode = std::mem::replace(&mut env.mode, Mode::Whole);
-                let taken = self.condition(&choice.condition, env);
-                env.mode = mode;
-                let branch = if taken? { Some(&choice.then) } else { choice.otherwise.as_ref() };
-                match branch.and_then(|b| b.value.as_ref()) {
-                    Some(x) => self.infer(x, names, hidden, found, env),
-                    None => Ok(()),
-                }
-            }
+            E::If(choice) => self.infer_if(choice, names, hidden, found, env),
             _ => {
                 let mut result = Ok(());
                 walk::each_child(e, &mut |x| {
@@ -323,6 +318,25 @@ impl<'a> Elab<'a, '_> {
                 });
                 result
             }
+        }
+    }
+
+    fn infer_if(
+        &mut self,
+        choice: &'a ast::If,
+        names: &HashSet<&str>,
+        hidden: &mut Vec<String>,
+        found: &mut Found,
+        env: &mut Env<'a>,
+    ) -> Fallible<()> {
+        let mode = std::mem::replace(&mut env.mode, Mode::Whole);
+        let taken = self.condition(&choice.condition, env);
+        env.mode = mode;
+        let Some(body) = (if taken? { Some(&choice.then) } else { choice.otherwise.as_ref() }) else { return Ok(()) };
+        match (&body.value, body.stmts.last().map(|s| &s.kind)) {
+            (Some(x), _) => self.infer(x, names, hidden, found, env),
+            (None, Some(ast::StmtKind::If(inner))) => self.infer_if(inner, names, hidden, found, env),
+            (None, _) => Ok(()),
         }
     }
 

@@ -37,6 +37,9 @@ use module::Program;
 use settings::Settings;
 use std::collections::{BTreeMap, HashSet};
 
+/// Enough for the deepest nesting that `elab::MAX_DEPTH` allows in any build; only touched pages cost anything.
+const STACK_BYTES: usize = 256 << 20;
+
 /// What to compile of a file.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -111,7 +114,28 @@ pub fn elaborate(
     if !problems.is_empty() {
         return None;
     }
-    let program = Program::new(&files, sources, problems);
+    let mut found = Problems::new();
+    let result = std::thread::scope(|scope| {
+        let work = || elaborate_loaded(&files, sources, options, &mut found);
+        let thread = std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, work);
+        thread.map(|handle| handle.join().expect("elaboration reports what it cannot do"))
+    });
+    for diag in found.iter() {
+        problems.push(diag.clone());
+    }
+    result.unwrap_or_else(|error| {
+        problems.push(Diag::placeless(Class::Syntax, format!("no thread for elaboration: {error}")));
+        None
+    })
+}
+
+fn elaborate_loaded(
+    files: &[module::Loaded],
+    sources: &Sources,
+    options: &Options,
+    problems: &mut Problems,
+) -> Option<Elaborated> {
+    let program = Program::new(files, sources, problems);
     check::check(&program, problems);
     if !problems.is_empty() {
         return None;
