@@ -7,5 +7,6 @@ pub mod equation;
 pub mod ir;
 pub mod pass;
 pub mod schedule;
+pub mod sema;
 pub mod syntax;
 pub mod tile;

@@ -107,8 +107,10 @@ impl<'a> Elab<'a, '_> {
         inner.mode = if numbers { Mode::Scalar } else { Mode::Whole };
         self.enter_call(d, env.path.clone(), span, |elab| {
             elab.bind_inputs(d, d.inputs, given, &mut inner, span)?;
-            let value = elab.run_body(d, &mut inner)?;
-            let value = elab.finish_body(d, value, &mut inner)?;
+            let value = elab.with_promise(d, |elab| {
+                let value = elab.run_body(d, &mut inner)?;
+                elab.finish_body(d, value, &mut inner)
+            })?;
             elab.customise(d, value, &mut inner)
         })
     }

@@ -5,11 +5,12 @@
 use super::error::{fault, Failed, Fallible, Fault};
 use super::lower;
 use super::module::Program;
+use super::promise::Promised;
 use super::value::{Dims, Form, Kind, Num, Value};
 use crate::diag::{Class, Diag, Problems, Span};
 use crate::equation::index::Ix;
 use crate::equation::{Equation, Expr, Pos, Read, Reducer};
-use super::shim::Builder;
+use crate::ir::build::Builder;
 use crate::ir::graph::{Init, NodeId, Origin};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
@@ -33,6 +34,9 @@ pub struct Elab<'a, 'g> {
     pub profile: &'a str,
     /// Extent of every index of the equation at hand.
     pub extents: Vec<i64>,
+    pub index_names: Vec<String>,
+    /// Equations of the op at hand, if it promises a kernel.
+    pub promised: Option<Vec<Promised>>,
     /// Nodes whose values are whole numbers.
     pub whole: HashSet<NodeId>,
     pub shapes: HashMap<NodeId, Rc<Dims>>,
@@ -125,6 +129,8 @@ impl<'a, 'g> Elab<'a, 'g> {
             training,
             profile,
             extents: vec![],
+            index_names: vec![],
+            promised: None,
             whole: HashSet::new(),
             shapes: HashMap::new(),
             layers: vec![],

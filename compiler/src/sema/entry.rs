@@ -12,7 +12,7 @@ use super::{EntryGraph, PortDecl, TrainInfo};
 use crate::diag::{Class, Problems, Span};
 use crate::equation::index::Ix;
 use crate::equation::{Binary, Expr, Pos, Read, Reducer, Relation};
-use super::shim::Builder;
+use crate::ir::build::Builder;
 use crate::ir::graph::{Graph, Init, NodeId};
 use crate::syntax::ast;
 use std::collections::{BTreeMap, HashSet};
@@ -257,7 +257,7 @@ impl<'a> Elab<'a, '_> {
         let mut used = HashSet::new();
         while let Some(node) = nodes.pop() {
             if used.insert(node) {
-                nodes.extend(&self.b.node(node).operands);
+                nodes.extend(&self.b.graph().node(node).operands);
             }
         }
         used
@@ -327,6 +327,8 @@ impl<'a> Elab<'a, '_> {
         match env.vars.get(name) {
             None => Ok(None),
             Some(Value::Failed) => Err(Failed),
+            // A clip of video may be called `clip`, too.
+            Some(Value::Tensor(_)) => Ok(None),
             Some(value) => match value.as_number() {
                 Some(x) => Ok(Some(x)),
                 None => {
@@ -359,7 +361,7 @@ impl<'a> Elab<'a, '_> {
             .map(|w| (w.key.clone(), w.node))
             .collect();
         let nodes: Vec<NodeId> = trained.iter().map(|t| t.1).collect();
-        let gradients = super::shim::gradients(&mut self.b, loss, &nodes);
+        let gradients = crate::autodiff::gradients(&mut self.b, loss, &nodes);
         if gradients.iter().all(Option::is_none) {
             return self.fail(span, fault(Class::Grad, "`loss` reaches no parameter"));
         }

@@ -311,7 +311,7 @@ impl<'a> Elab<'a, '_> {
             }
             Value::Tensor(node) if env.mode == Mode::Equation => {
                 let at = self.positions(node, base, items, span, env)?;
-                self.read(node, base, at, None, span)
+                self.read(node, base, at, None)
             }
             Value::Tensor(node) => self.slice(node, items, span, env),
             Value::Num(ref num) if num.shape.is_some() => {
@@ -462,7 +462,7 @@ impl<'a> Elab<'a, '_> {
             Some(Value::Tensor(node)) => {
                 let node = *node;
                 let at = self.positions(node, base, items, span, env)?;
-                self.read(node, base, at, Some(outside), span)
+                self.read(node, base, at, Some(outside))
             }
             Some(Value::Failed) => Err(Failed),
             Some(other) => {
@@ -531,7 +531,6 @@ impl<'a> Elab<'a, '_> {
         base: &'a ast::Expr,
         at: Vec<(Rc<Num>, Span)>,
         outside: Option<f64>,
-        span: Span,
     ) -> Fallible<Value> {
         let shape = self.shape_of(node);
         let mut inside = true;

@@ -6,6 +6,7 @@ use super::elab::Elab;
 use super::error::{fault, Failed, Fallible};
 use super::eval::int_pair;
 use super::lower;
+use super::promise::Promised;
 use super::scope::{Bound, Env, Mode};
 use super::value::{Dims, Kind, Note, Num, Value};
 use super::walk;
@@ -49,11 +50,13 @@ impl<'a> Elab<'a, '_> {
             return self.fail(span, fault(Class::Type, "an equation inside an equation"));
         }
         let outer_extents = std::mem::take(&mut self.extents);
+        let outer_names = std::mem::take(&mut self.index_names);
         let outer_indices = std::mem::take(&mut env.indices);
         let result = self.equation_in(target, items, body, declared, span, env);
         env.mode = Mode::Whole;
         env.indices = outer_indices;
         self.extents = outer_extents;
+        self.index_names = outer_names;
         result
     }
 
@@ -109,6 +112,11 @@ impl<'a> Elab<'a, '_> {
             return self.fail(span, fault(Class::Type, text));
         };
         let (equation, operands) = lower::equation(body, reducer, free, reduced, &self.extents);
+        if let Some(promised) = &mut self.promised {
+            let names = free.iter().chain(reduced).map(|v| self.index_names[*v].clone()).collect();
+            let shapes = operands.iter().map(|o| self.b.shape(*o).to_vec()).collect();
+            promised.push(Promised { equation: equation.clone(), shapes, out: dims.sizes.clone(), names });
+        }
         let origin = self.origin(&env.path, name, span);
         self.emit(equation, operands, dims, kind, origin)
     }
@@ -247,8 +255,11 @@ impl<'a> Elab<'a, '_> {
     }
 
     fn bind_index(&mut self, index: &Written<'a>, range: &Range, env: &mut Env<'a>) -> Vec<usize> {
-        let ids: Vec<usize> = (self.extents.len()..self.extents.len() + range.extents.len()).collect();
+        let first = self.extents.len();
+        let ids: Vec<usize> = (first..first + range.extents.len()).collect();
         self.extents.extend(range.extents.iter().map(|e| e.0));
+        self.index_names.truncate(first);
+        self.index_names.extend(ids.iter().map(|_| index.key.clone()));
         let bound = if index.key.starts_with("...") {
             Bound::Pack(ids.clone())
         } else {

@@ -17,11 +17,11 @@ mod lower;
 mod module;
 mod number;
 mod param;
+mod promise;
 mod run;
 mod scalar;
 mod scope;
 mod settings;
-mod shim;
 mod stdlib;
 mod tensor;
 mod value;
@@ -105,15 +105,15 @@ pub struct TrainInfo {
 /// Elaborates the file at `path` and all it uses. `None`: `problems` says why.
 pub fn elaborate(
     loader: &mut dyn Loader,
-    sources: &mut Sources,
     path: &str,
     options: &Options,
     problems: &mut Problems,
 ) -> Option<Elaborated> {
-    let files = module::load(loader, sources, path, problems)?;
+    let files = module::load(loader, path, problems)?;
     if !problems.is_empty() {
         return None;
     }
+    let sources: &Sources = loader.sources();
     let mut found = Problems::new();
     let result = std::thread::scope(|scope| {
         let work = || elaborate_loaded(&files, sources, options, &mut found);

@@ -16,6 +16,8 @@ pub trait Loader {
     fn read(&mut self, path: &str) -> Result<String, String>;
     /// Whether a file (a network's weights) is there.
     fn exists(&mut self, path: &str) -> bool;
+    /// The texts read so far, the standard library's too: what `Problems::render` shows lines of.
+    fn sources(&mut self) -> &mut Sources;
 }
 
 pub struct Loaded {
@@ -31,7 +33,7 @@ pub struct Loaded {
 const MAX_FILES: usize = 200;
 
 /// Reads a file, what it uses, and the standard library.
-pub fn load(loader: &mut dyn Loader, sources: &mut Sources, path: &str, problems: &mut Problems) -> Option<Vec<Loaded>> {
+pub fn load(loader: &mut dyn Loader, path: &str, problems: &mut Problems) -> Option<Vec<Loaded>> {
     let text = match loader.read(path) {
         Ok(text) => text,
         Err(why) => {
@@ -39,14 +41,14 @@ pub fn load(loader: &mut dyn Loader, sources: &mut Sources, path: &str, problems
             return None;
         }
     };
-    let mut files = vec![parse(sources, path, &text, false, problems)];
+    let mut files = vec![parse(loader.sources(), path, &text, false, problems)];
     let mut next = 0;
     while next < files.len() {
-        resolve_uses(next, &mut files, loader, sources, problems);
+        resolve_uses(next, &mut files, loader, problems);
         next += 1;
     }
     for (name, text) in stdlib::FILES {
-        files.push(parse(sources, &format!("stdlib/{name}"), text, true, problems));
+        files.push(parse(loader.sources(), &format!("stdlib/{name}"), text, true, problems));
     }
     Some(files)
 }
@@ -61,7 +63,6 @@ fn resolve_uses(
     at: usize,
     files: &mut Vec<Loaded>,
     loader: &mut dyn Loader,
-    sources: &mut Sources,
     problems: &mut Problems,
 ) {
     let (mut wanted, mut weights) = (vec![], vec![]);
@@ -77,7 +78,7 @@ fn resolve_uses(
         let found = known.or_else(|| match loader.read(&path) {
             Ok(_) if files.len() >= MAX_FILES => None,
             Ok(text) => {
-                let file = parse(sources, &path, &text, false, problems);
+                let file = parse(loader.sources(), &path, &text, false, problems);
                 files.push(file);
                 Some(files.len() - 1)
             }
@@ -262,10 +263,6 @@ impl<'a> Program<'a> {
 
     pub fn frozen(&self, name: &str, module: usize) -> Option<&FrozenRef<'a>> {
         self.frozen[module].get(name)
-    }
-
-    pub fn has_rules(&self, name: &str, module: usize) -> bool {
-        self.rules[module].contains_key(name)
     }
 
     /// What can be called from a module.

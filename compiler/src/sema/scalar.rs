@@ -81,11 +81,12 @@ pub fn binary(op: Arith, a: &Num, b: &Num) -> Result<Num, Fault> {
     if matches!(op, Arith::FloorDiv | Arith::Mod | Arith::Div) && b.as_lit() == Some(0.0) && b.kind == Kind::Int {
         return Err(fault(Class::Type, "division by zero"));
     }
-    if op == Arith::Div && a.kind == Kind::Int && b.kind == Kind::Int {
+    // Whole numbers that a tensor holds divide like others; between indices the intent is not clear.
+    if op == Arith::Div && a.as_ix().is_some() && b.as_ix().is_some() {
         return Err(fault(Class::Type, "int / int in an equation is not defined; use `//` or make one a float"));
     }
     let ints = a.kind == Kind::Int && b.kind == Kind::Int;
-    let kind = if ints { Kind::Int } else { Kind::Float };
+    let kind = if ints && op != Arith::Div { Kind::Int } else { Kind::Float };
     let (lo, hi) = interval(op, a, b);
     if ints && let Some(ix) = index_arith(op, a, b) {
         let wide = lo.is_finite() && hi.is_finite() && lo.abs().max(hi.abs()) > MAX_INDEX;
@@ -111,11 +112,17 @@ fn index_arith(op: Arith, a: &Num, b: &Num) -> Option<Ix> {
             _ => None,
         },
         Arith::FloorDiv => match y.as_constant()? {
-            n if n > 0 => Some(x.div(n)),
+            n if n > 0 => Some(match same_quotient(a, n) {
+                Some(q) => Ix::constant(q),
+                None => x.div(n),
+            }),
             n => Some(x.scale(-1).div(-n)),
         },
         Arith::Mod => match y.as_constant()? {
-            n if n > 0 => Some(x.rem(n)),
+            n if n > 0 => Some(match same_quotient(a, n) {
+                Some(q) => x.offset(-q * n),
+                None => x.rem(n),
+            }),
             n => Some(x.sub(&x.scale(-1).div(-n).scale(n))),
         },
         Arith::Div => None,
@@ -126,6 +133,13 @@ fn index_arith(op: Arith, a: &Num, b: &Num) -> Option<Ix> {
             _ => None,
         },
     }
+}
+
+/// `a // n`, if it is the same for every value of `a`.
+fn same_quotient(a: &Num, n: i64) -> Option<i64> {
+    let fits = a.lo.abs() < MAX_INDEX && a.hi.abs() < MAX_INDEX;
+    let (low, high) = ((a.lo as i64).div_euclid(n), (a.hi as i64).div_euclid(n));
+    (fits && low == high).then_some(low)
 }
 
 fn float_arith(op: Arith, x: Expr, y: Expr, size: usize) -> (Expr, usize) {
