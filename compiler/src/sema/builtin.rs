@@ -1,8 +1,8 @@
 //! The builtins of the language: elementwise functions, shapes, lists, constants and random numbers.
 
-use super::call::{count, Given};
+use super::call::{Given, count};
 use super::elab::Elab;
-use super::error::{fault, suggest, Failed, Fallible};
+use super::error::{Failed, Fallible, fault, suggest};
 use super::eval::is_fixed;
 use super::number;
 use super::scalar;
@@ -10,8 +10,8 @@ use super::scope::{Env, Mode};
 use super::tensor;
 use super::value::{Dims, Kind, Value};
 use crate::diag::{Class, Span};
-use crate::equation::{Binary, Equation, Expr, Lit, Pos, Reducer, Unary};
 use crate::equation::index::Ix;
+use crate::equation::{Binary, Equation, Expr, Lit, Pos, Reducer, Unary};
 use crate::ir::graph::NodeId;
 use std::rc::Rc;
 
@@ -117,7 +117,9 @@ impl<'a> Elab<'a, '_> {
                         self.shape_of(node)
                     }
                 };
-                Ok(Value::list((0..shape.sizes.len()).map(|a| shape.axis(a)).collect()))
+                Ok(Value::list(
+                    (0..shape.sizes.len()).map(|a| shape.axis(a)).collect(),
+                ))
             }
             (B::Reshape, [x, dims]) => self.reshape(x, dims, span, env),
             (B::Transpose, [x, a, b]) => self.transpose(x, a, b, span, env),
@@ -132,7 +134,10 @@ impl<'a> Elab<'a, '_> {
 
     /// Arguments in order: positional, then by name; all are needed.
     fn slots(&mut self, name: &str, given: Vec<Given<'a>>, span: Span) -> Fallible<Vec<Slot>> {
-        let names = BUILTINS.iter().find(|b| b.0 == name).map_or(&[] as &[&str], |b| b.2);
+        let names = BUILTINS
+            .iter()
+            .find(|b| b.0 == name)
+            .map_or(&[] as &[&str], |b| b.2);
         let mut slots: Vec<Option<Slot>> = vec![None; names.len()];
         let mut next = 0;
         for g in given {
@@ -151,7 +156,10 @@ impl<'a> Elab<'a, '_> {
                 },
             };
             if at >= names.len() {
-                let text = format!("`{name}` takes {}, got more", count(names.len(), "argument"));
+                let text = format!(
+                    "`{name}` takes {}, got more",
+                    count(names.len(), "argument")
+                );
                 return self.fail(g.span, fault(Class::Param, text));
             }
             if slots[at].replace((g.value, g.span)).is_some() {
@@ -176,19 +184,41 @@ impl<'a> Elab<'a, '_> {
         self.pending(num, span, env)
     }
 
-    fn select(&mut self, c: &Slot, a: &Slot, b: &Slot, span: Span, env: &Env<'a>) -> Fallible<Value> {
+    fn select(
+        &mut self,
+        c: &Slot,
+        a: &Slot,
+        b: &Slot,
+        span: Span,
+        env: &Env<'a>,
+    ) -> Fallible<Value> {
         if let Value::Bool(chosen) = c.0 {
             return Ok(if chosen { a.0.clone() } else { b.0.clone() });
         }
         let eq = env.in_equation();
-        let (c, a, b) = (self.to_num(&c.0, c.1, eq)?, self.to_num(&a.0, a.1, eq)?, self.to_num(&b.0, b.1, eq)?);
+        let (c, a, b) = (
+            self.to_num(&c.0, c.1, eq)?,
+            self.to_num(&a.0, a.1, eq)?,
+            self.to_num(&b.0, b.1, eq)?,
+        );
         let num = self.at(span, scalar::select(&c, &a, &b))?;
         self.pending(num, span, env)
     }
 
-    fn extreme(&mut self, op: Binary, a: &Slot, b: &Slot, span: Span, env: &Env<'a>) -> Fallible<Value> {
+    fn extreme(
+        &mut self,
+        op: Binary,
+        a: &Slot,
+        b: &Slot,
+        span: Span,
+        env: &Env<'a>,
+    ) -> Fallible<Value> {
         if is_fixed(&a.0) && is_fixed(&b.0) {
-            let relation = if op == Binary::Max { crate::equation::Relation::Ge } else { crate::equation::Relation::Le };
+            let relation = if op == Binary::Max {
+                crate::equation::Relation::Ge
+            } else {
+                crate::equation::Relation::Le
+            };
             let first = self.at(span, number::compare(relation, &a.0, &b.0))?;
             return Ok(if first { a.0.clone() } else { b.0.clone() });
         }
@@ -198,13 +228,24 @@ impl<'a> Elab<'a, '_> {
         self.pending(num, span, env)
     }
 
-    fn clamp(&mut self, x: &Slot, lo: &Slot, hi: &Slot, span: Span, env: &Env<'a>) -> Fallible<Value> {
+    fn clamp(
+        &mut self,
+        x: &Slot,
+        lo: &Slot,
+        hi: &Slot,
+        span: Span,
+        env: &Env<'a>,
+    ) -> Fallible<Value> {
         if [x, lo, hi].iter().all(|s| is_fixed(&s.0)) {
             let raised = self.extreme(Binary::Max, x, lo, span, env)?;
             return self.extreme(Binary::Min, &(raised, x.1), hi, span, env);
         }
         let eq = env.in_equation();
-        let (x, lo, hi) = (self.to_num(&x.0, x.1, eq)?, self.to_num(&lo.0, lo.1, eq)?, self.to_num(&hi.0, hi.1, eq)?);
+        let (x, lo, hi) = (
+            self.to_num(&x.0, x.1, eq)?,
+            self.to_num(&lo.0, lo.1, eq)?,
+            self.to_num(&hi.0, hi.1, eq)?,
+        );
         let num = self.at(span, scalar::clamp(&x, &lo, &hi))?;
         self.pending(num, span, env)
     }
@@ -226,7 +267,13 @@ impl<'a> Elab<'a, '_> {
         }
         let lengths: Vec<usize> = lists.iter().map(|l| l.len()).collect();
         if lengths.windows(2).any(|w| w[0] != w[1]) {
-            return self.fail(span, fault(Class::Type, format!("`zip` needs lists of one length, got {lengths:?}")));
+            return self.fail(
+                span,
+                fault(
+                    Class::Type,
+                    format!("`zip` needs lists of one length, got {lengths:?}"),
+                ),
+            );
         }
         let rows = (0..lengths.first().copied().unwrap_or(0))
             .map(|at| Value::list(lists.iter().map(|l| l[at].clone()).collect()))
@@ -245,7 +292,10 @@ impl<'a> Elab<'a, '_> {
                 }
                 Ok(x.0.clone())
             }
-            _ => self.fail(span, fault(Class::Param, "`tune` takes three compile-time numbers")),
+            _ => self.fail(
+                span,
+                fault(Class::Param, "`tune` takes three compile-time numbers"),
+            ),
         }
     }
 
@@ -271,7 +321,11 @@ impl<'a> Elab<'a, '_> {
         match axis.0 {
             Value::Int(a, _) if (-n..n).contains(&a) => Ok(a.rem_euclid(n) as usize),
             ref other => {
-                let text = format!("axis {} of a tensor with {}", other.describe(), count(rank, "axe").replace("1 axe", "1 axis"));
+                let text = format!(
+                    "axis {} of a tensor with {}",
+                    other.describe(),
+                    count(rank, "axe").replace("1 axe", "1 axis")
+                );
                 self.fail(axis.1, fault(Class::Shape, text))
             }
         }
@@ -281,7 +335,11 @@ impl<'a> Elab<'a, '_> {
         let node = self.to_node(&x.0, &env.path, x.1)?;
         let (from, to) = (self.shape_of(node), self.sizes(dims)?);
         if from.sizes.iter().product::<i64>() != to.sizes.iter().product::<i64>() {
-            let text = format!("`reshape` of {} to {} changes the number of elements", from.describe(), to.describe());
+            let text = format!(
+                "`reshape` of {} to {} changes the number of elements",
+                from.describe(),
+                to.describe()
+            );
             return self.fail(span, fault(Class::Shape, text));
         }
         if from.sizes == to.sizes {
@@ -290,13 +348,29 @@ impl<'a> Elab<'a, '_> {
         let equation = tensor::reshape(&from.sizes, &to.sizes);
         let origin = self.origin(&env.path, "reshape", span);
         let kind = self.kind_of(node);
-        Ok(Value::Tensor(self.emit(equation, vec![node], to, kind, origin)?))
+        Ok(Value::Tensor(self.emit(
+            equation,
+            vec![node],
+            to,
+            kind,
+            origin,
+        )?))
     }
 
-    fn transpose(&mut self, x: &Slot, a: &Slot, b: &Slot, span: Span, env: &Env<'a>) -> Fallible<Value> {
+    fn transpose(
+        &mut self,
+        x: &Slot,
+        a: &Slot,
+        b: &Slot,
+        span: Span,
+        env: &Env<'a>,
+    ) -> Fallible<Value> {
         let node = self.to_node(&x.0, &env.path, x.1)?;
         let shape = self.shape_of(node);
-        let (a, b) = (self.axis(a, shape.sizes.len())?, self.axis(b, shape.sizes.len())?);
+        let (a, b) = (
+            self.axis(a, shape.sizes.len())?,
+            self.axis(b, shape.sizes.len())?,
+        );
         if a == b {
             return Ok(Value::Tensor(node));
         }
@@ -306,18 +380,32 @@ impl<'a> Elab<'a, '_> {
         out.notes.swap(a, b);
         let origin = self.origin(&env.path, "transpose", span);
         let kind = self.kind_of(node);
-        Ok(Value::Tensor(self.emit(equation, vec![node], Rc::new(out), kind, origin)?))
+        Ok(Value::Tensor(self.emit(
+            equation,
+            vec![node],
+            Rc::new(out),
+            kind,
+            origin,
+        )?))
     }
 
     /// The tensors of a list, and their shapes.
-    fn tensors(&mut self, xs: &Slot, what: &str, env: &Env<'a>) -> Fallible<(Vec<NodeId>, Vec<Rc<Dims>>)> {
+    fn tensors(
+        &mut self,
+        xs: &Slot,
+        what: &str,
+        env: &Env<'a>,
+    ) -> Fallible<(Vec<NodeId>, Vec<Rc<Dims>>)> {
         let items = self.items(xs)?;
         let mut nodes = vec![];
         for item in items.iter() {
             nodes.push(self.to_node(item, &env.path, xs.1)?);
         }
         if nodes.is_empty() {
-            return self.fail(xs.1, fault(Class::Shape, format!("`{what}` of an empty list")));
+            return self.fail(
+                xs.1,
+                fault(Class::Shape, format!("`{what}` of an empty list")),
+            );
         }
         let shapes = nodes.iter().map(|n| self.shape_of(*n)).collect();
         Ok((nodes, shapes))
@@ -349,14 +437,27 @@ impl<'a> Elab<'a, '_> {
         let axis = self.axis(axis, rank)?;
         for shape in &shapes[1..] {
             if shape.sizes.len() != rank {
-                let text = format!("`concat` needs equal ranks, got {} and {}", shapes[0].describe(), shape.describe());
+                let text = format!(
+                    "`concat` needs equal ranks, got {} and {}",
+                    shapes[0].describe(),
+                    shape.describe()
+                );
                 return self.fail(span, fault(Class::Shape, text));
             }
-            if let Some(odd) = (0..rank).find(|a| *a != axis && shape.sizes[*a] != shapes[0].sizes[*a]) {
+            if let Some(odd) =
+                (0..rank).find(|a| *a != axis && shape.sizes[*a] != shapes[0].sizes[*a])
+            {
                 let (first, second) = (shapes[0].axis(odd), shape.axis(odd));
-                let text = format!("`concat` on axis {axis}: axis {odd} is {} and {}", first.describe(), second.describe());
-                let fault = fault(Class::Shape, text)
-                    .note(format!("{} beside {}", shapes[0].describe(), shape.describe()));
+                let text = format!(
+                    "`concat` on axis {axis}: axis {odd} is {} and {}",
+                    first.describe(),
+                    second.describe()
+                );
+                let fault = fault(Class::Shape, text).note(format!(
+                    "{} beside {}",
+                    shapes[0].describe(),
+                    shape.describe()
+                ));
                 return self.fail(span, fault);
             }
         }
@@ -365,7 +466,10 @@ impl<'a> Elab<'a, '_> {
         }
         let sizes: Vec<&[i64]> = shapes.iter().map(|s| s.sizes.as_slice()).collect();
         let (pieces, out) = tensor::concat(&sizes, axis);
-        let mut dims = Dims { sizes: out, notes: shapes[0].notes.clone() };
+        let mut dims = Dims {
+            sizes: out,
+            notes: shapes[0].notes.clone(),
+        };
         dims.notes[axis] = None;
         self.pieces(pieces, nodes, dims, "concat", span, env)
     }
@@ -373,23 +477,41 @@ impl<'a> Elab<'a, '_> {
     fn stack(&mut self, xs: &Slot, axis: &Slot, span: Span, env: &Env<'a>) -> Fallible<Value> {
         let (nodes, shapes) = self.tensors(xs, "stack", env)?;
         if let Some(odd) = shapes.iter().find(|s| s.sizes != shapes[0].sizes) {
-            let text = format!("`stack` needs equal shapes, got {} and {}", shapes[0].describe(), odd.describe());
+            let text = format!(
+                "`stack` needs equal shapes, got {} and {}",
+                shapes[0].describe(),
+                odd.describe()
+            );
             return self.fail(span, fault(Class::Shape, text));
         }
         let axis = self.axis(axis, shapes[0].sizes.len() + 1)?;
         let (pieces, out) = tensor::stack(&shapes[0].sizes, nodes.len(), axis);
-        let mut dims = Dims { sizes: out, notes: shapes[0].notes.clone() };
+        let mut dims = Dims {
+            sizes: out,
+            notes: shapes[0].notes.clone(),
+        };
         dims.notes.insert(axis, None);
         self.pieces(pieces, nodes, dims, "stack", span, env)
     }
 
-    fn split(&mut self, x: &Slot, sizes: &Slot, axis: &Slot, span: Span, env: &Env<'a>) -> Fallible<Value> {
+    fn split(
+        &mut self,
+        x: &Slot,
+        sizes: &Slot,
+        axis: &Slot,
+        span: Span,
+        env: &Env<'a>,
+    ) -> Fallible<Value> {
         let node = self.to_node(&x.0, &env.path, x.1)?;
         let shape = self.shape_of(node);
         let axis = self.axis(axis, shape.sizes.len())?;
         let parts = self.sizes(sizes)?;
         if parts.sizes.iter().sum::<i64>() != shape.sizes[axis] {
-            let text = format!("`split` of axis {axis}, which is {}, into {:?}", shape.axis(axis).describe(), parts.sizes);
+            let text = format!(
+                "`split` of axis {axis}, which is {}, into {:?}",
+                shape.axis(axis).describe(),
+                parts.sizes
+            );
             return self.fail(span, fault(Class::Shape, text));
         }
         let mut low = 0;
@@ -411,7 +533,13 @@ impl<'a> Elab<'a, '_> {
             dims.notes[axis] = note.clone();
             let origin = self.origin(&env.path, "split", span);
             let kind = self.kind_of(node);
-            out.push(Value::Tensor(self.emit(equation, vec![node], Rc::new(dims), kind, origin)?));
+            out.push(Value::Tensor(self.emit(
+                equation,
+                vec![node],
+                Rc::new(dims),
+                kind,
+                origin,
+            )?));
         }
         Ok(Value::list(out))
     }
@@ -429,10 +557,18 @@ impl<'a> Elab<'a, '_> {
             reducer: Reducer::Map,
             body: Expr::Lit(Lit::new(v)),
             guards: vec![],
-            write: (0..shape.sizes.len()).map(|a| Pos::Ix(Ix::var(a))).collect(),
+            write: (0..shape.sizes.len())
+                .map(|a| Pos::Ix(Ix::var(a)))
+                .collect(),
         };
         let origin = self.origin(&env.path, "full", span);
-        Ok(Value::Tensor(self.emit(equation, vec![], shape, Kind::Float, origin)?))
+        Ok(Value::Tensor(self.emit(
+            equation,
+            vec![],
+            shape,
+            Kind::Float,
+            origin,
+        )?))
     }
 
     /// Keyed by the place in the source: the calls on the way here, and how often they led here before.
@@ -444,7 +580,10 @@ impl<'a> Elab<'a, '_> {
             hash.update(&span.start.to_le_bytes());
         };
         place(span);
-        self.frames.iter().filter_map(|f| f.span).for_each(&mut place);
+        self.frames
+            .iter()
+            .filter_map(|f| f.span)
+            .for_each(&mut place);
         hash.update(env.path.as_bytes());
         let base = first_word(&hash);
         let seen = self.randoms.entry(base).or_insert(0);

@@ -1,9 +1,9 @@
 //! Calls: layers, ops and blocks; arguments, labels, and what a definition gives back.
 
 use super::builtin::Builtin;
-use super::dims::{axes_text, Fit};
+use super::dims::{Fit, axes_text};
 use super::elab::{Elab, Frame, Layer};
-use super::error::{fault, suggest, Failed, Fallible};
+use super::error::{Failed, Fallible, fault, suggest};
 use super::eval::{is_fixed, sorted};
 use super::lower;
 use super::module::{Def, DefKind};
@@ -26,13 +26,28 @@ pub struct Given<'a> {
 pub type Piped = Option<(Value, Span)>;
 
 impl<'a> Elab<'a, '_> {
-    pub fn arguments(&mut self, piped: Piped, args: &'a [ast::Arg], env: &mut Env<'a>) -> Fallible<Vec<Given<'a>>> {
-        let mut given: Vec<Given<'a>> =
-            piped.into_iter().map(|(value, span)| Given { name: None, value, span }).collect();
+    pub fn arguments(
+        &mut self,
+        piped: Piped,
+        args: &'a [ast::Arg],
+        env: &mut Env<'a>,
+    ) -> Fallible<Vec<Given<'a>>> {
+        let mut given: Vec<Given<'a>> = piped
+            .into_iter()
+            .map(|(value, span)| Given {
+                name: None,
+                value,
+                span,
+            })
+            .collect();
         let mut failed = false;
         for arg in args {
             match self.eval(&arg.value, env) {
-                Ok(value) => given.push(Given { name: arg.name.as_ref(), value, span: arg.value.span }),
+                Ok(value) => given.push(Given {
+                    name: arg.name.as_ref(),
+                    value,
+                    span: arg.value.span,
+                }),
                 Err(Failed) => failed = true,
             }
         }
@@ -59,7 +74,9 @@ impl<'a> Elab<'a, '_> {
         }
         let def = self.program.find(name, env.module);
         let own = def.filter(|d| !self.program.defs[*d].standard);
-        if own.is_none() && let Some(builtin) = Builtin::named(name) {
+        if own.is_none()
+            && let Some(builtin) = Builtin::named(name)
+        {
             let given = self.arguments(piped, args, env)?;
             return self.builtin(builtin, name, given, span, env);
         }
@@ -76,14 +93,24 @@ impl<'a> Elab<'a, '_> {
             None => {
                 let known = self.program.callables(env.module);
                 let text = format!("no op or layer `{name}`");
-                self.fail(callee.span, fault(Class::Name, text).maybe_help(suggest(name, sorted(known))))
+                self.fail(
+                    callee.span,
+                    fault(Class::Name, text).maybe_help(suggest(name, sorted(known))),
+                )
             }
         }
     }
 
     /// Whether `name` is a `frozen` network, and its weights are there.
-    pub fn frozen_present(&mut self, name: &str, span: Span, env: &Env<'a>) -> Fallible<Option<bool>> {
-        let Some(frozen) = self.program.frozen(name, env.module) else { return Ok(None) };
+    pub fn frozen_present(
+        &mut self,
+        name: &str,
+        span: Span,
+        env: &Env<'a>,
+    ) -> Fallible<Option<bool>> {
+        let Some(frozen) = self.program.frozen(name, env.module) else {
+            return Ok(None);
+        };
         if frozen.present || !frozen.item.is_optional {
             let fault = self.program.frozen_fault(name, frozen);
             return self.fail(span, fault);
@@ -91,10 +118,18 @@ impl<'a> Elab<'a, '_> {
         Ok(Some(false))
     }
 
-    fn call_op(&mut self, def: usize, mut given: Vec<Given<'a>>, span: Span, env: &mut Env<'a>) -> Fallible<Value> {
+    fn call_op(
+        &mut self,
+        def: usize,
+        mut given: Vec<Given<'a>>,
+        span: Span,
+        env: &mut Env<'a>,
+    ) -> Fallible<Value> {
         let program = self.program;
         let d = &program.defs[def];
-        let numbers = given.iter().any(|g| matches!(&g.value, Value::Num(n) if n.shape.is_none()));
+        let numbers = given
+            .iter()
+            .any(|g| matches!(&g.value, Value::Num(n) if n.shape.is_none()));
         if numbers && d.grad.is_some() {
             return self.call_op_hoisted(def, given, span, env);
         }
@@ -116,7 +151,13 @@ impl<'a> Elab<'a, '_> {
     }
 
     /// An op with a `grad` clause takes whole tensors: numbers of an equation become tensors over their indices.
-    fn call_op_hoisted(&mut self, def: usize, mut given: Vec<Given<'a>>, span: Span, env: &mut Env<'a>) -> Fallible<Value> {
+    fn call_op_hoisted(
+        &mut self,
+        def: usize,
+        mut given: Vec<Given<'a>>,
+        span: Span,
+        env: &mut Env<'a>,
+    ) -> Fallible<Value> {
         let mut used = vec![];
         for g in &given {
             if let Value::Num(num) = &g.value
@@ -133,9 +174,11 @@ impl<'a> Elab<'a, '_> {
             if let Value::Num(num) = &g.value
                 && let Some(body) = num.expr()
             {
-                let (equation, operands) = lower::equation(body, Reducer::Map, &used, &[], &self.extents);
+                let (equation, operands) =
+                    lower::equation(body, Reducer::Map, &used, &[], &self.extents);
                 let origin = self.origin(&env.path, "", g.span);
-                g.value = Value::Tensor(self.emit(equation, operands, dims.clone(), num.kind, origin)?);
+                g.value =
+                    Value::Tensor(self.emit(equation, operands, dims.clone(), num.kind, origin)?);
             }
         }
         let mode = std::mem::replace(&mut env.mode, Mode::Whole);
@@ -153,17 +196,32 @@ impl<'a> Elab<'a, '_> {
         span: Span,
         f: impl FnOnce(&mut Self) -> Fallible<T>,
     ) -> Fallible<T> {
-        self.frames.push(Frame { name: d.name.text.clone(), path, span: Some(span) });
+        self.frames.push(Frame {
+            name: d.name.text.clone(),
+            path,
+            span: Some(span),
+        });
         let result = self.deeper(span, f);
         self.frames.pop();
         result
     }
 
     /// `Conv2d(64) @a`, `Conv2d(64)(x)`, or a stage `x |> Conv2d(64)`.
-    pub fn make_or_apply(&mut self, make: &'a ast::Made, piped: Piped, env: &mut Env<'a>) -> Fallible<Value> {
+    pub fn make_or_apply(
+        &mut self,
+        make: &'a ast::Made,
+        piped: Piped,
+        env: &mut Env<'a>,
+    ) -> Fallible<Value> {
         let span = make.span;
         if env.mode != Mode::Whole {
-            return self.fail(span, fault(Class::Type, "a block takes whole tensors, not numbers of an equation"));
+            return self.fail(
+                span,
+                fault(
+                    Class::Type,
+                    "a block takes whole tensors, not numbers of an equation",
+                ),
+            );
         }
         let layer = self.make(make, env)?;
         if make.inputs.is_none() && piped.is_none() {
@@ -177,10 +235,16 @@ impl<'a> Elab<'a, '_> {
     pub fn make(&mut self, make: &'a ast::Made, env: &mut Env<'a>) -> Fallible<usize> {
         let name = make.block.text.as_str();
         let program = self.program;
-        let Some(def) = program.find(name, env.module).filter(|d| program.defs[*d].kind != DefKind::Op) else {
+        let Some(def) = program
+            .find(name, env.module)
+            .filter(|d| program.defs[*d].kind != DefKind::Op)
+        else {
             let known = program.callables(env.module);
             let text = format!("no block `{name}`");
-            return self.fail(make.block.span, fault(Class::Name, text).maybe_help(suggest(name, sorted(known))));
+            return self.fail(
+                make.block.span,
+                fault(Class::Name, text).maybe_help(suggest(name, sorted(known))),
+            );
         };
         let d = &program.defs[def];
         let given = self.arguments(None, &make.params, env)?;
@@ -202,7 +266,9 @@ impl<'a> Elab<'a, '_> {
 
     /// The dotted path under the block's own.
     pub fn label(&mut self, label: &'a Option<ast::Label>, env: &mut Env<'a>) -> Fallible<Rc<str>> {
-        let Some(label) = label else { return Ok(env.path.clone()) };
+        let Some(label) = label else {
+            return Ok(env.path.clone());
+        };
         let mut path = env.path.to_string();
         for segment in &label.path.segments {
             if !path.is_empty() {
@@ -215,12 +281,18 @@ impl<'a> Elab<'a, '_> {
                         Value::Int(i, _) => path.push_str(&i.to_string()),
                         Value::Str(s) => path.push_str(&s),
                         other => {
-                            let text = format!("a label takes an int or a string, got {}", other.describe());
+                            let text = format!(
+                                "a label takes an int or a string, got {}",
+                                other.describe()
+                            );
                             return self.fail(e.span, fault(Class::Label, text));
                         }
                     },
                     ast::Piece::Rest(name) => {
-                        return self.fail(name.span, fault(Class::Label, "`{...p}` stands in `weights` rules only"));
+                        return self.fail(
+                            name.span,
+                            fault(Class::Label, "`{...p}` stands in `weights` rules only"),
+                        );
                     }
                 }
             }
@@ -231,9 +303,21 @@ impl<'a> Elab<'a, '_> {
         Ok(path.into())
     }
 
-    pub fn apply(&mut self, layer: usize, mut given: Vec<Given<'a>>, span: Span, env: &Env<'a>) -> Fallible<Value> {
+    pub fn apply(
+        &mut self,
+        layer: usize,
+        mut given: Vec<Given<'a>>,
+        span: Span,
+        env: &Env<'a>,
+    ) -> Fallible<Value> {
         if env.mode != Mode::Whole {
-            return self.fail(span, fault(Class::Type, "a layer takes whole tensors, not numbers of an equation"));
+            return self.fail(
+                span,
+                fault(
+                    Class::Type,
+                    "a layer takes whole tensors, not numbers of an equation",
+                ),
+            );
         }
         let program = self.program;
         let (def, path, of) = {
@@ -251,7 +335,10 @@ impl<'a> Elab<'a, '_> {
         inner.of = of;
         inner.layer = Some(layer);
         if inner.replay && self.layers[layer].has_state {
-            let text = format!("{} has state and is applied a second time in one step", d.name.text);
+            let text = format!(
+                "{} has state and is applied a second time in one step",
+                d.name.text
+            );
             return self.fail(span, fault(Class::Label, text));
         }
         let mark = self.declared.len();
@@ -278,8 +365,14 @@ impl<'a> Elab<'a, '_> {
             None => self.layers[layer].keys = Some(keys),
             Some(first) if *first == keys => {}
             Some(first) => {
-                let odd = first.iter().find(|k| !keys.contains(k)).or_else(|| keys.iter().find(|k| !first.contains(k)));
-                let text = format!("`{}` is declared in one application of this layer only", odd.cloned().unwrap_or_default());
+                let odd = first
+                    .iter()
+                    .find(|k| !keys.contains(k))
+                    .or_else(|| keys.iter().find(|k| !first.contains(k)));
+                let text = format!(
+                    "`{}` is declared in one application of this layer only",
+                    odd.cloned().unwrap_or_default()
+                );
                 return self.fail(span, fault(Class::Label, text));
             }
         }
@@ -308,7 +401,9 @@ impl<'a> Elab<'a, '_> {
                         env.mode = mode;
                         (value?, default.span)
                     }
-                    None => return self.fail(span, fault(Class::Param, format!("{what} is missing"))),
+                    None => {
+                        return self.fail(span, fault(Class::Param, format!("{what} is missing")));
+                    }
                 },
             };
             if matches!(value, Value::Failed) {
@@ -318,7 +413,12 @@ impl<'a> Elab<'a, '_> {
                 ast::TypeKind::Tensor { axes, .. } => {
                     let value = self.tensor_argument(d, axes, value, &what, place, env.mode)?;
                     if let Some(shape) = self.argument_shape(&value) {
-                        fits.push(Fit { what, axes, shape, span: place });
+                        fits.push(Fit {
+                            what,
+                            axes,
+                            shape,
+                            span: place,
+                        });
                     } else if axes.iter().any(|a| !matches!(a, ast::Axis::Pack(_))) {
                         let text = format!("{what} is {}, got a number", axes_text(self, axes));
                         return self.fail(place, fault(Class::Type, text));
@@ -364,7 +464,11 @@ impl<'a> Elab<'a, '_> {
             let Some(input) = input else {
                 return match g.name {
                     None => {
-                        let text = format!("{} takes {}, got more", d.name.text, count(inputs.len(), "argument"));
+                        let text = format!(
+                            "{} takes {}, got more",
+                            d.name.text,
+                            count(inputs.len(), "argument")
+                        );
                         self.fail(g.span, fault(Class::Param, text))
                     }
                     Some(name) => {
@@ -383,10 +487,19 @@ impl<'a> Elab<'a, '_> {
         Ok(slots)
     }
 
-    pub fn scalar_argument(&mut self, kind: &ast::TypeKind, value: Value, what: &str, span: Span) -> Fallible<Value> {
+    pub fn scalar_argument(
+        &mut self,
+        kind: &ast::TypeKind,
+        value: Value,
+        what: &str,
+        span: Span,
+    ) -> Fallible<Value> {
         use ast::TypeKind as S;
         match (kind, &value) {
-            (S::Int, Value::Int(..)) | (S::Bool, Value::Bool(_)) | (S::Str, Value::Str(_)) | (S::List, Value::List(_)) => Ok(value),
+            (S::Int, Value::Int(..))
+            | (S::Bool, Value::Bool(_))
+            | (S::Str, Value::Str(_))
+            | (S::List, Value::List(_)) => Ok(value),
             (S::Float, Value::Float(_)) => Ok(value),
             (S::Float, Value::Int(i, _)) => Ok(Value::Float(*i as f64)),
             // A number of an equation passes through a scalar op's parameter as it is.
@@ -394,7 +507,9 @@ impl<'a> Elab<'a, '_> {
             _ => {
                 let word = kind_word(kind);
                 let help = match (kind, &value) {
-                    (S::Int, Value::Str(s)) if s.parse::<i64>().is_ok() => Some(format!("write `{s}`")),
+                    (S::Int, Value::Str(s)) if s.parse::<i64>().is_ok() => {
+                        Some(format!("write `{s}`"))
+                    }
                     (S::Int, Value::Float(_)) => Some("`floor(x)` gives an int".into()),
                     _ => None,
                 };
@@ -414,24 +529,32 @@ impl<'a> Elab<'a, '_> {
         mode: Mode,
     ) -> Fallible<Value> {
         match &value {
-            Value::Num(num) if Self::is_comparison(num) => {
-                self.fail(span, fault(Class::Type, format!("{what} is a tensor, got a comparison")))
-            }
+            Value::Num(num) if Self::is_comparison(num) => self.fail(
+                span,
+                fault(Class::Type, format!("{what} is a tensor, got a comparison")),
+            ),
             Value::Num(num) if num.shape.is_none() && (!d.elementwise || axes.len() != 1) => {
                 let text = format!("{what}: inside an equation only elementwise ops apply");
                 self.fail(span, fault(Class::Type, text))
             }
             Value::Tensor(node) if mode == Mode::Scalar => {
                 let node = *node;
-                self.to_num(&Value::Tensor(node), span, true).map(Value::Num)
+                self.to_num(&Value::Tensor(node), span, true)
+                    .map(Value::Num)
             }
             Value::Num(_) | Value::Tensor(_) => Ok(value),
             Value::Int(..) | Value::Float(_) if d.elementwise || axes.is_empty() => Ok(value),
-            Value::Int(..) | Value::Float(_) if axes.len() > 1 || !matches!(axes[0], ast::Axis::Pack(_)) => Ok(value),
-            Value::Int(..) | Value::Float(_) | Value::List(_) => match self.to_node(&value, "", span) {
-                Ok(node) => Ok(Value::Tensor(node)),
-                Err(failed) => Err(failed),
-            },
+            Value::Int(..) | Value::Float(_)
+                if axes.len() > 1 || !matches!(axes[0], ast::Axis::Pack(_)) =>
+            {
+                Ok(value)
+            }
+            Value::Int(..) | Value::Float(_) | Value::List(_) => {
+                match self.to_node(&value, "", span) {
+                    Ok(node) => Ok(Value::Tensor(node)),
+                    Err(failed) => Err(failed),
+                }
+            }
             other => {
                 let text = format!("{what} is a tensor, got {}", other.describe());
                 self.fail(span, fault(Class::Type, text))
@@ -455,10 +578,18 @@ impl<'a> Elab<'a, '_> {
             let holds = self.condition(clause, env);
             env.mode = mode;
             if !holds? {
-                let place = self.frames.last().and_then(|f| f.span).unwrap_or(clause.span);
+                let place = self
+                    .frames
+                    .last()
+                    .and_then(|f| f.span)
+                    .unwrap_or(clause.span);
                 let known = self.program.names_in(clause, env);
                 let text = format!("{} needs `{}`", d.name.text, self.program.text(clause.span));
-                let text = if known.is_empty() { text } else { format!("{text}; {known}") };
+                let text = if known.is_empty() {
+                    text
+                } else {
+                    format!("{text}; {known}")
+                };
                 let fault = fault(Class::Where, text).other(clause.span, "required here");
                 return self.fail(place, fault);
             }
@@ -467,18 +598,29 @@ impl<'a> Elab<'a, '_> {
     }
 
     /// Checks what the body gives against the declared result.
-    pub fn finish_body(&mut self, d: &Def<'a>, value: Option<Value>, env: &mut Env<'a>) -> Fallible<Value> {
+    pub fn finish_body(
+        &mut self,
+        d: &Def<'a>,
+        value: Option<Value>,
+        env: &mut Env<'a>,
+    ) -> Fallible<Value> {
         let Some(value) = value else {
             let (span, text) = self.program.no_value(d);
             return self.fail(span, fault(Class::Syntax, text));
         };
         match (d.result, &value) {
-            (_, Value::Layer(_)) => self.fail(d.name.span, fault(Class::Type, "layers are not returned")),
+            (_, Value::Layer(_)) => {
+                self.fail(d.name.span, fault(Class::Type, "layers are not returned"))
+            }
             (None, _) if d.elementwise => Ok(value),
             (None, _) => self.force(&value, &env.path, &d.name.text, d.name.span),
-            (Some(ast::Type { kind: ast::TypeKind::Tensor { axes, .. }, span }), _) => {
-                self.finish_tensor(d, value, axes, *span, env)
-            }
+            (
+                Some(ast::Type {
+                    kind: ast::TypeKind::Tensor { axes, .. },
+                    span,
+                }),
+                _,
+            ) => self.finish_tensor(d, value, axes, *span, env),
             (Some(ast::Type { kind, span }), _) => {
                 let value = self.force(&value, &env.path, &d.name.text, d.name.span)?;
                 let what = format!("the result of {}", d.name.text);
@@ -497,7 +639,12 @@ impl<'a> Elab<'a, '_> {
     ) -> Fallible<Value> {
         let number = is_fixed(&value) || matches!(&value, Value::Num(n) if n.shape.is_none());
         if number && value.as_number().is_none() && is_fixed(&value) {
-            let text = format!("{} gives {}, declared {}", d.name.text, value.describe(), axes_text(self, axes));
+            let text = format!(
+                "{} gives {}, declared {}",
+                d.name.text,
+                value.describe(),
+                axes_text(self, axes)
+            );
             return self.fail(span, fault(Class::Type, text));
         }
         let dims = Rc::new(self.dims(axes, env)?);
@@ -505,20 +652,29 @@ impl<'a> Elab<'a, '_> {
             if dims.sizes.is_empty() || axes.iter().all(|a| matches!(a, ast::Axis::Pack(_))) {
                 return Ok(value);
             }
-            let text = format!("{} gives a number, declared {}", d.name.text, dims.describe());
+            let text = format!(
+                "{} gives a number, declared {}",
+                d.name.text,
+                dims.describe()
+            );
             return self.fail(span, fault(Class::Shape, text));
         }
         let got = self.argument_shape(&value).unwrap_or_default();
         if got.sizes != dims.sizes {
             let text = format!("{} gives {}", d.name.text, got.describe());
-            let label = format!("declared {} = {}", axes_text(self, axes), super::scalar::shape_text(&dims.sizes));
+            let label = format!(
+                "declared {} = {}",
+                axes_text(self, axes),
+                super::scalar::shape_text(&dims.sizes)
+            );
             let place = self.program.last_span(d);
             return self.fail(place, fault(Class::Shape, text).other(span, label));
         }
         match value {
-            Value::Num(num) if d.elementwise && d.grad.is_none() => {
-                Ok(Value::Num(Rc::new(Num { shape: Some(dims), ..Num::clone(&num) })))
-            }
+            Value::Num(num) if d.elementwise && d.grad.is_none() => Ok(Value::Num(Rc::new(Num {
+                shape: Some(dims),
+                ..Num::clone(&num)
+            }))),
             value => {
                 let node = self.to_node(&value, &env.path.clone(), d.name.span)?;
                 self.remember(node, dims);
@@ -529,11 +685,17 @@ impl<'a> Elab<'a, '_> {
 
     /// Wraps the result of an op that has a `grad` clause, where gradients are taken.
     fn customise(&mut self, d: &Def<'a>, value: Value, env: &mut Env<'a>) -> Fallible<Value> {
-        let Some(grad) = d.grad.filter(|_| self.train.active && self.training) else { return Ok(value) };
+        let Some(grad) = d.grad.filter(|_| self.train.active && self.training) else {
+            return Ok(value);
+        };
         let mut inputs = vec![];
         for input in d.inputs {
             if let ast::TypeKind::Tensor { .. } = input.ty.kind {
-                let value = env.vars.get(input.name.text.as_str()).cloned().unwrap_or(Value::Failed);
+                let value = env
+                    .vars
+                    .get(input.name.text.as_str())
+                    .cloned()
+                    .unwrap_or(Value::Failed);
                 let node = self.to_node(&value, &env.path.clone(), input.name.span)?;
                 env.vars.insert(&input.name.text, Value::Tensor(node));
                 inputs.push((input, node));
@@ -547,14 +709,25 @@ impl<'a> Elab<'a, '_> {
         env.vars.insert(&grad.cotangent.text, Value::Tensor(dy));
         let given = self.run(&grad.body, env, None)?;
         let Some(given) = given else {
-            return self.fail(grad.span, fault(Class::Grad, format!("`grad` of {} has no value", d.name.text)));
+            return self.fail(
+                grad.span,
+                fault(
+                    Class::Grad,
+                    format!("`grad` of {} has no value", d.name.text),
+                ),
+            );
         };
         let given = match given {
             Value::List(items) => items.to_vec(),
             one => vec![one],
         };
         if given.len() != inputs.len() {
-            let text = format!("`grad` of {} gives {} of {}", d.name.text, given.len(), count(inputs.len(), "gradient"));
+            let text = format!(
+                "`grad` of {} gives {} of {}",
+                d.name.text,
+                given.len(),
+                count(inputs.len(), "gradient")
+            );
             return self.fail(grad.span, fault(Class::Grad, text));
         }
         let mut grads = vec![];
@@ -579,7 +752,11 @@ impl<'a> Elab<'a, '_> {
 }
 
 pub fn count(n: usize, word: &str) -> String {
-    if n == 1 { format!("1 {word}") } else { format!("{n} {word}s") }
+    if n == 1 {
+        format!("1 {word}")
+    } else {
+        format!("{n} {word}s")
+    }
 }
 
 pub fn kind_word(kind: &ast::TypeKind) -> &'static str {

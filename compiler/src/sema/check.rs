@@ -12,7 +12,9 @@ pub fn check(program: &Program<'_>, problems: &mut Problems) {
 
 /// A definition that reaches itself is an error.
 fn cycles(program: &Program<'_>, problems: &mut Problems) {
-    let uses: Vec<Vec<usize>> = (0..program.defs.len()).map(|d| used_by(program, d)).collect();
+    let uses: Vec<Vec<usize>> = (0..program.defs.len())
+        .map(|d| used_by(program, d))
+        .collect();
     // 0: new, 1: on the path, 2: done.
     let mut state = vec![0u8; uses.len()];
     for start in 0..uses.len() {
@@ -92,8 +94,14 @@ fn each_call(e: &ast::Expr, visit: &mut dyn FnMut(&str)) {
     match &e.kind {
         E::Call { name, .. } => visit(&name.text),
         E::Made(made) => visit(&made.block.text),
-        E::Pipe { stage: ast::Stage::Apply { name, .. }, .. } => visit(&name.text),
-        E::Pipe { stage: ast::Stage::Made(made), .. } => visit(&made.block.text),
+        E::Pipe {
+            stage: ast::Stage::Apply { name, .. },
+            ..
+        } => visit(&name.text),
+        E::Pipe {
+            stage: ast::Stage::Made(made),
+            ..
+        } => visit(&made.block.text),
         _ => {}
     }
     walk::each_child(e, &mut |x| each_call(x, visit));

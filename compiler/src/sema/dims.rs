@@ -3,7 +3,7 @@
 //! Axes are matched over all inputs together; an axis with one unknown dim, occurring once, solves it.
 
 use super::elab::Elab;
-use super::error::{fault, Fallible};
+use super::error::{Fallible, fault};
 use super::number;
 use super::scalar::Arith;
 use super::scope::Env;
@@ -49,7 +49,10 @@ impl<'a> Elab<'a, '_> {
             if rest.len() == before {
                 let axis = &rest[0];
                 let names = unknowns(axis.expr, env).join("`, `");
-                let text = format!("`{}` does not determine `{names}`", self.program.text(axis.expr.span));
+                let text = format!(
+                    "`{}` does not determine `{names}`",
+                    self.program.text(axis.expr.span)
+                );
                 return self.fail(axis.expr.span, fault(Class::Dim, text));
             }
             todo = rest;
@@ -59,12 +62,19 @@ impl<'a> Elab<'a, '_> {
 
     /// The axes of one tensor, its pack bound or checked.
     fn spread(&mut self, at: usize, fit: &Fit<'a>, env: &mut Env<'a>) -> Fallible<Vec<Axis<'a>>> {
-        let pack = fit.axes.iter().position(|a| matches!(a, ast::Axis::Pack(_)));
+        let pack = fit
+            .axes
+            .iter()
+            .position(|a| matches!(a, ast::Axis::Pack(_)));
         let fixed = fit.axes.len() - usize::from(pack.is_some());
         let rank = fit.shape.sizes.len();
         if rank < fixed || (pack.is_none() && rank != fixed) {
             let many = if pack.is_some() { "at least " } else { "" };
-            let text = format!("{} needs {many}{fixed} axes, got {}", fit.what, fit.shape.describe());
+            let text = format!(
+                "{} needs {many}{fixed} axes, got {}",
+                fit.what,
+                fit.shape.describe()
+            );
             let wanted = format!("declared {}", axes_text(self, fit.axes));
             return self.fail(fit.span, fault(Class::Shape, text).note(wanted));
         }
@@ -83,7 +93,12 @@ impl<'a> Elab<'a, '_> {
                     self.bind_pack(fit, name, part, env)?;
                 }
                 ast::Axis::Dim(expr) => {
-                    out.push(Axis { fit: at, axis: next, expr, value: fit.shape.axis(next) });
+                    out.push(Axis {
+                        fit: at,
+                        axis: next,
+                        expr,
+                        value: fit.shape.axis(next),
+                    });
                     next += 1;
                 }
             }
@@ -91,10 +106,22 @@ impl<'a> Elab<'a, '_> {
         Ok(out)
     }
 
-    fn bind_pack(&mut self, fit: &Fit<'a>, name: &'a ast::Ident, part: Dims, env: &mut Env<'a>) -> Fallible<()> {
+    fn bind_pack(
+        &mut self,
+        fit: &Fit<'a>,
+        name: &'a ast::Ident,
+        part: Dims,
+        env: &mut Env<'a>,
+    ) -> Fallible<()> {
         match env.packs.get(name.text.as_str()) {
             Some(known) if known.sizes != part.sizes => {
-                let text = format!("{} has shape {}, but `...{}` is {}", fit.what, part.describe(), name.text, known.describe());
+                let text = format!(
+                    "{} has shape {}, but `...{}` is {}",
+                    fit.what,
+                    part.describe(),
+                    name.text,
+                    known.describe()
+                );
                 self.fail(fit.span, fault(Class::Shape, text))
             }
             Some(_) => Ok(()),
@@ -115,8 +142,17 @@ impl<'a> Elab<'a, '_> {
             return Ok(());
         }
         let expr = self.program.text(axis.expr.span);
-        let need = if expr == size.to_string() { expr.to_string() } else { format!("`{expr}`, which is {}", wanted.describe()) };
-        let text = format!("{} has {} on axis {}, needs {need}", fit.what, axis.value.describe(), axis.axis);
+        let need = if expr == size.to_string() {
+            expr.to_string()
+        } else {
+            format!("`{expr}`, which is {}", wanted.describe())
+        };
+        let text = format!(
+            "{} has {} on axis {}, needs {need}",
+            fit.what,
+            axis.value.describe(),
+            axis.axis
+        );
         let fault = fault(Class::Shape, text)
             .label(fit.shape.describe())
             .note(format!("declared {}", axes_text(self, fit.axes)));
@@ -124,17 +160,32 @@ impl<'a> Elab<'a, '_> {
     }
 
     /// Solves `expr = value` for the one unknown dim in `expr`.
-    fn solve(&mut self, fit: &Fit<'a>, axis: &Axis<'a>, expr: &'a ast::Expr, value: Value, env: &mut Env<'a>) -> Fallible<()> {
+    fn solve(
+        &mut self,
+        fit: &Fit<'a>,
+        axis: &Axis<'a>,
+        expr: &'a ast::Expr,
+        value: Value,
+        env: &mut Env<'a>,
+    ) -> Fallible<()> {
         match &expr.kind {
             E::Dim(name) => {
                 if value.as_int().is_none_or(|v| v < 1) {
                     let text = format!("`{name}` would be {}", value.describe());
-                    return self.fail(fit.span, fault(Class::Dim, text).note(format!("in {}", fit.what)));
+                    return self.fail(
+                        fit.span,
+                        fault(Class::Dim, text).note(format!("in {}", fit.what)),
+                    );
                 }
                 env.vars.insert(name, value);
                 Ok(())
             }
-            E::Binary { op, left: a, right: b, .. } => {
+            E::Binary {
+                op,
+                left: a,
+                right: b,
+                ..
+            } => {
                 let left = !unknowns(a, env).is_empty();
                 let (unknown, other) = if left { (a, b) } else { (b, a) };
                 let known = self.eval(other, env)?;
@@ -145,8 +196,14 @@ impl<'a> Elab<'a, '_> {
                     (BinaryOp::Sub, false) => number::arith(Arith::Sub, &known, &value),
                     (BinaryOp::Div, true) => number::arith(Arith::Mul, &value, &known),
                     _ => {
-                        let text = format!("`{}` cannot be solved for its dim", self.program.text(expr.span));
-                        return self.fail(expr.span, fault(Class::Dim, text).help("dims are solved through `+ - * /`"));
+                        let text = format!(
+                            "`{}` cannot be solved for its dim",
+                            self.program.text(expr.span)
+                        );
+                        return self.fail(
+                            expr.span,
+                            fault(Class::Dim, text).help("dims are solved through `+ - * /`"),
+                        );
                     }
                 };
                 match inverse {
@@ -165,8 +222,14 @@ impl<'a> Elab<'a, '_> {
                 }
             }
             _ => {
-                let text = format!("`{}` cannot be solved for its dim", self.program.text(expr.span));
-                self.fail(expr.span, fault(Class::Dim, text).help("dims are solved through `+ - * /`"))
+                let text = format!(
+                    "`{}` cannot be solved for its dim",
+                    self.program.text(expr.span)
+                );
+                self.fail(
+                    expr.span,
+                    fault(Class::Dim, text).help("dims are solved through `+ - * /`"),
+                )
             }
         }
     }
@@ -189,7 +252,10 @@ impl<'a> Elab<'a, '_> {
                 ast::Axis::Dim(e) => match self.eval(e, env)? {
                     Value::Int(size, note) => {
                         if size < 1 {
-                            let text = format!("`{}` is {size}; an axis needs at least 1", self.program.text(e.span));
+                            let text = format!(
+                                "`{}` is {size}; an axis needs at least 1",
+                                self.program.text(e.span)
+                            );
                             return self.fail(e.span, fault(Class::Dim, text));
                         }
                         dims.sizes.push(size);
@@ -221,7 +287,9 @@ pub fn axes_text(elab: &Elab<'_, '_>, axes: &[ast::Axis]) -> String {
 fn unknowns<'a>(e: &'a ast::Expr, env: &Env<'a>) -> Vec<&'a str> {
     match &e.kind {
         E::Dim(name) if !env.vars.contains_key(name.as_str()) => vec![name],
-        E::Binary { left: a, right: b, .. } => {
+        E::Binary {
+            left: a, right: b, ..
+        } => {
             let mut all = unknowns(a, env);
             all.extend(unknowns(b, env));
             all

@@ -2,7 +2,7 @@
 //!
 //! One `Elab` makes one entry. It never does IO and never decides anything by an operator's name.
 
-use super::error::{fault, Failed, Fallible, Fault};
+use super::error::{Failed, Fallible, Fault, fault};
 use super::lower;
 use super::module::Program;
 use super::promise::Promised;
@@ -108,7 +108,11 @@ pub struct Frame {
 
 impl Frame {
     fn text(&self) -> String {
-        if self.path.is_empty() { self.name.clone() } else { format!("{} @{}", self.name, self.path) }
+        if self.path.is_empty() {
+            self.name.clone()
+        } else {
+            format!("{} @{}", self.name, self.path)
+        }
     }
 }
 
@@ -185,15 +189,31 @@ impl<'a, 'g> Elab<'a, 'g> {
     /// One step of evaluation; every loop and call passes here.
     pub fn spend(&mut self, span: Span) -> Fallible<()> {
         if self.fuel == 0 {
-            return self.fail(span, fault(Class::Range, "this takes too many steps; is a loop or a list endless?"));
+            return self.fail(
+                span,
+                fault(
+                    Class::Range,
+                    "this takes too many steps; is a loop or a list endless?",
+                ),
+            );
         }
         self.fuel -= 1;
         Ok(())
     }
 
-    pub fn deeper<T>(&mut self, span: Span, f: impl FnOnce(&mut Self) -> Fallible<T>) -> Fallible<T> {
+    pub fn deeper<T>(
+        &mut self,
+        span: Span,
+        f: impl FnOnce(&mut Self) -> Fallible<T>,
+    ) -> Fallible<T> {
         if self.depth >= MAX_DEPTH {
-            return self.fail(span, fault(Class::Cycle, "calls and expressions are nested too deeply here"));
+            return self.fail(
+                span,
+                fault(
+                    Class::Cycle,
+                    "calls and expressions are nested too deeply here",
+                ),
+            );
         }
         self.depth += 1;
         let result = f(self);
@@ -202,7 +222,11 @@ impl<'a, 'g> Elab<'a, 'g> {
     }
 
     pub fn origin(&self, path: &str, name: &str, span: Span) -> Origin {
-        Origin { path: path.into(), name: name.into(), span: Some(span) }
+        Origin {
+            path: path.into(),
+            name: name.into(),
+            span: Some(span),
+        }
     }
 
     pub fn shape_of(&mut self, node: NodeId) -> Rc<Dims> {
@@ -222,14 +246,23 @@ impl<'a, 'g> Elab<'a, 'g> {
     }
 
     pub fn check_size(&mut self, span: Span, shape: &[i64]) -> Fallible<()> {
-        let total = shape.iter().try_fold(1i64, |n, s| n.checked_mul(*s)).filter(|n| *n <= MAX_ELEMENTS);
+        let total = shape
+            .iter()
+            .try_fold(1i64, |n, s| n.checked_mul(*s))
+            .filter(|n| *n <= MAX_ELEMENTS);
         match total {
             _ if shape.iter().any(|s| *s < 1) => {
-                let text = format!("an axis has no elements: {}", super::scalar::shape_text(shape));
+                let text = format!(
+                    "an axis has no elements: {}",
+                    super::scalar::shape_text(shape)
+                );
                 self.fail(span, fault(Class::Shape, text))
             }
             None => {
-                let text = format!("a tensor of {} is too large", super::scalar::shape_text(shape));
+                let text = format!(
+                    "a tensor of {} is too large",
+                    super::scalar::shape_text(shape)
+                );
                 self.fail(span, fault(Class::Shape, text))
             }
             Some(_) => Ok(()),
@@ -238,25 +271,47 @@ impl<'a, 'g> Elab<'a, 'g> {
 
     /// A node that is read as a number at `at`.
     pub fn read_of(&self, node: NodeId, at: Vec<Pos>, outside: Option<f64>) -> Num {
-        let kind = if self.whole.contains(&node) { Kind::Int } else { Kind::Float };
+        let kind = if self.whole.contains(&node) {
+            Kind::Int
+        } else {
+            Kind::Float
+        };
         let outside = outside.map(crate::equation::Lit::new);
         let size = 1 + at.len() / 2;
-        Num::unbounded(kind, Expr::Read(Read { operand: node.index(), at, outside }), size)
+        Num::unbounded(
+            kind,
+            Expr::Read(Read {
+                operand: node.index(),
+                at,
+                outside,
+            }),
+            size,
+        )
     }
 
     /// A whole tensor as an elementwise expression: variable j is axis j.
     pub fn lift_tensor(&mut self, node: NodeId) -> Num {
         let shape = self.shape_of(node);
-        let at = (0..shape.sizes.len()).map(|v| Pos::Ix(Ix::var(v))).collect();
-        Num { shape: Some(shape), ..self.read_of(node, at, None) }
+        let at = (0..shape.sizes.len())
+            .map(|v| Pos::Ix(Ix::var(v)))
+            .collect();
+        Num {
+            shape: Some(shape),
+            ..self.read_of(node, at, None)
+        }
     }
 
     /// A pending elementwise expression becomes a node.
     pub fn force(&mut self, value: &Value, path: &str, name: &str, span: Span) -> Fallible<Value> {
         match value {
-            Value::Num(num) if num.shape.is_some() => Ok(Value::Tensor(self.force_num(num, path, name, span)?)),
+            Value::Num(num) if num.shape.is_some() => {
+                Ok(Value::Tensor(self.force_num(num, path, name, span)?))
+            }
             Value::List(items) if items.iter().any(|v| matches!(v, Value::Num(_))) => {
-                let items: Fallible<Vec<Value>> = items.iter().map(|v| self.force(v, path, name, span)).collect();
+                let items: Fallible<Vec<Value>> = items
+                    .iter()
+                    .map(|v| self.force(v, path, name, span))
+                    .collect();
                 Ok(Value::list(items?))
             }
             other => Ok(other.clone()),
@@ -271,14 +326,24 @@ impl<'a, 'g> Elab<'a, 'g> {
         };
         if let Expr::Read(read) = &body {
             let same = self.b.shape(NodeId::from(read.operand as u32)) == shape.sizes.as_slice();
-            let straight = read.at.iter().enumerate().all(|(v, p)| *p == Pos::Ix(Ix::var(v)));
+            let straight = read
+                .at
+                .iter()
+                .enumerate()
+                .all(|(v, p)| *p == Pos::Ix(Ix::var(v)));
             if same && straight && read.outside.is_none() {
                 return Ok(NodeId::from(read.operand as u32));
             }
         }
         let ids: Vec<usize> = (0..shape.sizes.len()).collect();
         let (equation, operands) = lower::equation(body, Reducer::Map, &ids, &[], &shape.sizes);
-        let node = self.emit(equation, operands, shape, num.kind, self.origin(path, name, span))?;
+        let node = self.emit(
+            equation,
+            operands,
+            shape,
+            num.kind,
+            self.origin(path, name, span),
+        )?;
         Ok(node)
     }
 
@@ -293,7 +358,9 @@ impl<'a, 'g> Elab<'a, 'g> {
         if let Some(span) = origin.span {
             self.check_size(span, &shape.sizes)?;
         }
-        let node = self.b.equation(equation, operands, shape.sizes.clone(), origin);
+        let node = self
+            .b
+            .equation(equation, operands, shape.sizes.clone(), origin);
         if kind == Kind::Int {
             self.whole.insert(node);
         }
@@ -307,7 +374,10 @@ impl<'a, 'g> Elab<'a, 'g> {
             Value::Num(num) => {
                 if in_equation && let Some(shape) = &num.shape {
                     if shape.sizes.is_empty() {
-                        return Ok(Rc::new(Num { shape: None, ..Num::clone(num) }));
+                        return Ok(Rc::new(Num {
+                            shape: None,
+                            ..Num::clone(num)
+                        }));
                     }
                     return self.whole_in_equation(span);
                 }
@@ -334,7 +404,10 @@ impl<'a, 'g> Elab<'a, 'g> {
     }
 
     fn whole_in_equation<T>(&mut self, span: Span) -> Fallible<T> {
-        let fault = fault(Class::Type, "inside an equation a tensor is read with indices: `x[i, j]`");
+        let fault = fault(
+            Class::Type,
+            "inside an equation a tensor is read with indices: `x[i, j]`",
+        );
         self.fail(span, fault)
     }
 
@@ -345,10 +418,22 @@ impl<'a, 'g> Elab<'a, 'g> {
             Value::Num(num) if num.shape.is_some() => self.force_num(num, path, "", span),
             Value::Int(..) | Value::Float(_) => {
                 let v = value.as_number().unwrap_or_default();
-                Ok(self.constant(vec![], vec![v as f32], matches!(value, Value::Int(..)), path, span))
+                Ok(self.constant(
+                    vec![],
+                    vec![v as f32],
+                    matches!(value, Value::Int(..)),
+                    path,
+                    span,
+                ))
             }
-            Value::List(items) if !items.is_empty() && items.iter().all(|v| v.as_number().is_some()) => {
-                let data: Vec<f32> = items.iter().filter_map(Value::as_number).map(|v| v as f32).collect();
+            Value::List(items)
+                if !items.is_empty() && items.iter().all(|v| v.as_number().is_some()) =>
+            {
+                let data: Vec<f32> = items
+                    .iter()
+                    .filter_map(Value::as_number)
+                    .map(|v| v as f32)
+                    .collect();
                 let ints = items.iter().all(|v| matches!(v, Value::Int(..)));
                 Ok(self.constant(vec![data.len() as i64], data, ints, path, span))
             }
@@ -360,7 +445,14 @@ impl<'a, 'g> Elab<'a, 'g> {
         }
     }
 
-    fn constant(&mut self, shape: Vec<i64>, data: Vec<f32>, ints: bool, path: &str, span: Span) -> NodeId {
+    fn constant(
+        &mut self,
+        shape: Vec<i64>,
+        data: Vec<f32>,
+        ints: bool,
+        path: &str,
+        span: Span,
+    ) -> NodeId {
         let origin = self.origin(path, "const", span);
         let node = self.b.constant(data, shape, origin);
         if ints {

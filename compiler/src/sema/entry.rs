@@ -2,7 +2,7 @@
 
 use super::call::Given;
 use super::elab::{Elab, Layer, Weight, WeightKind};
-use super::error::{fault, suggest, Failed, Fallible};
+use super::error::{Failed, Fallible, fault, suggest};
 use super::module::{Def, Program};
 use super::scalar;
 use super::scope::Env;
@@ -40,20 +40,41 @@ impl<'a> Job<'a, '_> {
         let settings = self.settings;
         let mut elab = self.elab(&mut graph, profile, false);
         let parts = elab.infer_entry(settings, profile);
-        finish(elab, parts).map(|(parts, weights, parameters)| made("infer", profile, graph, parts, weights, parameters))
+        finish(elab, parts).map(|(parts, weights, parameters)| {
+            made("infer", profile, graph, parts, weights, parameters)
+        })
     }
 
-    pub fn train(&mut self, item: &'a ast::Train, profile: &'a Profile<'a>, training: bool) -> Option<Made> {
+    pub fn train(
+        &mut self,
+        item: &'a ast::Train,
+        profile: &'a Profile<'a>,
+        training: bool,
+    ) -> Option<Made> {
         let name = if training { "train" } else { "eval" };
         let mut graph = Graph::default();
         let settings = self.settings;
         let mut elab = self.elab(&mut graph, profile, training);
         let parts = elab.train_entry(item, settings, profile);
-        finish(elab, parts).map(|(parts, weights, parameters)| made(name, profile, graph, parts, weights, parameters))
+        finish(elab, parts).map(|(parts, weights, parameters)| {
+            made(name, profile, graph, parts, weights, parameters)
+        })
     }
 
-    fn elab<'g>(&'g mut self, graph: &'g mut Graph, profile: &'a Profile<'a>, training: bool) -> Elab<'a, 'g> {
-        Elab::new(self.program, self.problems, self.reported, Builder::new(graph), profile.name, training)
+    fn elab<'g>(
+        &'g mut self,
+        graph: &'g mut Graph,
+        profile: &'a Profile<'a>,
+        training: bool,
+    ) -> Elab<'a, 'g> {
+        Elab::new(
+            self.program,
+            self.problems,
+            self.reported,
+            Builder::new(graph),
+            profile.name,
+            training,
+        )
     }
 }
 
@@ -71,7 +92,8 @@ type Finished = (Parts, Vec<Weight>, BTreeMap<String, String>);
 fn finish(elab: Elab<'_, '_>, parts: Fallible<Parts>) -> Option<Finished> {
     let parameters = elab.layers.first().map(|layer| {
         let all = layer.parameters.iter();
-        all.map(|(name, value)| (name.to_string(), super::settings::literal(value))).collect()
+        all.map(|(name, value)| (name.to_string(), super::settings::literal(value)))
+            .collect()
     });
     Some((parts.ok()?, elab.weights, parameters.unwrap_or_default()))
 }
@@ -93,11 +115,20 @@ fn made(
         inputs: parts.inputs,
         graph,
     };
-    Made { entry, weights, train: parts.info, parameters }
+    Made {
+        entry,
+        weights,
+        train: parts.info,
+        parameters,
+    }
 }
 
 impl<'a> Elab<'a, '_> {
-    fn infer_entry(&mut self, settings: &'a Settings<'a>, profile: &'a Profile<'a>) -> Fallible<Parts> {
+    fn infer_entry(
+        &mut self,
+        settings: &'a Settings<'a>,
+        profile: &'a Profile<'a>,
+    ) -> Fallible<Parts> {
         let d = &self.program.defs[settings.model];
         let layer = self.model_layer(settings, profile)?;
         let (given, ports) = self.model_inputs(d, layer, profile)?;
@@ -113,11 +144,19 @@ impl<'a> Elab<'a, '_> {
             }
             value => vec![("output".to_string(), self.to_node(value, "", d.name.span)?)],
         };
-        Ok(Parts { inputs: ports, outputs, info: None })
+        Ok(Parts {
+            inputs: ports,
+            outputs,
+            info: None,
+        })
     }
 
     /// The model as the `train` item (or its defaults, and `--set`) makes it.
-    fn model_layer(&mut self, settings: &'a Settings<'a>, profile: &'a Profile<'a>) -> Fallible<usize> {
+    fn model_layer(
+        &mut self,
+        settings: &'a Settings<'a>,
+        profile: &'a Profile<'a>,
+    ) -> Fallible<usize> {
         match settings.train {
             Some(item) => {
                 let mut env = self.train_env(item, settings, profile)?;
@@ -152,16 +191,27 @@ impl<'a> Elab<'a, '_> {
         }
     }
 
-    fn train_env(&mut self, item: &'a ast::Train, settings: &'a Settings<'a>, profile: &'a Profile<'a>) -> Fallible<Env<'a>> {
+    fn train_env(
+        &mut self,
+        item: &'a ast::Train,
+        settings: &'a Settings<'a>,
+        profile: &'a Profile<'a>,
+    ) -> Fallible<Env<'a>> {
         let mut env = Env::new(settings.module, None, "".into());
         self.bind_dims(profile, &mut env);
         for input in &item.params {
-            let set = settings.train_values.iter().find(|(name, _)| *name == input.name.text);
+            let set = settings
+                .train_values
+                .iter()
+                .find(|(name, _)| *name == input.name.text);
             let value = match (set, &input.default) {
                 (Some((_, value)), _) => value.clone(),
                 (None, Some(default)) => self.eval(default, &mut env)?,
                 (None, None) => {
-                    let text = format!("`{}` of train {} needs a default", input.name.text, item.name.text);
+                    let text = format!(
+                        "`{}` of train {} needs a default",
+                        input.name.text, item.name.text
+                    );
                     return self.fail(input.span, fault(Class::Param, text));
                 }
             };
@@ -174,7 +224,8 @@ impl<'a> Elab<'a, '_> {
 
     fn bind_dims(&mut self, profile: &'a Profile<'a>, env: &mut Env<'a>) {
         for (name, size) in &profile.dims {
-            env.vars.insert(name, Value::Int(*size, Some(name.as_str().into())));
+            env.vars
+                .insert(name, Value::Int(*size, Some(name.as_str().into())));
         }
     }
 
@@ -199,9 +250,17 @@ impl<'a> Elab<'a, '_> {
             let origin = self.origin("", &input.name.text, input.span);
             let node = self.b.input(&input.name.text, dims.sizes.clone(), origin);
             let axes = self.axis_names(axes);
-            ports.push(PortDecl { name: input.name.text.clone(), shape: dims.sizes.clone(), axes });
+            ports.push(PortDecl {
+                name: input.name.text.clone(),
+                shape: dims.sizes.clone(),
+                axes,
+            });
             self.remember(node, Rc::new(dims));
-            given.push(Given { name: Some(&input.name), value: Value::Tensor(node), span: input.span });
+            given.push(Given {
+                name: Some(&input.name),
+                value: Value::Tensor(node),
+                span: input.span,
+            });
         }
         Ok((given, ports))
     }
@@ -234,7 +293,11 @@ impl<'a> Elab<'a, '_> {
             let step = scalars[0].1;
             self.learn(item, &env, loss, given, step)?;
             let names = ["step", "epoch", "rate"];
-            inputs.extend(names.map(|name| PortDecl { name: name.into(), shape: vec![], axes: vec![] }));
+            inputs.extend(names.map(|name| PortDecl {
+                name: name.into(),
+                shape: vec![],
+                axes: vec![],
+            }));
         } else {
             if let Some((input, output)) = self.train.preview {
                 outputs.push(("preview.input".into(), input));
@@ -242,9 +305,17 @@ impl<'a> Elab<'a, '_> {
             }
             let used = self.used(outputs.iter().map(|o| o.1).collect());
             let names = scalars.iter().filter(|(_, node)| used.contains(node));
-            inputs.extend(names.map(|(name, _)| PortDecl { name: name.to_string(), shape: vec![], axes: vec![] }));
+            inputs.extend(names.map(|(name, _)| PortDecl {
+                name: name.to_string(),
+                shape: vec![],
+                axes: vec![],
+            }));
         }
-        Ok(Parts { inputs, outputs, info: Some(info) })
+        Ok(Parts {
+            inputs,
+            outputs,
+            info: Some(info),
+        })
     }
 
     fn scalar_input(&mut self, name: &str, span: Span) -> NodeId {
@@ -287,7 +358,12 @@ impl<'a> Elab<'a, '_> {
         Ok(node)
     }
 
-    fn train_info(&mut self, item: &'a ast::Train, settings: &'a Settings<'a>, env: &Env<'a>) -> Fallible<TrainInfo> {
+    fn train_info(
+        &mut self,
+        item: &'a ast::Train,
+        settings: &'a Settings<'a>,
+        env: &Env<'a>,
+    ) -> Fallible<TrainInfo> {
         let _ = settings;
         let epochs = self.count(item, env, "epochs")?;
         let steps = self.count(item, env, "steps")?;
@@ -295,11 +371,20 @@ impl<'a> Elab<'a, '_> {
         if let Some(ema) = ema
             && !(0.0..1.0).contains(&ema)
         {
-            return self.fail(item.name.span, fault(Class::Param, format!("`ema` is a decay in [0, 1), got {ema}")));
+            return self.fail(
+                item.name.span,
+                fault(
+                    Class::Param,
+                    format!("`ema` is a decay in [0, 1), got {ema}"),
+                ),
+            );
         }
         if self.train.data.is_empty() {
             let text = format!("train {} has no `data`", item.name.text);
-            return self.fail(item.name.span, fault(Class::Name, text).help("`data clip: [B, 3, T, H, W] = clips(\"data\")`"));
+            return self.fail(
+                item.name.span,
+                fault(Class::Name, text).help("`data clip: [B, 3, T, H, W] = clips(\"data\")`"),
+            );
         }
         Ok(TrainInfo {
             name: item.name.text.clone(),
@@ -323,7 +408,12 @@ impl<'a> Elab<'a, '_> {
         }
     }
 
-    fn optional_number(&mut self, item: &'a ast::Train, env: &Env<'a>, name: &'a str) -> Fallible<Option<f64>> {
+    fn optional_number(
+        &mut self,
+        item: &'a ast::Train,
+        env: &Env<'a>,
+        name: &'a str,
+    ) -> Fallible<Option<f64>> {
         match env.vars.get(name) {
             None => Ok(None),
             Some(Value::Failed) => Err(Failed),
@@ -332,7 +422,10 @@ impl<'a> Elab<'a, '_> {
             Some(value) => match value.as_number() {
                 Some(x) => Ok(Some(x)),
                 None => {
-                    let text = format!("`{name}` is a compile-time number, got {}", value.describe());
+                    let text = format!(
+                        "`{name}` is a compile-time number, got {}",
+                        value.describe()
+                    );
                     self.fail(item.name.span, fault(Class::Param, text))
                 }
             },
@@ -340,12 +433,22 @@ impl<'a> Elab<'a, '_> {
     }
 
     /// Gradients, clipping, the optimiser for each weight, and what the step stores.
-    fn learn(&mut self, item: &'a ast::Train, env: &Env<'a>, loss: NodeId, given: NodeId, step: NodeId) -> Fallible<()> {
+    fn learn(
+        &mut self,
+        item: &'a ast::Train,
+        env: &Env<'a>,
+        loss: NodeId,
+        given: NodeId,
+        step: NodeId,
+    ) -> Fallible<()> {
         let span = item.name.span;
         let optimizer = match self.required(item, env, "optimizer")? {
             Value::Layer(layer) => layer,
             other => {
-                let text = format!("`optimizer` is a layer such as `Adam()`, got {}", other.describe());
+                let text = format!(
+                    "`optimizer` is a layer such as `Adam()`, got {}",
+                    other.describe()
+                );
                 return self.fail(span, fault(Class::Type, text));
             }
         };
@@ -388,8 +491,11 @@ impl<'a> Elab<'a, '_> {
             updates.push((node, new));
         }
         let _ = stored;
-        let states: Vec<(NodeId, NodeId)> =
-            self.nexts.iter().map(|(at, new)| (self.weights[*at].node, *new)).collect();
+        let states: Vec<(NodeId, NodeId)> = self
+            .nexts
+            .iter()
+            .map(|(at, new)| (self.weights[*at].node, *new))
+            .collect();
         for (old, new) in states.into_iter().chain(updates) {
             let origin = self.origin("", "update", span);
             self.b.update(old, new, origin);
@@ -402,16 +508,28 @@ impl<'a> Elab<'a, '_> {
         let own = self.to_num(own, span, false)?;
         let shape = own.shape.clone().unwrap_or_default();
         if !shape.sizes.is_empty() {
-            return self.fail(span, fault(Class::Shape, format!("`rate` is one number, got {}", shape.describe())));
+            return self.fail(
+                span,
+                fault(
+                    Class::Shape,
+                    format!("`rate` is one number, got {}", shape.describe()),
+                ),
+            );
         }
         let given = self.lift_tensor(given);
-        let chosen = scalar::compare(Relation::Ge, &given, &Num::int(0)).and_then(|c| scalar::select(&c, &given, &own));
+        let chosen = scalar::compare(Relation::Ge, &given, &Num::int(0))
+            .and_then(|c| scalar::select(&c, &given, &own));
         let chosen = self.at(span, chosen)?;
         self.force_num(&chosen, "", "rate", span)
     }
 
     /// `min(1, largest / (norm + 1e-6))`, norm over all gradients together.
-    fn clip_scale(&mut self, reached: &[(String, NodeId, NodeId)], largest: f64, span: Span) -> Fallible<NodeId> {
+    fn clip_scale(
+        &mut self,
+        reached: &[(String, NodeId, NodeId)],
+        largest: f64,
+        span: Span,
+    ) -> Fallible<NodeId> {
         let mut total: Option<Num> = None;
         for (_, _, gradient) in reached {
             let square = self.sum_of_squares(*gradient, span)?;
@@ -439,14 +557,32 @@ impl<'a> Elab<'a, '_> {
 
     fn sum_of_squares(&mut self, node: NodeId, span: Span) -> Fallible<NodeId> {
         let shape = self.shape_of(node);
-        let at: Vec<Pos> = (0..shape.sizes.len()).map(|v| Pos::Ix(Ix::var(v))).collect();
-        let read = || Box::new(Expr::Read(Read { operand: node.index(), at: at.clone(), outside: None }));
+        let at: Vec<Pos> = (0..shape.sizes.len())
+            .map(|v| Pos::Ix(Ix::var(v)))
+            .collect();
+        let read = || {
+            Box::new(Expr::Read(Read {
+                operand: node.index(),
+                at: at.clone(),
+                outside: None,
+            }))
+        };
         let body = Expr::Binary(Binary::Mul, read(), read());
         let ids: Vec<usize> = (0..shape.sizes.len()).collect();
-        let reducer = if ids.is_empty() { Reducer::Map } else { Reducer::Sum };
+        let reducer = if ids.is_empty() {
+            Reducer::Map
+        } else {
+            Reducer::Sum
+        };
         let (equation, operands) = super::lower::equation(body, reducer, &[], &ids, &shape.sizes);
         let origin = self.origin("", "norm", span);
-        self.emit(equation, operands, Rc::new(Dims::default()), Kind::Float, origin)
+        self.emit(
+            equation,
+            operands,
+            Rc::new(Dims::default()),
+            Kind::Float,
+            origin,
+        )
     }
 
     fn product(&mut self, a: NodeId, b: NodeId, span: Span) -> Fallible<NodeId> {
@@ -482,13 +618,21 @@ impl<'a> Elab<'a, '_> {
         let place = layer.span;
         self.layers.push(layer);
         let layer = self.layers.len() - 1;
-        let given = [weight, gradient, rate].map(|node| Given { name: None, value: Value::Tensor(node), span: place });
+        let given = [weight, gradient, rate].map(|node| Given {
+            name: None,
+            value: Value::Tensor(node),
+            span: place,
+        });
         let env = Env::new(0, None, "".into());
         let value = self.apply(layer, given.into(), place, &env)?;
         let new = self.to_node(&value, "optimizer", place)?;
         let (want, got) = (self.shape_of(weight), self.shape_of(new));
         if want.sizes != got.sizes {
-            let text = format!("the optimizer gives {} for a weight of {}", got.describe(), want.describe());
+            let text = format!(
+                "the optimizer gives {} for a weight of {}",
+                got.describe(),
+                want.describe()
+            );
             return self.fail(span, fault(Class::Shape, text));
         }
         Ok(new)
@@ -508,7 +652,13 @@ impl<'a> Elab<'a, '_> {
         let state_key = format!("ema.{key}");
         let origin = self.origin("ema", "mean", span);
         let init = Init::Constant(0.0);
-        let state = self.b.state(&state_key, init, Some(key.into()), shape.sizes.clone(), origin);
+        let state = self.b.state(
+            &state_key,
+            init,
+            Some(key.into()),
+            shape.sizes.clone(),
+            origin,
+        );
         self.weights.push(Weight {
             key: state_key,
             shape: shape.sizes.clone(),
@@ -517,11 +667,26 @@ impl<'a> Elab<'a, '_> {
             node: state,
             kind: WeightKind::Optimizer { of: key.into() },
         });
-        let (old, fresh, step) = (self.lift_tensor(state), self.lift_tensor(new), self.lift_tensor(step));
+        let (old, fresh, step) = (
+            self.lift_tensor(state),
+            self.lift_tensor(new),
+            self.lift_tensor(step),
+        );
         let mixed = scalar::binary(scalar::Arith::Mul, &Num::float(decay), &old)
-            .and_then(|a| Ok((a, scalar::binary(scalar::Arith::Mul, &Num::float(1.0 - decay), &fresh)?)))
+            .and_then(|a| {
+                Ok((
+                    a,
+                    scalar::binary(scalar::Arith::Mul, &Num::float(1.0 - decay), &fresh)?,
+                ))
+            })
             .and_then(|(a, b)| scalar::binary(scalar::Arith::Add, &a, &b))
-            .and_then(|m| scalar::select(&scalar::compare(Relation::Lt, &step, &Num::int(1))?, &fresh, &m));
+            .and_then(|m| {
+                scalar::select(
+                    &scalar::compare(Relation::Lt, &step, &Num::int(1))?,
+                    &fresh,
+                    &m,
+                )
+            });
         let mixed = self.at(span, mixed)?;
         Ok((state, self.force_num(&mixed, "ema", "mean", span)?))
     }

@@ -22,7 +22,14 @@ pub struct Fault {
 }
 
 pub fn fault(class: Class, message: impl Into<String>) -> Fault {
-    Fault { class, message: message.into(), label: None, others: vec![], notes: vec![], help: None }
+    Fault {
+        class,
+        message: message.into(),
+        label: None,
+        others: vec![],
+        notes: vec![],
+        help: None,
+    }
 }
 
 impl Fault {
@@ -67,13 +74,18 @@ pub fn suggest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
 
 /// Edit distance, ignoring case; names are short.
 fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.to_lowercase().chars().collect(), b.to_lowercase().chars().collect());
+    let (a, b): (Vec<char>, Vec<char>) = (
+        a.to_lowercase().chars().collect(),
+        b.to_lowercase().chars().collect(),
+    );
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.iter().enumerate() {
         let mut diagonal = row[0];
         row[0] = i + 1;
         for (j, y) in b.iter().enumerate() {
-            let next = (diagonal + usize::from(x != y)).min(row[j] + 1).min(row[j + 1] + 1);
+            let next = (diagonal + usize::from(x != y))
+                .min(row[j] + 1)
+                .min(row[j + 1] + 1);
             diagonal = std::mem::replace(&mut row[j + 1], next);
         }
     }
@@ -86,8 +98,14 @@ mod tests {
 
     #[test]
     fn near_names_are_suggested() {
-        assert_eq!(suggest("Linfomer", ["Linear", "Linformer"]), Some("did you mean `Linformer`?".into()));
-        assert_eq!(suggest("sigmod", ["sigmoid", "silu"]), Some("did you mean `sigmoid`?".into()));
+        assert_eq!(
+            suggest("Linfomer", ["Linear", "Linformer"]),
+            Some("did you mean `Linformer`?".into())
+        );
+        assert_eq!(
+            suggest("sigmod", ["sigmoid", "silu"]),
+            Some("did you mean `sigmoid`?".into())
+        );
         assert_eq!(suggest("x", ["attention"]), None);
     }
 }

@@ -4,7 +4,7 @@
 //! equation when they are bound or passed on.
 
 use super::elab::{Elab, MAX_PENDING};
-use super::error::{fault, suggest, Failed, Fallible, Fault};
+use super::error::{Failed, Fallible, Fault, fault, suggest};
 use super::number;
 use super::scalar::{self, Arith};
 use super::scope::{Bound, Env, Mode};
@@ -33,19 +33,52 @@ impl<'a> Elab<'a, '_> {
                 let items: Fallible<Vec<Value>> = items.iter().map(|x| self.eval(x, env)).collect();
                 Ok(Value::list(items?))
             }
-            E::Each { body, names, domain } => self.each(body, names, domain, env),
-            E::Unary { op: UnaryOp::Neg, operand } => {
+            E::Each {
+                body,
+                names,
+                domain,
+            } => self.each(body, names, domain, env),
+            E::Unary {
+                op: UnaryOp::Neg,
+                operand,
+            } => {
                 let value = self.eval(operand, env)?;
-                self.arith(Arith::Sub, (&Value::int(0), e.span), (&value, operand.span), e.span, env)
+                self.arith(
+                    Arith::Sub,
+                    (&Value::int(0), e.span),
+                    (&value, operand.span),
+                    e.span,
+                    env,
+                )
             }
-            E::Unary { op: UnaryOp::Not, operand } => Ok(Value::Bool(!self.condition(operand, env)?)),
-            E::Binary { op, left, right, op_span } => self.binary(*op, left, right, *op_span, env),
+            E::Unary {
+                op: UnaryOp::Not,
+                operand,
+            } => Ok(Value::Bool(!self.condition(operand, env)?)),
+            E::Binary {
+                op,
+                left,
+                right,
+                op_span,
+            } => self.binary(*op, left, right, *op_span, env),
             E::If(choice) => self.choice(choice, e.span, env),
             E::Call { name, args } => self.call(name, args, None, e.span, env),
             E::Made(made) => self.make_or_apply(made, None, env),
-            E::Index { base, index, otherwise: None } => self.index(base, index, e.span, env),
-            E::Index { base, index, otherwise: Some(other) } => self.read_else(base, index, other, e.span, env),
-            E::Reduce { reducer, index, body } => self.reduce(*reducer, index, body, e.span, env),
+            E::Index {
+                base,
+                index,
+                otherwise: None,
+            } => self.index(base, index, e.span, env),
+            E::Index {
+                base,
+                index,
+                otherwise: Some(other),
+            } => self.read_else(base, index, other, e.span, env),
+            E::Reduce {
+                reducer,
+                index,
+                body,
+            } => self.reduce(*reducer, index, body, e.span, env),
             E::Pipe { .. } => self.pipe(e, env),
         }
     }
@@ -59,7 +92,9 @@ impl<'a> Elab<'a, '_> {
         let mut value = (self.eval(first, env)?, first.span);
         for stage in stages.into_iter().rev() {
             let next = match stage {
-                ast::Stage::Apply { name, args, span } => self.call(name, args, Some(value), *span, env)?,
+                ast::Stage::Apply { name, args, span } => {
+                    self.call(name, args, Some(value), *span, env)?
+                }
                 ast::Stage::Made(made) => self.make_or_apply(made, Some(value), env)?,
             };
             value = (next, stage.span());
@@ -70,8 +105,13 @@ impl<'a> Elab<'a, '_> {
     fn name(&mut self, name: &'a str, span: Span, env: &Env<'a>) -> Fallible<Value> {
         if let Some(bound) = env.indices.get(name) {
             return match bound {
-                Bound::One { ix, lo, hi } => Ok(Value::Num(Rc::new(Num::index(ix.clone(), *lo, *hi)))),
-                Bound::Pack(_) => self.fail(span, fault(Class::Name, format!("`{name}` is a pack of indices"))),
+                Bound::One { ix, lo, hi } => {
+                    Ok(Value::Num(Rc::new(Num::index(ix.clone(), *lo, *hi))))
+                }
+                Bound::Pack(_) => self.fail(
+                    span,
+                    fault(Class::Name, format!("`{name}` is a pack of indices")),
+                ),
             };
         }
         match env.vars.get(name) {
@@ -92,15 +132,30 @@ impl<'a> Elab<'a, '_> {
     /// Why a name has no value here.
     fn unbound(&self, name: &str, env: &Env<'a>) -> Fault {
         if name.starts_with(|c: char| c.is_ascii_uppercase()) {
-            let known = env.vars.keys().copied().filter(|k| k.starts_with(|c: char| c.is_ascii_uppercase()));
-            let what = if env.def.is_some() { "an input".into() } else { format!("profile {}", self.profile) };
-            return fault(Class::Dim, format!("`{name}` is not bound by {what}")).maybe_help(suggest(name, sorted(known)));
+            let known = env
+                .vars
+                .keys()
+                .copied()
+                .filter(|k| k.starts_with(|c: char| c.is_ascii_uppercase()));
+            let what = if env.def.is_some() {
+                "an input".into()
+            } else {
+                format!("profile {}", self.profile)
+            };
+            return fault(Class::Dim, format!("`{name}` is not bound by {what}"))
+                .maybe_help(suggest(name, sorted(known)));
         }
         if let Some(condition) = self.program.bound_only_where(name, env) {
-            return fault(Class::Name, format!("`{name}` is bound only where {condition}"));
+            return fault(
+                Class::Name,
+                format!("`{name}` is bound only where {condition}"),
+            );
         }
         if self.program.is_callable(name, env.module) {
-            return fault(Class::Name, format!("`{name}` is an op; call it: `{name}(…)`"));
+            return fault(
+                Class::Name,
+                format!("`{name}` is an op; call it: `{name}(…)`"),
+            );
         }
         let indices = env.indices.keys().map(String::as_str);
         let known = sorted(env.vars.keys().copied().chain(indices));
@@ -115,11 +170,16 @@ impl<'a> Elab<'a, '_> {
         env: &mut Env<'a>,
     ) -> Fallible<Value> {
         let domain = self.domain(domain, env)?;
-        let saved: Vec<_> = names.iter().map(|n| env.vars.get(n.text.as_str()).cloned()).collect();
+        let saved: Vec<_> = names
+            .iter()
+            .map(|n| env.vars.get(n.text.as_str()).cloned())
+            .collect();
         let mut items = vec![];
         let mut result = Ok(());
         for value in domain {
-            result = self.spend(body.span).and_then(|_| self.unpack(names, value, body.span, env));
+            result = self
+                .spend(body.span)
+                .and_then(|_| self.unpack(names, value, body.span, env));
             match result.and_then(|_| self.eval(body, env)) {
                 Ok(item) => items.push(item),
                 Err(failed) => {
@@ -146,7 +206,10 @@ impl<'a> Elab<'a, '_> {
             ast::Domain::List(list) => match self.eval(list, env)? {
                 Value::List(items) => Ok(items.to_vec()),
                 other => {
-                    let text = format!("`for` needs a list or a range `a..b`, got {}", other.describe());
+                    let text = format!(
+                        "`for` needs a list or a range `a..b`, got {}",
+                        other.describe()
+                    );
                     self.fail(list.span, fault(Class::Type, text))
                 }
             },
@@ -154,7 +217,13 @@ impl<'a> Elab<'a, '_> {
     }
 
     /// Binds one name to a value, or several to the items of a list.
-    pub fn unpack(&mut self, names: &'a [ast::Ident], value: Value, span: Span, env: &mut Env<'a>) -> Fallible<()> {
+    pub fn unpack(
+        &mut self,
+        names: &'a [ast::Ident],
+        value: Value,
+        span: Span,
+        env: &mut Env<'a>,
+    ) -> Fallible<()> {
         if let [name] = names {
             env.vars.insert(&name.text, value);
             return Ok(());
@@ -171,7 +240,11 @@ impl<'a> Elab<'a, '_> {
                 self.fail(span, fault(Class::Type, text))
             }
             other => {
-                let text = format!("{} names need a list, got {}", names.len(), other.describe());
+                let text = format!(
+                    "{} names need a list, got {}",
+                    names.len(),
+                    other.describe()
+                );
                 self.fail(span, fault(Class::Type, text))
             }
         }
@@ -183,7 +256,8 @@ impl<'a> Elab<'a, '_> {
             Value::Bool(b) => Ok(b),
             Value::Num(num) if Self::is_comparison(&num) => self.fail(
                 e.span,
-                fault(Class::Type, "this needs a compile-time bool").help("`select(c, a, b)` chooses by element"),
+                fault(Class::Type, "this needs a compile-time bool")
+                    .help("`select(c, a, b)` chooses by element"),
             ),
             other => {
                 let text = format!("this needs a compile-time bool, got {}", other.describe());
@@ -192,11 +266,16 @@ impl<'a> Elab<'a, '_> {
         }
     }
 
-    pub fn int(&mut self, e: &'a ast::Expr, env: &mut Env<'a>) -> Fallible<(i64, super::value::Note)> {
+    pub fn int(
+        &mut self,
+        e: &'a ast::Expr,
+        env: &mut Env<'a>,
+    ) -> Fallible<(i64, super::value::Note)> {
         match self.eval(e, env)? {
             Value::Int(i, note) => Ok((i, note)),
             other => {
-                let hint = matches!(other, Value::Float(_)).then(|| "`floor(x)` gives an int".to_string());
+                let hint =
+                    matches!(other, Value::Float(_)).then(|| "`floor(x)` gives an int".to_string());
                 let text = format!("an int is needed here, got {}", other.describe());
                 self.fail(e.span, fault(Class::Type, text).maybe_help(hint))
             }
@@ -205,13 +284,25 @@ impl<'a> Elab<'a, '_> {
 
     fn choice(&mut self, choice: &'a ast::If, span: Span, env: &mut Env<'a>) -> Fallible<Value> {
         let taken = self.condition(&choice.condition, env)?;
-        let branch = if taken { Some(&choice.then) } else { choice.otherwise.as_ref() };
+        let branch = if taken {
+            Some(&choice.then)
+        } else {
+            choice.otherwise.as_ref()
+        };
         let value = match branch {
             Some(body) => self.run(body, env, None)?,
             None => None,
         };
         value.map_or_else(
-            || self.fail(span, fault(Class::Syntax, "this `if` has no value: the branch taken does not end in one")),
+            || {
+                self.fail(
+                    span,
+                    fault(
+                        Class::Syntax,
+                        "this `if` has no value: the branch taken does not end in one",
+                    ),
+                )
+            },
             Ok,
         )
     }
@@ -225,8 +316,16 @@ impl<'a> Elab<'a, '_> {
         env: &mut Env<'a>,
     ) -> Fallible<Value> {
         match op {
-            BinaryOp::And => return Ok(Value::Bool(self.condition(a, env)? && self.condition(b, env)?)),
-            BinaryOp::Or => return Ok(Value::Bool(self.condition(a, env)? || self.condition(b, env)?)),
+            BinaryOp::And => {
+                return Ok(Value::Bool(
+                    self.condition(a, env)? && self.condition(b, env)?,
+                ));
+            }
+            BinaryOp::Or => {
+                return Ok(Value::Bool(
+                    self.condition(a, env)? || self.condition(b, env)?,
+                ));
+            }
             _ => {}
         }
         let (x, y) = (self.eval(a, env)?, self.eval(b, env)?);
@@ -239,7 +338,9 @@ impl<'a> Elab<'a, '_> {
 
     fn member(&mut self, item: &Value, list: &Value, span: Span) -> Fallible<Value> {
         match list {
-            Value::List(items) => Ok(Value::Bool(items.iter().any(|v| number::equal(v, item) == Some(true)))),
+            Value::List(items) => Ok(Value::Bool(
+                items.iter().any(|v| number::equal(v, item) == Some(true)),
+            )),
             other => {
                 let text = format!("`in` needs a list, got {}", other.describe());
                 self.fail(span, fault(Class::Type, text))
@@ -247,11 +348,23 @@ impl<'a> Elab<'a, '_> {
         }
     }
 
-    fn relation(&mut self, relation: Relation, a: &Value, b: &Value, span: Span, env: &Env<'a>) -> Fallible<Value> {
+    fn relation(
+        &mut self,
+        relation: Relation,
+        a: &Value,
+        b: &Value,
+        span: Span,
+        env: &Env<'a>,
+    ) -> Fallible<Value> {
         if is_fixed(a) && is_fixed(b) {
-            return self.at(span, number::compare(relation, a, b)).map(Value::Bool);
+            return self
+                .at(span, number::compare(relation, a, b))
+                .map(Value::Bool);
         }
-        let (x, y) = (self.to_num(a, span, env.in_equation())?, self.to_num(b, span, env.in_equation())?);
+        let (x, y) = (
+            self.to_num(a, span, env.in_equation())?,
+            self.to_num(b, span, env.in_equation())?,
+        );
         let num = self.at(span, scalar::compare(relation, &x, &y))?;
         Ok(Value::Num(Rc::new(num)))
     }
@@ -298,7 +411,8 @@ impl<'a> Elab<'a, '_> {
     ) -> Fallible<Value> {
         let value = match &base.kind {
             // Inside an equation an index may share a tensor's name: before brackets it is the tensor.
-            E::Name(name) if env.vars.contains_key(name.as_str()) => match &env.vars[name.as_str()] {
+            E::Name(name) if env.vars.contains_key(name.as_str()) => match &env.vars[name.as_str()]
+            {
                 Value::Failed => return Err(Failed),
                 value => value.clone(),
             },
@@ -306,9 +420,13 @@ impl<'a> Elab<'a, '_> {
         };
         match value {
             Value::List(list) => self.list_item(&list, items, span, env),
-            Value::Tensor(_) | Value::Num(_) if env.mode == Mode::Scalar => {
-                self.fail(span, fault(Class::Type, "only elementwise ops apply inside an equation; this one reads a tensor"))
-            }
+            Value::Tensor(_) | Value::Num(_) if env.mode == Mode::Scalar => self.fail(
+                span,
+                fault(
+                    Class::Type,
+                    "only elementwise ops apply inside an equation; this one reads a tensor",
+                ),
+            ),
             Value::Tensor(node) if env.mode == Mode::Equation => {
                 let at = self.positions(node, base, items, span, env)?;
                 self.read(node, base, at, None)
@@ -334,10 +452,20 @@ impl<'a> Elab<'a, '_> {
     ) -> Fallible<Value> {
         let n = list.len() as i64;
         match items {
-            [ast::Ix { kind: I::Slice { low, high }, .. }] => {
-                let end = |elab: &mut Self, e: &'a Option<ast::Expr>, default: i64, env: &mut Env<'a>| match e {
+            [
+                ast::Ix {
+                    kind: I::Slice { low, high },
+                    ..
+                },
+            ] => {
+                let end = |elab: &mut Self,
+                           e: &'a Option<ast::Expr>,
+                           default: i64,
+                           env: &mut Env<'a>| match e {
                     None => Ok(default),
-                    Some(e) => elab.int(e, env).map(|(i, _)| if i < 0 { (i + n).max(0) } else { i.min(n) }),
+                    Some(e) => elab
+                        .int(e, env)
+                        .map(|(i, _)| if i < 0 { (i + n).max(0) } else { i.min(n) }),
                 };
                 let low = end(self, low, 0, env)?;
                 let high = end(self, high, n, env)?.max(low);
@@ -349,10 +477,16 @@ impl<'a> Elab<'a, '_> {
                 match usize::try_from(at).ok().and_then(|at| list.get(at)) {
                     Some(Value::Failed) => Err(Failed),
                     Some(value) => Ok(value.clone()),
-                    None => self.fail(e.span, fault(Class::Range, format!("item {i} of a list of {n}"))),
+                    None => self.fail(
+                        e.span,
+                        fault(Class::Range, format!("item {i} of a list of {n}")),
+                    ),
                 }
             }
-            _ => self.fail(span, fault(Class::Type, "a list has one axis: `xs[i]` or `xs[a:b]`")),
+            _ => self.fail(
+                span,
+                fault(Class::Type, "a list has one axis: `xs[i]` or `xs[a:b]`"),
+            ),
         }
     }
 
@@ -366,25 +500,46 @@ impl<'a> Elab<'a, '_> {
     ) -> Fallible<Value> {
         let shape = self.shape_of(node);
         if items.len() > shape.sizes.len() {
-            let text = format!("{} indices for {} axes: {}", items.len(), shape.sizes.len(), shape.describe());
+            let text = format!(
+                "{} indices for {} axes: {}",
+                items.len(),
+                shape.sizes.len(),
+                shape.describe()
+            );
             return self.fail(span, fault(Class::Shape, text));
         }
         let (mut cuts, mut dims) = (vec![], vec![]);
         for axis in 0..shape.sizes.len() {
             let (cut, extent) = match items.get(axis) {
-                None => (Cut::Range { low: 0, extent: shape.sizes[axis] }, Some(shape.axis(axis))),
+                None => (
+                    Cut::Range {
+                        low: 0,
+                        extent: shape.sizes[axis],
+                    },
+                    Some(shape.axis(axis)),
+                ),
                 Some(item) => self.cut(item, axis, &shape, env)?,
             };
             cuts.push(cut);
             dims.extend(extent.map(int_pair));
         }
-        if cuts.iter().zip(&shape.sizes).all(|(c, s)| matches!(c, Cut::Range { extent, .. } if extent == s)) {
+        if cuts
+            .iter()
+            .zip(&shape.sizes)
+            .all(|(c, s)| matches!(c, Cut::Range { extent, .. } if extent == s))
+        {
             return Ok(Value::Tensor(node));
         }
         let (equation, _) = tensor::slice(&cuts);
         let kind = self.kind_of(node);
         let origin = self.origin(&env.path, "slice", span);
-        let node = self.emit(equation, vec![node], Rc::new(Dims::from_pairs(&dims)), kind, origin)?;
+        let node = self.emit(
+            equation,
+            vec![node],
+            Rc::new(Dims::from_pairs(&dims)),
+            kind,
+            origin,
+        )?;
         Ok(Value::Tensor(node))
     }
 
@@ -409,11 +564,20 @@ impl<'a> Elab<'a, '_> {
                 };
                 let (from, to) = (low.as_int().unwrap_or(0), high.as_int().unwrap_or(0));
                 if from < 0 || from >= to || to > size {
-                    let text = format!("slice {from}:{to} of axis {axis}, which is {}", n.describe());
+                    let text = format!(
+                        "slice {from}:{to} of axis {axis}, which is {}",
+                        n.describe()
+                    );
                     return self.fail(item.span, fault(Class::Range, text));
                 }
                 let extent = self.at(item.span, number::arith(Arith::Sub, &high, &low))?;
-                Ok((Cut::Range { low: from, extent: to - from }, Some(extent)))
+                Ok((
+                    Cut::Range {
+                        low: from,
+                        extent: to - from,
+                    },
+                    Some(extent),
+                ))
             }
             I::At(e) => {
                 let (i, _) = self.int(e, env)?;
@@ -424,19 +588,31 @@ impl<'a> Elab<'a, '_> {
                 }
                 Ok((Cut::At(at), None))
             }
-            I::Pack(name) => {
-                self.fail(name.span, fault(Class::Syntax, "`...` stands in equations and types, not in a slice"))
-            }
-            I::Range { name, .. } => {
-                self.fail(name.span, fault(Class::Syntax, "a range with a name stands in equations, not in a slice"))
-            }
+            I::Pack(name) => self.fail(
+                name.span,
+                fault(
+                    Class::Syntax,
+                    "`...` stands in equations and types, not in a slice",
+                ),
+            ),
+            I::Range { name, .. } => self.fail(
+                name.span,
+                fault(
+                    Class::Syntax,
+                    "a range with a name stands in equations, not in a slice",
+                ),
+            ),
         }
     }
 
     fn slice_end(&mut self, e: &'a ast::Expr, n: &Value, env: &mut Env<'a>) -> Fallible<Value> {
         let (i, note) = self.int(e, env)?;
         let value = Value::Int(i, note);
-        if i < 0 { self.at(e.span, number::arith(Arith::Add, n, &value)) } else { Ok(value) }
+        if i < 0 {
+            self.at(e.span, number::arith(Arith::Add, n, &value))
+        } else {
+            Ok(value)
+        }
     }
 
     fn read_else(
@@ -448,15 +624,24 @@ impl<'a> Elab<'a, '_> {
         env: &mut Env<'a>,
     ) -> Fallible<Value> {
         if env.mode != Mode::Equation {
-            return self.fail(span, fault(Class::Syntax, "`else` after a read belongs in an equation"));
+            return self.fail(
+                span,
+                fault(Class::Syntax, "`else` after a read belongs in an equation"),
+            );
         }
         let outside = self.eval(other, env)?;
         let Some(outside) = outside.as_number() else {
-            let text = format!("`else` needs a compile-time number, got {}", outside.describe());
+            let text = format!(
+                "`else` needs a compile-time number, got {}",
+                outside.describe()
+            );
             return self.fail(other.span, fault(Class::Type, text));
         };
         let E::Name(name) = &base.kind else {
-            return self.fail(base.span, fault(Class::Type, "only a named tensor is read with indices"));
+            return self.fail(
+                base.span,
+                fault(Class::Type, "only a named tensor is read with indices"),
+            );
         };
         match env.vars.get(name.as_str()) {
             Some(Value::Tensor(node)) => {
@@ -495,7 +680,10 @@ impl<'a> Elab<'a, '_> {
                         }
                     }
                     _ => {
-                        let text = format!("`...{}` is not among the indices of this equation", pack.text);
+                        let text = format!(
+                            "`...{}` is not among the indices of this equation",
+                            pack.text
+                        );
                         return self.fail(pack.span, fault(Class::Name, text));
                     }
                 },
@@ -504,12 +692,17 @@ impl<'a> Elab<'a, '_> {
                     let num = self.to_num(&value, e.span, true)?;
                     if num.kind != super::value::Kind::Int {
                         let text = format!("an index of `{name}` must be an int");
-                        return self.fail(e.span, fault(Class::Type, text).help("`floor(u)` gives an int"));
+                        return self.fail(
+                            e.span,
+                            fault(Class::Type, text).help("`floor(u)` gives an int"),
+                        );
                     }
                     at.push((num, e.span));
                 }
                 I::Slice { .. } => {
-                    let text = format!("a slice inside an equation; read `{name}` with one index for each axis");
+                    let text = format!(
+                        "a slice inside an equation; read `{name}` with one index for each axis"
+                    );
                     return self.fail(item.span, fault(Class::Syntax, text));
                 }
                 I::Range { name, .. } => {
@@ -519,7 +712,11 @@ impl<'a> Elab<'a, '_> {
             }
         }
         if at.len() != shape.sizes.len() {
-            let text = format!("`{name}` has {} axes and is read with {}", shape.sizes.len(), at.len());
+            let text = format!(
+                "`{name}` has {} axes and is read with {}",
+                shape.sizes.len(),
+                at.len()
+            );
             return self.fail(span, fault(Class::Shape, text).label(shape.describe()));
         }
         Ok(at)
@@ -547,10 +744,16 @@ impl<'a> Elab<'a, '_> {
                     let name = self.program.text(base.span);
                     let axis_text = shape.axis(axis).describe();
                     let text = match lo.is_finite() && hi.is_finite() {
-                        true => format!("`{name}` axis {axis} of {axis_text} is read at {lo}..{}", hi + 1.0),
-                        false => format!("it is not clear that this position is inside `{name}`, axis {axis} of {axis_text}"),
+                        true => format!(
+                            "`{name}` axis {axis} of {axis_text} is read at {lo}..{}",
+                            hi + 1.0
+                        ),
+                        false => format!(
+                            "it is not clear that this position is inside `{name}`, axis {axis} of {axis_text}"
+                        ),
                     };
-                    let fault = fault(Class::Range, text).help("end the read with `else 0`, or clamp the position");
+                    let fault = fault(Class::Range, text)
+                        .help("end the read with `else 0`, or clamp the position");
                     return self.fail(*place, fault);
                 }
             }
@@ -569,7 +772,11 @@ impl<'a> Elab<'a, '_> {
     }
 
     pub fn kind_of(&self, node: NodeId) -> super::value::Kind {
-        if self.whole.contains(&node) { super::value::Kind::Int } else { super::value::Kind::Float }
+        if self.whole.contains(&node) {
+            super::value::Kind::Int
+        } else {
+            super::value::Kind::Float
+        }
     }
 }
 

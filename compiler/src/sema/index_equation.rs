@@ -3,7 +3,7 @@
 //! Indices get their ranges, reductions their own equations over the outer indices they use, reads their bounds.
 
 use super::elab::Elab;
-use super::error::{fault, Failed, Fallible};
+use super::error::{Failed, Fallible, fault};
 use super::eval::int_pair;
 use super::lower;
 use super::promise::Promised;
@@ -74,7 +74,10 @@ impl<'a> Elab<'a, '_> {
         let mut shape = vec![];
         for (index, range) in written.iter().zip(&ranges) {
             if range.low != 0 {
-                return self.fail(index.span, fault(Class::Range, "left of `=` an index starts at 0"));
+                return self.fail(
+                    index.span,
+                    fault(Class::Range, "left of `=` an index starts at 0"),
+                );
             }
             self.bind_index(index, range, env);
             shape.extend(range.extents.iter().cloned());
@@ -83,15 +86,40 @@ impl<'a> Elab<'a, '_> {
         self.check_size(target.span, &dims.sizes)?;
         env.mode = Mode::Equation;
         let free: Vec<usize> = (0..shape.len()).collect();
-        if let E::Reduce { reducer, index, body: inner } = &body.kind {
+        if let E::Reduce {
+            reducer,
+            index,
+            body: inner,
+        } = &body.kind
+        {
             let (reducer, reduced, num) = self.reduction(*reducer, index, inner, body.span, env)?;
             let kind = num.kind;
-            return self.finish(&num, reducer, &free, &reduced, dims, kind, &target.text, span, env);
+            return self.finish(
+                &num,
+                reducer,
+                &free,
+                &reduced,
+                dims,
+                kind,
+                &target.text,
+                span,
+                env,
+            );
         }
         let value = self.eval(body, env)?;
         let num = self.to_num(&value, body.span, true)?;
         let kind = num.kind;
-        self.finish(&num, Reducer::Map, &free, &[], dims, kind, &target.text, span, env)
+        self.finish(
+            &num,
+            Reducer::Map,
+            &free,
+            &[],
+            dims,
+            kind,
+            &target.text,
+            span,
+            env,
+        )
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -113,9 +141,18 @@ impl<'a> Elab<'a, '_> {
         };
         let (equation, operands) = lower::equation(body, reducer, free, reduced, &self.extents);
         if let Some(promised) = &mut self.promised {
-            let names = free.iter().chain(reduced).map(|v| self.index_names[*v].clone()).collect();
+            let names = free
+                .iter()
+                .chain(reduced)
+                .map(|v| self.index_names[*v].clone())
+                .collect();
             let shapes = operands.iter().map(|o| self.b.shape(*o).to_vec()).collect();
-            promised.push(Promised { equation: equation.clone(), shapes, out: dims.sizes.clone(), names });
+            promised.push(Promised {
+                equation: equation.clone(),
+                shapes,
+                out: dims.sizes.clone(),
+                names,
+            });
         }
         let origin = self.origin(&env.path, name, span);
         self.emit(equation, operands, dims, kind, origin)
@@ -128,17 +165,29 @@ impl<'a> Elab<'a, '_> {
             let (key, range) = match &item.kind {
                 I::Pack(name) => (format!("...{}", name.text), None),
                 I::Range { name, low, high } => (name.text.clone(), Some((low, high))),
-                I::At(ast::Expr { kind: E::Name(name), .. }) => (name.clone(), None),
+                I::At(ast::Expr {
+                    kind: E::Name(name),
+                    ..
+                }) => (name.clone(), None),
                 I::At(_) | I::Slice { .. } => {
                     let text = "here stand names of indices: `i`, `i in 0..n` or `...s`";
                     return self.fail(span, fault(Class::Syntax, text));
                 }
             };
             if all.iter().any(|w| w.key == key) {
-                return self.fail(span, fault(Class::Name, format!("index `{key}` stands here twice")));
+                return self.fail(
+                    span,
+                    fault(Class::Name, format!("index `{key}` stands here twice")),
+                );
             }
             if env.indices.contains_key(&key) {
-                return self.fail(span, fault(Class::Name, format!("index `{key}` is already bound in this equation")));
+                return self.fail(
+                    span,
+                    fault(
+                        Class::Name,
+                        format!("index `{key}` is already bound in this equation"),
+                    ),
+                );
             }
             let number = match env.vars.get(key.as_str()) {
                 Some(Value::Tensor(node)) => self.b.shape(*node).is_empty(),
@@ -146,7 +195,13 @@ impl<'a> Elab<'a, '_> {
                 Some(_) => true,
             };
             if number {
-                return self.fail(span, fault(Class::Name, format!("index `{key}` is also a number here; rename it")));
+                return self.fail(
+                    span,
+                    fault(
+                        Class::Name,
+                        format!("index `{key}` is also a number here; rename it"),
+                    ),
+                );
             }
             all.push(Written { key, span, range });
         }
@@ -167,8 +222,12 @@ impl<'a> Elab<'a, '_> {
                 None => None,
             });
         }
-        let names: HashSet<&str> =
-            written.iter().zip(&fixed).filter(|(_, f)| f.is_none()).map(|(w, _)| w.key.as_str()).collect();
+        let names: HashSet<&str> = written
+            .iter()
+            .zip(&fixed)
+            .filter(|(_, f)| f.is_none())
+            .map(|(w, _)| w.key.as_str())
+            .collect();
         let mut found = Found::new();
         if !names.is_empty() {
             self.infer(body, &names, &mut vec![], &mut found, env)?;
@@ -180,7 +239,10 @@ impl<'a> Elab<'a, '_> {
         for (index, range) in written.iter().zip(fixed) {
             ranges.push(match (range, found.get(&index.key)) {
                 (Some(range), _) => range,
-                (None, Some(extents)) => Range { low: 0, extents: extents.clone() },
+                (None, Some(extents)) => Range {
+                    low: 0,
+                    extents: extents.clone(),
+                },
                 (None, None) => {
                     let text = format!("`{}` has no range", index.key);
                     let help = format!("write `{} in 0..n`", index.key);
@@ -199,11 +261,19 @@ impl<'a> Elab<'a, '_> {
         env: &mut Env<'a>,
     ) -> Fallible<Range> {
         let mode = std::mem::replace(&mut env.mode, Mode::Whole);
-        let ends = self.int(low, env).and_then(|l| Ok((l, self.int(high, env)?)));
+        let ends = self
+            .int(low, env)
+            .and_then(|l| Ok((l, self.int(high, env)?)));
         env.mode = mode;
         let ((low, low_note), (high, note)) = ends?;
         if high <= low {
-            return self.fail(index.span, fault(Class::Range, format!("`{}` has the empty range {low}..{high}", index.key)));
+            return self.fail(
+                index.span,
+                fault(
+                    Class::Range,
+                    format!("`{}` has the empty range {low}..{high}", index.key),
+                ),
+            );
         }
         let extent = super::number::arith(
             super::scalar::Arith::Sub,
@@ -211,7 +281,10 @@ impl<'a> Elab<'a, '_> {
             &Value::Int(low, low_note),
         );
         let extent = int_pair(self.at(index.span, extent)?);
-        Ok(Range { low, extents: vec![extent] })
+        Ok(Range {
+            low,
+            extents: vec![extent],
+        })
     }
 
     /// The declared result gives ranges to indices, and must agree with those that have one.
@@ -227,7 +300,10 @@ impl<'a> Elab<'a, '_> {
         let rank = declared.sizes.len();
         if packs > 1 || rank < single || (packs == 0 && rank != single) {
             let span = written.first().map(|w| w.span);
-            let text = format!("{single} indices, but the result is declared {}", declared.describe());
+            let text = format!(
+                "{single} indices, but the result is declared {}",
+                declared.describe()
+            );
             return match span {
                 Some(span) => self.fail(span, fault(Class::Shape, text)),
                 None => Ok(()),
@@ -235,16 +311,29 @@ impl<'a> Elab<'a, '_> {
         }
         let mut next = 0;
         for (index, range) in written.iter().zip(fixed) {
-            let count = if index.key.starts_with("...") { rank - single } else { 1 };
-            let axes: Vec<(i64, Note)> =
-                (next..next + count).map(|a| (declared.sizes[a], declared.notes[a].clone())).collect();
+            let count = if index.key.starts_with("...") {
+                rank - single
+            } else {
+                1
+            };
+            let axes: Vec<(i64, Note)> = (next..next + count)
+                .map(|a| (declared.sizes[a], declared.notes[a].clone()))
+                .collect();
             next += count;
-            let known = range.as_ref().map(|r| &r.extents).or_else(|| found.get(&index.key));
+            let known = range
+                .as_ref()
+                .map(|r| &r.extents)
+                .or_else(|| found.get(&index.key));
             if let Some(known) = known
                 && known.iter().map(|k| k.0).ne(axes.iter().map(|a| a.0))
             {
                 let (runs, wanted) = (Dims::from_pairs(known), Dims::from_pairs(&axes));
-                let text = format!("index `{}` runs over {}, the result is declared {}", index.key, runs.describe(), wanted.describe());
+                let text = format!(
+                    "index `{}` runs over {}, the result is declared {}",
+                    index.key,
+                    runs.describe(),
+                    wanted.describe()
+                );
                 return self.fail(index.span, fault(Class::Shape, text));
             }
             if known.is_none() {
@@ -259,7 +348,8 @@ impl<'a> Elab<'a, '_> {
         let ids: Vec<usize> = (first..first + range.extents.len()).collect();
         self.extents.extend(range.extents.iter().map(|e| e.0));
         self.index_names.truncate(first);
-        self.index_names.extend(ids.iter().map(|_| index.key.clone()));
+        self.index_names
+            .extend(ids.iter().map(|_| index.key.clone()));
         let bound = if index.key.starts_with("...") {
             Bound::Pack(ids.clone())
         } else {
@@ -284,7 +374,11 @@ impl<'a> Elab<'a, '_> {
     ) -> Fallible<()> {
         self.spend(e.span)?;
         match &e.kind {
-            E::Index { base, index, otherwise } => {
+            E::Index {
+                base,
+                index,
+                otherwise,
+            } => {
                 if let E::Name(name) = &base.kind {
                     match env.vars.get(name.as_str()) {
                         Some(Value::Tensor(node)) => {
@@ -311,7 +405,10 @@ impl<'a> Elab<'a, '_> {
                     match &item.kind {
                         I::Pack(name) => hidden.push(format!("...{}", name.text)),
                         I::Range { name, .. } => hidden.push(name.text.clone()),
-                        I::At(ast::Expr { kind: E::Name(name), .. }) => hidden.push(name.clone()),
+                        I::At(ast::Expr {
+                            kind: E::Name(name),
+                            ..
+                        }) => hidden.push(name.clone()),
                         _ => {}
                     }
                 }
@@ -343,10 +440,18 @@ impl<'a> Elab<'a, '_> {
         let mode = std::mem::replace(&mut env.mode, Mode::Whole);
         let taken = self.condition(&choice.condition, env);
         env.mode = mode;
-        let Some(body) = (if taken? { Some(&choice.then) } else { choice.otherwise.as_ref() }) else { return Ok(()) };
+        let Some(body) = (if taken? {
+            Some(&choice.then)
+        } else {
+            choice.otherwise.as_ref()
+        }) else {
+            return Ok(());
+        };
         match (&body.value, body.stmts.last().map(|s| &s.kind)) {
             (Some(x), _) => self.infer(x, names, hidden, found, env),
-            (None, Some(ast::StmtKind::If(inner))) => self.infer_if(inner, names, hidden, found, env),
+            (None, Some(ast::StmtKind::If(inner))) => {
+                self.infer_if(inner, names, hidden, found, env)
+            }
             (None, _) => Ok(()),
         }
     }
@@ -364,7 +469,10 @@ impl<'a> Elab<'a, '_> {
     ) -> Fallible<()> {
         let shape = self.shape_of(node);
         let rank = shape.sizes.len();
-        let packs = items.iter().filter(|i| matches!(i.kind, I::Pack(_))).count();
+        let packs = items
+            .iter()
+            .filter(|i| matches!(i.kind, I::Pack(_)))
+            .count();
         let single = items.len() - packs;
         if packs > 1 || rank < single || (packs == 0 && rank != single) {
             let text = format!("`{tensor}` has {rank} axes and is read with {single}");
@@ -374,16 +482,28 @@ impl<'a> Elab<'a, '_> {
         for item in items {
             let (key, count) = match &item.kind {
                 I::Pack(name) => (Some(format!("...{}", name.text)), rank - single),
-                I::At(ast::Expr { kind: E::Name(name), .. }) => (Some(name.clone()), 1),
+                I::At(ast::Expr {
+                    kind: E::Name(name),
+                    ..
+                }) => (Some(name.clone()), 1),
                 _ => (None, 1),
             };
-            let axes: Vec<(i64, Note)> = (next..next + count).map(|a| (shape.sizes[a], shape.notes[a].clone())).collect();
+            let axes: Vec<(i64, Note)> = (next..next + count)
+                .map(|a| (shape.sizes[a], shape.notes[a].clone()))
+                .collect();
             next += count;
-            let Some(key) = key.filter(|k| names.contains(k.as_str()) && !hidden.contains(k)) else { continue };
+            let Some(key) = key.filter(|k| names.contains(k.as_str()) && !hidden.contains(k))
+            else {
+                continue;
+            };
             match found.get(&key) {
                 Some(known) if known.iter().map(|k| k.0).ne(axes.iter().map(|a| a.0)) => {
                     let (first, second) = (Dims::from_pairs(known), Dims::from_pairs(&axes));
-                    let text = format!("`{key}` reads axes of {} and {}", first.describe(), second.describe());
+                    let text = format!(
+                        "`{key}` reads axes of {} and {}",
+                        first.describe(),
+                        second.describe()
+                    );
                     let help = format!("write its range: `{key} in 0..n`");
                     return self.fail(item.span, fault(Class::Range, text).help(help));
                 }
@@ -411,30 +531,61 @@ impl<'a> Elab<'a, '_> {
         for (index, range) in written.iter().zip(&ranges) {
             ids.extend(self.bind_index(index, range, env));
         }
-        let total = ids.iter().try_fold(1i64, |n, id| n.checked_mul(self.extents[*id]));
-        let value = self.eval(body, env).and_then(|v| self.to_num(&v, body.span, true));
+        let total = ids
+            .iter()
+            .try_fold(1i64, |n, id| n.checked_mul(self.extents[*id]));
+        let value = self
+            .eval(body, env)
+            .and_then(|v| self.to_num(&v, body.span, true));
         for index in &written {
             env.indices.remove(&index.key);
         }
         let num = value?;
         if Self::is_comparison(&num) {
-            return self.fail(span, fault(Class::Type, "a comparison is no number; `select(c, 1, 0)` makes one"));
+            return self.fail(
+                span,
+                fault(
+                    Class::Type,
+                    "a comparison is no number; `select(c, 1, 0)` makes one",
+                ),
+            );
         }
         let Some(total) = total.filter(|n| *n < 1 << 40) else {
-            return self.fail(span, fault(Class::Range, "this reduces over too many elements"));
+            return self.fail(
+                span,
+                fault(Class::Range, "this reduces over too many elements"),
+            );
         };
         Ok(match reducer {
             ast::ReduceOp::Mean => {
                 let expr = num.expr().expect("no comparison");
                 let share = Expr::Lit(Lit::new(1.0 / total as f64));
                 let scaled = Expr::Binary(Binary::Mul, Box::new(expr), Box::new(share));
-                (Reducer::Sum, ids, Rc::new(Num::unbounded(Kind::Float, scaled, num.size + 1)))
+                (
+                    Reducer::Sum,
+                    ids,
+                    Rc::new(Num::unbounded(Kind::Float, scaled, num.size + 1)),
+                )
             }
             ast::ReduceOp::Sum => (Reducer::Sum, ids, num),
             ast::ReduceOp::Max => (Reducer::Max, ids, num),
             ast::ReduceOp::Min => (Reducer::Min, ids, num),
-            ast::ReduceOp::Lse => (Reducer::Lse, ids, Rc::new(Num { kind: Kind::Float, ..Num::clone(&num) })),
-            ast::ReduceOp::Var => (Reducer::Var, ids, Rc::new(Num { kind: Kind::Float, ..Num::clone(&num) })),
+            ast::ReduceOp::Lse => (
+                Reducer::Lse,
+                ids,
+                Rc::new(Num {
+                    kind: Kind::Float,
+                    ..Num::clone(&num)
+                }),
+            ),
+            ast::ReduceOp::Var => (
+                Reducer::Var,
+                ids,
+                Rc::new(Num {
+                    kind: Kind::Float,
+                    ..Num::clone(&num)
+                }),
+            ),
         })
     }
 
@@ -450,7 +601,8 @@ impl<'a> Elab<'a, '_> {
         match env.mode {
             Mode::Equation => {}
             Mode::Whole => {
-                let fault = fault(Class::Syntax, "a reduction belongs in an equation").help("`y[] = sum[i] x[i]`");
+                let fault = fault(Class::Syntax, "a reduction belongs in an equation")
+                    .help("`y[] = sum[i] x[i]`");
                 return self.fail(span, fault);
             }
             Mode::Scalar => {
@@ -487,7 +639,9 @@ impl<'a> Elab<'a, '_> {
         }
         used.sort_unstable();
         let dims = Rc::new(Dims::plain(used.iter().map(|v| self.extents[*v]).collect()));
-        let node = self.finish(num, reducer, &used, reduced, dims, num.kind, name, span, env)?;
+        let node = self.finish(
+            num, reducer, &used, reduced, dims, num.kind, name, span, env,
+        )?;
         let at = used.into_iter().map(|v| Pos::Ix(Ix::var(v))).collect();
         Ok(self.read_of(node, at, None))
     }

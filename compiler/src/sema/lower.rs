@@ -86,7 +86,12 @@ pub fn equation(
 ) -> (Equation, Vec<NodeId>) {
     let order: Vec<usize> = free.iter().chain(reduced).copied().collect();
     if order.iter().enumerate().any(|(at, id)| at != *id) {
-        let place = |id: usize| order.iter().position(|o| *o == id).expect("every index of a body is bound");
+        let place = |id: usize| {
+            order
+                .iter()
+                .position(|o| *o == id)
+                .expect("every index of a body is bound")
+        };
         substitute(&mut body, &|id| Ix::var(place(id)));
     }
     let mut operands = vec![];

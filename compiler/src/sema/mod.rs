@@ -63,7 +63,7 @@ pub struct Elaborated {
 #[derive(Clone, Debug, Default)]
 pub struct ModelInfo {
     pub name: String,
-    /// First line of the model's or the file's `##` lines.
+    /// First line of the file's or the model's `##` lines.
     pub doc: String,
     /// Compile-time parameters, as written.
     pub parameters: BTreeMap<String, String>,
@@ -117,14 +117,23 @@ pub fn elaborate(
     let mut found = Problems::new();
     let result = std::thread::scope(|scope| {
         let work = || elaborate_loaded(&files, sources, options, &mut found);
-        let thread = std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, work);
-        thread.map(|handle| handle.join().expect("elaboration reports what it cannot do"))
+        let thread = std::thread::Builder::new()
+            .stack_size(STACK_BYTES)
+            .spawn_scoped(scope, work);
+        thread.map(|handle| {
+            handle
+                .join()
+                .expect("elaboration reports what it cannot do")
+        })
     });
     for diag in found.iter() {
         problems.push(diag.clone());
     }
     result.unwrap_or_else(|error| {
-        problems.push(Diag::placeless(Class::Syntax, format!("no thread for elaboration: {error}")));
+        problems.push(Diag::placeless(
+            Class::Syntax,
+            format!("no thread for elaboration: {error}"),
+        ));
         None
     })
 }
@@ -142,7 +151,12 @@ fn elaborate_loaded(
     }
     let settings = settings::settings(&program, options, problems)?;
     let mut reported = HashSet::new();
-    let mut job = Job { program: &program, settings: &settings, problems, reported: &mut reported };
+    let mut job = Job {
+        program: &program,
+        settings: &settings,
+        problems,
+        reported: &mut reported,
+    };
     let made = entries(&settings, &mut job);
     if !problems.is_empty() {
         return None;
@@ -173,11 +187,18 @@ fn assemble(
 ) -> Option<Elaborated> {
     let def = &program.defs[settings.model];
     let file_doc = &program.files[def.module].ast.doc;
-    let doc = if def.doc.is_empty() { file_doc } else { def.doc };
+    let doc = if file_doc.is_empty() {
+        def.doc
+    } else {
+        file_doc
+    };
     let model = ModelInfo {
         name: def.name.text.clone(),
         doc: doc.lines().next().unwrap_or_default().to_string(),
-        parameters: made.first().map(|m| m.parameters.clone()).unwrap_or_default(),
+        parameters: made
+            .first()
+            .map(|m| m.parameters.clone())
+            .unwrap_or_default(),
     };
     let mut weights: Vec<Weight> = vec![];
     for one in &made {
@@ -188,14 +209,26 @@ fn assemble(
         return None;
     }
     weights.sort_by_key(|w| matches!(w.kind, WeightKind::Optimizer { .. }));
-    let train = made.iter().find(|m| m.entry.name == "train").and_then(|m| m.train.clone());
+    let train = made
+        .iter()
+        .find(|m| m.entry.name == "train")
+        .and_then(|m| m.train.clone());
     let entries = made.into_iter().map(|m| m.entry).collect();
-    Some(Elaborated { model, entries, train, weights })
+    Some(Elaborated {
+        model,
+        entries,
+        train,
+        weights,
+    })
 }
 
 /// A weight means the same in every entry.
 fn merge(weights: &mut Vec<Weight>, made: &Made, problems: &mut Problems) {
-    let known: BTreeMap<String, usize> = weights.iter().enumerate().map(|(i, w)| (w.key.clone(), i)).collect();
+    let known: BTreeMap<String, usize> = weights
+        .iter()
+        .enumerate()
+        .map(|(i, w)| (w.key.clone(), i))
+        .collect();
     for weight in &made.weights {
         let Some(first) = known.get(&weight.key).map(|at| &weights[*at]) else {
             weights.push(weight.clone());
@@ -220,16 +253,26 @@ fn merge(weights: &mut Vec<Weight>, made: &Made, problems: &mut Problems) {
 /// `train` and `eval` declare the same weights and state; `infer` no others.
 fn same_parameters(made: &[Made], problems: &mut Problems) {
     let keys = |m: &Made| -> BTreeMap<String, Span> {
-        let kept = m.weights.iter().filter(|w| !matches!(w.kind, WeightKind::Optimizer { .. }));
+        let kept = m
+            .weights
+            .iter()
+            .filter(|w| !matches!(w.kind, WeightKind::Optimizer { .. }));
         kept.map(|w| (w.key.clone(), w.span)).collect()
     };
-    let Some(train) = made.iter().find(|m| m.entry.name == "train").map(keys) else { return };
+    let Some(train) = made.iter().find(|m| m.entry.name == "train").map(keys) else {
+        return;
+    };
     for other in made.iter().filter(|m| m.entry.name != "train") {
         let own = keys(other);
         let extra = own.iter().find(|(k, _)| !train.contains_key(*k));
-        let missing = train.iter().find(|(k, _)| other.entry.name == "eval" && !own.contains_key(*k));
+        let missing = train
+            .iter()
+            .find(|(k, _)| other.entry.name == "eval" && !own.contains_key(*k));
         if let Some((key, span)) = extra.or(missing) {
-            let text = format!("`{key}` is declared in only one of `train` and `{}`", other.entry.name);
+            let text = format!(
+                "`{key}` is declared in only one of `train` and `{}`",
+                other.entry.name
+            );
             let help = "both settings of `training` declare the same parameters and state";
             problems.push(Diag::new(Class::Label, *span, text).help(help));
             return;

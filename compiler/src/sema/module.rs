@@ -3,7 +3,7 @@
 //! Text enters through a `Loader`; nothing is evaluated here.
 
 use super::builtin::BUILTINS;
-use super::error::{fault, suggest, Fault};
+use super::error::{Fault, fault, suggest};
 use super::scope::Env;
 use super::stdlib;
 use super::walk;
@@ -37,7 +37,10 @@ pub fn load(loader: &mut dyn Loader, path: &str, problems: &mut Problems) -> Opt
     let text = match loader.read(path) {
         Ok(text) => text,
         Err(why) => {
-            problems.push(Diag::placeless(Class::Import, format!("cannot read {path}: {why}")));
+            problems.push(Diag::placeless(
+                Class::Import,
+                format!("cannot read {path}: {why}"),
+            ));
             return None;
         }
     };
@@ -48,15 +51,33 @@ pub fn load(loader: &mut dyn Loader, path: &str, problems: &mut Problems) -> Opt
         next += 1;
     }
     for (name, text) in stdlib::FILES {
-        files.push(parse(loader.sources(), &format!("stdlib/{name}"), text, true, problems));
+        files.push(parse(
+            loader.sources(),
+            &format!("stdlib/{name}"),
+            text,
+            true,
+            problems,
+        ));
     }
     Some(files)
 }
 
-fn parse(sources: &mut Sources, path: &str, text: &str, standard: bool, problems: &mut Problems) -> Loaded {
+fn parse(
+    sources: &mut Sources,
+    path: &str,
+    text: &str,
+    standard: bool,
+    problems: &mut Problems,
+) -> Loaded {
     let id = sources.add(path, text);
     let ast = crate::syntax::parse(id, text, problems);
-    Loaded { path: path.into(), ast, standard, uses: vec![], present: vec![] }
+    Loaded {
+        path: path.into(),
+        ast,
+        standard,
+        uses: vec![],
+        present: vec![],
+    }
 }
 
 fn resolve_uses(
@@ -83,7 +104,11 @@ fn resolve_uses(
                 Some(files.len() - 1)
             }
             Err(why) => {
-                problems.push(Diag::new(Class::Import, span, format!("cannot read {path}: {why}")));
+                problems.push(Diag::new(
+                    Class::Import,
+                    span,
+                    format!("cannot read {path}: {why}"),
+                ));
                 None
             }
         });
@@ -187,18 +212,32 @@ impl<'a> Program<'a> {
             if let Some(name) = item.name().filter(|_| kind_word.is_empty()) {
                 if let Some(first) = seen.insert(&name.text, name.span) {
                     problems.push(
-                        Diag::new(Class::Name, name.span, format!("`{}` is defined twice", name.text)).label(first, "first here"),
+                        Diag::new(
+                            Class::Name,
+                            name.span,
+                            format!("`{}` is defined twice", name.text),
+                        )
+                        .label(first, "first here"),
                     );
                     continue;
                 }
             }
             match &item.kind {
                 ItemKind::Op(op) => self.add(at, op_def(at, op, &item.doc, file.standard)),
-                ItemKind::Block(block) => self.add(at, block_def(at, block, &item.doc, file.standard)),
+                ItemKind::Block(block) => {
+                    self.add(at, block_def(at, block, &item.doc, file.standard))
+                }
                 ItemKind::Frozen(frozen) => {
                     let path = join(&file.path, &frozen.file.text);
                     let present = file.present.contains(&path);
-                    self.frozen[at].insert(&frozen.name.text, FrozenRef { item: frozen, path, present });
+                    self.frozen[at].insert(
+                        &frozen.name.text,
+                        FrozenRef {
+                            item: frozen,
+                            path,
+                            present,
+                        },
+                    );
                 }
                 ItemKind::Weights(weights) => {
                     self.rules[at].insert(&weights.name.text, weights.name.span);
@@ -232,21 +271,37 @@ impl<'a> Program<'a> {
         }
     }
 
-    fn import_name(&mut self, at: usize, from: usize, name: &'a ast::Ident, path: &str, problems: &mut Problems) {
+    fn import_name(
+        &mut self,
+        at: usize,
+        from: usize,
+        name: &'a ast::Ident,
+        path: &str,
+        problems: &mut Problems,
+    ) {
         let key: &'a str = &name.text;
-        if self.items[at].contains_key(key) || self.rules[at].contains_key(key) || self.frozen[at].contains_key(key) {
+        if self.items[at].contains_key(key)
+            || self.rules[at].contains_key(key)
+            || self.frozen[at].contains_key(key)
+        {
             let text = format!("`{key}` is imported, and also defined here");
             problems.push(Diag::new(Class::Name, name.span, text));
             return;
         }
         // Only what the file itself defines: an import is not passed on.
-        let own = self.items[from].get(key).copied().filter(|d| self.defs[*d].module == from);
+        let own = self.items[from]
+            .get(key)
+            .copied()
+            .filter(|d| self.defs[*d].module == from);
         if let Some(def) = own {
             self.items[at].insert(key, def);
         } else if let Some(span) = self.rules[from].get(key).copied() {
             self.rules[at].insert(key, span);
         } else {
-            let known = self.items[from].iter().filter(|(_, d)| self.defs[**d].module == from).map(|(k, _)| *k);
+            let known = self.items[from]
+                .iter()
+                .filter(|(_, d)| self.defs[**d].module == from)
+                .map(|(k, _)| *k);
             let known = super::eval::sorted(known.chain(self.rules[from].keys().copied()));
             let mut diag = Diag::new(Class::Import, name.span, format!("no `{key}` in {path}"));
             if let Some(help) = suggest(key, known) {
@@ -258,7 +313,10 @@ impl<'a> Program<'a> {
 
     /// The op, block or model of that name: own and imported items first, then the standard library.
     pub fn find(&self, name: &str, module: usize) -> Option<usize> {
-        self.items[module].get(name).or_else(|| self.standard.get(name)).copied()
+        self.items[module]
+            .get(name)
+            .or_else(|| self.standard.get(name))
+            .copied()
     }
 
     pub fn frozen(&self, name: &str, module: usize) -> Option<&FrozenRef<'a>> {
@@ -267,7 +325,11 @@ impl<'a> Program<'a> {
 
     /// What can be called from a module.
     pub fn callables(&self, module: usize) -> impl Iterator<Item = &str> {
-        self.items[module].keys().chain(self.standard.keys()).copied().chain(BUILTINS.iter().map(|b| b.0))
+        self.items[module]
+            .keys()
+            .chain(self.standard.keys())
+            .copied()
+            .chain(BUILTINS.iter().map(|b| b.0))
     }
 
     pub fn is_callable(&self, name: &str, module: usize) -> bool {
@@ -276,15 +338,27 @@ impl<'a> Program<'a> {
 
     pub fn frozen_fault(&self, name: &str, frozen: &FrozenRef<'a>) -> Fault {
         if frozen.present {
-            let text = format!("{} is there, but this version does not read the weights of frozen networks yet", frozen.path);
-            return fault(Class::Weight, text).help("move the file away: the branch without it is taken");
+            let text = format!(
+                "{} is there, but this version does not read the weights of frozen networks yet",
+                frozen.path
+            );
+            return fault(Class::Weight, text)
+                .help("move the file away: the branch without it is taken");
         }
-        fault(Class::Weight, format!("{} is missing, so `{name}` cannot be called", frozen.path))
-            .help(format!("choose at compile time: `if {name} {{ … }} else {{ … }}`"))
+        fault(
+            Class::Weight,
+            format!("{} is missing, so `{name}` cannot be called", frozen.path),
+        )
+        .help(format!(
+            "choose at compile time: `if {name} {{ … }} else {{ … }}`"
+        ))
     }
 
     pub fn text(&self, span: Span) -> &'a str {
-        self.sources.text(span.file).get(span.start as usize..span.end as usize).unwrap_or("")
+        self.sources
+            .text(span.file)
+            .get(span.start as usize..span.end as usize)
+            .unwrap_or("")
     }
 
     /// `` `attention` is true ``, if an `if` of the body binds the name.
@@ -306,7 +380,9 @@ impl<'a> Program<'a> {
             && let Some(value) = env.vars.get(name.as_str())
         {
             let text = match value {
-                super::value::Value::Int(i, Some(note)) if **note != **name => format!("{name} is {note} = {i}"),
+                super::value::Value::Int(i, Some(note)) if **note != **name => {
+                    format!("{name} is {note} = {i}")
+                }
                 super::value::Value::Int(i, _) => format!("{name} is {i}"),
                 other => format!("{name} is {}", other.describe()),
             };
@@ -327,7 +403,10 @@ impl<'a> Program<'a> {
     }
 
     pub fn no_value(&self, d: &Def<'a>) -> (Span, String) {
-        let text = format!("{} has no value: its last line is neither an expression nor an equation", d.name.text);
+        let text = format!(
+            "{} has no value: its last line is neither an expression nor an equation",
+            d.name.text
+        );
         (self.last_span(d), text)
     }
 }
@@ -352,7 +431,11 @@ fn op_def<'a>(module: usize, op: &'a ast::Op, doc: &'a str, standard: bool) -> D
 
 fn block_def<'a>(module: usize, block: &'a ast::Block, doc: &'a str, standard: bool) -> Def<'a> {
     Def {
-        kind: if block.is_model { DefKind::Model } else { DefKind::Block },
+        kind: if block.is_model {
+            DefKind::Model
+        } else {
+            DefKind::Block
+        },
         module,
         name: &block.name,
         doc,
@@ -373,7 +456,11 @@ fn is_elementwise(op: &ast::Op) -> bool {
         ast::TypeKind::Tensor { axes, .. } => matches!(axes.as_slice(), [ast::Axis::Pack(_)]),
         _ => false,
     };
-    let tensors = || op.inputs.iter().filter(|i| matches!(i.ty.kind, ast::TypeKind::Tensor { .. }));
+    let tensors = || {
+        op.inputs
+            .iter()
+            .filter(|i| matches!(i.ty.kind, ast::TypeKind::Tensor { .. }))
+    };
     tensors().count() > 0
         && tensors().all(|i| packed(&i.ty))
         && op.result.as_ref().is_none_or(packed)

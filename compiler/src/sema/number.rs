@@ -1,7 +1,7 @@
 //! Compile-time arithmetic: ints, floats, strings, bools and lists, and the text that numbers came from.
 
-use super::error::{fault, Fault};
-use super::scalar::{fold, fold_unary, Arith};
+use super::error::{Fault, fault};
+use super::scalar::{Arith, fold, fold_unary};
 use super::value::{Note, Value};
 use crate::diag::Class;
 use crate::equation::{Relation, Unary};
@@ -28,7 +28,12 @@ pub fn arith(op: Arith, a: &Value, b: &Value) -> Result<Value, Fault> {
             (Some(x), Some(y)) => Ok(Value::Float(fold(op, x, y))),
             _ => Err(fault(
                 Class::Type,
-                format!("`{}` does not apply to {} and {}", op.text(), a.describe(), b.describe()),
+                format!(
+                    "`{}` does not apply to {} and {}",
+                    op.text(),
+                    a.describe(),
+                    b.describe()
+                ),
             )),
         },
     }
@@ -36,28 +41,43 @@ pub fn arith(op: Arith, a: &Value, b: &Value) -> Result<Value, Fault> {
 
 fn int_arith(op: Arith, a: i64, b: i64) -> Result<Value, Fault> {
     if b == 0 && matches!(op, Arith::Div | Arith::FloorDiv | Arith::Mod) {
-        return Err(fault(Class::Dim, format!("{a}{}0 divides by zero", op.text())));
+        return Err(fault(
+            Class::Dim,
+            format!("{a}{}0 divides by zero", op.text()),
+        ));
     }
     let value = match op {
         Arith::Add => a.checked_add(b),
         Arith::Sub => a.checked_sub(b),
         Arith::Mul => a.checked_mul(b),
         Arith::Div if a.checked_rem(b) != Some(0) => {
-            return Err(fault(Class::Dim, format!("{a}/{b} is not exact"))
-                .help(format!("write `{a}//{b}` for the floor, or a float: `{:?}/{b}`", a as f64)));
+            return Err(
+                fault(Class::Dim, format!("{a}/{b} is not exact")).help(format!(
+                    "write `{a}//{b}` for the floor, or a float: `{:?}/{b}`",
+                    a as f64
+                )),
+            );
         }
         Arith::Div => a.checked_div(b),
         Arith::FloorDiv => floor_div(a, b),
-        Arith::Mod => floor_div(a, b).and_then(|q| q.checked_mul(b)).and_then(|m| a.checked_sub(m)),
+        Arith::Mod => floor_div(a, b)
+            .and_then(|q| q.checked_mul(b))
+            .and_then(|m| a.checked_sub(m)),
         Arith::Pow if b < 0 => return Ok(Value::Float(libm::pow(a as f64, b as f64))),
         Arith::Pow => u32::try_from(b).ok().and_then(|n| a.checked_pow(n)),
     };
-    value.map(Value::int).ok_or_else(|| fault(Class::Dim, format!("{a} {} {b} is too large", op.text())))
+    value
+        .map(Value::int)
+        .ok_or_else(|| fault(Class::Dim, format!("{a} {} {b} is too large", op.text())))
 }
 
 pub fn floor_div(a: i64, b: i64) -> Option<i64> {
     let q = a.checked_div(b)?;
-    Some(if a % b != 0 && (a < 0) != (b < 0) { q - 1 } else { q })
+    Some(if a % b != 0 && (a < 0) != (b < 0) {
+        q - 1
+    } else {
+        q
+    })
 }
 
 fn note(op: Arith, (x, p): (i64, &Note), (y, q): (i64, &Note)) -> Note {
@@ -71,11 +91,19 @@ fn note(op: Arith, (x, p): (i64, &Note), (y, q): (i64, &Note)) -> Note {
             let sum = text.contains(['+', '-', '%']);
             let product = text.contains(['*', '/']);
             let wrap = tight && sum || right && (sum && op == Arith::Sub || product && tight);
-            if wrap { format!("({text})") } else { text.to_string() }
+            if wrap {
+                format!("({text})")
+            } else {
+                text.to_string()
+            }
         }
     };
     let (left, right) = (side(x, p, false), side(y, q, true));
-    let unit = if tight && op != Arith::Mod { format!("{left}{}{right}", op.text()) } else { format!("{left} {} {right}", op.text()) };
+    let unit = if tight && op != Arith::Mod {
+        format!("{left}{}{right}", op.text())
+    } else {
+        format!("{left} {} {right}", op.text())
+    };
     let text = match (op, x, y) {
         (Arith::Add | Arith::Sub, _, 0) | (Arith::Mul | Arith::Div | Arith::FloorDiv, _, 1) => left,
         (Arith::Add, 0, _) | (Arith::Mul, 1, _) => right,
@@ -94,7 +122,10 @@ pub fn compare(relation: Relation, a: &Value, b: &Value) -> Result<bool, Fault> 
     match (relation, equal(a, b)) {
         (Relation::Eq, Some(same)) => Ok(same),
         (Relation::Ne, Some(same)) => Ok(!same),
-        _ => Err(fault(Class::Type, format!("{} and {} cannot be compared", a.describe(), b.describe()))),
+        _ => Err(fault(
+            Class::Type,
+            format!("{} and {} cannot be compared", a.describe(), b.describe()),
+        )),
     }
 }
 
@@ -119,7 +150,9 @@ pub fn equal(a: &Value, b: &Value) -> Option<bool> {
             if x.len() != y.len() {
                 return Some(false);
             }
-            x.iter().zip(y.iter()).try_fold(true, |all, (p, q)| Some(all && equal(p, q)?))
+            x.iter()
+                .zip(y.iter())
+                .try_fold(true, |all, (p, q)| Some(all && equal(p, q)?))
         }
         _ => Some(a.as_number()? == b.as_number()?),
     }
@@ -135,7 +168,10 @@ pub fn unary(op: Unary, value: &Value) -> Result<Value, Fault> {
         _ => {}
     }
     let Some(x) = value.as_number() else {
-        return Err(fault(Class::Type, format!("{} is no number", value.describe())));
+        return Err(fault(
+            Class::Type,
+            format!("{} is no number", value.describe()),
+        ));
     };
     let y = fold_unary(op, x);
     if op == Unary::Floor {
@@ -154,6 +190,9 @@ pub fn log2(value: &Value) -> Result<Value, Fault> {
     match value.as_number() {
         Some(x) if x > 0.0 => Ok(Value::Float(libm::log2(x))),
         Some(x) => Err(fault(Class::Type, format!("`log2` is not defined at {x}"))),
-        None => Err(fault(Class::Type, format!("{} is no number", value.describe()))),
+        None => Err(fault(
+            Class::Type,
+            format!("{} is no number", value.describe()),
+        )),
     }
 }

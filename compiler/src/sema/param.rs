@@ -1,11 +1,11 @@
 //! Weights and stored state: `param`, `state`, `next`, and what a `train` body declares: `data` and `metric`.
 
+use super::PortDecl;
 use super::elab::{Elab, Weight, WeightKind};
-use super::error::{fault, Fallible};
+use super::error::{Fallible, fault};
 use super::module::DefKind;
 use super::scope::Env;
 use super::value::Value;
-use super::PortDecl;
 use crate::diag::{Class, Span};
 use crate::ir::graph::Init;
 use crate::syntax::ast::{self, ExprKind as E};
@@ -21,15 +21,37 @@ pub struct Declaration<'a> {
 }
 
 impl<'a> Elab<'a, '_> {
-    pub fn declare(&mut self, declaration: Declaration<'a>, span: Span, env: &mut Env<'a>) -> Fallible<()> {
-        let Declaration { name, label, ty, init, is_state } = declaration;
+    pub fn declare(
+        &mut self,
+        declaration: Declaration<'a>,
+        span: Span,
+        env: &mut Env<'a>,
+    ) -> Fallible<()> {
+        let Declaration {
+            name,
+            label,
+            ty,
+            init,
+            is_state,
+        } = declaration;
         let word = if is_state { "state" } else { "param" };
-        let in_block = env.def.is_some_and(|d| self.program.defs[d].kind != DefKind::Op);
+        let in_block = env
+            .def
+            .is_some_and(|d| self.program.defs[d].kind != DefKind::Op);
         if !in_block {
-            return self.fail(span, fault(Class::Param, format!("`{word}` belongs in a block")));
+            return self.fail(
+                span,
+                fault(Class::Param, format!("`{word}` belongs in a block")),
+            );
         }
         let ast::TypeKind::Tensor { axes, .. } = &ty.kind else {
-            return self.fail(ty.span, fault(Class::Type, format!("a `{word}` is a tensor: `{word} {}: [N]`", name.text)));
+            return self.fail(
+                ty.span,
+                fault(
+                    Class::Type,
+                    format!("a `{word}` is a tensor: `{word} {}: [N]`", name.text),
+                ),
+            );
         };
         let dims = self.dims(axes, env)?;
         self.check_size(ty.span, &dims.sizes)?;
@@ -58,7 +80,12 @@ impl<'a> Elab<'a, '_> {
         Ok(())
     }
 
-    fn key(&mut self, name: &'a ast::Ident, label: &'a Option<ast::Label>, env: &mut Env<'a>) -> Fallible<String> {
+    fn key(
+        &mut self,
+        name: &'a ast::Ident,
+        label: &'a Option<ast::Label>,
+        env: &mut Env<'a>,
+    ) -> Fallible<String> {
         let own = match label {
             Some(_) => self.label(label, env)?.to_string(),
             None if env.path.is_empty() => name.text.clone(),
@@ -70,7 +97,14 @@ impl<'a> Elab<'a, '_> {
         })
     }
 
-    fn check_shared(&mut self, at: usize, shape: &[i64], is_state: bool, env: &Env<'a>, span: Span) -> Fallible<()> {
+    fn check_shared(
+        &mut self,
+        at: usize,
+        shape: &[i64],
+        is_state: bool,
+        env: &Env<'a>,
+        span: Span,
+    ) -> Fallible<()> {
         let place = self.frames.last().and_then(|f| f.span).unwrap_or(span);
         let weight = self.weights[at].clone();
         if !env.replay {
@@ -81,13 +115,22 @@ impl<'a> Elab<'a, '_> {
             return self.fail(place, fault);
         }
         if is_state {
-            let text = format!("a layer with state (`{}`) is applied once in a step", weight.key);
+            let text = format!(
+                "a layer with state (`{}`) is applied once in a step",
+                weight.key
+            );
             return self.fail(place, fault(Class::Label, text));
         }
         if weight.shape != shape {
-            let (now, first) = (super::scalar::shape_text(shape), super::scalar::shape_text(&weight.shape));
-            let fault = fault(Class::Label, format!("`{}` is shared, but would be {now} here", weight.key))
-                .other(weight.span, format!("here it is {first}"));
+            let (now, first) = (
+                super::scalar::shape_text(shape),
+                super::scalar::shape_text(&weight.shape),
+            );
+            let fault = fault(
+                Class::Label,
+                format!("`{}` is shared, but would be {now} here", weight.key),
+            )
+            .other(weight.span, format!("here it is {first}"));
             return self.fail(place, fault);
         }
         Ok(())
@@ -116,13 +159,22 @@ impl<'a> Elab<'a, '_> {
         };
         let span = self.frames.last().and_then(|f| f.span).unwrap_or(name.span);
         self.weight_of.insert(key.clone(), self.weights.len());
-        self.weights.push(Weight { key, shape, init, span, node, kind });
+        self.weights.push(Weight {
+            key,
+            shape,
+            init,
+            span,
+            node,
+            kind,
+        });
         self.weights.len() - 1
     }
 
     /// A number, `uniform(lo, hi)` or `normal(mean, std)`; without one, the weight must be loaded.
     fn init(&mut self, init: Option<&'a ast::Expr>, env: &mut Env<'a>) -> Fallible<Init> {
-        let Some(e) = init else { return Ok(Init::Required) };
+        let Some(e) = init else {
+            return Ok(Init::Required);
+        };
         if let E::Call { name, args } = &e.kind
             && matches!(name.text.as_str(), "uniform" | "normal")
         {
@@ -148,14 +200,22 @@ impl<'a> Elab<'a, '_> {
         match value.as_number() {
             Some(x) => Ok(x),
             None => {
-                let text = format!("a compile-time number is needed here, got {}", value.describe());
+                let text = format!(
+                    "a compile-time number is needed here, got {}",
+                    value.describe()
+                );
                 self.fail(e.span, fault(Class::Param, text))
             }
         }
     }
 
     /// After `next m = e`, `m` is the new value; a training step keeps it.
-    pub fn next(&mut self, name: &'a ast::Ident, e: &'a ast::Expr, env: &mut Env<'a>) -> Fallible<()> {
+    pub fn next(
+        &mut self,
+        name: &'a ast::Ident,
+        e: &'a ast::Expr,
+        env: &mut Env<'a>,
+    ) -> Fallible<()> {
         let Some(at) = env.states.get(name.text.as_str()).copied() else {
             let text = format!("`{}` is no state of this block", name.text);
             return self.fail(name.span, fault(Class::Name, text));
@@ -164,7 +224,12 @@ impl<'a> Elab<'a, '_> {
         let node = self.to_node(&value, &env.path.clone(), e.span)?;
         let (want, got) = (self.weights[at].shape.clone(), self.shape_of(node));
         if want != got.sizes {
-            let text = format!("`{}` has shape {}, its next value {}", name.text, super::scalar::shape_text(&want), got.describe());
+            let text = format!(
+                "`{}` has shape {}, its next value {}",
+                name.text,
+                super::scalar::shape_text(&want),
+                got.describe()
+            );
             return self.fail(e.span, fault(Class::Shape, text));
         }
         if self.training {
@@ -183,23 +248,54 @@ impl<'a> Elab<'a, '_> {
         env: &mut Env<'a>,
     ) -> Fallible<()> {
         if !self.train.active || env.def.is_some() {
-            return self.fail(span, fault(Class::Syntax, "`data` belongs in a `train` body"));
+            return self.fail(
+                span,
+                fault(Class::Syntax, "`data` belongs in a `train` body"),
+            );
         }
         let ast::TypeKind::Tensor { axes, .. } = &ty.kind else {
-            return self.fail(ty.span, fault(Class::Type, "`data` is a tensor: `data clip: [B, 3, T, H, W] = …`"));
+            return self.fail(
+                ty.span,
+                fault(
+                    Class::Type,
+                    "`data` is a tensor: `data clip: [B, 3, T, H, W] = …`",
+                ),
+            );
         };
         let path = match &value.kind {
             E::Call { name, args } if name.text == "clips" => match args.as_slice() {
-                [ast::Arg { value: ast::Expr { kind: E::Str(path), .. }, .. }] => path.clone(),
-                _ => return self.fail(value.span, fault(Class::Param, "`clips` takes a folder: `clips(\"data\")`")),
+                [
+                    ast::Arg {
+                        value:
+                            ast::Expr {
+                                kind: E::Str(path), ..
+                            },
+                        ..
+                    },
+                ] => path.clone(),
+                _ => {
+                    return self.fail(
+                        value.span,
+                        fault(Class::Param, "`clips` takes a folder: `clips(\"data\")`"),
+                    );
+                }
             },
-            _ => return self.fail(value.span, fault(Class::Type, "the only source is `clips(\"folder\")`")),
+            _ => {
+                return self.fail(
+                    value.span,
+                    fault(Class::Type, "the only source is `clips(\"folder\")`"),
+                );
+            }
         };
         let dims = self.dims(axes, env)?;
         self.check_size(ty.span, &dims.sizes)?;
         let origin = self.origin("", &name.text, name.span);
         let node = self.b.input(&name.text, dims.sizes.clone(), origin);
-        let port = PortDecl { name: name.text.clone(), shape: dims.sizes.clone(), axes: self.axis_names(axes) };
+        let port = PortDecl {
+            name: name.text.clone(),
+            shape: dims.sizes.clone(),
+            axes: self.axis_names(axes),
+        };
         self.train.data.push(port);
         self.train.data_path.get_or_insert(path);
         self.remember(node, Rc::new(dims));
@@ -217,19 +313,37 @@ impl<'a> Elab<'a, '_> {
             .collect()
     }
 
-    pub fn metric(&mut self, name: &'a ast::Ident, e: &'a ast::Expr, env: &mut Env<'a>) -> Fallible<()> {
+    pub fn metric(
+        &mut self,
+        name: &'a ast::Ident,
+        e: &'a ast::Expr,
+        env: &mut Env<'a>,
+    ) -> Fallible<()> {
         if !self.train.active || env.def.is_some() {
-            return self.fail(name.span, fault(Class::Syntax, "`metric` belongs in a `train` body"));
+            return self.fail(
+                name.span,
+                fault(Class::Syntax, "`metric` belongs in a `train` body"),
+            );
         }
         let value = self.eval(e, env)?;
         let node = self.to_node(&value, "", e.span)?;
         let shape = self.shape_of(node);
         if !shape.sizes.is_empty() {
-            let text = format!("a metric is one number, `{}` has shape {}", name.text, shape.describe());
+            let text = format!(
+                "a metric is one number, `{}` has shape {}",
+                name.text,
+                shape.describe()
+            );
             return self.fail(e.span, fault(Class::Shape, text));
         }
         if self.train.metrics.iter().any(|m| m.0 == name.text) {
-            return self.fail(name.span, fault(Class::Name, format!("two metrics are called `{}`", name.text)));
+            return self.fail(
+                name.span,
+                fault(
+                    Class::Name,
+                    format!("two metrics are called `{}`", name.text),
+                ),
+            );
         }
         self.train.metrics.push((name.text.clone(), node));
         env.vars.insert(&name.text, Value::Tensor(node));

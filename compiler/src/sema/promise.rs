@@ -3,7 +3,7 @@
 //! Nothing depends on a promise that is kept.
 
 use super::elab::Elab;
-use super::error::{fault, Fallible};
+use super::error::{Fallible, fault};
 use super::module::Def;
 use crate::diag::Class;
 use crate::equation::canon::canonicalise;
@@ -20,8 +20,14 @@ pub struct Promised {
 
 impl<'a> Elab<'a, '_> {
     /// Runs the body of an op; if it promises a kernel, its equations must keep the promise.
-    pub fn with_promise<T>(&mut self, d: &Def<'a>, f: impl FnOnce(&mut Self) -> Fallible<T>) -> Fallible<T> {
-        let Some(kernel) = d.kernel.filter(|_| !d.standard) else { return f(self) };
+    pub fn with_promise<T>(
+        &mut self,
+        d: &Def<'a>,
+        f: impl FnOnce(&mut Self) -> Fallible<T>,
+    ) -> Fallible<T> {
+        let Some(kernel) = d.kernel.filter(|_| !d.standard) else {
+            return f(self);
+        };
         let outer = self.promised.replace(vec![]);
         let result = f(self);
         let promised = std::mem::replace(&mut self.promised, outer).unwrap_or_default();
@@ -30,9 +36,15 @@ impl<'a> Elab<'a, '_> {
         match classify::promise(&kernel.text, &equations) {
             Ok(()) => Ok(value),
             Err(why) => {
-                let text = format!("{} does not keep its promise `kernel {}`", d.name.text, kernel.text);
+                let text = format!(
+                    "{} does not keep its promise `kernel {}`",
+                    d.name.text, kernel.text
+                );
                 let help = "the equation stays the definition: without the promise it compiles";
-                self.fail(kernel.span, fault(Class::Kernel, text).label(why).help(help))
+                self.fail(
+                    kernel.span,
+                    fault(Class::Kernel, text).label(why).help(help),
+                )
             }
         }
     }
@@ -42,12 +54,18 @@ impl<'a> Elab<'a, '_> {
 fn canonical(promised: &Promised) -> Vec<(Equation, Vec<String>)> {
     let shapes: Vec<&[i64]> = promised.shapes.iter().map(Vec::as_slice).collect();
     let pieces = canonicalise(&promised.equation, &shapes, &promised.out).pieces;
-    pieces.into_iter().map(|piece| (named(&piece, promised), piece)).map(|(names, piece)| (piece, names)).collect()
+    pieces
+        .into_iter()
+        .map(|piece| (named(&piece, promised), piece))
+        .map(|(names, piece)| (piece, names))
+        .collect()
 }
 
 fn named(piece: &Equation, promised: &Promised) -> Vec<String> {
     let n_free = promised.equation.free.len();
-    let mut names: Vec<String> = (0..piece.free.len() + piece.reduced.len()).map(|v| format!("#{v}")).collect();
+    let mut names: Vec<String> = (0..piece.free.len() + piece.reduced.len())
+        .map(|v| format!("#{v}"))
+        .collect();
     for (axis, pos) in piece.write.iter().enumerate() {
         if let (Pos::Ix(ix), Some(name)) = (pos, promised.names.get(axis)) {
             ix.for_each_var(&mut |v| names[v] = name.clone());

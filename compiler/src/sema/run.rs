@@ -1,7 +1,7 @@
 //! Statements. A failed statement silences what depends on it: the names it would bind are marked.
 
 use super::elab::Elab;
-use super::error::{fault, Failed, Fallible};
+use super::error::{Failed, Fallible, fault};
 use super::eval::restore;
 use super::param::Declaration;
 use super::scope::{Env, Mode};
@@ -21,7 +21,11 @@ impl<'a> Elab<'a, '_> {
         let mut value = None;
         let mut failed = false;
         for (at, statement) in body.stmts.iter().enumerate() {
-            let last = if at + 1 == body.stmts.len() && body.value.is_none() { result } else { None };
+            let last = if at + 1 == body.stmts.len() && body.value.is_none() {
+                result
+            } else {
+                None
+            };
             match self.statement(statement, env, last) {
                 Ok(v) => value = v,
                 Err(Failed) => {
@@ -59,27 +63,59 @@ impl<'a> Elab<'a, '_> {
                 env.vars.insert(&name.text, value);
                 Ok(None)
             }
-            S::Equation { name: target, index: indices, value } => {
+            S::Equation {
+                name: target,
+                index: indices,
+                value,
+            } => {
                 let declared = match result.map(|t| &t.kind) {
-                    Some(ast::TypeKind::Tensor { axes, .. }) => Some(Rc::new(self.dims(axes, env)?)),
+                    Some(ast::TypeKind::Tensor { axes, .. }) => {
+                        Some(Rc::new(self.dims(axes, env)?))
+                    }
                     _ => None,
                 };
                 let node = self.equation(target, indices, value, declared, span, env)?;
                 env.vars.insert(&target.text, Value::Tensor(node));
                 Ok(Some(Value::Tensor(node)))
             }
-            S::Param { name, label, ty, init } => {
-                let declaration = Declaration { name, label, ty, init: init.as_ref(), is_state: false };
+            S::Param {
+                name,
+                label,
+                ty,
+                init,
+            } => {
+                let declaration = Declaration {
+                    name,
+                    label,
+                    ty,
+                    init: init.as_ref(),
+                    is_state: false,
+                };
                 self.declare(declaration, span, env).map(|_| None)
             }
-            S::State { name, label, ty, init } => {
-                let declaration = Declaration { name, label, ty, init: Some(init), is_state: true };
+            S::State {
+                name,
+                label,
+                ty,
+                init,
+            } => {
+                let declaration = Declaration {
+                    name,
+                    label,
+                    ty,
+                    init: Some(init),
+                    is_state: true,
+                };
                 self.declare(declaration, span, env).map(|_| None)
             }
             S::Next { name, value } => self.next(name, value, env).map(|_| None),
             S::Data { name, ty, value } => self.data(name, ty, value, span, env).map(|_| None),
             S::Metric { name, value } => self.metric(name, value, env).map(|_| None),
-            S::For { names, domain, body } => self.for_loop(names, domain, body, span, env).map(|_| None),
+            S::For {
+                names,
+                domain,
+                body,
+            } => self.for_loop(names, domain, body, span, env).map(|_| None),
             S::If(choice) => self.branch(choice, span, env, result),
         }
     }
@@ -92,7 +128,9 @@ impl<'a> Elab<'a, '_> {
         result: Option<&'a ast::Type>,
     ) -> Fallible<Option<Value>> {
         match &e.kind {
-            ast::ExprKind::If(choice) if env.mode == Mode::Whole => self.branch(choice, e.span, env, result),
+            ast::ExprKind::If(choice) if env.mode == Mode::Whole => {
+                self.branch(choice, e.span, env, result)
+            }
             _ => self.eval(e, env).map(Some),
         }
     }
@@ -105,17 +143,30 @@ impl<'a> Elab<'a, '_> {
         result: Option<&'a ast::Type>,
     ) -> Fallible<Option<Value>> {
         let taken = self.condition(&choice.condition, env)?;
-        let branch = if taken { Some(&choice.then) } else { choice.otherwise.as_ref() };
+        let branch = if taken {
+            Some(&choice.then)
+        } else {
+            choice.otherwise.as_ref()
+        };
         self.deeper(span, |elab| match branch {
             Some(body) => elab.run(body, env, result),
             None => Ok(None),
         })
     }
 
-    fn bound_value(&mut self, e: &'a ast::Expr, name: &'a str, env: &mut Env<'a>) -> Fallible<Value> {
+    fn bound_value(
+        &mut self,
+        e: &'a ast::Expr,
+        name: &'a str,
+        env: &mut Env<'a>,
+    ) -> Fallible<Value> {
         self.train.binding = Some(name);
         let value = self.eval(e, env)?;
-        if env.mode == Mode::Whole { self.force(&value, &env.path, name, e.span) } else { Ok(value) }
+        if env.mode == Mode::Whole {
+            self.force(&value, &env.path, name, e.span)
+        } else {
+            Ok(value)
+        }
     }
 
     fn typed(
@@ -127,10 +178,21 @@ impl<'a> Elab<'a, '_> {
         env: &mut Env<'a>,
     ) -> Fallible<Value> {
         let ast::TypeKind::Tensor { axes, .. } = &ty.kind else {
-            return self.fail(span, fault(Class::Type, "a typed binding gives a tensor's axes: `z: [B, C] = …`"));
+            return self.fail(
+                span,
+                fault(
+                    Class::Type,
+                    "a typed binding gives a tensor's axes: `z: [B, C] = …`",
+                ),
+            );
         };
         let node = self.to_node(&value, &env.path.clone(), span)?;
-        let fit = super::dims::Fit { what: format!("`{}`", name.text), axes, shape: self.shape_of(node), span };
+        let fit = super::dims::Fit {
+            what: format!("`{}`", name.text),
+            axes,
+            shape: self.shape_of(node),
+            span,
+        };
         self.match_types(&[fit], env)?;
         let dims = Rc::new(self.dims(axes, env)?);
         self.remember(node, dims);
@@ -146,12 +208,17 @@ impl<'a> Elab<'a, '_> {
         env: &mut Env<'a>,
     ) -> Fallible<()> {
         let values = self.domain(domain, env)?;
-        let saved = names.iter().map(|n| env.vars.get(n.text.as_str()).cloned()).collect();
+        let saved = names
+            .iter()
+            .map(|n| env.vars.get(n.text.as_str()).cloned())
+            .collect();
         let mut result = Ok(());
         for value in values {
             result = self.unpack(names, value, span, env);
             if result.is_ok() {
-                result = self.deeper(span, |elab| elab.run(body, env, None)).map(|_| ());
+                result = self
+                    .deeper(span, |elab| elab.run(body, env, None))
+                    .map(|_| ());
             }
             if result.is_err() {
                 break;
@@ -169,13 +236,18 @@ fn mark_failed<'a>(statement: &'a ast::Stmt, env: &mut Env<'a>) {
     };
     match &statement.kind {
         S::Bind { names, .. } => names.iter().for_each(mark),
-        S::Typed { name, .. } | S::Next { name, .. } | S::Data { name, .. } | S::Metric { name, .. } => mark(name),
+        S::Typed { name, .. }
+        | S::Next { name, .. }
+        | S::Data { name, .. }
+        | S::Metric { name, .. } => mark(name),
         S::Equation { name, .. } => mark(name),
         S::Param { name, .. } | S::State { name, .. } => mark(name),
         S::For { body, .. } => body.stmts.iter().for_each(|s| mark_failed(s, env)),
         S::If(choice) => {
             let bodies = std::iter::once(&choice.then).chain(choice.otherwise.as_ref());
-            bodies.flat_map(|b| &b.stmts).for_each(|s| mark_failed(s, env));
+            bodies
+                .flat_map(|b| &b.stmts)
+                .for_each(|s| mark_failed(s, env));
         }
     }
 }

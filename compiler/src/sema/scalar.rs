@@ -3,7 +3,7 @@
 //! Integers stay quasi-affine index expressions as long as they can. Intervals decide whether a read is inside its
 //! tensor. Nothing here knows names, spans or the graph.
 
-use super::error::{fault, Fault};
+use super::error::{Fault, fault};
 use super::value::{Dims, Form, Kind, Num};
 use crate::diag::Class;
 use crate::equation::index::Ix;
@@ -54,19 +54,31 @@ fn join(what: &str, a: &Num, b: &Num) -> Result<Option<Rc<Dims>>, Fault> {
         (Some(x), Some(_)) if x.sizes.is_empty() => Ok(b.shape.clone()),
         (Some(x), Some(y)) => Err(fault(
             Class::Shape,
-            format!("{what} needs equal shapes, got {} and {}", x.describe(), y.describe()),
+            format!(
+                "{what} needs equal shapes, got {} and {}",
+                x.describe(),
+                y.describe()
+            ),
         )
         .help("only numbers and `[]` go with any shape; otherwise write an index equation")),
     }
 }
 
 fn number(num: &Num) -> Result<Expr, Fault> {
-    num.expr().ok_or_else(|| fault(Class::Type, "a comparison is no number; `select(c, a, b)` chooses by element"))
+    num.expr().ok_or_else(|| {
+        fault(
+            Class::Type,
+            "a comparison is no number; `select(c, a, b)` chooses by element",
+        )
+    })
 }
 
 fn sized(num: Num) -> Result<Num, Fault> {
     if num.size > MAX_SIZE {
-        return Err(fault(Class::Type, "this expression grows too large; bind a part of it as an equation of its own"));
+        return Err(fault(
+            Class::Type,
+            "this expression grows too large; bind a part of it as an equation of its own",
+        ));
     }
     Ok(num)
 }
@@ -78,26 +90,54 @@ fn lit(value: f64) -> Expr {
 pub fn binary(op: Arith, a: &Num, b: &Num) -> Result<Num, Fault> {
     let shape = join(&format!("`{}`", op.text()), a, b)?;
     let (x, y) = (number(a)?, number(b)?);
-    if matches!(op, Arith::FloorDiv | Arith::Mod | Arith::Div) && b.as_lit() == Some(0.0) && b.kind == Kind::Int {
+    if matches!(op, Arith::FloorDiv | Arith::Mod | Arith::Div)
+        && b.as_lit() == Some(0.0)
+        && b.kind == Kind::Int
+    {
         return Err(fault(Class::Type, "division by zero"));
     }
     // Whole numbers that a tensor holds divide like others; between indices the intent is not clear.
     if op == Arith::Div && a.as_ix().is_some() && b.as_ix().is_some() {
-        return Err(fault(Class::Type, "int / int in an equation is not defined; use `//` or make one a float"));
+        return Err(fault(
+            Class::Type,
+            "int / int in an equation is not defined; use `//` or make one a float",
+        ));
     }
     let ints = a.kind == Kind::Int && b.kind == Kind::Int;
-    let kind = if ints && op != Arith::Div { Kind::Int } else { Kind::Float };
+    let kind = if ints && op != Arith::Div {
+        Kind::Int
+    } else {
+        Kind::Float
+    };
     let (lo, hi) = interval(op, a, b);
     if ints && let Some(ix) = index_arith(op, a, b) {
         let wide = lo.is_finite() && hi.is_finite() && lo.abs().max(hi.abs()) > MAX_INDEX;
         if !wide {
-            return sized(Num { shape, kind, lo, hi, size: 1 + ix.terms.len(), form: Form::Ix(ix) });
+            return sized(Num {
+                shape,
+                kind,
+                lo,
+                hi,
+                size: 1 + ix.terms.len(),
+                form: Form::Ix(ix),
+            });
         }
     }
     let size = a.size + b.size + 1;
-    let kind = if op == Arith::Pow && b.lo < 0.0 { Kind::Float } else { kind };
+    let kind = if op == Arith::Pow && b.lo < 0.0 {
+        Kind::Float
+    } else {
+        kind
+    };
     let (form, size) = float_arith(op, x, y, size);
-    sized(Num { shape, kind, lo, hi, form: Form::Expr(form), size })
+    sized(Num {
+        shape,
+        kind,
+        lo,
+        hi,
+        form: Form::Expr(form),
+        size,
+    })
 }
 
 /// The result as an index expression, where it is one.
@@ -144,7 +184,13 @@ fn same_quotient(a: &Num, n: i64) -> Option<i64> {
 
 fn float_arith(op: Arith, x: Expr, y: Expr, size: usize) -> (Expr, usize) {
     let two = |op, x, y| Expr::Binary(op, Box::new(x), Box::new(y));
-    let value = |e: &Expr| if let Expr::Lit(l) = e { Some(l.get()) } else { None };
+    let value = |e: &Expr| {
+        if let Expr::Lit(l) = e {
+            Some(l.get())
+        } else {
+            None
+        }
+    };
     let floor = |x, y| Expr::Unary(Unary::Floor, Box::new(two(Binary::Div, x, y)));
     if let (Some(a), Some(b)) = (value(&x), value(&y)) {
         return (lit(fold(op, a, b)), 1);
@@ -185,16 +231,32 @@ pub fn fold(op: Arith, a: f64, b: f64) -> f64 {
 fn interval(op: Arith, a: &Num, b: &Num) -> (f64, f64) {
     let whole = (-INF, INF);
     let floor_div = |x: f64, n: f64| if x.is_finite() { libm::floor(x / n) } else { x };
-    let sane = |(lo, hi): (f64, f64)| if lo.is_nan() || hi.is_nan() { whole } else { (lo, hi) };
+    let sane = |(lo, hi): (f64, f64)| {
+        if lo.is_nan() || hi.is_nan() {
+            whole
+        } else {
+            (lo, hi)
+        }
+    };
     match op {
         Arith::Add => sane((a.lo + b.lo, a.hi + b.hi)),
         Arith::Sub => sane((a.lo - b.hi, a.hi - b.lo)),
         Arith::Mul => {
             let times = |x: f64, y: f64| if x == 0.0 || y == 0.0 { 0.0 } else { x * y };
-            let all = [times(a.lo, b.lo), times(a.lo, b.hi), times(a.hi, b.lo), times(a.hi, b.hi)];
-            sane((all.iter().copied().fold(INF, f64::min), all.iter().copied().fold(-INF, f64::max)))
+            let all = [
+                times(a.lo, b.lo),
+                times(a.lo, b.hi),
+                times(a.hi, b.lo),
+                times(a.hi, b.hi),
+            ];
+            sane((
+                all.iter().copied().fold(INF, f64::min),
+                all.iter().copied().fold(-INF, f64::max),
+            ))
         }
-        Arith::FloorDiv if b.lo == b.hi && b.lo > 0.0 => (floor_div(a.lo, b.lo), floor_div(a.hi, b.lo)),
+        Arith::FloorDiv if b.lo == b.hi && b.lo > 0.0 => {
+            (floor_div(a.lo, b.lo), floor_div(a.hi, b.lo))
+        }
         Arith::Mod if b.lo == b.hi && b.lo > 0.0 => match (a.lo, a.hi) {
             (lo, hi) if lo >= 0.0 && hi < b.lo => (lo, hi),
             _ if a.kind == Kind::Int => (0.0, b.lo - 1.0),
@@ -212,21 +274,45 @@ pub fn compare(relation: Relation, a: &Num, b: &Num) -> Result<Num, Fault> {
     let shape = join("a comparison", a, b)?;
     let pair = Box::new((number(a)?, number(b)?));
     let size = a.size + b.size + 1;
-    sized(Num { shape, kind: Kind::Bool, lo: 0.0, hi: 1.0, form: Form::Compare(relation, pair), size })
+    sized(Num {
+        shape,
+        kind: Kind::Bool,
+        lo: 0.0,
+        hi: 1.0,
+        form: Form::Compare(relation, pair),
+        size,
+    })
 }
 
 pub fn select(c: &Num, a: &Num, b: &Num) -> Result<Num, Fault> {
     let Form::Compare(relation, pair) = &c.form else {
-        return Err(fault(Class::Type, "`select` needs a comparison first: `select(a < b, x, y)`"));
+        return Err(fault(
+            Class::Type,
+            "`select` needs a comparison first: `select(a < b, x, y)`",
+        ));
     };
     let both = join("`select`", a, b)?;
-    let probe = Num { shape: both, ..Num::int(0) };
+    let probe = Num {
+        shape: both,
+        ..Num::int(0)
+    };
     let shape = join("`select`", c, &probe)?;
     let args = [pair.0.clone(), pair.1.clone(), number(a)?, number(b)?];
-    let kind = if a.kind == Kind::Int && b.kind == Kind::Int { Kind::Int } else { Kind::Float };
+    let kind = if a.kind == Kind::Int && b.kind == Kind::Int {
+        Kind::Int
+    } else {
+        Kind::Float
+    };
     let size = a.size + b.size + c.size + 1;
     let (lo, hi) = (a.lo.min(b.lo), a.hi.max(b.hi));
-    sized(Num { shape, kind, lo, hi, form: Form::Expr(Expr::Select(*relation, Box::new(args))), size })
+    sized(Num {
+        shape,
+        kind,
+        lo,
+        hi,
+        form: Form::Expr(Expr::Select(*relation, Box::new(args))),
+        size,
+    })
 }
 
 /// `min(a, b)` and `max(a, b)`. Between integers, a side that the intervals decide is taken at once.
@@ -235,21 +321,47 @@ pub fn extreme(op: Binary, a: &Num, b: &Num) -> Result<Num, Fault> {
     let shape = join(if max { "`max`" } else { "`min`" }, a, b)?;
     let ints = a.kind == Kind::Int && b.kind == Kind::Int;
     if ints {
-        let (first, second) = if max { (a.lo >= b.hi, b.lo >= a.hi) } else { (a.hi <= b.lo, b.hi <= a.lo) };
+        let (first, second) = if max {
+            (a.lo >= b.hi, b.lo >= a.hi)
+        } else {
+            (a.hi <= b.lo, b.hi <= a.lo)
+        };
         if first || second {
-            return Ok(Num { shape, ..if first { a.clone() } else { b.clone() } });
+            return Ok(Num {
+                shape,
+                ..if first { a.clone() } else { b.clone() }
+            });
         }
     }
     let (x, y) = (number(a)?, number(b)?);
-    let (lo, hi) = if max { (a.lo.max(b.lo), a.hi.max(b.hi)) } else { (a.lo.min(b.lo), a.hi.min(b.hi)) };
+    let (lo, hi) = if max {
+        (a.lo.max(b.lo), a.hi.max(b.hi))
+    } else {
+        (a.lo.min(b.lo), a.hi.min(b.hi))
+    };
     let kind = if ints { Kind::Int } else { Kind::Float };
     let (form, size) = match (&x, &y) {
-        (Expr::Lit(p), Expr::Lit(q)) => {
-            (lit(if max { p.get().max(q.get()) } else { p.get().min(q.get()) }), 1)
-        }
-        _ => (Expr::Binary(op, Box::new(x), Box::new(y)), a.size + b.size + 1),
+        (Expr::Lit(p), Expr::Lit(q)) => (
+            lit(if max {
+                p.get().max(q.get())
+            } else {
+                p.get().min(q.get())
+            }),
+            1,
+        ),
+        _ => (
+            Expr::Binary(op, Box::new(x), Box::new(y)),
+            a.size + b.size + 1,
+        ),
     };
-    sized(Num { shape, kind, lo, hi, form: Form::Expr(form), size })
+    sized(Num {
+        shape,
+        kind,
+        lo,
+        hi,
+        form: Form::Expr(form),
+        size,
+    })
 }
 
 /// Low and high end pass the gradient: a tie is decided for `x`.
@@ -263,7 +375,11 @@ pub fn negate(a: &Num) -> Result<Num, Fault> {
 
 /// `log2` is the one elementwise builtin that is not a primitive of its own.
 pub fn log2(a: &Num) -> Result<Num, Fault> {
-    binary(Arith::Mul, &Num::float(std::f64::consts::LOG2_E), &unary(Unary::Log, a)?)
+    binary(
+        Arith::Mul,
+        &Num::float(std::f64::consts::LOG2_E),
+        &unary(Unary::Log, a)?,
+    )
 }
 
 pub fn unary(op: Unary, a: &Num) -> Result<Num, Fault> {
@@ -286,10 +402,24 @@ pub fn unary(op: Unary, a: &Num) -> Result<Num, Fault> {
             Kind::Int if v.abs() < MAX_INDEX => Form::Ix(Ix::constant(v as i64)),
             _ => Form::Expr(lit(v)),
         };
-        return Ok(Num { shape: a.shape.clone(), kind, lo, hi, form, size: 1 });
+        return Ok(Num {
+            shape: a.shape.clone(),
+            kind,
+            lo,
+            hi,
+            form,
+            size: 1,
+        });
     }
     let form = Form::Expr(Expr::Unary(op, Box::new(x)));
-    sized(Num { shape: a.shape.clone(), kind, lo, hi, form, size: a.size + 1 })
+    sized(Num {
+        shape: a.shape.clone(),
+        kind,
+        lo,
+        hi,
+        form,
+        size: a.size + 1,
+    })
 }
 
 fn unary_interval(op: Unary, a: &Num) -> (f64, f64) {

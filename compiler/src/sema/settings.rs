@@ -1,9 +1,9 @@
 //! What is compiled: the model, the `train` item that fixes its arguments, the profiles, and `--set` overrides.
 
+use super::Options;
 use super::error::suggest;
 use super::module::{DefKind, Program};
 use super::value::Value;
-use super::Options;
 use crate::diag::{Class, Diag, Problems, Span};
 use crate::syntax::ast::{self, ItemKind};
 use std::collections::BTreeMap;
@@ -26,11 +26,21 @@ pub struct Settings<'a> {
     pub model_values: Vec<(&'a str, Value)>,
 }
 
-pub fn settings<'a>(program: &Program<'a>, options: &Options, problems: &mut Problems) -> Option<Settings<'a>> {
+pub fn settings<'a>(
+    program: &Program<'a>,
+    options: &Options,
+    problems: &mut Problems,
+) -> Option<Settings<'a>> {
     let file = &program.files[0].ast;
     let (model, train) = choose(program, file, options, problems)?;
-    let mut settings =
-        Settings { module: 0, model, train, profiles: vec![], train_values: vec![], model_values: vec![] };
+    let mut settings = Settings {
+        module: 0,
+        model,
+        train,
+        profiles: vec![],
+        train_values: vec![],
+        model_values: vec![],
+    };
     settings.profiles = profiles(file, problems)?;
     for (name, text) in &options.set {
         set(program, &mut settings, name, text, problems)?;
@@ -54,8 +64,9 @@ fn choose<'a>(
             _ => None,
         })
         .collect();
-    let models: Vec<usize> =
-        (0..program.defs.len()).filter(|d| program.defs[*d].module == 0 && program.defs[*d].kind == DefKind::Model).collect();
+    let models: Vec<usize> = (0..program.defs.len())
+        .filter(|d| program.defs[*d].module == 0 && program.defs[*d].kind == DefKind::Model)
+        .collect();
     let path = &program.files[0].path;
     if let Some(name) = &options.name {
         if let Some(train) = trains.iter().find(|t| t.name.text == *name) {
@@ -64,9 +75,15 @@ fn choose<'a>(
         if let Some(model) = models.iter().find(|m| program.defs[**m].name.text == *name) {
             return Some((*model, None));
         }
-        let known: Vec<&str> =
-            trains.iter().map(|t| t.name.text.as_str()).chain(models.iter().map(|m| program.defs[*m].name.text.as_str())).collect();
-        let mut diag = Diag::placeless(Class::Name, format!("{path} has no model or train item `{name}`"));
+        let known: Vec<&str> = trains
+            .iter()
+            .map(|t| t.name.text.as_str())
+            .chain(models.iter().map(|m| program.defs[*m].name.text.as_str()))
+            .collect();
+        let mut diag = Diag::placeless(
+            Class::Name,
+            format!("{path} has no model or train item `{name}`"),
+        );
         if let Some(help) = suggest(name, known) {
             diag = diag.help(help);
         }
@@ -77,12 +94,18 @@ fn choose<'a>(
         ([train], _) => with_model(program, train, problems),
         ([], [model]) => Some((*model, None)),
         ([], []) => {
-            problems.push(Diag::placeless(Class::Name, format!("{path} has no model")).help("`model Name()(x: [B, 3, H, W]) { … }`"));
+            problems.push(
+                Diag::placeless(Class::Name, format!("{path} has no model"))
+                    .help("`model Name()(x: [B, 3, H, W]) { … }`"),
+            );
             None
         }
         _ => {
             let names: Vec<&str> = match trains.as_slice() {
-                [] => models.iter().map(|m| program.defs[*m].name.text.as_str()).collect(),
+                [] => models
+                    .iter()
+                    .map(|m| program.defs[*m].name.text.as_str())
+                    .collect(),
                 _ => trains.iter().map(|t| t.name.text.as_str()).collect(),
             };
             let text = format!("{path} has several to choose from: {}", names.join(", "));
@@ -101,7 +124,14 @@ fn with_model<'a>(
     match program.find(&name.text, 0) {
         Some(def) if program.defs[def].kind == DefKind::Model => Some((def, Some(train))),
         Some(_) => {
-            problems.push(Diag::new(Class::Type, name.span, format!("`{}` is no model", name.text)).help("a `train` item trains a `model`"));
+            problems.push(
+                Diag::new(
+                    Class::Type,
+                    name.span,
+                    format!("`{}` is no model", name.text),
+                )
+                .help("a `train` item trains a `model`"),
+            );
             None
         }
         None => {
@@ -120,15 +150,21 @@ fn profiles<'a>(file: &'a ast::File, problems: &mut Problems) -> Option<Vec<Prof
     let mut all: Vec<(Profile<'a>, Span)> = vec![];
     let before = problems.len();
     for item in &file.items {
-        let ItemKind::Profile(profile) = &item.kind else { continue };
+        let ItemKind::Profile(profile) = &item.kind else {
+            continue;
+        };
         let span = profile.name.span;
         if let Some((_, first)) = all.iter().find(|(p, _)| p.name == profile.name.text) {
             let text = format!("profile `{}` is defined twice", profile.name.text);
             problems.push(Diag::new(Class::Name, span, text).label(*first, "first here"));
             continue;
         }
-        let mut made =
-            Profile { name: &profile.name.text, dims: BTreeMap::new(), precision: "f32", memory: None };
+        let mut made = Profile {
+            name: &profile.name.text,
+            dims: BTreeMap::new(),
+            precision: "f32",
+            memory: None,
+        };
         for setting in &profile.settings {
             apply_setting(&mut made, setting, problems);
         }
@@ -147,15 +183,31 @@ fn apply_setting(profile: &mut Profile<'_>, setting: &ast::Setting, problems: &m
     match (name, setting.value) {
         (_, V::Int(size)) if upper && size > 0 => {
             if profile.dims.insert(name.to_string(), size).is_some() {
-                fail(problems, Class::Dim, format!("`{name}` is set twice in profile {}", profile.name));
+                fail(
+                    problems,
+                    Class::Dim,
+                    format!("`{name}` is set twice in profile {}", profile.name),
+                );
             }
         }
-        _ if upper => fail(problems, Class::Dim, format!("`{name}` is a dim: a positive int")),
+        _ if upper => fail(
+            problems,
+            Class::Dim,
+            format!("`{name}` is a dim: a positive int"),
+        ),
         ("float", V::Precision(p)) => profile.precision = p.name(),
         ("memory", V::Int(x)) if x > 0 => profile.memory = Some(x as f64),
         ("memory", V::Float(x)) if x > 0.0 => profile.memory = Some(x),
-        ("float", _) => fail(problems, Class::Param, "`float` is f32, tf32, bf16 or f16".into()),
-        ("memory", _) => fail(problems, Class::Param, "`memory` is a positive number of GiB".into()),
+        ("float", _) => fail(
+            problems,
+            Class::Param,
+            "`float` is f32, tf32, bf16 or f16".into(),
+        ),
+        ("memory", _) => fail(
+            problems,
+            Class::Param,
+            "`memory` is a positive number of GiB".into(),
+        ),
         _ => {
             let text = format!("a profile has no setting `{name}`");
             let mut diag = Diag::new(Class::Name, setting.name.span, text);
@@ -177,7 +229,10 @@ fn set<'a>(
 ) -> Option<()> {
     if name.starts_with(|c: char| c.is_ascii_uppercase()) {
         let Some(size) = text.parse::<i64>().ok().filter(|s| *s > 0) else {
-            problems.push(Diag::placeless(Class::Dim, format!("--set {name}={text}: a dim is a positive int")));
+            problems.push(Diag::placeless(
+                Class::Dim,
+                format!("--set {name}={text}: a dim is a positive int"),
+            ));
             return None;
         };
         for profile in &mut settings.profiles {
@@ -191,8 +246,14 @@ fn set<'a>(
         (Some(input), _) => (input, true),
         (None, Some(input)) => (input, false),
         (None, None) => {
-            let known = of_train.iter().chain(of_model).map(|i| i.name.text.as_str());
-            let mut diag = Diag::placeless(Class::Param, format!("--set {name}={text}: there is no parameter `{name}`"));
+            let known = of_train
+                .iter()
+                .chain(of_model)
+                .map(|i| i.name.text.as_str());
+            let mut diag = Diag::placeless(
+                Class::Param,
+                format!("--set {name}={text}: there is no parameter `{name}`"),
+            );
             if let Some(help) = suggest(name, known) {
                 diag = diag.help(help);
             }
@@ -202,7 +263,10 @@ fn set<'a>(
     };
     let Some(value) = parse(&input.ty.kind, text) else {
         let word = super::call::kind_word(&input.ty.kind);
-        problems.push(Diag::placeless(Class::Param, format!("--set {name}={text}: `{name}` is {word}")));
+        problems.push(Diag::placeless(
+            Class::Param,
+            format!("--set {name}={text}: `{name}` is {word}"),
+        ));
         return None;
     };
     if in_train {
@@ -240,11 +304,19 @@ fn parse(kind: &ast::TypeKind, text: &str) -> Option<Value> {
 }
 
 /// Keeps the profiles that are asked for.
-fn pick(settings: &mut Settings<'_>, file: &ast::File, options: &Options, problems: &mut Problems) -> Option<()> {
+fn pick(
+    settings: &mut Settings<'_>,
+    file: &ast::File,
+    options: &Options,
+    problems: &mut Problems,
+) -> Option<()> {
     if settings.profiles.is_empty() {
         let _ = file;
         let text = "no profile gives the dims their values";
-        problems.push(Diag::placeless(Class::Dim, text).help("add one: `profile tile { B = 1  H = 64  W = 64 }`"));
+        problems.push(
+            Diag::placeless(Class::Dim, text)
+                .help("add one: `profile tile { B = 1  H = 64  W = 64 }`"),
+        );
         return None;
     }
     for wanted in &options.profiles {
@@ -259,12 +331,17 @@ fn pick(settings: &mut Settings<'_>, file: &ast::File, options: &Options, proble
         }
     }
     if !options.profiles.is_empty() {
-        settings.profiles.retain(|p| options.profiles.iter().any(|w| w == p.name));
+        settings
+            .profiles
+            .retain(|p| options.profiles.iter().any(|w| w == p.name));
     } else if let Some(train) = settings.train
         && !settings.profiles.iter().any(|p| p.name == "train")
     {
         let text = format!("train {} needs a profile named `train`", train.name.text);
-        problems.push(Diag::new(Class::Dim, train.name.span, text).help("`profile train { B = 4  T = 5  H = 64  W = 64 }`"));
+        problems.push(
+            Diag::new(Class::Dim, train.name.span, text)
+                .help("`profile train { B = 4  T = 5  H = 64  W = 64 }`"),
+        );
         return None;
     }
     Some(())

@@ -19,4 +19,5 @@ pub const FILES: &[(&str, &str)] = files![
     "optim.vsr",
     "degrade.vsr",
     "diffusion.vsr",
+    "flow.vsr",
 ];

@@ -6,7 +6,11 @@ use crate::equation::index::Ix;
 use crate::equation::{Equation, Expr, Pos, Read, Reducer};
 
 fn read(operand: usize, at: Vec<Ix>) -> Expr {
-    Expr::Read(Read { operand, at: at.into_iter().map(Pos::Ix).collect(), outside: None })
+    Expr::Read(Read {
+        operand,
+        at: at.into_iter().map(Pos::Ix).collect(),
+        outside: None,
+    })
 }
 
 fn vars(n: usize) -> Vec<Ix> {
@@ -133,7 +137,9 @@ mod tests {
     /// Reshaping keeps the flat position of every element.
     fn keeps_order(from: &[i64], to: &[i64]) {
         let equation = reshape(from, to);
-        let Expr::Read(read) = &equation.body else { panic!("a reshape is a read") };
+        let Expr::Read(read) = &equation.body else {
+            panic!("a reshape is a read")
+        };
         let total: i64 = to.iter().product();
         for flat in 0..total {
             let mut rest = flat;
@@ -146,7 +152,10 @@ mod tests {
             for (pos, extent) in read.at.iter().zip(from) {
                 let Pos::Ix(ix) = pos else { panic!("affine") };
                 let value = ix.eval(&at);
-                assert!((0..*extent).contains(&value), "{from:?} -> {to:?} at {at:?}");
+                assert!(
+                    (0..*extent).contains(&value),
+                    "{from:?} -> {to:?} at {at:?}"
+                );
                 source = source * extent + value;
             }
             assert_eq!(source, flat, "{from:?} -> {to:?} at {at:?}");
@@ -168,7 +177,9 @@ mod tests {
     #[test]
     fn a_reshape_of_leading_axes_leaves_the_others_alone() {
         let equation = reshape(&[2, 3, 4, 5], &[6, 4, 5]);
-        let Expr::Read(read) = &equation.body else { panic!("a reshape is a read") };
+        let Expr::Read(read) = &equation.body else {
+            panic!("a reshape is a read")
+        };
         assert_eq!(read.at[2], Pos::Ix(Ix::var(1)));
         assert_eq!(read.at[3], Pos::Ix(Ix::var(2)));
     }

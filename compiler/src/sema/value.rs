@@ -39,7 +39,9 @@ impl Dims {
             return numbers;
         }
         let axes = self.sizes.iter().zip(&self.notes);
-        let words: Vec<String> = axes.map(|(s, n)| n.as_ref().map_or_else(|| s.to_string(), |n| n.to_string())).collect();
+        let words: Vec<String> = axes
+            .map(|(s, n)| n.as_ref().map_or_else(|| s.to_string(), |n| n.to_string()))
+            .collect();
         format!("[{}] = {numbers}", words.join(", "))
     }
 }
@@ -140,21 +142,53 @@ pub enum Form {
 impl Num {
     pub fn int(value: i64) -> Num {
         let v = value as f64;
-        Num { shape: None, kind: Kind::Int, lo: v, hi: v, form: Form::Ix(Ix::constant(value)), size: 1 }
+        Num {
+            shape: None,
+            kind: Kind::Int,
+            lo: v,
+            hi: v,
+            form: Form::Ix(Ix::constant(value)),
+            size: 1,
+        }
     }
 
     pub fn float(value: f64) -> Num {
-        let (lo, hi) = if value.is_nan() { (f64::NEG_INFINITY, f64::INFINITY) } else { (value, value) };
-        Num { shape: None, kind: Kind::Float, lo, hi, form: Form::Expr(Expr::Lit(Lit::new(value))), size: 1 }
+        let (lo, hi) = if value.is_nan() {
+            (f64::NEG_INFINITY, f64::INFINITY)
+        } else {
+            (value, value)
+        };
+        Num {
+            shape: None,
+            kind: Kind::Float,
+            lo,
+            hi,
+            form: Form::Expr(Expr::Lit(Lit::new(value))),
+            size: 1,
+        }
     }
 
     /// An index with its least and greatest value.
     pub fn index(ix: Ix, lo: i64, hi: i64) -> Num {
-        Num { shape: None, kind: Kind::Int, lo: lo as f64, hi: hi as f64, form: Form::Ix(ix), size: 1 }
+        Num {
+            shape: None,
+            kind: Kind::Int,
+            lo: lo as f64,
+            hi: hi as f64,
+            form: Form::Ix(ix),
+            size: 1,
+        }
     }
 
     pub fn unbounded(kind: Kind, expr: Expr, size: usize) -> Num {
-        Num { shape: None, kind, lo: f64::NEG_INFINITY, hi: f64::INFINITY, form: Form::Expr(expr), size }
+        Num {
+            shape: None,
+            kind,
+            lo: f64::NEG_INFINITY,
+            hi: f64::INFINITY,
+            form: Form::Expr(expr),
+            size,
+        }
     }
 
     /// The value as a number; a comparison has none.

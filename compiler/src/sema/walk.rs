@@ -25,7 +25,11 @@ pub fn each_child<'a>(e: &'a ast::Expr, f: &mut dyn FnMut(&'a ast::Expr)) {
         }
         E::Call { args, .. } => args.iter().for_each(|a| f(&a.value)),
         E::Made(made) => each_in_made(made, f),
-        E::Index { base, index, otherwise } => {
+        E::Index {
+            base,
+            index,
+            otherwise,
+        } => {
             f(base);
             each_in_index(index, f);
             otherwise.iter().for_each(|x| f(x));
@@ -155,7 +159,9 @@ pub fn binding_condition<'a>(body: &'a ast::Body, name: &str) -> Option<(&'a ast
     for stmt in &body.stmts {
         match &stmt.kind {
             S::If(choice) if binds(&choice.then) => return Some((&choice.condition, true)),
-            S::If(choice) if choice.otherwise.as_ref().is_some_and(binds) => return Some((&choice.condition, false)),
+            S::If(choice) if choice.otherwise.as_ref().is_some_and(binds) => {
+                return Some((&choice.condition, false));
+            }
             S::For { body, .. } => {
                 if let Some(found) = binding_condition(body, name) {
                     return Some(found);
@@ -172,7 +178,9 @@ pub fn has_equation(body: &ast::Body) -> bool {
     body.stmts.iter().any(|stmt| match &stmt.kind {
         S::Equation { .. } => true,
         S::For { body, .. } => has_equation(body),
-        S::If(choice) => has_equation(&choice.then) || choice.otherwise.as_ref().is_some_and(has_equation),
+        S::If(choice) => {
+            has_equation(&choice.then) || choice.otherwise.as_ref().is_some_and(has_equation)
+        }
         _ => false,
     })
 }

@@ -1,0 +1,68 @@
+//! What the elaboration tests share: texts from memory or from the repository, and one call to elaborate them.
+
+use std::collections::BTreeMap;
+use vsr_compiler::diag::{Problems, Sources};
+use vsr_compiler::sema::{Elaborated, EntryGraph, Loader, Options, WeightKind, elaborate};
+
+/// Files of the repository, and files that stand in the test.
+#[derive(Default)]
+pub struct Files {
+    pub texts: BTreeMap<String, String>,
+    sources: Sources,
+}
+
+impl Loader for Files {
+    fn read(&mut self, path: &str) -> Result<String, String> {
+        if let Some(text) = self.texts.get(path) {
+            return Ok(text.clone());
+        }
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../");
+        std::fs::read_to_string(format!("{root}{path}")).map_err(|_| "no such file".to_string())
+    }
+
+    fn exists(&mut self, path: &str) -> bool {
+        self.texts.contains_key(path)
+    }
+
+    fn sources(&mut self) -> &mut Sources {
+        &mut self.sources
+    }
+}
+
+/// Elaborates; an error is its rendered text.
+pub fn run(texts: &[(&str, &str)], path: &str, options: &Options) -> Result<Elaborated, String> {
+    let mut files = Files::default();
+    for (name, text) in texts {
+        files.texts.insert((*name).to_string(), (*text).to_string());
+    }
+    let mut problems = Problems::new();
+    match elaborate(&mut files, path, options, &mut problems) {
+        Some(made) => {
+            assert!(problems.is_empty());
+            Ok(made)
+        }
+        None => Err(problems.render(files.sources())),
+    }
+}
+
+#[allow(dead_code)]
+pub fn model(path: &str, options: &Options) -> Elaborated {
+    run(&[], path, options).unwrap_or_else(|text| panic!("{path}:\n{text}"))
+}
+
+#[allow(dead_code)]
+pub fn parameters(made: &Elaborated) -> i64 {
+    let trained = made
+        .weights
+        .iter()
+        .filter(|w| w.kind == WeightKind::Trained);
+    trained.map(|w| w.shape.iter().product::<i64>()).sum()
+}
+
+#[allow(dead_code)]
+pub fn entry<'e>(made: &'e Elaborated, name: &str, profile: &str) -> &'e EntryGraph {
+    made.entries
+        .iter()
+        .find(|e| e.name == name && e.profile == profile)
+        .expect("the entry is there")
+}
