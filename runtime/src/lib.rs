@@ -1,2 +1,3 @@
 //! stub
+pub mod metrics;
 pub mod video;
