@@ -1,3 +1,4 @@
 //! stub
+pub mod data;
 pub mod metrics;
 pub mod video;

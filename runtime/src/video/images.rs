@@ -85,6 +85,13 @@ impl FrameReader for ImageReader {
             duration: 1,
         }))
     }
+
+    fn skip_frames(&mut self, n: u64) -> Result<()> {
+        let n = n.min(self.files.len() as u64);
+        self.files.drain(..n as usize);
+        self.n_read += n as i64;
+        Ok(())
+    }
 }
 
 /// One picture as (width, height, RGB).

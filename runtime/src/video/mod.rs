@@ -54,6 +54,14 @@ pub trait FrameReader: Send {
     fn info(&self) -> &Info;
     /// The next frame, or `None` after the last one.
     fn next_frame(&mut self) -> Result<Option<Frame>>;
+
+    /// Leaves out the next `n` frames.
+    fn skip_frames(&mut self, n: u64) -> Result<()> {
+        for _ in 0..n {
+            self.next_frame()?;
+        }
+        Ok(())
+    }
 }
 
 /// Takes frames in order of presentation. Nothing stands under the final name before `finish`; dropping the writer

@@ -28,6 +28,8 @@ pub struct Mp4Reader {
     times: VecDeque<Option<(i64, u64)>>,
     decoded: VecDeque<Picture>,
     n_decoded: usize,
+    /// Frames shown or left out so far.
+    n_passed: u64,
 }
 
 impl Mp4Reader {
@@ -71,6 +73,7 @@ impl Mp4Reader {
             times,
             decoded: VecDeque::new(),
             n_decoded: 0,
+            n_passed: 0,
         }))
     }
 
@@ -95,6 +98,32 @@ impl Mp4Reader {
         self.decoded.extend(picture);
         self.next_sample += 1;
         Ok(())
+    }
+
+    /// Moves to the last sync sample that no later sample precedes in time and that is at or before shown frame `n`.
+    fn jump(&mut self, n: u64) {
+        let samples = &self.track.samples;
+        let time = |i: usize| samples[i].decode_time + i64::from(samples[i].composition);
+        let mut latest = i64::MIN;
+        let mut earliest_after: Vec<i64> = (0..samples.len()).map(time).collect();
+        for i in (1..samples.len()).rev() {
+            earliest_after[i - 1] = earliest_after[i - 1].min(earliest_after[i]);
+        }
+        let (mut n_shown, mut best) = (0, (0, 0));
+        for i in 0..samples.len() {
+            if samples[i].is_sync
+                && latest < time(i)
+                && earliest_after[i] == time(i)
+                && n_shown <= n
+            {
+                best = (i, n_shown);
+            }
+            latest = latest.max(time(i));
+            n_shown += u64::from(self.times.get(i).is_some_and(Option::is_some));
+        }
+        self.next_sample = best.0;
+        self.times.drain(..best.0);
+        self.n_passed = best.1;
     }
 
     fn broken(&self, why: &str) -> MediaError {
@@ -140,6 +169,7 @@ impl FrameReader for Mp4Reader {
                 ));
             }
             let rgb = crop(picture, self.aperture);
+            self.n_passed += 1;
             return Ok(Some(Frame {
                 width,
                 height,
@@ -148,6 +178,16 @@ impl FrameReader for Mp4Reader {
                 duration,
             }));
         }
+    }
+
+    /// Begins at the last sync sample before the wanted frame, if nothing was read yet.
+    fn skip_frames(&mut self, n: u64) -> Result<()> {
+        let wanted = self.n_passed + n;
+        if self.next_sample == 0 {
+            self.jump(n);
+        }
+        while self.n_passed < wanted && self.next_frame()?.is_some() {}
+        Ok(())
     }
 }
 

@@ -174,3 +174,34 @@ fn text_under_a_video_name_is_refused() {
         .to_string();
     assert!(said.contains("there is no such file or folder"), "{said}");
 }
+
+#[test]
+fn leaving_out_frames_begins_at_a_key_frame() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.mp4");
+    let spec = OutputSpec {
+        frame_duration: 24000,
+        ..spec(48, 32)
+    };
+    write(
+        &path,
+        &spec,
+        &(0..20).map(|t| (t * 24000, 24000)).collect::<Vec<_>>(),
+    );
+    let (movie, _) = Movie::open(&path).unwrap();
+    assert!(movie.tracks[0].samples.iter().filter(|s| s.is_sync).count() >= 4);
+    let mut all = open_reader(&path).unwrap();
+    let frames: Vec<Frame> = std::iter::from_fn(|| all.next_frame().unwrap()).collect();
+    for n in [0, 3, 4, 9, 19] {
+        let mut reader = open_reader(&path).unwrap();
+        reader.skip_frames(n).unwrap();
+        assert!(
+            reader.next_frame().unwrap().as_ref() == Some(&frames[n as usize]),
+            "frame {n}"
+        );
+        assert!(
+            reader.next_frame().unwrap().as_ref() == frames.get(n as usize + 1),
+            "after frame {n}"
+        );
+    }
+}
