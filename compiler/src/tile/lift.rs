@@ -18,7 +18,12 @@ pub fn lift(kernel: &Kernel) -> (Kernel, Vec<i64>) {
             replace(int, &mut values);
         }
     });
-    lifted.args = values.iter().map(|v| ArgFact { multiple_of: divisor(*v) }).collect();
+    lifted.args = values
+        .iter()
+        .map(|v| ArgFact {
+            multiple_of: divisor(*v),
+        })
+        .collect();
     (lifted, values)
 }
 
@@ -44,7 +49,12 @@ fn replace(int: &mut Int, values: &mut Vec<i64>) {
             replace(a, values);
             replace(b, values);
         }
-        Int::Const(_) | Int::Var(_) | Int::Arg(_) | Int::Floor(_) | Int::Table(..) | Int::Tile(..) => {}
+        Int::Const(_)
+        | Int::Var(_)
+        | Int::Arg(_)
+        | Int::Floor(_)
+        | Int::Table(..)
+        | Int::Tile(..) => {}
     }
 }
 

@@ -1,7 +1,8 @@
 //! Kernels as text, a statement a line; and their identity, which is that text without names.
 
 use super::{
-    Bound, BufferKind, Compute, Contract, ContractInit, Int, Kernel, MathOp, Mode, ReduceOp, Stmt, TileKind, To, Val, Var,
+    Bound, BufferKind, Compute, Contract, ContractInit, Int, Kernel, MathOp, Mode, ReduceOp, Stmt,
+    TileKind, To, Val, Var,
 };
 use crate::equation::{Binary, Relation};
 use std::fmt::Write;
@@ -10,10 +11,23 @@ use std::fmt::Write;
 pub fn print(kernel: &Kernel) -> String {
     let mut text = format!("kernel {} {{\n", kernel.name);
     for (i, buffer) in kernel.buffers.iter().enumerate() {
-        line(&mut text, 1, &format!("{} b{i}  # {}", buffer_kind(buffer.kind), buffer.name));
+        line(
+            &mut text,
+            1,
+            &format!("{} b{i}  # {}", buffer_kind(buffer.kind), buffer.name),
+        );
     }
     for (i, tile) in kernel.tiles.iter().enumerate() {
-        line(&mut text, 1, &format!("tile t{i}: {}[{}]  # {}", tile_kind(tile.kind), tile.len, tile.name));
+        line(
+            &mut text,
+            1,
+            &format!(
+                "tile t{i}: {}[{}]  # {}",
+                tile_kind(tile.kind),
+                tile.len,
+                tile.name
+            ),
+        );
     }
     text += &rest(kernel);
     text + "}\n"
@@ -26,7 +40,11 @@ pub fn identity(kernel: &Kernel) -> [u8; 32] {
         line(&mut text, 1, buffer_kind(buffer.kind));
     }
     for tile in &kernel.tiles {
-        line(&mut text, 1, &format!("tile {}[{}]", tile_kind(tile.kind), tile.len));
+        line(
+            &mut text,
+            1,
+            &format!("tile {}[{}]", tile_kind(tile.kind), tile.len),
+        );
     }
     text += &rest(kernel);
     *blake3::hash(text.as_bytes()).as_bytes()
@@ -38,7 +56,16 @@ fn rest(kernel: &Kernel) -> String {
         line(&mut text, 1, &format!("arg a{i}%{}", arg.multiple_of));
     }
     for task in &kernel.tasks {
-        line(&mut text, 1, &format!("task v{} in 0..{} by {}", task.var, int(&task.extent), task.step));
+        line(
+            &mut text,
+            1,
+            &format!(
+                "task v{} in 0..{} by {}",
+                task.var,
+                int(&task.extent),
+                task.step
+            ),
+        );
     }
     body(&mut text, 1, &kernel.body);
     text
@@ -67,22 +94,51 @@ fn tile_kind(kind: TileKind) -> &'static str {
 fn body(text: &mut String, depth: usize, stmts: &[Stmt]) {
     for stmt in stmts {
         match stmt {
-            Stmt::For { var, extent, step, body: inner } => {
-                line(text, depth, &format!("for v{var} in 0..{} by {step} {{", int(extent)));
+            Stmt::For {
+                var,
+                extent,
+                step,
+                body: inner,
+            } => {
+                line(
+                    text,
+                    depth,
+                    &format!("for v{var} in 0..{} by {step} {{", int(extent)),
+                );
                 body(text, depth + 1, inner);
                 line(text, depth, "}");
             }
             Stmt::Let { var, value } => line(text, depth, &format!("let v{var} = {}", int(value))),
-            Stmt::If { bounds, body: inner } => {
+            Stmt::If {
+                bounds,
+                body: inner,
+            } => {
                 line(text, depth, &format!("if {} {{", conditions(bounds)));
                 body(text, depth + 1, inner);
                 line(text, depth, "}");
             }
             Stmt::Compute(c) => line(text, depth, &compute(c)),
-            Stmt::Rows { tile, first, extent, digits, value } => {
-                let digits: Vec<String> = digits.iter().map(|d| format!("v{}:{}", d.var, int(&d.extent))).collect();
+            Stmt::Rows {
+                tile,
+                first,
+                extent,
+                digits,
+                value,
+            } => {
+                let digits: Vec<String> = digits
+                    .iter()
+                    .map(|d| format!("v{}:{}", d.var, int(&d.extent)))
+                    .collect();
                 let (digits, extent) = (digits.join(","), int(extent));
-                line(text, depth, &format!("rows t{tile}[0..{extent}] = {} with {digits} of {}", int(value), int(first)));
+                line(
+                    text,
+                    depth,
+                    &format!(
+                        "rows t{tile}[0..{extent}] = {} with {digits} of {}",
+                        int(value),
+                        int(first)
+                    ),
+                );
             }
             Stmt::Contract(c) => line(text, depth, &contract(c)),
         }
@@ -105,20 +161,36 @@ fn compute(c: &Compute) -> String {
         };
         format!("{name}.{}[{}] ", r.lanes, dims(&r.dims))
     });
-    let skips = if c.bounds.is_empty() { String::new() } else { format!(" if {}", conditions(&c.bounds)) };
+    let skips = if c.bounds.is_empty() {
+        String::new()
+    } else {
+        format!(" if {}", conditions(&c.bounds))
+    };
     let space = match c.to {
         To::Buf(b) => format!("b{b}"),
         To::Tile(t) => format!("t{t}"),
     };
-    format!("{space}[{}] {operator} {reduce}{} for {}{skips}", int(&c.at), val(&c.value), dims(&c.dims))
+    format!(
+        "{space}[{}] {operator} {reduce}{} for {}{skips}",
+        int(&c.at),
+        val(&c.value),
+        dims(&c.dims)
+    )
 }
 
 fn dims(dims: &[(Var, Int)]) -> String {
-    dims.iter().map(|(v, e)| format!("v{v}:{}", int(e))).collect::<Vec<_>>().join(",")
+    dims.iter()
+        .map(|(v, e)| format!("v{v}:{}", int(e)))
+        .collect::<Vec<_>>()
+        .join(",")
 }
 
 fn conditions(bounds: &[Bound]) -> String {
-    bounds.iter().map(|b| format!("0<={}<{}", int(&b.index), int(&b.extent))).collect::<Vec<_>>().join(" and ")
+    bounds
+        .iter()
+        .map(|b| format!("0<={}<{}", int(&b.index), int(&b.extent)))
+        .collect::<Vec<_>>()
+        .join(" and ")
 }
 
 fn contract(c: &Contract) -> String {
@@ -161,7 +233,12 @@ pub fn int(i: &Int) -> String {
         i => int(i),
     };
     let atom = |i: &Int| match i {
-        Int::Const(_) | Int::Var(_) | Int::Arg(_) | Int::Table(..) | Int::Tile(..) | Int::Floor(_) => int(i),
+        Int::Const(_)
+        | Int::Var(_)
+        | Int::Arg(_)
+        | Int::Table(..)
+        | Int::Tile(..)
+        | Int::Floor(_) => int(i),
         i => format!("({})", int(i)),
     };
     match i {
@@ -198,13 +275,27 @@ fn val(v: &Val) -> String {
                 Relation::Eq => "==",
                 Relation::Ne => "!=",
             };
-            format!("select({} {sign} {}, {}, {})", val(&args[0]), val(&args[1]), val(&args[2]), val(&args[3]))
+            format!(
+                "select({} {sign} {}, {}, {})",
+                val(&args[0]),
+                val(&args[1]),
+                val(&args[2]),
+                val(&args[3])
+            )
         }
         Val::Guarded(bounds, inside, outside) => {
-            format!("({} if {} else {outside:?})", val(inside), conditions(bounds))
+            format!(
+                "({} if {} else {outside:?})",
+                val(inside),
+                conditions(bounds)
+            )
         }
         Val::Random { key, normal, at } => {
-            format!("{}({key:#x},{})", if *normal { "normal" } else { "uniform" }, int(at))
+            format!(
+                "{}({key:#x},{})",
+                if *normal { "normal" } else { "uniform" },
+                int(at)
+            )
         }
     }
 }

@@ -22,20 +22,35 @@ pub fn ints_mut(kernel: &mut Kernel, f: &mut dyn FnMut(&mut Int, Role)) {
 fn body(stmts: &mut [Stmt], f: &mut dyn FnMut(&mut Int, Role)) {
     for stmt in stmts {
         match stmt {
-            Stmt::For { extent, body: inner, .. } => {
+            Stmt::For {
+                extent,
+                body: inner,
+                ..
+            } => {
                 visit(extent, Role::Free, f);
                 body(inner, f);
             }
             Stmt::Let { value, .. } => visit(value, Role::Free, f),
-            Stmt::If { bounds: all, body: inner } => {
+            Stmt::If {
+                bounds: all,
+                body: inner,
+            } => {
                 bounds(all, f);
                 body(inner, f);
             }
             Stmt::Compute(c) => compute(c, f),
-            Stmt::Rows { first, extent, digits, value, .. } => {
+            Stmt::Rows {
+                first,
+                extent,
+                digits,
+                value,
+                ..
+            } => {
                 visit(first, Role::Free, f);
                 visit(extent, Role::Free, f);
-                digits.iter_mut().for_each(|d| visit(&mut d.extent, Role::Free, f));
+                digits
+                    .iter_mut()
+                    .for_each(|d| visit(&mut d.extent, Role::Free, f));
                 visit(value, Role::Free, f);
             }
             Stmt::Contract(c) => contract(c, f),
@@ -46,7 +61,10 @@ fn body(stmts: &mut [Stmt], f: &mut dyn FnMut(&mut Int, Role)) {
 fn compute(c: &mut Compute, f: &mut dyn FnMut(&mut Int, Role)) {
     c.dims.iter_mut().for_each(|(_, e)| visit(e, Role::Free, f));
     if let Some(reduce) = &mut c.reduce {
-        reduce.dims.iter_mut().for_each(|(_, e)| visit(e, Role::Free, f));
+        reduce
+            .dims
+            .iter_mut()
+            .for_each(|(_, e)| visit(e, Role::Free, f));
     }
     val(&mut c.value, f);
     visit(&mut c.at, role(c.to), f);
@@ -56,7 +74,14 @@ fn compute(c: &mut Compute, f: &mut dyn FnMut(&mut Int, Role)) {
 fn contract(c: &mut Contract, f: &mut dyn FnMut(&mut Int, Role)) {
     visit(&mut c.c_at, Role::InTile, f);
     visit(&mut c.rows_at, Role::InTile, f);
-    for int in [&mut c.m, &mut c.n, &mut c.a_at, &mut c.a_step, &mut c.taps_at, &mut c.n_taps] {
+    for int in [
+        &mut c.m,
+        &mut c.n,
+        &mut c.a_at,
+        &mut c.a_step,
+        &mut c.taps_at,
+        &mut c.n_taps,
+    ] {
         visit(int, Role::Free, f);
     }
     for int in [&mut c.k, &mut c.b_at, &mut c.b_step, &mut c.b_panel] {

@@ -10,7 +10,7 @@ use crate::equation::{Binary, Relation, Unary};
 use cranelift_codegen::ir::condcodes::FloatCC;
 use cranelift_codegen::ir::immediates::{Ieee32, V128Imm};
 use cranelift_codegen::ir::types::{F32, F32X4, I32, I32X4};
-use cranelift_codegen::ir::{ConstantData, InstBuilder, MemFlagsData, Value};
+use cranelift_codegen::ir::{ConstantData, Endianness, InstBuilder, MemFlagsData, Value};
 use std::mem::offset_of;
 use vsr_artifact::abi::FnTable;
 
@@ -141,8 +141,8 @@ impl Lower<'_, '_> {
     /// `a < b ? a : b` and `a > b ? a : b`: one instruction each, in the form that Cranelift recognises.
     pub fn vector_binary(&mut self, op: Binary, a: Value, b: Value) -> Value {
         let condition = match op {
-            Binary::Min => self.b.ins().fcmp(FloatCC::LessThan, a, b),
-            Binary::Max => self.b.ins().fcmp(FloatCC::LessThan, b, a),
+            Binary::Min => self.compare(FloatCC::LessThan, a, b),
+            Binary::Max => self.compare(FloatCC::LessThan, b, a),
             op => return self.arithmetic(op, a, b),
         };
         self.choose(condition, a, b)
@@ -156,8 +156,25 @@ impl Lower<'_, '_> {
         }
     }
 
+    /// A mask of two vectors. Without AVX, Cranelift 0.135 folds a load into the comparison although that faults
+    /// where the address is not aligned; so what was loaded is named anew.
+    fn compare(&mut self, relation: FloatCC, a: Value, b: Value) -> Value {
+        let (a, b) = if self.has_avx {
+            (a, b)
+        } else {
+            (self.settled(a), self.settled(b))
+        };
+        self.b.ins().fcmp(relation, a, b)
+    }
+
+    fn settled(&mut self, value: Value) -> Value {
+        let flags = MemFlagsData::new().with_endianness(Endianness::Little);
+        let bits = self.b.ins().bitcast(I32X4, flags, value);
+        self.b.ins().bitcast(F32X4, flags, bits)
+    }
+
     fn choose(&mut self, mask: Value, yes: Value, no: Value) -> Value {
-        let flags = MemFlagsData::new().with_endianness(cranelift_codegen::ir::Endianness::Little);
+        let flags = MemFlagsData::new().with_endianness(Endianness::Little);
         let mask = self.b.ins().bitcast(F32X4, flags, mask);
         self.b.ins().bitselect(mask, yes, no)
     }
@@ -180,7 +197,7 @@ impl Lower<'_, '_> {
             }
             Node::Select(relation, args) => {
                 let [a, b, yes, no] = args.map(|n| self.vector_of(n, unroll));
-                let mask = self.b.ins().fcmp(comparison(relation), a, b);
+                let mask = self.compare(comparison(relation), a, b);
                 self.choose(mask, yes, no)
             }
             Node::Guard(guard, inside, outside) => {

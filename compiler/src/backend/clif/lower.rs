@@ -21,6 +21,7 @@ pub const MEMORY: MemFlagsData = MemFlagsData::new().with_notrap();
 
 pub struct Lower<'k, 'f> {
     pub b: FunctionBuilder<'f>,
+    pub has_avx: bool,
     pub kernel: &'k Kernel,
     pub scratch_layout: Scratch,
     pub env: Value,
@@ -83,6 +84,10 @@ pub fn lower(kernel: &Kernel, isa: &dyn TargetIsa) -> Result<Function, String> {
     let mut lower = Lower {
         fns: env,
         b,
+        has_avx: isa
+            .isa_flags()
+            .iter()
+            .any(|f| f.name == "has_avx" && f.as_bool() == Some(true)),
         kernel,
         scratch_layout: Scratch::of(kernel),
         env,

@@ -225,8 +225,8 @@ impl Lower<'_, '_> {
             return self.run_scalar(plan, range.lo, range.hi, sink);
         }
         let (lo, hi) = self.narrow(plan, &moving, range.lo, range.hi);
-        let lo = self.smaller(lo, range.hi);
-        let hi = self.larger(lo, hi);
+        // The narrowed range may be empty and lie past the end.
+        let (lo, hi) = (self.smaller(lo, range.hi), self.smaller(hi, range.hi));
         self.run_scalar(plan, range.lo, lo, sink);
         self.scoped(|s| {
             s.scope().assumed.extend(moving);

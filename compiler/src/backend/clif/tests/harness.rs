@@ -188,8 +188,14 @@ pub fn check(kernel: &Kernel, args: &[i64], buffers: &[Data<f32>], tolerance: f3
     if args.is_empty() {
         let (lifted, args) = lift(kernel);
         let mut again = buffers.to_vec();
-        interpret(&lifted, &args, &mut again, &random).expect("the interpreter runs the lifted kernel");
-        assert_eq!(format!("{again:?}"), format!("{expected:?}"), "{}: lifting changed the result", kernel.name);
+        interpret(&lifted, &args, &mut again, &random)
+            .expect("the interpreter runs the lifted kernel");
+        assert_eq!(
+            format!("{again:?}"),
+            format!("{expected:?}"),
+            "{}: lifting changed the result",
+            kernel.name
+        );
         compare(&lifted, &args, buffers, &expected, tolerance);
     }
 }

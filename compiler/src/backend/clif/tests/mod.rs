@@ -2,5 +2,5 @@
 
 mod cases;
 mod harness;
-// mod random;
+mod random;
 mod snapshots;

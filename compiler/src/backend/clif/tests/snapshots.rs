@@ -10,12 +10,28 @@ use crate::tile::{Compute, Int, Kernel, Mode, Stmt, TaskAxis, To, Val, identity,
 /// `y[i] = max(x[i], 0) · 0.5 + sqrt(b[0])`, a task for each row of 64.
 fn relu(rows: i64) -> Kernel {
     let mut k = kernel("relu", &[In, Out, In]);
-    k.tasks = vec![TaskAxis { var: 0, extent: c(rows), step: 1 }];
+    k.tasks = vec![TaskAxis {
+        var: 0,
+        extent: c(rows),
+        step: 1,
+    }];
     let at = Int::Add(Box::new(mul(v(0), c(64))), Box::new(v(1)));
-    let scaled = bin(Binary::Mul, bin(Binary::Max, Val::Buf(0, at.clone()), lit(0.0)), lit(0.5));
+    let scaled = bin(
+        Binary::Mul,
+        bin(Binary::Max, Val::Buf(0, at.clone()), lit(0.0)),
+        lit(0.5),
+    );
     let value = bin(Binary::Add, scaled, un(Unary::Sqrt, Val::Buf(2, c(0))));
     let dims = vec![(1, c(64))];
-    let compute = Compute { dims, reduce: None, value, to: To::Buf(1), at, bounds: vec![], mode: Mode::Store };
+    let compute = Compute {
+        dims,
+        reduce: None,
+        value,
+        to: To::Buf(1),
+        at,
+        bounds: vec![],
+        mode: Mode::Store,
+    };
     k.body = vec![Stmt::Compute(compute)];
     k
 }
@@ -39,7 +55,11 @@ fn one_body_for_one_shape() {
     other.buffers[0].name = "renamed".into();
     let (a, b) = (lift(&relu(300)).0, lift(&other).0);
     assert_ne!(a, b);
-    assert_eq!(identity(&a), identity(&lift(&relu(100)).0), "300 and 100 are multiples of 4");
+    assert_eq!(
+        identity(&a),
+        identity(&lift(&relu(100)).0),
+        "300 and 100 are multiples of 4"
+    );
     assert_ne!(identity(&a), identity(&b), "200 is a multiple of 8");
 }
 
