@@ -1,13 +1,16 @@
 //! Gradients of whole small graphs, built node by node, against finite differences in f64; also after `optimise`.
 
 use vsr_compiler::autodiff::gradients;
+use vsr_compiler::diag::Problems;
 use vsr_compiler::equation::index::Ix;
 use vsr_compiler::equation::{Binary, Equation, Expr, Lit, Pos, Read, Reducer, Relation, Unary};
 use vsr_compiler::ir::build::Builder;
 use vsr_compiler::ir::eval::{Given, evaluate};
 use vsr_compiler::ir::graph::{Graph, Init, NodeId, Op, Origin};
+use vsr_compiler::ir::print::print;
 use vsr_compiler::ir::verify::verify;
 use vsr_compiler::pass::optimise;
+use vsr_compiler::syntax::parse;
 
 fn v(i: usize) -> Ix {
     Ix::var(i)
@@ -483,4 +486,29 @@ fn unreached_and_stopped() {
         values.get(key),
         "d (stop(x)·x) = x"
     );
+}
+
+/// Text of forward and backward graphs is `.vsr` without syntax errors, the same each time.
+#[test]
+fn printed_graphs_parse() {
+    let graphs = [
+        check("conv", |case| conv(case, 2, 1)),
+        check("max", |case| {
+            let x = case.param(&[3, 4]);
+            case.reduce(
+                &[3],
+                Reducer::Max,
+                &[4],
+                f(Unary::Neg, at(0, &[v(0), v(1)])),
+                &[x],
+            )
+        }),
+    ];
+    for graph in graphs {
+        let text = print(&graph);
+        let mut problems = Problems::new();
+        parse(0, &text, &mut problems);
+        assert!(problems.is_empty(), "{text}");
+        assert_eq!(text, print(&graph));
+    }
 }

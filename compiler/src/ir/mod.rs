@@ -6,6 +6,8 @@ pub mod expr;
 pub mod graph;
 pub mod philox;
 mod point;
+pub mod print;
+mod print_expr;
 pub mod region;
 pub mod simplify;
 pub mod verify;
