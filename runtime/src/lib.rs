@@ -1,4 +1,19 @@
-//! stub
+//! An artifact in, numbers out: loads what `vsrc` compiled, binds weights, runs entries, trains, upscales, measures.
+//! The compiler's world (syntax trees, graphs, code generation) never appears here.
+
+pub mod bench;
 pub mod data;
+pub mod device;
+pub mod error;
+pub mod exec;
+pub mod files;
+pub mod info;
+pub mod interrupt;
 pub mod metrics;
+pub mod progress;
+pub mod session;
+pub mod tensors;
 pub mod video;
+pub mod weights;
+
+pub use error::{Error, Result};

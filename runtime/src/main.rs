@@ -1,1 +1,206 @@
-fn main() {}
+//! `vsr-run`: the command line of the runtime. Flags in, one call into the library, text or JSON out.
+//! Exit codes: 0, 1 the user's fault, 2 the machine's, 130 interrupted.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use vsr_runtime::session::{Options, Session};
+use vsr_runtime::weights::Scope;
+use vsr_runtime::{Error, Result, bench, exec, info};
+
+#[derive(Parser)]
+#[command(
+    name = "vsr-run",
+    version,
+    about = "Runs networks that vsrc compiled",
+    max_term_width = 100
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Args, Clone)]
+struct Common {
+    /// Where to run
+    #[arg(long, global = true, default_value = "cpu")]
+    device: String,
+    /// Threads; 0: one for each core. Results do not depend on it
+    #[arg(long, global = true, default_value_t = 0)]
+    threads: usize,
+    /// Seed of first weights, data order and noise
+    #[arg(long, global = true, default_value_t = 0)]
+    seed: u64,
+    /// Results as JSON on stdout
+    #[arg(long, global = true)]
+    json: bool,
+    /// No progress, only results and errors
+    #[arg(short, long, global = true)]
+    quiet: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Exec(Exec),
+    Bench(Bench),
+    Info(Info),
+}
+
+/// Run one entry on tensors from a file
+#[derive(Args)]
+#[command(after_help = "Example:
+  vsr-run exec compiled/ --entry infer --inputs in.safetensors --weights w.safetensors -o out.safetensors")]
+struct Exec {
+    /// Folder that vsrc wrote
+    compiled: PathBuf,
+    /// infer, eval or train
+    #[arg(long, default_value = "infer")]
+    entry: String,
+    /// Profile, if the entry has several
+    #[arg(long, default_value = "")]
+    profile: String,
+    /// Tensors by the names of the entry's inputs
+    #[arg(long)]
+    inputs: PathBuf,
+    /// Weights; without them, first weights from the seed
+    #[arg(long)]
+    weights: Option<PathBuf>,
+    /// Step that random numbers depend on
+    #[arg(long, default_value_t = 0)]
+    step: u64,
+    /// Where the outputs go
+    #[arg(short, long)]
+    output: PathBuf,
+    /// Write the weights after the run, optimiser and all (after `train`: the step's result)
+    #[arg(long)]
+    save_weights: Option<PathBuf>,
+}
+
+/// Time every kernel of an entry, as a share of what this machine can do
+#[derive(Args)]
+#[command(after_help = "Example:
+  vsr-run bench compiled/ --entry infer --threads 1
+  vsr-run bench compiled/ --json > bench.json")]
+struct Bench {
+    /// Folder that vsrc wrote
+    compiled: PathBuf,
+    /// infer, eval or train
+    #[arg(long, default_value = "infer")]
+    entry: String,
+    /// Profile, if the entry has several
+    #[arg(long, default_value = "")]
+    profile: String,
+    /// Weights; without them, first weights from the seed
+    #[arg(long)]
+    weights: Option<PathBuf>,
+    /// Runs; the best time counts
+    #[arg(long, default_value_t = 5)]
+    repeats: usize,
+    /// Every launch, not only the slowest twenty
+    #[arg(long)]
+    all: bool,
+}
+
+/// Show what a compiled network is: parameters, entries, shapes, memory
+#[derive(Args)]
+#[command(after_help = "Example:
+  vsr-run info compiled/
+  vsr-run info compiled/ --json")]
+struct Info {
+    /// Folder that vsrc wrote
+    compiled: PathBuf,
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => {
+            let _ = e.print();
+            return ExitCode::from(u8::from(e.use_stderr()));
+        }
+    };
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("error: {e}");
+            ExitCode::from(e.exit_code())
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<()> {
+    let common = cli.common;
+    if common.device != "cpu" {
+        let device = &common.device;
+        return Err(Error::user(format!(
+            "there is no device {device}: this version runs on `--device cpu`"
+        )));
+    }
+    match cli.command {
+        Command::Exec(args) => run_exec(&args, &common),
+        Command::Bench(args) => run_bench(&args, &common),
+        Command::Info(args) => run_info(&args, &common),
+    }
+}
+
+fn open(compiled: &Path, weights: Option<&Path>, common: &Common) -> Result<Session> {
+    let mut session = Session::open(
+        compiled,
+        Options {
+            threads: common.threads,
+            level: None,
+        },
+    )?;
+    session.init_weights(common.seed);
+    if let Some(path) = weights {
+        session.load_weights(path, Scope::Model)?;
+    }
+    Ok(session)
+}
+
+fn run_exec(args: &Exec, common: &Common) -> Result<()> {
+    let mut session = open(&args.compiled, args.weights.as_deref(), common)?;
+    let entry = session.find(&args.entry, &args.profile)?;
+    exec::exec(
+        &mut session,
+        entry,
+        &args.inputs,
+        &args.output,
+        common.seed,
+        args.step,
+    )?;
+    if let Some(path) = &args.save_weights {
+        session.save_weights(path, Scope::Everything, &Default::default())?;
+    }
+    Ok(())
+}
+
+fn run_bench(args: &Bench, common: &Common) -> Result<()> {
+    let mut session = open(&args.compiled, args.weights.as_deref(), common)?;
+    let entry = session.find(&args.entry, &args.profile)?;
+    let report = bench::bench(&mut session, entry, args.repeats, common.seed)?;
+    if common.json {
+        print(&serde_json::to_string_pretty(&report).expect("a report is plain data"));
+    } else {
+        print(bench::text(&report, if args.all { usize::MAX } else { 20 }).trim_end());
+    }
+    Ok(())
+}
+
+fn run_info(args: &Info, common: &Common) -> Result<()> {
+    let manifest = vsr_artifact::read(&args.compiled)?.manifest;
+    if common.json {
+        print(&serde_json::to_string_pretty(&info::json(&manifest)).expect("it is plain data"));
+    } else {
+        print(info::text(&manifest).trim_end());
+    }
+    Ok(())
+}
+
+/// A line to stdout; a reader that has seen enough (`| head`) is no error.
+fn print(text: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
+}

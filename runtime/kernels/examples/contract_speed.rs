@@ -2,7 +2,7 @@
 //! `cargo run -p vsr-kernels --example contract_speed`
 
 use std::time::Instant;
-use vsr_kernels::{ContractCall, Level, contract, maths, measure};
+use vsr_kernels::{ContractCall, Level, contract, maths, measure, philox};
 
 struct Shape {
     name: &'static str,
@@ -159,6 +159,15 @@ fn main() {
                 2000.0 * 4096.0 / start.elapsed().as_secs_f64() * 1e-9
             );
         }
+    }
+    let mut noise = vec![0.0f32; 1 << 20];
+    for normal in [false, true] {
+        let start = Instant::now();
+        philox::fill(Level::detect(), &mut noise, 1, 2, 3, normal, 0);
+        println!(
+            "random, normal {normal}: {:.2} G/s",
+            1.048_576e-3 / start.elapsed().as_secs_f64()
+        );
     }
     let (src, mut dst) = (aligned(1 << 25), vec![0.0; 1 << 25]);
     println!(

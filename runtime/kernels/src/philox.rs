@@ -4,7 +4,9 @@
 //! Block `i / 4` is the counter's low half, the step its high half; seed and key, mixed, are Philox's key. A uniform number is the top 24 bits
 //! over 2²⁴, in [0, 1). Normal numbers come in pairs by Box and Muller: words 0 and 1 of a block give numbers 0 and 1.
 
-use crate::maths;
+#![allow(clippy::needless_range_loop, reason = "lanes read best by index")]
+
+use crate::{Level, maths};
 
 const M: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
 const W: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
@@ -54,10 +56,14 @@ fn unit(word: u32) -> f32 {
 }
 
 /// Box and Muller's pair from two words; the logarithm's argument is in (0, 1].
+#[inline(always)]
 fn pair(a: u32, b: u32) -> [f32; 2] {
     let radius = (-2.0 * maths::log(((a >> 8) + 1) as f32 * (1.0 / 16_777_216.0))).sqrt();
     let angle = unit(b) * std::f32::consts::TAU;
-    [radius * maths::cos(angle), radius * maths::sin(angle)]
+    [
+        radius * maths::cos_near(angle),
+        radius * maths::sin_near(angle),
+    ]
 }
 
 /// Number `index` in [0, 1).
@@ -72,23 +78,79 @@ pub fn normal(seed: u64, step: u64, key: u64, index: u64) -> f32 {
     pair(w[2 * half], w[2 * half + 1])[(index % 2) as usize]
 }
 
-/// `dst[i]` = number `first + i`.
-pub fn fill(dst: &mut [f32], seed: u64, step: u64, key: u64, is_normal: bool, first: u64) {
+/// Blocks that are computed together, as many lanes.
+const LANES: usize = 16;
+
+/// `dst[i]` = number `first + i`. `level` must be available on this machine; it changes no bit.
+pub fn fill(
+    level: Level,
+    dst: &mut [f32],
+    seed: u64,
+    step: u64,
+    key: u64,
+    normal: bool,
+    first: u64,
+) {
     let mixed = mix(seed, key);
     let mut done = 0;
     while done < dst.len() {
         let index = first + done as u64;
+        let mut four = [0.0; 4 * LANES];
+        unsafe {
+            match level {
+                #[cfg(target_arch = "x86_64")]
+                Level::Avx512 => avx512(&mut four, mixed, step, index / 4, normal),
+                #[cfg(target_arch = "x86_64")]
+                Level::Avx2 => avx2(&mut four, mixed, step, index / 4, normal),
+                _ => sixteen(&mut four, mixed, step, index / 4, normal),
+            }
+        }
         let skip = (index % 4) as usize;
-        let w = block(mixed, step, index / 4);
-        let four = if is_normal {
-            let (a, b) = (pair(w[0], w[1]), pair(w[2], w[3]));
-            [a[0], a[1], b[0], b[1]]
-        } else {
-            w.map(unit)
-        };
-        let take = (4 - skip).min(dst.len() - done);
+        let take = (4 * LANES - skip).min(dst.len() - done);
         dst[done..done + take].copy_from_slice(&four[skip..skip + take]);
         done += take;
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
+fn avx512(out: &mut [f32; 4 * LANES], mixed: u64, step: u64, block: u64, normal: bool) {
+    sixteen(out, mixed, step, block, normal);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn avx2(out: &mut [f32; 4 * LANES], mixed: u64, step: u64, block: u64, normal: bool) {
+    sixteen(out, mixed, step, block, normal);
+}
+
+/// The numbers of sixteen blocks, word by word so that lanes are vectors.
+#[inline(always)]
+fn sixteen(out: &mut [f32; 4 * LANES], mixed: u64, step: u64, first: u64, normal: bool) {
+    let mut words = [[0u32; LANES]; 4];
+    for lane in 0..LANES {
+        let w = block(mixed, step, first + lane as u64);
+        for i in 0..4 {
+            words[i][lane] = w[i];
+        }
+    }
+    let mut numbers = [[0.0f32; LANES]; 4];
+    for half in [0, 2] {
+        for lane in 0..LANES {
+            let (a, b) = (words[half][lane], words[half + 1][lane]);
+            let two = if normal {
+                pair(a, b)
+            } else {
+                [unit(a), unit(b)]
+            };
+            numbers[half][lane] = two[0];
+            numbers[half + 1][lane] = two[1];
+        }
+    }
+    for lane in 0..LANES {
+        for i in 0..4 {
+            out[4 * lane + i] = numbers[i][lane];
+        }
     }
 }
 
@@ -120,10 +182,23 @@ mod tests {
     fn any_piece_equals_the_whole() {
         for normal_numbers in [false, true] {
             let mut whole = vec![0.0; 103];
-            fill(&mut whole, 1, 2, 3, normal_numbers, 0);
+            fill(Level::Portable, &mut whole, 1, 2, 3, normal_numbers, 0);
+            for level in Level::available() {
+                let mut again = vec![0.0; 103];
+                fill(level, &mut again, 1, 2, 3, normal_numbers, 0);
+                assert_eq!(again, whole);
+            }
             for first in 0..9 {
                 let mut piece = vec![0.0; 103 - first];
-                fill(&mut piece, 1, 2, 3, normal_numbers, first as u64);
+                fill(
+                    Level::detect(),
+                    &mut piece,
+                    1,
+                    2,
+                    3,
+                    normal_numbers,
+                    first as u64,
+                );
                 assert_eq!(piece, whole[first..]);
                 let one = if normal_numbers { normal } else { uniform };
                 assert_eq!(one(1, 2, 3, first as u64), whole[first]);
@@ -134,17 +209,17 @@ mod tests {
     #[test]
     fn moments() {
         let mut x = vec![0.0; 200_000];
-        fill(&mut x, 5, 0, 9, false, 0);
+        fill(Level::detect(), &mut x, 5, 0, 9, false, 0);
         let mean = x.iter().map(|v| f64::from(*v)).sum::<f64>() / x.len() as f64;
         assert!((mean - 0.5).abs() < 3e-3 && x.iter().all(|v| (0.0..1.0).contains(v)));
-        fill(&mut x, 5, 0, 9, true, 0);
+        fill(Level::detect(), &mut x, 5, 0, 9, true, 0);
         let mean = x.iter().map(|v| f64::from(*v)).sum::<f64>() / x.len() as f64;
         let var = x.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>() / x.len() as f64;
         assert!(
             mean.abs() < 1e-2 && (var - 1.0).abs() < 2e-2,
             "{mean} {var}"
         );
-        fill(&mut x[..4], 6, 0, 9, false, 0);
+        fill(Level::detect(), &mut x[..4], 6, 0, 9, false, 0);
         let other: Vec<f32> = (0..4).map(|i| uniform(5, 0, 9, i)).collect();
         assert_ne!(&x[..4], &other[..]);
     }

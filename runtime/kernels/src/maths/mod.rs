@@ -16,6 +16,7 @@ mod trig;
 use crate::Level;
 pub use scalar::{erf, exp, log, sigmoid, silu, tanh};
 pub use trig::{cos, sin};
+pub(crate) use trig::{cos_near, sin_near};
 
 /// The functions of one argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -30,14 +30,14 @@ pub fn cos(x: f32) -> f32 {
 }
 
 #[inline(always)]
-pub(super) fn sin_near(x: f32) -> f32 {
+pub(crate) fn sin_near(x: f32) -> f32 {
     let y = quarter(f64::from(x), 0) as f32;
     // keeps -0
     if x == 0.0 { x } else { y }
 }
 
 #[inline(always)]
-pub(super) fn cos_near(x: f32) -> f32 {
+pub(crate) fn cos_near(x: f32) -> f32 {
     quarter(f64::from(x), 1) as f32
 }
 
@@ -53,7 +53,7 @@ fn quarter(x: f64, turn: u64) -> f64 {
     let s = -2.480_438_374_989_973_8e-8;
     let s = y.mul_add(s, 2.755_597_737_311_976_4e-6);
     let s = y.mul_add(s, -1.984_126_687_206_717_1e-4);
-    let s = y.mul_add(s, 8.333_333_331_032_915_6e-3);
+    let s = y.mul_add(s, 8.333_333_331_032_916e-3);
     let s = y.mul_add(s, -1.666_666_666_666_381_4e-1);
     let sine = (r * y).mul_add(s, r);
     let c = -2.723_551_457_691_943e-7;

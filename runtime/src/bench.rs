@@ -1,0 +1,169 @@
+//! `bench`: the time of every launch of an entry, beside what this machine can do at most, measured in the same run.
+
+use crate::error::Result;
+use crate::session::Session;
+use serde::Serialize;
+use std::fmt::Write;
+use std::sync::Mutex;
+use std::time::Instant;
+use vsr_kernels::{Level, measure, philox};
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    pub model: String,
+    pub entry: String,
+    pub profile: String,
+    pub threads: usize,
+    pub level: &'static str,
+    /// Of all threads together, in this run.
+    pub peak_gflops: f64,
+    pub copy_gb_per_s: f64,
+    /// Best time of a whole run.
+    pub seconds: f64,
+    pub gflop: f64,
+    pub share_of_peak: f64,
+    pub launches: Vec<Line>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Line {
+    pub label: String,
+    pub kernel: String,
+    pub anchor: String,
+    /// Best of the repeats.
+    pub seconds: f64,
+    pub gflop: f64,
+    pub bytes: u64,
+    pub share_of_peak: f64,
+    pub share_of_copy: f64,
+}
+
+/// Runs the entry `repeats` times on noise.
+pub fn bench(session: &mut Session, entry: usize, repeats: usize, seed: u64) -> Result<Report> {
+    let plan = session.manifest().entries[entry].clone();
+    let kernels = session.manifest().kernels.clone();
+    let data: Vec<Vec<f32>> = plan
+        .inputs
+        .iter()
+        .map(|p| noise(&p.name, &p.shape, seed))
+        .collect();
+    let inputs: Vec<(&str, &[f32])> = plan
+        .inputs
+        .iter()
+        .zip(&data)
+        .map(|(p, d)| (p.name.as_str(), d.as_slice()))
+        .collect();
+    session.run(entry, &inputs, seed, 0)?;
+    let (peak, copy) = machine(session);
+    let (mut whole, mut each) = (f64::INFINITY, vec![f64::INFINITY; plan.launches.len()]);
+    for _ in 0..repeats.max(1) {
+        let start = Instant::now();
+        session.run(entry, &inputs, seed, 0)?;
+        whole = whole.min(start.elapsed().as_secs_f64());
+        for (best, time) in each
+            .iter_mut()
+            .zip(session.run_timed(entry, &inputs, seed, 0)?)
+        {
+            *best = best.min(time.as_secs_f64());
+        }
+    }
+    let lines = plan.launches.iter().zip(&each).map(|(l, seconds)| Line {
+        label: l.label.clone(),
+        kernel: kernels[l.kernel as usize].name.clone(),
+        anchor: kernels[l.kernel as usize].anchor.clone(),
+        seconds: *seconds,
+        gflop: l.flops as f64 / 1e9,
+        bytes: l.bytes,
+        share_of_peak: l.flops as f64 / seconds / peak,
+        share_of_copy: l.bytes as f64 / seconds / copy,
+    });
+    Ok(Report {
+        model: session.manifest().model.name.clone(),
+        threads: session.n_threads(),
+        level: session.level().name(),
+        peak_gflops: peak / 1e9,
+        copy_gb_per_s: copy / 1e9,
+        seconds: whole,
+        gflop: plan.flops as f64 / 1e9,
+        share_of_peak: plan.flops as f64 / whole / peak,
+        launches: lines.collect(),
+        entry: plan.name,
+        profile: plan.profile,
+    })
+}
+
+fn noise(name: &str, shape: &[u64], seed: u64) -> Vec<f32> {
+    let mut values = vec![0.0; shape.iter().product::<u64>() as usize];
+    match name {
+        // The source's own learning rate.
+        "rate" => values.fill(-1.0),
+        "step" | "epoch" => {}
+        _ => philox::fill(Level::detect(), &mut values, seed, 0, 1, false, 0),
+    }
+    values
+}
+
+/// Multiply-adds and copied bytes a second of all threads at once.
+pub fn machine(session: &mut Session) -> (f64, f64) {
+    let (level, n) = (session.level(), session.n_threads());
+    let peak = Mutex::new(0.0);
+    let add = |sum: &Mutex<f64>, v: f64| *sum.lock().unwrap_or_else(|e| e.into_inner()) += v;
+    session
+        .pool()
+        .run(&|_| add(&peak, measure::peak_flops(level)));
+    let copy = Mutex::new(0.0);
+    let len = (64 << 20) / 4 / n.max(1);
+    session.pool().run(&|_| {
+        let (src, mut dst) = (vec![1.0f32; len], vec![0.0f32; len]);
+        add(&copy, measure::copy_bandwidth(level, &src, &mut dst));
+    });
+    let take = |m: Mutex<f64>| m.into_inner().unwrap_or_else(|e| e.into_inner());
+    (take(peak), take(copy))
+}
+
+/// The launches that take longest, then the whole.
+pub fn text(r: &Report, shown: usize) -> String {
+    let mut out = String::new();
+    let _ = writeln!(
+        out,
+        "{} {} ({}): {:.2} ms, {:.2} GFLOP, {:.0} GFLOP/s, {:.0} % of peak",
+        r.model,
+        r.entry,
+        r.profile,
+        r.seconds * 1e3,
+        r.gflop,
+        r.gflop / r.seconds,
+        100.0 * r.share_of_peak
+    );
+    let _ = writeln!(
+        out,
+        "this machine, {} threads, {}: {:.0} GFLOP/s, copies {:.1} GB/s\n",
+        r.threads, r.level, r.peak_gflops, r.copy_gb_per_s
+    );
+    let _ = writeln!(
+        out,
+        "{:>9} {:>6} {:>8} {:>6} {:>9} {:>6}  launch",
+        "us", "time", "MFLOP", "peak", "kB", "copy"
+    );
+    let total: f64 = r.launches.iter().map(|l| l.seconds).sum();
+    let mut order: Vec<&Line> = r.launches.iter().collect();
+    order.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
+    for l in order.iter().take(shown) {
+        let _ = writeln!(
+            out,
+            "{:9.1} {:4.1} % {:8.1} {:4.0} % {:9.1} {:4.0} %  {} [{}]",
+            l.seconds * 1e6,
+            100.0 * l.seconds / total,
+            l.gflop * 1e3,
+            100.0 * l.share_of_peak,
+            l.bytes as f64 / 1e3,
+            100.0 * l.share_of_copy,
+            l.label,
+            l.kernel
+        );
+    }
+    if order.len() > shown {
+        let _ = writeln!(out, "and {} more; --all shows them", order.len() - shown);
+    }
+    out
+}

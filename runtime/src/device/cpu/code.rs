@@ -1,0 +1,53 @@
+//! The pages that compiled code runs from: readable and executable, never writable at the same time.
+
+use crate::error::{Error, Result};
+use memmap2::{Mmap, MmapMut, MmapOptions};
+use std::path::Path;
+use vsr_artifact::abi::KernelFn;
+
+pub struct Code {
+    map: Mmap,
+    len: usize,
+}
+
+impl Code {
+    /// Copies checked code to fresh pages; where the system forbids that, maps the file that it came from.
+    pub fn load(code: &[u8], file: Option<&Path>) -> Result<Code> {
+        let map = match copied(code) {
+            Ok(map) => map,
+            Err(error) => mapped(code, file).ok_or_else(|| {
+                Error::machine(format!("the system does not let compiled code run ({error}): executable memory is forbidden"))
+            })?,
+        };
+        Ok(Code {
+            map,
+            len: code.len(),
+        })
+    }
+
+    /// The kernel at a byte offset, if it lies inside.
+    pub fn kernel(&self, offset: u64) -> Option<KernelFn> {
+        let at = usize::try_from(offset).ok().filter(|at| *at < self.len)?;
+        Some(unsafe { std::mem::transmute::<*const u8, KernelFn>(self.map.as_ptr().add(at)) })
+    }
+}
+
+fn copied(code: &[u8]) -> std::io::Result<Mmap> {
+    let mut map = MmapMut::map_anon(code.len().max(1))?;
+    map[..code.len()].copy_from_slice(code);
+    map.make_exec()
+}
+
+/// The file's own pages, if they hold just this code.
+fn mapped(code: &[u8], file: Option<&Path>) -> Option<Mmap> {
+    let file = std::fs::File::open(file?).ok()?;
+    let offset = vsr_artifact::CODE_OFFSET as u64;
+    let map = unsafe {
+        MmapOptions::new()
+            .offset(offset)
+            .len(code.len())
+            .map_exec(&file)
+    }
+    .ok()?;
+    (map[..] == *code).then_some(map)
+}

@@ -1,0 +1,218 @@
+//! Launch lists: each launch's tasks are taken by whichever thread is free; the next launch starts when all are done.
+
+use super::pool::{Barrier, Pool};
+use super::{Memory, table};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+use vsr_artifact::abi::{Env, KernelFn};
+use vsr_kernels::{Level, stream};
+
+/// Below this cost (flops and bytes) one thread is done before another is awake.
+const SMALL: u64 = 40_000;
+
+/// One launch with its addresses bound.
+pub struct Call {
+    pub kernel: KernelFn,
+    pub buffers: Vec<*mut u8>,
+    pub args: Vec<i64>,
+    pub tasks: i64,
+    /// Flops and bytes, for the choice of chunks only.
+    pub cost: u64,
+}
+
+/// What all launches of a run share.
+pub struct Run<'a> {
+    pub level: Level,
+    pub seed: u64,
+    pub step: u64,
+    /// One for each thread of the pool.
+    pub scratch: &'a [Memory],
+}
+
+struct Queue<'a> {
+    call: &'a Call,
+    env: Env,
+    next: AtomicI64,
+    chunk: i64,
+}
+
+// The addresses belong to the session that lends them for the run; tasks write disjoint elements.
+unsafe impl Sync for Queue<'_> {}
+
+impl Run<'_> {
+    /// Runs all calls in order.
+    ///
+    /// # Safety
+    /// The calls' addresses and arguments are those that the compiler planned, and nobody else uses that memory.
+    pub unsafe fn all(&self, pool: &mut Pool, calls: &[Call]) {
+        let n = pool.n_threads();
+        let queues: Vec<Queue> = calls.iter().map(|call| self.queue(call, n)).collect();
+        let barrier = Barrier::new(n);
+        let scratch: Vec<Base> = self.scratch.iter().map(|m| Base(m.base())).collect();
+        pool.run(&|thread| {
+            for (i, queue) in queues.iter().enumerate() {
+                unsafe { queue.work(scratch[thread].0) };
+                if i + 1 < queues.len() {
+                    barrier.wait();
+                }
+            }
+        });
+    }
+
+    /// Runs the calls one by one and measures each.
+    ///
+    /// # Safety
+    /// As for [`Run::all`].
+    pub unsafe fn timed(&self, pool: &mut Pool, calls: &[Call]) -> Vec<Duration> {
+        let one = |call| {
+            let start = Instant::now();
+            unsafe { self.all(pool, std::slice::from_ref(call)) };
+            start.elapsed()
+        };
+        calls.iter().map(one).collect()
+    }
+
+    fn queue<'a>(&self, call: &'a Call, n_threads: usize) -> Queue<'a> {
+        let env = Env {
+            fns: table(self.level),
+            buffers: call.buffers.as_ptr(),
+            args: call.args.as_ptr(),
+            seed: self.seed,
+            step: self.step,
+        };
+        let chunk = if call.cost < SMALL {
+            call.tasks
+        } else {
+            call.tasks / (8 * n_threads as i64)
+        };
+        Queue {
+            call,
+            env,
+            next: AtomicI64::new(0),
+            chunk: chunk.max(1),
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Base(*mut u8);
+unsafe impl Sync for Base {}
+
+impl Queue<'_> {
+    unsafe fn work(&self, scratch: *mut u8) {
+        loop {
+            let first = self.next.fetch_add(self.chunk, Ordering::Relaxed);
+            if first >= self.call.tasks {
+                break;
+            }
+            let end = (first + self.chunk).min(self.call.tasks);
+            unsafe { enter(self.call.kernel, &self.env, first, end, scratch) };
+        }
+        stream::fence();
+    }
+}
+
+/// Generated code mixes vector encodings; with dirty upper halves that costs a factor of hundreds.
+unsafe fn enter(kernel: KernelFn, env: &Env, first: i64, end: i64, scratch: *mut u8) {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx") {
+        unsafe { clean_upper_halves() };
+    }
+    unsafe { kernel(env, first, end, scratch) };
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx")]
+unsafe fn clean_upper_halves() {
+    std::arch::x86_64::_mm256_zeroupper();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vsr_artifact::abi::ContractCall;
+
+    /// Squares its tasks' numbers through the table: `silu` of x is not x², so: copy, then contract x·x.
+    unsafe extern "C" fn squares(env: *const Env, first: i64, end: i64, scratch: *mut u8) {
+        unsafe {
+            let env = &*env;
+            let (src, dst) = (*env.buffers as *const f32, *env.buffers.add(1) as *mut f32);
+            let row = scratch as *mut i64;
+            let tap = row.add(1);
+            *tap = 0;
+            *tap.add(1) = 0;
+            for i in first..end {
+                *row = i;
+                let x = src.offset(i as isize);
+                let call = ContractCall {
+                    c: dst.offset(i as isize),
+                    ldc: 1,
+                    m: 1,
+                    n: 1,
+                    init: 0,
+                    bias: std::ptr::null(),
+                    a: src,
+                    rows: row,
+                    a_step: *env.args,
+                    taps: tap,
+                    n_taps: 1,
+                    k: 1,
+                    b: x,
+                    b_step: 32,
+                    b_panel: 32,
+                };
+                ((*env.fns).contract)(&call);
+            }
+        }
+    }
+
+    unsafe extern "C" fn noise(env: *const Env, first: i64, end: i64, _scratch: *mut u8) {
+        unsafe {
+            let dst = (*(*env).buffers) as *mut f32;
+            ((*(*env).fns).random)(env, dst.offset(first as isize), 77, 1, first, end - first);
+        }
+    }
+
+    fn run(threads: usize, n: i64) -> Vec<f32> {
+        let mut src = Memory::zeroed(4 * n as u64, "a test").unwrap();
+        let dst = Memory::zeroed(4 * n as u64, "a test").unwrap();
+        src.floats_mut(0, n as usize).unwrap().fill(9.0);
+        let (a, b) = (src.base(), dst.base());
+        let call = |kernel, buffers| Call {
+            kernel,
+            buffers,
+            args: vec![1],
+            tasks: n,
+            cost: 1 << 20,
+        };
+        let calls = [
+            call(noise as KernelFn, vec![a]),
+            call(squares as KernelFn, vec![a, b]),
+        ];
+        let mut pool = Pool::new(threads);
+        let scratch: Vec<Memory> = (0..threads)
+            .map(|_| Memory::zeroed(64, "a test").unwrap())
+            .collect();
+        let run = Run {
+            level: Level::detect(),
+            seed: 3,
+            step: 4,
+            scratch: &scratch,
+        };
+        unsafe { run.all(&mut pool, &calls) };
+        dst.floats(0, n as usize).unwrap().to_vec()
+    }
+
+    #[test]
+    fn results_do_not_depend_on_the_thread_count() {
+        let n = 5000;
+        let one = run(1, n);
+        for (i, v) in one.iter().enumerate() {
+            let x = vsr_kernels::philox::normal(3, 4, 77, i as u64);
+            assert_eq!(*v, x * x, "{i}");
+        }
+        for threads in [2, 3, 7] {
+            assert_eq!(run(threads, n), one);
+        }
+    }
+}

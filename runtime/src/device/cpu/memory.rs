@@ -1,0 +1,99 @@
+//! Memory for tensors: zeroed, 64-byte aligned, taken from the system page by page as it is touched.
+
+use crate::error::{Error, Result};
+use memmap2::MmapMut;
+
+/// Room before and after, so that a vector that starts or ends past the last element stays inside.
+const SLACK: usize = 256;
+/// From here on, large pages are worth asking for: walks over whole images miss fewer translations.
+const LARGE: usize = 8 << 20;
+
+pub struct Memory {
+    map: MmapMut,
+    len: usize,
+}
+
+impl Memory {
+    /// `bytes` zero bytes.
+    pub fn zeroed(bytes: u64, what: &str) -> Result<Memory> {
+        let fail = || {
+            let mb = bytes as f64 / 1e6;
+            Error::machine(format!(
+                "there is no room for {what}: {mb:.1} MB; choose a smaller profile or free memory"
+            ))
+        };
+        let len = usize::try_from(bytes).map_err(|_| fail())?;
+        let total = len.checked_add(2 * SLACK).ok_or_else(fail)?;
+        let map = MmapMut::map_anon(total).map_err(|_| fail())?;
+        #[cfg(target_os = "linux")]
+        if total >= LARGE {
+            // A hint only: without it everything works, slower.
+            let _ = map.advise(memmap2::Advice::HugePage);
+        }
+        Ok(Memory { map, len })
+    }
+
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// First byte; 64-byte aligned.
+    pub fn base(&self) -> *mut u8 {
+        self.map.as_ptr().cast_mut().wrapping_add(SLACK)
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        &self.map[SLACK..SLACK + self.len]
+    }
+
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.map[SLACK..SLACK + self.len]
+    }
+
+    /// `n` floats from a byte offset, if they lie inside.
+    pub fn floats(&self, offset: u64, n: usize) -> Option<&[f32]> {
+        let from = self.checked(offset, n)?;
+        Some(unsafe { std::slice::from_raw_parts(from.cast(), n) })
+    }
+
+    pub fn floats_mut(&mut self, offset: u64, n: usize) -> Option<&mut [f32]> {
+        let from = self.checked(offset, n)?;
+        Some(unsafe { std::slice::from_raw_parts_mut(from.cast(), n) })
+    }
+
+    fn checked(&self, offset: u64, n: usize) -> Option<*mut u8> {
+        let offset = usize::try_from(offset).ok()?;
+        let end = offset.checked_add(n.checked_mul(4)?)?;
+        (end <= self.len && offset.is_multiple_of(4)).then(|| self.base().wrapping_add(offset))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zeroed_aligned_and_checked() {
+        let mut m = Memory::zeroed(64, "a test").unwrap();
+        assert_eq!(m.base() as usize % 64, 0);
+        assert!(m.bytes().iter().all(|b| *b == 0) && m.len() == 64);
+        m.floats_mut(60, 1).unwrap()[0] = 1.0;
+        assert_eq!(m.floats(60, 1).unwrap(), [1.0]);
+        assert!(
+            m.floats(61, 1).is_none()
+                && m.floats(64, 1).is_none()
+                && m.floats(u64::MAX, 1).is_none()
+        );
+        assert_eq!(
+            Memory::zeroed(u64::MAX, "a test")
+                .err()
+                .unwrap()
+                .exit_code(),
+            2
+        );
+    }
+}

@@ -1,0 +1,13 @@
+//! The processor as a device: code pages, memory, the function table and the threads that run tasks.
+
+mod code;
+mod launch;
+mod memory;
+mod pool;
+mod table;
+
+pub use code::Code;
+pub use launch::{Call, Run};
+pub use memory::Memory;
+pub use pool::Pool;
+pub use table::table;

@@ -1,0 +1,219 @@
+//! A fixed set of threads that run one job together. They spin for a moment between jobs, then sleep.
+//! The job decides what each thread does; nothing here depends on how many there are.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
+
+/// Turns of an idle loop before a thread gives its core away.
+const SPINS: usize = 4000;
+
+type Job = *const (dyn Fn(usize) + Sync);
+
+/// A borrowed job: `Pool::run` returns only after no thread uses it any more.
+#[derive(Clone, Copy)]
+struct Lent(Job);
+unsafe impl Send for Lent {}
+
+struct Shared {
+    /// Counts jobs; a change tells the threads that there is a new one.
+    epoch: AtomicUsize,
+    busy: AtomicUsize,
+    stop: AtomicBool,
+    panicked: AtomicBool,
+    job: Mutex<Option<Lent>>,
+    wake: Condvar,
+}
+
+pub struct Pool {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Pool {
+    /// `n` threads, the caller's among them.
+    pub fn new(n: usize) -> Pool {
+        let shared = Arc::new(Shared {
+            epoch: AtomicUsize::new(0),
+            busy: AtomicUsize::new(0),
+            stop: AtomicBool::new(false),
+            panicked: AtomicBool::new(false),
+            job: Mutex::new(None),
+            wake: Condvar::new(),
+        });
+        // A thread that cannot be started is done without: results do not depend on it.
+        let threads = (1..n.max(1))
+            .map_while(|thread| spawn(&shared, thread))
+            .collect();
+        Pool { shared, threads }
+    }
+
+    pub fn n_threads(&self) -> usize {
+        self.threads.len() + 1
+    }
+
+    /// Runs `job(thread)` once on every thread, 0 being the caller's, and returns when all are done.
+    pub fn run(&mut self, job: &(dyn Fn(usize) + Sync)) {
+        if self.threads.is_empty() {
+            return job(0);
+        }
+        let lent = Lent(unsafe { std::mem::transmute::<&(dyn Fn(usize) + Sync), Job>(job) });
+        self.shared
+            .busy
+            .store(self.threads.len(), Ordering::Relaxed);
+        {
+            let mut slot = self.shared.job.lock().unwrap_or_else(|e| e.into_inner());
+            *slot = Some(lent);
+            self.shared.epoch.fetch_add(1, Ordering::Release);
+            self.shared.wake.notify_all();
+        }
+        let mine = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job(0)));
+        wait_until(|| self.shared.busy.load(Ordering::Acquire) == 0);
+        if let Err(panic) = mine {
+            std::panic::resume_unwind(panic);
+        }
+        assert!(
+            !self.shared.panicked.load(Ordering::Relaxed),
+            "a worker thread panicked"
+        );
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        {
+            let _slot = self.shared.job.lock().unwrap_or_else(|e| e.into_inner());
+            self.shared.stop.store(true, Ordering::Relaxed);
+            self.shared.epoch.fetch_add(1, Ordering::Release);
+            self.shared.wake.notify_all();
+        }
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn spawn(shared: &Arc<Shared>, thread: usize) -> Option<JoinHandle<()>> {
+    let shared = shared.clone();
+    let builder = std::thread::Builder::new().name(format!("vsr-{thread}"));
+    builder.spawn(move || work(&shared, thread)).ok()
+}
+
+fn work(shared: &Shared, thread: usize) {
+    let mut seen = 0;
+    loop {
+        let mut turns = 0;
+        while shared.epoch.load(Ordering::Acquire) == seen && turns < SPINS {
+            std::hint::spin_loop();
+            turns += 1;
+        }
+        let lent = {
+            let mut slot = shared.job.lock().unwrap_or_else(|e| e.into_inner());
+            while shared.epoch.load(Ordering::Acquire) == seen {
+                slot = shared.wake.wait(slot).unwrap_or_else(|e| e.into_inner());
+            }
+            seen = shared.epoch.load(Ordering::Acquire);
+            *slot
+        };
+        if shared.stop.load(Ordering::Relaxed) {
+            return;
+        }
+        if let Some(Lent(job)) = lent {
+            let run = std::panic::AssertUnwindSafe(|| unsafe { (*job)(thread) });
+            if std::panic::catch_unwind(run).is_err() {
+                shared.panicked.store(true, Ordering::Relaxed);
+            }
+        }
+        shared.busy.fetch_sub(1, Ordering::Release);
+    }
+}
+
+/// Spins, then lets other threads run in between.
+fn wait_until(done: impl Fn() -> bool) {
+    let mut turns = 0;
+    while !done() {
+        turns += 1;
+        if turns < SPINS {
+            std::hint::spin_loop()
+        } else {
+            std::thread::yield_now()
+        }
+    }
+}
+
+/// A point that all threads of a job pass together.
+pub struct Barrier {
+    n: usize,
+    arrived: AtomicUsize,
+    round: AtomicUsize,
+}
+
+impl Barrier {
+    pub fn new(n: usize) -> Barrier {
+        Barrier {
+            n,
+            arrived: AtomicUsize::new(0),
+            round: AtomicUsize::new(0),
+        }
+    }
+
+    pub fn wait(&self) {
+        if self.n == 1 {
+            return;
+        }
+        let round = self.round.load(Ordering::Relaxed);
+        if self.arrived.fetch_add(1, Ordering::AcqRel) + 1 == self.n {
+            self.arrived.store(0, Ordering::Relaxed);
+            self.round.store(round + 1, Ordering::Release);
+        } else {
+            wait_until(|| self.round.load(Ordering::Acquire) != round);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_thread_runs_every_job_once() {
+        for n in [1, 2, 5] {
+            let mut pool = Pool::new(n);
+            let counts: Vec<AtomicUsize> = (0..n).map(|_| AtomicUsize::new(0)).collect();
+            for _ in 0..300 {
+                pool.run(&|thread| {
+                    counts[thread].fetch_add(1, Ordering::Relaxed);
+                });
+            }
+            assert!(counts.iter().all(|c| c.load(Ordering::Relaxed) == 300));
+        }
+    }
+
+    #[test]
+    fn sleeping_threads_wake() {
+        let mut pool = Pool::new(3);
+        let total = AtomicUsize::new(0);
+        for _ in 0..3 {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            pool.run(&|t| {
+                total.fetch_add(t, Ordering::Relaxed);
+            });
+        }
+        assert_eq!(total.load(Ordering::Relaxed), 9);
+    }
+
+    #[test]
+    fn barriers_separate_rounds() {
+        let mut pool = Pool::new(3);
+        let barrier = Barrier::new(3);
+        let sum = AtomicUsize::new(0);
+        pool.run(&|_| {
+            for round in 1..=50 {
+                sum.fetch_add(1, Ordering::Relaxed);
+                barrier.wait();
+                assert_eq!(sum.load(Ordering::Relaxed), 3 * round);
+                barrier.wait();
+            }
+        });
+    }
+}

@@ -1,0 +1,86 @@
+//! The functions that compiled code may call, one table for each level of the microkernels.
+
+use vsr_artifact::abi::{ContractCall, Env, FnTable};
+use vsr_kernels::maths::Function;
+use vsr_kernels::{Level, maths, philox, stream};
+
+/// The table for a level. It lives as long as the process.
+pub fn table(level: Level) -> &'static FnTable {
+    match level {
+        Level::Portable => &portable::TABLE,
+        Level::Avx2 => &avx2::TABLE,
+        Level::Avx512 => &avx512::TABLE,
+    }
+}
+
+// Both crates state the layout of a contraction's arguments; they must agree.
+const _: () = {
+    use std::mem::{offset_of, size_of};
+    use vsr_kernels::ContractCall as Ours;
+    assert!(size_of::<ContractCall>() == size_of::<Ours>());
+    assert!(offset_of!(ContractCall, c) == offset_of!(Ours, c));
+    assert!(offset_of!(ContractCall, init) == offset_of!(Ours, init));
+    assert!(offset_of!(ContractCall, a) == offset_of!(Ours, a));
+    assert!(offset_of!(ContractCall, rows) == offset_of!(Ours, rows));
+    assert!(offset_of!(ContractCall, taps) == offset_of!(Ours, taps));
+    assert!(offset_of!(ContractCall, b) == offset_of!(Ours, b));
+    assert!(offset_of!(ContractCall, b_panel) == offset_of!(Ours, b_panel));
+};
+
+macro_rules! tables {
+    ($($name:ident $level:expr;)*) => { $(
+        mod $name {
+            use super::*;
+            const LEVEL: Level = $level;
+
+            unsafe extern "C" fn contract(call: *const ContractCall) {
+                unsafe { vsr_kernels::contract(LEVEL, &*call.cast()) }
+            }
+            unsafe extern "C" fn exp(dst: *mut f32, src: *const f32, n: i64) {
+                unsafe { maths::map(LEVEL, Function::Exp, dst, src, n) }
+            }
+            unsafe extern "C" fn log(dst: *mut f32, src: *const f32, n: i64) {
+                unsafe { maths::map(LEVEL, Function::Log, dst, src, n) }
+            }
+            unsafe extern "C" fn sin(dst: *mut f32, src: *const f32, n: i64) {
+                unsafe { maths::map(LEVEL, Function::Sin, dst, src, n) }
+            }
+            unsafe extern "C" fn cos(dst: *mut f32, src: *const f32, n: i64) {
+                unsafe { maths::map(LEVEL, Function::Cos, dst, src, n) }
+            }
+            unsafe extern "C" fn tanh(dst: *mut f32, src: *const f32, n: i64) {
+                unsafe { maths::map(LEVEL, Function::Tanh, dst, src, n) }
+            }
+            unsafe extern "C" fn erf(dst: *mut f32, src: *const f32, n: i64) {
+                unsafe { maths::map(LEVEL, Function::Erf, dst, src, n) }
+            }
+            unsafe extern "C" fn silu(dst: *mut f32, src: *const f32, n: i64) {
+                unsafe { maths::map(LEVEL, Function::Silu, dst, src, n) }
+            }
+            unsafe extern "C" fn sigmoid(dst: *mut f32, src: *const f32, n: i64) {
+                unsafe { maths::map(LEVEL, Function::Sigmoid, dst, src, n) }
+            }
+            unsafe extern "C" fn pow(dst: *mut f32, a: *const f32, b: *const f32, n: i64) {
+                unsafe { maths::map_pow(LEVEL, dst, a, b, n) }
+            }
+            unsafe extern "C" fn random(env: *const Env, dst: *mut f32, key: u64, normal: i64, first: i64, n: i64) {
+                unsafe {
+                    let to = std::slice::from_raw_parts_mut(dst, n.max(0) as usize);
+                    philox::fill(LEVEL, to, (*env).seed, (*env).step, key, normal != 0, first as u64)
+                }
+            }
+            unsafe extern "C" fn copy(dst: *mut f32, src: *const f32, n: i64) {
+                unsafe { stream::stream(LEVEL, dst, src, n) }
+            }
+
+            pub static TABLE: FnTable =
+                FnTable { contract, exp, log, sin, cos, tanh, erf, silu, sigmoid, pow, random, stream: copy };
+        }
+    )* };
+}
+
+tables! {
+    portable Level::Portable;
+    avx2 Level::Avx2;
+    avx512 Level::Avx512;
+}

@@ -1,0 +1,3 @@
+//! Devices that run compiled entries. Today: the processor.
+
+pub mod cpu;

@@ -1,0 +1,468 @@
+//! A loaded network: its memory, its weights, its entries bound to addresses. Runs one entry at a time.
+//!
+//! All memory is what the manifest plans, to the byte: one storage for weights and states, an arena (and a block for
+//! what is folded from weights) for each entry in use, scratch for each thread, the constants.
+
+use crate::device::cpu::{Call, Code, Memory, Pool, Run};
+use crate::error::{Error, Result};
+use crate::weights::{self, Scope};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use vsr_artifact::manifest::{Entry, Launch, Manifest, Place, Port};
+use vsr_kernels::Level;
+
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// 0: one for each core.
+    pub threads: usize,
+    /// Widest instructions of the microkernels; `None`: the best there are.
+    pub level: Option<Level>,
+}
+
+pub struct Session {
+    dir: PathBuf,
+    manifest: Manifest,
+    code: Code,
+    consts: Memory,
+    storage: Memory,
+    scratch: Vec<Memory>,
+    /// Bound at first use.
+    bound: Vec<Option<Bound>>,
+    pool: Pool,
+    level: Level,
+    required_missing: bool,
+}
+
+/// An entry with its memory.
+struct Bound {
+    arena: Memory,
+    folded: Memory,
+    launches: Vec<Call>,
+    setup: Vec<Call>,
+    /// What is folded from weights is older than the weights.
+    stale: bool,
+}
+
+/// Bytes that a session holds, in the terms of the compiler's plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bytes {
+    pub storage: u64,
+    pub consts: u64,
+    pub arenas: u64,
+    pub folded: u64,
+    pub scratch: u64,
+}
+
+impl Session {
+    /// Loads and checks an artifact. Weights are zero until `init_weights` or `load_weights`.
+    pub fn open(dir: &Path, options: Options) -> Result<Session> {
+        let artifact = vsr_artifact::read(dir)?;
+        let manifest = artifact.manifest;
+        let level = options
+            .level
+            .unwrap_or_else(Level::detect)
+            .min(Level::detect());
+        let pool = Pool::new(match options.threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            n => n,
+        });
+        let mut consts = Memory::zeroed(artifact.consts.len() as u64, "constants")?;
+        consts.bytes_mut().copy_from_slice(&artifact.consts);
+        let scratch_bytes = manifest
+            .entries
+            .iter()
+            .map(|e| e.scratch_bytes)
+            .max()
+            .unwrap_or(0);
+        let scratch = (0..pool.n_threads()).map(|_| Memory::zeroed(scratch_bytes, "scratch"));
+        let session = Session {
+            dir: dir.to_path_buf(),
+            code: Code::load(&artifact.code, Some(&dir.join("code.bin")))?,
+            consts,
+            storage: Memory::zeroed(manifest.storage_bytes, "the weights")?,
+            scratch: scratch.collect::<Result<_>>()?,
+            bound: manifest.entries.iter().map(|_| None).collect(),
+            pool,
+            level,
+            required_missing: !weights::required(&manifest).is_empty(),
+            manifest,
+        };
+        session.check()?;
+        Ok(session)
+    }
+
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    pub fn level(&self) -> Level {
+        self.level
+    }
+
+    pub fn n_threads(&self) -> usize {
+        self.pool.n_threads()
+    }
+
+    /// The threads, for work beside the entries (measuring the machine).
+    pub fn pool(&mut self) -> &mut Pool {
+        &mut self.pool
+    }
+
+    /// Index of an entry; an empty profile takes the first of that name.
+    pub fn entry(&self, name: &str, profile: &str) -> Option<usize> {
+        let fits = |e: &Entry| e.name == name && (profile.is_empty() || e.profile == profile);
+        self.manifest.entries.iter().position(fits)
+    }
+
+    /// As [`Session::entry`], or an error that lists what there is.
+    pub fn find(&self, name: &str, profile: &str) -> Result<usize> {
+        self.entry(name, profile).ok_or_else(|| {
+            let all = self
+                .manifest
+                .entries
+                .iter()
+                .map(|e| format!("{} ({})", e.name, e.profile));
+            let wanted = if profile.is_empty() {
+                name.to_string()
+            } else {
+                format!("{name} ({profile})")
+            };
+            let all = all.collect::<Vec<_>>().join(", ");
+            Error::user(format!(
+                "{} has no entry {wanted}; it has: {all}",
+                self.dir.display()
+            ))
+        })
+    }
+
+    pub fn bytes(&self) -> Bytes {
+        let sum = |of: fn(&Bound) -> &Memory| {
+            self.bound
+                .iter()
+                .flatten()
+                .map(|b| of(b).len() as u64)
+                .sum()
+        };
+        Bytes {
+            storage: self.storage.len() as u64,
+            consts: self.consts.len() as u64,
+            arenas: sum(|b| &b.arena),
+            folded: sum(|b| &b.folded),
+            scratch: self.scratch.iter().map(|m| m.len() as u64).sum(),
+        }
+    }
+
+    /// Gives back an entry's memory; it is bound again at its next run.
+    pub fn release(&mut self, entry: usize) {
+        self.bound[entry] = None;
+    }
+}
+
+/// Weights.
+impl Session {
+    pub fn init_weights(&mut self, seed: u64) {
+        weights::init(&self.manifest, &mut self.storage, seed);
+        self.weights_changed();
+    }
+
+    pub fn load_weights(&mut self, path: &Path, scope: Scope) -> Result<BTreeMap<String, String>> {
+        let file = weights::load(&self.manifest, &mut self.storage, path, scope)?;
+        self.required_missing = false;
+        self.weights_changed();
+        Ok(file.metadata)
+    }
+
+    pub fn save_weights(
+        &self,
+        path: &Path,
+        scope: Scope,
+        metadata: &BTreeMap<String, String>,
+    ) -> Result<()> {
+        weights::save(&self.manifest, &self.storage, path, scope, metadata)
+    }
+
+    /// A weight or state by its key, row-major; empty if there is none.
+    pub fn weight(&self, key: &str) -> Vec<f32> {
+        let found = self.manifest.weights.iter().find(|w| w.key == key);
+        let values = found.and_then(|w| self.storage.floats(w.offset, weights::elements(w)));
+        values.unwrap_or_default().to_vec()
+    }
+
+    pub fn set_weight(&mut self, key: &str, values: &[f32]) -> Result<()> {
+        let found = self.manifest.weights.iter().find(|w| w.key == key);
+        let weight =
+            found.ok_or_else(|| Error::user(format!("the network has no weight {key}")))?;
+        let n = weights::elements(weight);
+        if n != values.len() {
+            let got = values.len();
+            return Err(Error::user(format!(
+                "{key} has {n} elements {:?}, not {got}",
+                weight.shape
+            )));
+        }
+        if let Some(to) = self.storage.floats_mut(weight.offset, n) {
+            to.copy_from_slice(values);
+        }
+        self.weights_changed();
+        Ok(())
+    }
+
+    fn weights_changed(&mut self) {
+        self.bound.iter_mut().flatten().for_each(|b| b.stale = true);
+    }
+}
+
+/// Running.
+impl Session {
+    /// Runs an entry. Inputs are row-major; the scalars `step`, `epoch` and `rate` may be left out (then: the step
+    /// given here, 0, and "as the source says").
+    pub fn run(
+        &mut self,
+        entry: usize,
+        inputs: &[(&str, &[f32])],
+        seed: u64,
+        step: u64,
+    ) -> Result<()> {
+        self.prepare(entry, inputs, step)?;
+        self.launch(entry, seed, step);
+        Ok(())
+    }
+
+    /// As [`Session::run`], launch by launch, with the time of each.
+    pub fn run_timed(
+        &mut self,
+        entry: usize,
+        inputs: &[(&str, &[f32])],
+        seed: u64,
+        step: u64,
+    ) -> Result<Vec<Duration>> {
+        self.prepare(entry, inputs, step)?;
+        let Some(bound) = &self.bound[entry] else {
+            return Ok(vec![]);
+        };
+        let run = Run {
+            level: self.level,
+            seed,
+            step,
+            scratch: &self.scratch,
+        };
+        let times = unsafe { run.timed(&mut self.pool, &bound.launches) };
+        self.after(entry);
+        Ok(times)
+    }
+
+    /// An output of the last run of that entry, row-major; empty if there is none of that name.
+    pub fn output(&self, entry: usize, name: &str) -> &[f32] {
+        let ports = &self.manifest.entries[entry].outputs;
+        let found = ports.iter().find(|p| p.name == name);
+        found.and_then(|p| self.port(entry, p)).unwrap_or_default()
+    }
+
+    fn prepare(&mut self, entry: usize, inputs: &[(&str, &[f32])], step: u64) -> Result<()> {
+        if self.required_missing {
+            let keys = weights::required(&self.manifest).join(", ");
+            return Err(Error::user(format!(
+                "these weights have no first value, give a file with --weights: {keys}"
+            )));
+        }
+        self.bind(entry)?;
+        for (name, values) in inputs {
+            self.set_input(entry, name, values)?;
+        }
+        let left: Vec<Port> = self.manifest.entries[entry].inputs.clone();
+        for port in left
+            .iter()
+            .filter(|p| inputs.iter().all(|(name, _)| name != &p.name))
+        {
+            let default = match port.name.as_str() {
+                "step" => step as f32,
+                "epoch" => 0.0,
+                "rate" => -1.0,
+                _ => {
+                    return Err(Error::user(format!(
+                        "the input {} {:?} is missing",
+                        port.name, port.shape
+                    )));
+                }
+            };
+            self.set_input(entry, &port.name, &[default])?;
+        }
+        self.fold(entry);
+        Ok(())
+    }
+
+    fn set_input(&mut self, entry: usize, name: &str, values: &[f32]) -> Result<()> {
+        let ports = &self.manifest.entries[entry].inputs;
+        let Some(port) = ports.iter().find(|p| p.name == name).cloned() else {
+            let all = ports
+                .iter()
+                .map(|p| p.name.as_str())
+                .collect::<Vec<_>>()
+                .join(", ");
+            return Err(Error::user(format!(
+                "there is no input {name}; there are: {all}"
+            )));
+        };
+        let n = port.shape.iter().product::<u64>() as usize;
+        if n != values.len() {
+            let (shape, got) = (&port.shape, values.len());
+            return Err(Error::user(format!(
+                "the input {name} has shape {shape:?}, {n} numbers, not {got}"
+            )));
+        }
+        let Some(to) = self
+            .memory_mut(entry, port.at)
+            .and_then(|(m, at)| m.floats_mut(at, n))
+        else {
+            return Err(self.damaged(&format!("input {name} lies outside its memory")));
+        };
+        to.copy_from_slice(values);
+        Ok(())
+    }
+
+    fn fold(&mut self, entry: usize) {
+        let Some(bound) = self.bound[entry].as_mut().filter(|b| b.stale) else {
+            return;
+        };
+        bound.stale = false;
+        let run = Run {
+            level: self.level,
+            seed: 0,
+            step: 0,
+            scratch: &self.scratch,
+        };
+        unsafe { run.all(&mut self.pool, &bound.setup) };
+    }
+
+    fn launch(&mut self, entry: usize, seed: u64, step: u64) {
+        if let Some(bound) = &self.bound[entry] {
+            let run = Run {
+                level: self.level,
+                seed,
+                step,
+                scratch: &self.scratch,
+            };
+            unsafe { run.all(&mut self.pool, &bound.launches) };
+        }
+        self.after(entry);
+    }
+
+    /// Training moves the weights under the other entries.
+    fn after(&mut self, entry: usize) {
+        if self.manifest.entries[entry].name == "train" {
+            self.weights_changed();
+        }
+    }
+}
+
+/// Binding places to addresses.
+impl Session {
+    fn bind(&mut self, entry: usize) -> Result<()> {
+        if self.bound[entry].is_some() {
+            return Ok(());
+        }
+        let plan = &self.manifest.entries[entry];
+        let arena = Memory::zeroed(plan.arena_bytes, &format!("the arena of {}", plan.name))?;
+        let folded = Memory::zeroed(
+            plan.folded_bytes,
+            &format!("the folded weights of {}", plan.name),
+        )?;
+        let address = |place: &Place| match place {
+            Place::Arena(at) => arena.base().wrapping_add(*at as usize),
+            Place::Folded(at) => folded.base().wrapping_add(*at as usize),
+            Place::Storage(at) => self.storage.base().wrapping_add(*at as usize),
+            Place::Consts(at) => self.consts.base().wrapping_add(*at as usize),
+        };
+        let call = |launch: &Launch| {
+            let kernel = self.manifest.kernels.get(launch.kernel as usize);
+            Some(Call {
+                kernel: self.code.kernel(kernel?.offset)?,
+                buffers: launch.buffers.iter().map(address).collect(),
+                args: launch.args.clone(),
+                tasks: launch.tasks as i64,
+                cost: launch.flops + launch.bytes,
+            })
+        };
+        let bind_all = |list: &[Launch]| list.iter().map(call).collect::<Option<Vec<_>>>();
+        let (launches, setup) = (bind_all(&plan.launches), bind_all(&plan.setup));
+        let (Some(launches), Some(setup)) = (launches, setup) else {
+            return Err(self.damaged("a launch names a kernel that is not there"));
+        };
+        self.bound[entry] = Some(Bound {
+            arena,
+            folded,
+            launches,
+            setup,
+            stale: true,
+        });
+        Ok(())
+    }
+
+    fn port(&self, entry: usize, port: &Port) -> Option<&[f32]> {
+        let n = port.shape.iter().product::<u64>() as usize;
+        let bound = self.bound[entry].as_ref()?;
+        match port.at {
+            Place::Arena(at) => bound.arena.floats(at, n),
+            Place::Folded(at) => bound.folded.floats(at, n),
+            Place::Storage(at) => self.storage.floats(at, n),
+            Place::Consts(at) => self.consts.floats(at, n),
+        }
+    }
+
+    fn memory_mut(&mut self, entry: usize, place: Place) -> Option<(&mut Memory, u64)> {
+        let bound = self.bound[entry].as_mut()?;
+        match place {
+            Place::Arena(at) => Some((&mut bound.arena, at)),
+            Place::Folded(at) => Some((&mut bound.folded, at)),
+            Place::Storage(at) => Some((&mut self.storage, at)),
+            Place::Consts(_) => None,
+        }
+    }
+
+    /// No place, kernel or weight of the manifest lies outside its memory.
+    fn check(&self) -> Result<()> {
+        let m = &self.manifest;
+        let kernels = m
+            .kernels
+            .iter()
+            .all(|k| self.code.kernel(k.offset).is_some());
+        let weights = m.weights.iter().all(|w| {
+            self.storage
+                .floats(w.offset, weights::elements(w))
+                .is_some()
+        });
+        let entries = m.entries.iter().all(|e| {
+            let inside = |place: &Place| match place {
+                Place::Arena(at) => *at <= e.arena_bytes,
+                Place::Folded(at) => *at <= e.folded_bytes,
+                Place::Storage(at) => *at <= m.storage_bytes,
+                Place::Consts(at) => *at <= self.consts.len() as u64,
+            };
+            let ports = e.inputs.iter().chain(&e.outputs).all(|p| inside(&p.at));
+            let launches = e.launches.iter().chain(&e.setup);
+            ports
+                && launches
+                    .into_iter()
+                    .all(|l| l.buffers.iter().all(inside) && (l.kernel as usize) < m.kernels.len())
+        });
+        if kernels && weights && entries {
+            Ok(())
+        } else {
+            Err(self.damaged("its plan does not fit its memory"))
+        }
+    }
+
+    fn damaged(&self, why: &str) -> Error {
+        Error::Artifact(vsr_artifact::Error::Damaged {
+            path: self.dir.clone(),
+            why: why.to_string(),
+        })
+    }
+}
+
+// All addresses inside point to memory that the session owns.
+unsafe impl Send for Session {}
+
+#[cfg(test)]
+mod tests;
