@@ -5,10 +5,25 @@ use vsr_compiler::equation::adjoint::{Source, adjoint};
 use vsr_compiler::equation::canon::canonicalise;
 use vsr_compiler::equation::eval::{Tensor, eval, scatter};
 use vsr_compiler::equation::index::Ix;
-use vsr_compiler::equation::rewrite::{binary, lit, select, unary};
 use vsr_compiler::equation::{
     Binary, Equation, Expr, Guard, Lit, Pos, Read, Reducer, Relation, Unary,
 };
+
+fn lit(value: f64) -> Expr {
+    Expr::lit(value)
+}
+
+fn unary(op: Unary, a: Expr) -> Expr {
+    Expr::Unary(op, Box::new(a))
+}
+
+fn binary(op: Binary, a: Expr, b: Expr) -> Expr {
+    Expr::Binary(op, Box::new(a), Box::new(b))
+}
+
+fn select(relation: Relation, a: Expr, b: Expr, then: Expr, other: Expr) -> Expr {
+    Expr::Select(relation, Box::new([a, b, then, other]))
+}
 
 struct Case {
     name: String,

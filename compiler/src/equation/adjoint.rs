@@ -3,11 +3,9 @@
 //! Enters a canonical piece; leaves, for every distinct read, the equations of that operand's gradient.
 
 use super::canon::canonicalise;
-use super::derive::{derivative, plain, reads};
-use super::index::Ix;
-use super::rewrite::{binary, lit, select, unary};
+use super::derive::{derivative, reads, times};
 use super::solve::gather;
-use super::{Binary, Equation, Expr, Pos, Read, Reducer, Relation, Unary};
+use super::{Equation, Expr, Read, Reducer, Relation, Unary};
 
 /// Where an operand of a derived equation comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,45 +87,52 @@ impl Builder<'_> {
     /// A tensor of the result's shape, read where this equation writes.
     fn at_write(&mut self, s: Source) -> Expr {
         let operand = self.source(s);
-        Expr::Read(Read {
-            operand,
-            at: self.q.write.clone(),
-            outside: None,
-        })
+        Expr::read(operand, self.q.write.clone())
     }
 
     /// What multiplies ∂body/∂read.
     fn weight(&mut self) -> Expr {
-        let q = self.q;
+        let body = self.q.body.clone();
         let dy = self.at_write(Source::Cotangent);
-        match q.reducer {
+        match self.q.reducer {
             Reducer::Map | Reducer::Sum => dy,
             Reducer::Lse => {
                 let y = self.at_write(Source::Value);
-                let share = unary(Unary::Exp, binary(Binary::Sub, q.body.clone(), y));
-                binary(Binary::Mul, dy, share)
+                dy.mul(Expr::unary(Unary::Exp, body.sub(y)))
             }
             Reducer::Var => {
-                let count = q.reduced.iter().product::<i64>() as f64;
-                let mean = binary(Binary::Mul, q.body.clone(), lit(1.0 / count));
-                let mean = self.helper(mean, Reducer::Sum);
-                let off = binary(Binary::Sub, q.body.clone(), mean);
-                binary(Binary::Mul, dy, binary(Binary::Mul, lit(2.0 / count), off))
+                let share = self.share();
+                let mean = self.helper(body.clone().mul(share.clone()));
+                dy.mul(share.mul(Expr::lit(2.0))).mul(body.sub(mean))
             }
             Reducer::Max | Reducer::Min => {
                 let y = self.at_write(Source::Value);
-                let hit = select(Relation::Eq, q.body.clone(), y, lit(1.0), lit(0.0));
-                let ties = self.helper(hit.clone(), Reducer::Sum);
-                binary(Binary::Mul, hit, binary(Binary::Div, dy, ties))
+                let hit = |then: Expr| {
+                    Expr::select(
+                        Relation::Eq,
+                        [body.clone(), y.clone(), then, Expr::lit(0.0)],
+                    )
+                };
+                let ties = self.helper(hit(Expr::lit(1.0)));
+                hit(dy.div(ties))
             }
         }
     }
 
-    /// A reduction over the same box, read where this equation writes.
-    fn helper(&mut self, body: Expr, reducer: Reducer) -> Expr {
+    /// One over the number of points that are reduced to a cell.
+    fn share(&mut self) -> Expr {
+        if self.q.guards.is_empty() {
+            return Expr::lit(1.0 / self.q.reduced.iter().product::<i64>() as f64);
+        }
+        let count = self.helper(Expr::lit(1.0));
+        Expr::lit(1.0).div(count)
+    }
+
+    /// A sum over the same box, read where this equation writes.
+    fn helper(&mut self, body: Expr) -> Expr {
         let equation = Equation {
             body,
-            reducer,
+            reducer: Reducer::Sum,
             ..self.q.clone()
         };
         let (pieces, operands) = self.finish(equation, self.out_shape.to_vec());
@@ -147,11 +152,16 @@ impl Builder<'_> {
     }
 
     fn part(&mut self, r: &Read, weight: &Expr) -> Option<Part> {
-        let d = derivative(&self.q.body, r);
-        if d == lit(0.0) {
+        let value = (self.q.reducer == Reducer::Map).then(|| self.at_write(Source::Value));
+        let d = derivative(&self.q.body, r, value.as_ref());
+        if d.is(0.0) {
             return None;
         }
-        let body = binary(Binary::Mul, weight.clone(), d);
+        // A maximum's weight is itself a choice with zero on one side.
+        let body = match weight {
+            Expr::Select(..) => times(weight.clone(), d),
+            weight => times(d, weight.clone()),
+        };
         let target = self.shapes[r.operand].to_vec();
         let scatter = Equation {
             free: self.q.extents(),
@@ -161,9 +171,7 @@ impl Builder<'_> {
             guards: self.q.guards.clone(),
             write: r.at.clone(),
         };
-        if plain(r)
-            && let Some(gathered) = gather(&scatter, &target)
-        {
+        if let Some(gathered) = gather(&scatter, &target) {
             let (pieces, operands) = self.finish(gathered, target);
             return Some(Part {
                 operand: r.operand,
@@ -185,33 +193,14 @@ impl Builder<'_> {
 fn compact(pieces: Vec<Equation>, sources: &[Source]) -> (Vec<Equation>, Vec<Source>) {
     let mut used = vec![false; sources.len()];
     for p in &pieces {
-        super::rewrite::for_each_read(&p.body, &mut |r| used[r.operand] = true);
-        for w in &p.write {
-            if let Pos::Computed(e) = w {
-                super::rewrite::for_each_read(e, &mut |r| used[r.operand] = true);
-            }
-        }
+        p.for_each_read(true, &mut |r| used[r.operand] = true);
     }
     let kept: Vec<usize> = (0..sources.len()).filter(|i| used[*i]).collect();
-    let place = |r: Read| {
-        let operand = kept
-            .iter()
-            .position(|k| *k == r.operand)
-            .expect("a used operand is kept");
-        Expr::Read(Read { operand, ..r })
+    let place = |operand| {
+        kept.iter()
+            .position(|k| *k == operand)
+            .expect("a used operand is kept")
     };
-    let keep = |ix: &Ix| ix.clone();
-    let pieces = pieces
-        .into_iter()
-        .map(|p| Equation {
-            body: super::rewrite::rebuild(&p.body, &keep, &place),
-            write: p
-                .write
-                .iter()
-                .map(|w| super::rewrite::rebuild_pos(w, &keep, &place))
-                .collect(),
-            ..p
-        })
-        .collect();
+    let pieces = pieces.iter().map(|p| p.map_operands(&place)).collect();
     (pieces, kept.into_iter().map(|i| sources[i]).collect())
 }

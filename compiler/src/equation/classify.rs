@@ -2,7 +2,7 @@
 //!
 //! Indices in one operand and the output are M or N, in both and the output batch, in both and reduced K.
 
-use super::canon::factors;
+use super::fold::factors;
 use super::matrix::mark;
 use super::rewrite::for_each_read;
 use super::{Equation, Expr, Pos, Reducer};
@@ -96,8 +96,7 @@ fn coupled(q: &Equation) -> bool {
 
 /// The split of the factors into two operands with the fewest elements, if it is a matrix product.
 fn contraction(q: &Equation, computed: bool) -> Option<Class> {
-    let mut list = vec![];
-    factors(&q.body, &mut list);
+    let list = factors(&q.body);
     let extents = q.extents();
     let sets: Vec<Vec<bool>> = list
         .iter()
@@ -218,9 +217,8 @@ fn obstacle(name: &str, equations: &[(Equation, Vec<String>)]) -> String {
         if q.reducer != Reducer::Sum {
             continue;
         }
-        let mut list = vec![];
-        factors(&q.body, &mut list);
-        let reads: Vec<&&Expr> = list.iter().filter(|f| !matches!(f, Expr::Lit(_))).collect();
+        let list = factors(&q.body);
+        let reads: Vec<&Expr> = list.iter().filter(|f| !matches!(f, Expr::Lit(_))).collect();
         for r in 0..q.reduced.len() {
             let v = q.free.len() + r;
             let n = reads

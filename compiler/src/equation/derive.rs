@@ -1,130 +1,125 @@
 //! Derivatives of scalar expressions with respect to one read.
 
-use super::rewrite::{binary, lit, negate, select, unary};
-use super::{Binary, Expr, Pos, Read, Relation, Unary};
+use super::fold;
+use super::{Binary, Expr, Read, Relation, Unary};
 
-/// ∂e/∂r. Positions are whole numbers: nothing flows through them.
-pub fn derivative(e: &Expr, r: &Read) -> Expr {
+/// ∂e/∂r. Positions are whole numbers: nothing flows through them. `value`: an expression that already has the value
+/// of `e`, used instead of computing it again.
+pub(super) fn derivative(e: &Expr, r: &Read, value: Option<&Expr>) -> Expr {
     if matches!(e, Expr::Read(x) if x == r) {
-        return lit(1.0);
+        return Expr::lit(1.0);
     }
-    if !mentions(e, r) {
-        return lit(0.0);
+    if !depends(e, r) {
+        return Expr::lit(0.0);
     }
     match e {
-        Expr::Lit(_) | Expr::Index(_) | Expr::Random { .. } | Expr::Read(_) => lit(0.0),
-        Expr::Unary(op, a) => of_unary(*op, e, a, derivative(a, r)),
-        Expr::Binary(op, a, b) => of_binary(*op, e, a, b, r),
-        Expr::Select(rel, args) => {
-            let (x, y) = (derivative(&args[2], r), derivative(&args[3], r));
-            select(*rel, args[0].clone(), args[1].clone(), x, y)
+        Expr::Lit(_) | Expr::Index(_) | Expr::Random { .. } | Expr::Read(_) => Expr::lit(0.0),
+        Expr::Unary(op, a) => of_unary(*op, value.unwrap_or(e), a, r),
+        Expr::Binary(op, a, b) => of_binary(*op, value.unwrap_or(e), a, b, r),
+        Expr::Select(relation, args) => {
+            let (yes, no) = (derivative(&args[2], r, None), derivative(&args[3], r, None));
+            Expr::select(*relation, [args[0].clone(), args[1].clone(), yes, no])
         }
     }
 }
 
-/// Whether the value of e may change with the read (not counting positions).
-fn mentions(e: &Expr, r: &Read) -> bool {
+/// Whether a gradient may flow from e to the read.
+fn depends(e: &Expr, r: &Read) -> bool {
     match e {
         Expr::Read(x) => x == r,
         Expr::Lit(_) | Expr::Index(_) | Expr::Random { .. } => false,
         Expr::Unary(Unary::Floor | Unary::Stop, _) => false,
-        Expr::Unary(_, a) => mentions(a, r),
-        Expr::Binary(_, a, b) => mentions(a, r) || mentions(b, r),
-        Expr::Select(_, args) => mentions(&args[2], r) || mentions(&args[3], r),
+        Expr::Unary(_, a) => depends(a, r),
+        Expr::Binary(_, a, b) => depends(a, r) || depends(b, r),
+        Expr::Select(_, args) => depends(&args[2], r) || depends(&args[3], r),
     }
 }
 
-fn mul(a: Expr, b: Expr) -> Expr {
-    binary(Binary::Mul, a, b)
-}
-
-fn of_unary(op: Unary, e: &Expr, a: &Expr, da: Expr) -> Expr {
-    let a = a.clone();
+fn of_unary(op: Unary, e: &Expr, a: &Expr, r: &Read) -> Expr {
+    let (e, a, da) = (e.clone(), a.clone(), derivative(a, r, None));
     match op {
-        Unary::Neg => negate(da),
-        Unary::Exp => mul(da, e.clone()),
-        Unary::Log => binary(Binary::Div, da, a),
-        Unary::Sqrt => binary(Binary::Div, mul(da, lit(0.5)), e.clone()),
-        Unary::Sin => mul(da, unary(Unary::Cos, a)),
-        Unary::Cos => negate(mul(da, unary(Unary::Sin, a))),
-        Unary::Tanh => mul(da, binary(Binary::Sub, lit(1.0), mul(e.clone(), e.clone()))),
+        Unary::Neg => da.neg(),
+        Unary::Exp => times(da, e),
+        Unary::Log => over(da, a),
+        Unary::Sqrt => over(times(da, Expr::lit(0.5)), e),
+        Unary::Sin => times(da, Expr::unary(Unary::Cos, a)),
+        Unary::Cos => times(da, Expr::unary(Unary::Sin, a)).neg(),
+        Unary::Tanh => times(da, Expr::lit(1.0).sub(e.clone().mul(e))),
         Unary::Erf => {
-            let square = mul(a.clone(), a);
-            let scale = lit(2.0 / std::f64::consts::PI.sqrt());
-            mul(da, mul(scale, unary(Unary::Exp, negate(square))))
+            let bell = Expr::unary(Unary::Exp, a.clone().mul(a).neg());
+            times(da, Expr::lit(std::f64::consts::FRAC_2_SQRT_PI).mul(bell))
         }
         Unary::Abs => {
-            let below = select(
-                Relation::Lt,
-                a.clone(),
-                lit(0.0),
-                negate(da.clone()),
-                lit(0.0),
-            );
-            select(Relation::Gt, a, lit(0.0), da, below)
+            let zero = || Expr::lit(0.0);
+            let below = Expr::select(Relation::Lt, [a.clone(), zero(), da.clone().neg(), zero()]);
+            Expr::select(Relation::Gt, [a, zero(), da, below])
         }
-        Unary::Floor | Unary::Stop => lit(0.0),
+        Unary::Floor | Unary::Stop => Expr::lit(0.0),
     }
 }
 
 fn of_binary(op: Binary, e: &Expr, a: &Expr, b: &Expr, r: &Read) -> Expr {
-    let (da, db) = (derivative(a, r), derivative(b, r));
-    let (a, b) = (a.clone(), b.clone());
+    let (da, db) = (derivative(a, r, None), derivative(b, r, None));
+    let (e, a, b) = (e.clone(), a.clone(), b.clone());
     match op {
-        Binary::Add => binary(Binary::Add, da, db),
-        Binary::Sub => binary(Binary::Sub, da, db),
-        Binary::Mul => binary(Binary::Add, mul(da, b), mul(a, db)),
-        // (a/b)' = (a' - (a/b)·b')/b
-        Binary::Div => binary(Binary::Div, binary(Binary::Sub, da, mul(e.clone(), db)), b),
-        Binary::Pow => of_power(a, b, da, db, e),
-        Binary::Min => select(Relation::Lt, a, b, da, db),
-        Binary::Max => select(Relation::Gt, a, b, da, db),
+        Binary::Add => da.add(db),
+        Binary::Sub => da.sub(db),
+        Binary::Mul => times(da, b).add(times(db, a)),
+        // (a/b)' = a'/b - (a/b)·b'/b
+        Binary::Div if db.is(0.0) => over(da, b),
+        Binary::Div => over(da, b.clone()).sub(times(db, over(e, b))),
+        Binary::Pow => times(da, slope(&a, &b)).add(times(db, e.mul(Expr::unary(Unary::Log, a)))),
+        Binary::Min => Expr::select(Relation::Lt, [a, b, da, db]),
+        Binary::Max => Expr::select(Relation::Gt, [a, b, da, db]),
     }
 }
 
-fn of_power(a: Expr, b: Expr, da: Expr, db: Expr, e: &Expr) -> Expr {
-    let down = match &b {
-        Expr::Lit(n) if n.get() == 2.0 => a.clone(),
-        _ => binary(
-            Binary::Pow,
-            a.clone(),
-            binary(Binary::Sub, b.clone(), lit(1.0)),
-        ),
+/// d(aᵇ)/da = b·aᵇ⁻¹
+fn slope(a: &Expr, b: &Expr) -> Expr {
+    let power = match b.as_lit() {
+        Some(1.0) => Expr::lit(1.0),
+        Some(2.0) => a.clone(),
+        Some(3.0) => a.clone().mul(a.clone()),
+        _ => Expr::binary(Binary::Pow, a.clone(), b.clone().sub(Expr::lit(1.0))),
     };
-    let base = mul(da, mul(b, down));
-    let exponent = mul(db, mul(e.clone(), unary(Unary::Log, a)));
-    binary(Binary::Add, base, exponent)
+    b.clone().mul(power)
 }
 
-/// Distinct reads whose value the expression depends on.
-pub fn reads(e: &Expr) -> Vec<Read> {
-    let mut list = vec![];
-    collect(e, &mut list);
-    list
+/// The product. Zero stays zero where a choice has none: a factor that may be infinite is multiplied inside of it.
+pub(super) fn times(a: Expr, b: Expr) -> Expr {
+    push(a, b, &|a, b| a.mul(b))
 }
 
-fn collect(e: &Expr, list: &mut Vec<Read>) {
-    match e {
-        Expr::Read(r) => {
-            if !list.contains(r) {
-                list.push(r.clone());
-            }
+fn over(a: Expr, b: Expr) -> Expr {
+    push(a, b, &|a, b| a.div(b))
+}
+
+fn push(a: Expr, b: Expr, join: &dyn Fn(Expr, Expr) -> Expr) -> Expr {
+    match a {
+        Expr::Select(relation, args)
+            if (b.as_lit().is_some() || !fold::is_finite(&b)) && has_zero(&args) =>
+        {
+            let [x, y, yes, no] = *args;
+            Expr::select(
+                relation,
+                [x, y, push(yes, b.clone(), join), push(no, b, join)],
+            )
         }
-        Expr::Lit(_) | Expr::Index(_) | Expr::Random { .. } => {}
-        Expr::Unary(Unary::Floor | Unary::Stop, _) => {}
-        Expr::Unary(_, a) => collect(a, list),
-        Expr::Binary(_, a, b) => {
-            collect(a, list);
-            collect(b, list);
-        }
-        Expr::Select(_, args) => {
-            collect(&args[2], list);
-            collect(&args[3], list);
-        }
+        a => join(a, b),
     }
 }
 
-/// True if a read's positions are all index expressions.
-pub fn plain(r: &Read) -> bool {
-    r.at.iter().all(|p| matches!(p, Pos::Ix(_)))
+fn has_zero(args: &[Expr; 4]) -> bool {
+    args[2].is(0.0) || args[3].is(0.0)
+}
+
+/// Distinct reads that the value depends on by more than `floor` and `stop`.
+pub(super) fn reads(e: &Expr) -> Vec<Read> {
+    let mut list: Vec<Read> = vec![];
+    e.for_each_read(false, &mut |r| {
+        if !list.contains(r) && depends(e, r) {
+            list.push(r.clone());
+        }
+    });
+    list
 }

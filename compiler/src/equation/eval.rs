@@ -1,7 +1,12 @@
-//! The oracle: an equation's meaning, point by point, in f64.
+//! The oracle: equations evaluated in f64, straight from their definition.
+//!
+//! Slow and plain. Works in blocks of points so that tests of some ten million points are bearable. A read outside
+//! of its tensor without `outside`, at a point where every guard holds, is an internal error and panics.
 
-use super::{Binary, Equation, Expr, Pos, Read, Reducer, Unary};
+use super::index::{Atom, Ix};
+use super::{Binary, Equation, Expr, Pos, Read, Reducer, Relation, Unary};
 
+/// Row-major.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tensor {
     pub shape: Vec<i64>,
@@ -10,9 +15,10 @@ pub struct Tensor {
 
 impl Tensor {
     pub fn zeros(shape: &[i64]) -> Tensor {
+        let n: i64 = shape.iter().product();
         Tensor {
             shape: shape.to_vec(),
-            data: vec![0.0; shape.iter().product::<i64>() as usize],
+            data: vec![0.0; n as usize],
         }
     }
 
@@ -21,17 +27,6 @@ impl Tensor {
             shape: vec![],
             data: vec![value],
         }
-    }
-
-    fn offset(&self, at: &[i64]) -> Option<usize> {
-        let mut offset = 0;
-        for (p, n) in at.iter().zip(&self.shape) {
-            if *p < 0 || p >= n {
-                return None;
-            }
-            offset = offset * n + p;
-        }
-        Some(offset as usize)
     }
 }
 
@@ -42,7 +37,7 @@ fn no_random(_: u64, _: bool, _: u64) -> f64 {
     panic!("a random number outside of a run")
 }
 
-/// The tensor that disjoint pieces define.
+/// The tensor that disjoint pieces define; cells that nothing writes are 0.
 pub fn eval(pieces: &[Equation], operands: &[&Tensor], shape: &[i64]) -> Tensor {
     eval_with(pieces, operands, shape, &no_random)
 }
@@ -53,174 +48,361 @@ pub fn eval_with(
     shape: &[i64],
     random: Random,
 ) -> Tensor {
-    let mut out = Tensor::zeros(shape);
-    for q in pieces {
-        let e = Evaluator {
-            q,
+    let mut out = Output {
+        tensor: Tensor::zeros(shape),
+        written: vec![],
+    };
+    out.written = vec![false; out.tensor.data.len()];
+    for piece in pieces {
+        Run {
+            equation: piece,
+            extents: piece.extents(),
             operands,
             random,
-        };
-        each(&q.free, &mut |free| e.cell(free, &mut out));
+        }
+        .run(&mut out);
     }
-    out
-}
-
-/// A part of the body at one point of the box.
-pub fn value_at(q: &Equation, operands: &[&Tensor], e: &Expr, at: &[i64]) -> f64 {
-    Evaluator {
-        q,
-        operands,
-        random: &no_random,
-    }
-    .value(e, at)
+    out.tensor
 }
 
 /// Every point of the box added where it writes; points outside are dropped.
-pub fn scatter(q: &Equation, operands: &[&Tensor], shape: &[i64], random: Random) -> Tensor {
-    let mut out = Tensor::zeros(shape);
-    let e = Evaluator {
-        q,
+pub fn scatter(equation: &Equation, operands: &[&Tensor], shape: &[i64], random: Random) -> Tensor {
+    assert!(equation.reduced.is_empty(), "a scatter reduces by writing");
+    let mut out = Output {
+        tensor: Tensor::zeros(shape),
+        written: vec![],
+    };
+    Run {
+        equation,
+        extents: equation.extents(),
         operands,
         random,
-    };
-    each(&q.extents(), &mut |at| {
-        if e.guarded(at)
-            && let Some(i) = out.offset(&e.positions(&q.write, at))
-        {
-            out.data[i] += e.value(&q.body, at);
+    }
+    .run(&mut out);
+    out.tensor
+}
+
+/// The tensor under construction. Cells that are written once only are marked; a scatter marks none.
+struct Output {
+    tensor: Tensor,
+    written: Vec<bool>,
+}
+
+impl Output {
+    fn put(&mut self, cell: Option<usize>, value: f64, equation: &Equation) {
+        match (cell, self.written.is_empty()) {
+            (Some(i), true) => self.tensor.data[i] += value,
+            (None, true) => {}
+            (None, false) => panic!("a write outside of {:?}: {equation:?}", self.tensor.shape),
+            (Some(i), false) => {
+                assert!(
+                    !self.written[i],
+                    "cell {i} of {:?} is written twice: {equation:?}",
+                    self.tensor.shape
+                );
+                self.written[i] = true;
+                self.tensor.data[i] = value;
+            }
         }
-    });
-    out
-}
-
-/// Calls `f` with every point of the box, the last index fastest.
-pub fn each(extents: &[i64], f: &mut impl FnMut(&[i64])) {
-    if extents.iter().any(|n| *n <= 0) {
-        return;
-    }
-    let mut at = vec![0; extents.len()];
-    loop {
-        f(&at);
-        let Some(v) = (0..at.len()).rev().find(|v| at[*v] + 1 < extents[*v]) else {
-            return;
-        };
-        at[v] += 1;
-        at[v + 1..].iter_mut().for_each(|x| *x = 0);
     }
 }
 
-struct Evaluator<'a> {
-    q: &'a Equation,
+const BLOCK: usize = 2048;
+
+struct Run<'a> {
+    equation: &'a Equation,
+    extents: Vec<i64>,
     operands: &'a [&'a Tensor],
     random: Random<'a>,
 }
 
-impl Evaluator<'_> {
-    fn guarded(&self, at: &[i64]) -> bool {
-        self.q
-            .guards
-            .iter()
-            .all(|g| (0..g.extent).contains(&g.index.eval(at)))
+/// A run of points in row-major order of the box: the value of each variable at each point.
+struct Points {
+    len: usize,
+    vars: Vec<Vec<i64>>,
+    /// Where every guard holds.
+    inside: Vec<bool>,
+}
+
+impl Run<'_> {
+    fn run(&self, out: &mut Output) {
+        let total: i64 = self.extents.iter().product();
+        let n_reduced: i64 = self.equation.reduced.iter().product();
+        let mut sum = Running::new();
+        let mut first = 0i64;
+        while first < total {
+            let len = BLOCK.min((total - first) as usize);
+            let points = self.points(first, len);
+            let values = self.expr(&self.equation.body, &points, &points.inside);
+            if self.equation.reducer == Reducer::Map {
+                self.store(&points, &values, out);
+            } else {
+                for i in 0..len {
+                    if points.inside[i] {
+                        sum.push(self.equation.reducer, values[i]);
+                    }
+                    if (first + i as i64 + 1) % n_reduced == 0 {
+                        self.finish(&points, i, &mut sum, out);
+                    }
+                }
+            }
+            first += len as i64;
+        }
     }
 
-    fn cell(&self, free: &[i64], out: &mut Tensor) {
-        let n = free.len();
-        let mut at = free.to_vec();
-        at.resize(n + self.q.reduced.len(), 0);
-        if self.q.reducer == Reducer::Map && !self.guarded(&at) {
+    fn points(&self, first: i64, len: usize) -> Points {
+        let mut at = vec![0i64; self.extents.len()];
+        let mut rest = first;
+        for (v, n) in self.extents.iter().enumerate().rev() {
+            at[v] = rest % n;
+            rest /= n;
+        }
+        let mut vars = vec![Vec::with_capacity(len); at.len()];
+        for _ in 0..len {
+            vars.iter_mut()
+                .zip(&at)
+                .for_each(|(column, i)| column.push(*i));
+            for v in (0..at.len()).rev() {
+                at[v] += 1;
+                if at[v] < self.extents[v] {
+                    break;
+                }
+                at[v] = 0;
+            }
+        }
+        let mut points = Points {
+            len,
+            vars,
+            inside: vec![true; len],
+        };
+        for guard in &self.equation.guards {
+            let index = points.index(&guard.index);
+            let inside = points.inside.iter_mut().zip(index);
+            inside.for_each(|(ok, i)| *ok &= (0..guard.extent).contains(&i));
+        }
+        points
+    }
+
+    fn store(&self, points: &Points, values: &[f64], out: &mut Output) {
+        let (flat, inside) = self.flat(
+            &self.equation.write,
+            &out.tensor.shape,
+            points,
+            &points.inside,
+        );
+        for i in 0..points.len {
+            if points.inside[i] {
+                out.put(inside[i].then_some(flat[i]), values[i], self.equation);
+            }
+        }
+    }
+
+    /// Where no guard holds, nothing is written.
+    fn finish(&self, points: &Points, i: usize, sum: &mut Running, out: &mut Output) {
+        let sum = std::mem::replace(sum, Running::new());
+        if sum.n == 0.0 {
             return;
         }
-        let mut terms = vec![];
-        each(&self.q.reduced, &mut |k| {
-            at[n..].copy_from_slice(k);
-            if self.guarded(&at) {
-                terms.push(self.value(&self.q.body, &at));
+        let at: Vec<i64> = points.vars.iter().map(|column| column[i]).collect();
+        let mut cell = Some(0);
+        for (p, n) in self.equation.write.iter().zip(&out.tensor.shape) {
+            let Pos::Ix(ix) = p else {
+                panic!("a reduction writes at a computed position")
+            };
+            let i = ix.eval(&at);
+            cell = cell
+                .filter(|_| (0..*n).contains(&i))
+                .map(|cell| cell * *n as usize + i as usize);
+        }
+        out.put(cell, sum.value(self.equation.reducer), self.equation);
+    }
+
+    /// Flat indices into a tensor, and where they are inside of it.
+    fn flat(
+        &self,
+        at: &[Pos],
+        shape: &[i64],
+        points: &Points,
+        active: &[bool],
+    ) -> (Vec<usize>, Vec<bool>) {
+        assert_eq!(at.len(), shape.len(), "positions for {shape:?}");
+        let mut flat = vec![0usize; points.len];
+        let mut inside = vec![true; points.len];
+        for (p, n) in at.iter().zip(shape) {
+            let index: Vec<i64> = match p {
+                Pos::Ix(ix) => points.index(ix),
+                Pos::Computed(e) => self
+                    .expr(e, points, active)
+                    .iter()
+                    .map(|v| v.floor() as i64)
+                    .collect(),
+            };
+            for i in 0..points.len {
+                let ok = (0..*n).contains(&index[i]);
+                inside[i] &= ok;
+                flat[i] = flat[i] * *n as usize + if ok { index[i] as usize } else { 0 };
             }
-        });
-        let write = self.positions(&self.q.write, free);
-        match out.offset(&write) {
-            Some(i) => out.data[i] = reduce(self.q.reducer, &terms),
-            None if terms.is_empty() => {}
-            None => panic!(
-                "write outside of {:?} at {write:?}: {:?}",
-                out.shape, self.q
-            ),
         }
+        (flat, inside)
     }
 
-    fn positions(&self, list: &[Pos], at: &[i64]) -> Vec<i64> {
-        let position = |p: &Pos| match p {
-            Pos::Ix(ix) => ix.eval(at),
-            Pos::Computed(e) => libm::floor(self.value(e, at)) as i64,
-        };
-        list.iter().map(position).collect()
+    fn read(&self, read: &Read, points: &Points, active: &[bool]) -> Vec<f64> {
+        let tensor = self.operands[read.operand];
+        let (flat, inside) = self.flat(&read.at, &tensor.shape, points, active);
+        let outside = read.outside.map_or(0.0, |v| v.get());
+        (0..points.len)
+            .map(|i| match inside[i] {
+                true => tensor.data[flat[i]],
+                false if read.outside.is_some() || !active[i] => outside,
+                false => panic!(
+                    "operand {} of {:?} is read outside in {:?}",
+                    read.operand, tensor.shape, self.equation
+                ),
+            })
+            .collect()
     }
 
-    fn read(&self, r: &Read, at: &[i64]) -> f64 {
-        let tensor = self.operands[r.operand];
-        let p = self.positions(&r.at, at);
-        match (tensor.offset(&p), r.outside) {
-            (Some(i), _) => tensor.data[i],
-            (None, Some(v)) => v.get(),
-            (None, None) => panic!("read outside of {:?} at {p:?}: {:?}", tensor.shape, self.q),
-        }
-    }
-
-    fn value(&self, e: &Expr, at: &[i64]) -> f64 {
+    /// Values at all points; only those of active points matter.
+    fn expr(&self, e: &Expr, points: &Points, active: &[bool]) -> Vec<f64> {
         match e {
-            Expr::Lit(l) => l.get(),
-            Expr::Index(ix) => ix.eval(at) as f64,
-            Expr::Read(r) => self.read(r, at),
-            Expr::Unary(op, a) => unary(*op, self.value(a, at)),
-            Expr::Binary(op, a, b) => binary(*op, self.value(a, at), self.value(b, at)),
-            Expr::Select(rel, args) => {
-                let chosen = if rel.holds(self.value(&args[0], at), self.value(&args[1], at)) {
-                    2
-                } else {
-                    3
-                };
-                self.value(&args[chosen], at)
+            Expr::Lit(lit) => vec![lit.get(); points.len],
+            Expr::Index(ix) => points.index(ix).into_iter().map(|i| i as f64).collect(),
+            Expr::Read(read) => self.read(read, points, active),
+            Expr::Unary(op, a) => {
+                let mut a = self.expr(a, points, active);
+                a.iter_mut().for_each(|a| *a = unary(*op, *a));
+                a
             }
-            Expr::Random {
-                key,
-                normal,
-                at: ix,
-            } => (self.random)(*key, *normal, ix.eval(at) as u64),
+            Expr::Binary(op, a, b) => {
+                let mut a = self.expr(a, points, active);
+                let b = self.expr(b, points, active);
+                a.iter_mut()
+                    .zip(b)
+                    .for_each(|(a, b)| *a = binary(*op, *a, b));
+                a
+            }
+            Expr::Select(relation, args) => self.select(*relation, args, points, active),
+            Expr::Random { key, normal, at } => points
+                .index(at)
+                .into_iter()
+                .map(|i| (self.random)(*key, *normal, i as u64))
+                .collect(),
+        }
+    }
+
+    /// Only the chosen side is read.
+    fn select(
+        &self,
+        relation: Relation,
+        args: &[Expr; 4],
+        points: &Points,
+        active: &[bool],
+    ) -> Vec<f64> {
+        let (a, b) = (
+            self.expr(&args[0], points, active),
+            self.expr(&args[1], points, active),
+        );
+        let chosen: Vec<bool> = a
+            .iter()
+            .zip(b)
+            .map(|(a, b)| relation.holds(*a, b))
+            .collect();
+        let both = |side: bool| -> Vec<bool> {
+            chosen
+                .iter()
+                .zip(active)
+                .map(|(c, a)| *a && *c == side)
+                .collect()
+        };
+        let yes = self.expr(&args[2], points, &both(true));
+        let no = self.expr(&args[3], points, &both(false));
+        (0..points.len)
+            .map(|i| if chosen[i] { yes[i] } else { no[i] })
+            .collect()
+    }
+}
+
+impl Points {
+    fn index(&self, ix: &Ix) -> Vec<i64> {
+        let mut sum = vec![ix.constant; self.len];
+        for (atom, c) in &ix.terms {
+            match atom {
+                Atom::Var(v) => sum
+                    .iter_mut()
+                    .zip(&self.vars[*v])
+                    .for_each(|(s, i)| *s += c * i),
+                Atom::Div(e, n) => sum
+                    .iter_mut()
+                    .zip(self.index(e))
+                    .for_each(|(s, i)| *s += c * i.div_euclid(*n)),
+                Atom::Mod(e, n) => sum
+                    .iter_mut()
+                    .zip(self.index(e))
+                    .for_each(|(s, i)| *s += c * i.rem_euclid(*n)),
+            }
+        }
+        sum
+    }
+}
+
+/// A reduction under way, over any number of points.
+struct Running {
+    n: f64,
+    /// The sum, the extreme, or the mean.
+    a: f64,
+    /// Sum of exponentials over exp(a), or of squared deviations from the mean.
+    b: f64,
+}
+
+impl Running {
+    fn new() -> Running {
+        Running {
+            n: 0.0,
+            a: 0.0,
+            b: 0.0,
+        }
+    }
+
+    fn push(&mut self, reducer: Reducer, x: f64) {
+        self.n += 1.0;
+        let first = self.n == 1.0;
+        match reducer {
+            Reducer::Map | Reducer::Sum => self.a += x,
+            Reducer::Max => self.a = if first { x } else { self.a.max(x) },
+            Reducer::Min => self.a = if first { x } else { self.a.min(x) },
+            Reducer::Lse if first => (self.a, self.b) = (x, 1.0),
+            Reducer::Lse if x <= self.a => self.b += libm::exp(x - self.a),
+            Reducer::Lse => (self.a, self.b) = (x, self.b * libm::exp(self.a - x) + 1.0),
+            Reducer::Var => {
+                let d = x - self.a;
+                self.a += d / self.n;
+                self.b += d * (x - self.a);
+            }
+        }
+    }
+
+    fn value(&self, reducer: Reducer) -> f64 {
+        match reducer {
+            Reducer::Lse => self.a + libm::log(self.b),
+            Reducer::Var => self.b / self.n,
+            _ => self.a,
         }
     }
 }
 
-fn reduce(reducer: Reducer, terms: &[f64]) -> f64 {
-    let max = || terms.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    match reducer {
-        Reducer::Map | Reducer::Sum => terms.iter().sum(),
-        Reducer::Max => max(),
-        Reducer::Min => terms.iter().copied().fold(f64::INFINITY, f64::min),
-        Reducer::Lse => {
-            let m = max();
-            m + libm::log(terms.iter().map(|t| libm::exp(t - m)).sum())
-        }
-        Reducer::Var => {
-            let n = terms.len() as f64;
-            let mean = terms.iter().sum::<f64>() / n;
-            terms.iter().map(|t| (t - mean) * (t - mean)).sum::<f64>() / n
-        }
-    }
-}
-
-pub fn unary(op: Unary, x: f64) -> f64 {
+pub fn unary(op: Unary, a: f64) -> f64 {
     match op {
-        Unary::Neg => -x,
-        Unary::Exp => libm::exp(x),
-        Unary::Log => libm::log(x),
-        Unary::Sqrt => libm::sqrt(x),
-        Unary::Sin => libm::sin(x),
-        Unary::Cos => libm::cos(x),
-        Unary::Tanh => libm::tanh(x),
-        Unary::Erf => libm::erf(x),
-        Unary::Abs => x.abs(),
-        Unary::Floor => libm::floor(x),
-        Unary::Stop => x,
+        Unary::Neg => -a,
+        Unary::Exp => libm::exp(a),
+        Unary::Log => libm::log(a),
+        Unary::Sqrt => a.sqrt(),
+        Unary::Sin => libm::sin(a),
+        Unary::Cos => libm::cos(a),
+        Unary::Tanh => libm::tanh(a),
+        Unary::Erf => libm::erf(a),
+        Unary::Abs => a.abs(),
+        Unary::Floor => a.floor(),
+        Unary::Stop => a,
     }
 }
 
@@ -230,8 +412,21 @@ pub fn binary(op: Binary, a: f64, b: f64) -> f64 {
         Binary::Sub => a - b,
         Binary::Mul => a * b,
         Binary::Div => a / b,
+        Binary::Pow if b == 2.0 => a * a,
         Binary::Pow => libm::pow(a, b),
-        Binary::Min => a.min(b),
-        Binary::Max => a.max(b),
+        Binary::Min => {
+            if a < b {
+                a
+            } else {
+                b
+            }
+        }
+        Binary::Max => {
+            if a > b {
+                a
+            } else {
+                b
+            }
+        }
     }
 }

@@ -3,6 +3,8 @@
 //! Always in normal form (terms sorted, equal atoms merged, exact parts taken out of `//` and `%`), so that equality
 //! is structural.
 
+use std::cmp::Ordering;
+
 /// `constant + Σ coefficient · atom`
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ix {
@@ -35,12 +37,38 @@ impl Ix {
     }
 
     pub fn add(&self, other: &Ix) -> Ix {
-        let terms = self.terms.iter().chain(&other.terms).cloned().collect();
-        Ix::normal(terms, self.constant + other.constant)
+        self.add_scaled(other, 1)
+    }
+
+    /// `self + by·other`, by merging the two sorted lists of terms.
+    pub fn add_scaled(&self, other: &Ix, by: i64) -> Ix {
+        let mut terms = Vec::with_capacity(self.terms.len() + other.terms.len());
+        let (mut a, mut b) = (self.terms.iter().peekable(), other.terms.iter().peekable());
+        loop {
+            let order = match (a.peek(), b.peek()) {
+                (None, None) => break,
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (Some((x, _)), Some((y, _))) => x.cmp(y),
+            };
+            let next = match order {
+                Ordering::Less => a.next().cloned(),
+                Ordering::Greater => b.next().map(|(atom, c)| (atom.clone(), c * by)),
+                Ordering::Equal => a
+                    .next()
+                    .zip(b.next())
+                    .map(|((atom, c), (_, d))| (atom.clone(), c + d * by)),
+            };
+            terms.extend(next.filter(|(_, c)| *c != 0));
+        }
+        Ix {
+            terms,
+            constant: self.constant + by * other.constant,
+        }
     }
 
     pub fn sub(&self, other: &Ix) -> Ix {
-        self.add(&other.scale(-1))
+        self.add_scaled(other, -1)
     }
 
     pub fn offset(&self, by: i64) -> Ix {
@@ -51,12 +79,18 @@ impl Ix {
     }
 
     pub fn scale(&self, by: i64) -> Ix {
+        if by == 0 {
+            return Ix::constant(0);
+        }
         let terms = self
             .terms
             .iter()
             .map(|(a, c)| (a.clone(), c * by))
             .collect();
-        Ix::normal(terms, self.constant * by)
+        Ix {
+            terms,
+            constant: self.constant * by,
+        }
     }
 
     /// `self // n`, n > 0; terms that n divides leave the division exactly.
@@ -104,22 +138,6 @@ impl Ix {
         )
     }
 
-    fn normal(mut terms: Vec<(Atom, i64)>, constant: i64) -> Ix {
-        terms.sort();
-        let mut merged: Vec<(Atom, i64)> = vec![];
-        for (atom, c) in terms {
-            match merged.last_mut() {
-                Some((last, total)) if *last == atom => *total += c,
-                _ => merged.push((atom, c)),
-            }
-        }
-        merged.retain(|(_, c)| *c != 0);
-        Ix {
-            terms: merged,
-            constant,
-        }
-    }
-
     pub fn is_affine(&self) -> bool {
         self.terms.iter().all(|(a, _)| matches!(a, Atom::Var(_)))
     }
@@ -154,6 +172,13 @@ impl Ix {
         }
     }
 
+    /// Whether variable v occurs, inside `//` and `%` too.
+    pub fn has(&self, v: usize) -> bool {
+        let mut found = false;
+        self.for_each_var(&mut |w| found |= w == v);
+        found
+    }
+
     /// Replaces every variable by an expression.
     pub fn substitute(&self, of: &impl Fn(usize) -> Ix) -> Ix {
         let mut sum = Ix::constant(self.constant);
@@ -163,7 +188,32 @@ impl Ix {
                 Atom::Div(e, n) => e.substitute(of).div(*n),
                 Atom::Mod(e, n) => e.substitute(of).rem(*n),
             };
-            sum = sum.add(&value.scale(*c));
+            sum = sum.add_scaled(&value, *c);
+        }
+        sum
+    }
+
+    /// Replaces variable v by an expression.
+    pub fn replace(&self, v: usize, by: &Ix) -> Ix {
+        if !self.has(v) {
+            return self.clone();
+        }
+        self.substitute(&|w| if w == v { by.clone() } else { Ix::var(w) })
+    }
+
+    /// The same function on the box, with every `//` and `%` resolved whose argument stays in one period.
+    pub fn normalise(&self, extents: &[i64]) -> Ix {
+        if self.is_affine() {
+            return self.clone();
+        }
+        let mut sum = Ix::constant(self.constant);
+        for (atom, c) in &self.terms {
+            let value = match atom {
+                Atom::Var(v) => Ix::var(*v),
+                Atom::Div(e, n) => divide(&e.normalise(extents), *n, extents, false),
+                Atom::Mod(e, n) => divide(&e.normalise(extents), *n, extents, true),
+            };
+            sum = sum.add_scaled(&value, *c);
         }
         sum
     }
@@ -198,4 +248,19 @@ impl Ix {
         }
         (lo, hi)
     }
+}
+
+/// `e // n` or `e % n` on the box.
+fn divide(e: &Ix, n: i64, extents: &[i64], remainder: bool) -> Ix {
+    let (_, rest) = e.split(n);
+    let (lo, hi) = rest.range(extents);
+    if lo.div_euclid(n) != hi.div_euclid(n) {
+        return if remainder { e.rem(n) } else { e.div(n) };
+    }
+    let period = lo.div_euclid(n);
+    if remainder {
+        return rest.offset(-n * period);
+    }
+    let (whole, _) = e.split(n);
+    whole.offset(period)
 }

@@ -3,10 +3,10 @@
 //! `y[s, i] = sum[k] w[i, k]·x[s, p(i, k)]`, where w and p depend on indices and constants alone, becomes
 //! `y[s, i] = sum[n] M[i, n]·x[s, n]`, with `M[i, n] = sum[k] w[i, k]·(p(i, k) == n)`.
 
-use super::canon::factors;
-use super::eval::{Tensor, each, value_at};
+use super::eval::{Tensor, eval};
+use super::fold::factors;
 use super::index::Ix;
-use super::rewrite::{binary, for_each_read};
+use super::rewrite::for_each_read;
 use super::{Binary, Equation, Expr, Pos, Read, Reducer};
 
 /// Largest matrix, in elements.
@@ -73,16 +73,15 @@ fn affine(p: &Pos) -> bool {
 
 /// The one factor that reads something unknown, at positions that read nothing unknown.
 fn data_read(q: &Equation, consts: &[Option<&Tensor>]) -> Option<Read> {
-    let mut list = vec![];
-    factors(&q.body, &mut list);
+    let list = factors(&q.body);
     let unknown = |e: &Expr| {
         let mut n = 0;
         for_each_read(e, &mut |r| n += usize::from(consts[r.operand].is_none()));
         n
     };
     let factor = only(list.into_iter().filter(|f| unknown(f) > 0))?;
-    match factor {
-        Expr::Read(r) if unknown(factor) == 1 && consts[r.operand].is_none() => Some(r.clone()),
+    match &factor {
+        Expr::Read(r) if unknown(&factor) == 1 && consts[r.operand].is_none() => Some(r.clone()),
         _ => None,
     }
 }
@@ -93,11 +92,10 @@ fn inner_vars(q: &Equation, data: &Read, axis: usize) -> Option<Vec<bool>> {
     let n = q.free.len() + q.reduced.len();
     let mut inner = vec![false; n];
     mark_pos(&data.at[axis], &mut inner);
-    let mut list = vec![];
-    factors(&q.body, &mut list);
+    let list = factors(&q.body);
     for f in list {
-        if !matches!(f, Expr::Read(r) if r == data) {
-            mark(f, &mut inner);
+        if !matches!(&f, Expr::Read(r) if r == data) {
+            mark(&f, &mut inner);
         }
     }
     let mut other = vec![false; n];
@@ -118,19 +116,10 @@ fn mark_pos(p: &Pos, used: &mut [bool]) {
 
 /// Marks every variable that occurs.
 pub fn mark(e: &Expr, used: &mut [bool]) {
-    match e {
-        Expr::Lit(_) => {}
-        Expr::Index(ix) | Expr::Random { at: ix, .. } => ix.for_each_var(&mut |v| used[v] = true),
-        Expr::Read(r) => r.at.iter().for_each(|p| mark_pos(p, used)),
-        Expr::Unary(_, a) => mark(a, used),
-        Expr::Binary(_, a, b) => {
-            mark(a, used);
-            mark(b, used);
-        }
-        Expr::Select(_, args) => args.iter().for_each(|a| mark(a, used)),
-    }
+    e.for_each_var(&mut |v| used[v] = true);
 }
 
+/// `M[rows, n]`, by evaluating positions and weights over rows and taps.
 fn matrix(
     q: &Equation,
     data: &Read,
@@ -142,37 +131,49 @@ fn matrix(
 ) -> Vec<f64> {
     let empty = Tensor::zeros(&[0]);
     let operands: Vec<&Tensor> = consts.iter().map(|c| c.unwrap_or(&empty)).collect();
-    let weight = without(&q.body, data);
     let extents = q.extents();
     let vars: Vec<usize> = rows.iter().chain(taps).copied().collect();
-    let of = |list: &[usize]| list.iter().map(|v| extents[*v]).collect::<Vec<_>>();
-    let mut values = vec![0.0; (of(rows).iter().product::<i64>() * columns) as usize];
-    let mut at = vec![0; extents.len()];
-    each(&of(&vars), &mut |point| {
-        for (v, p) in vars.iter().zip(point) {
-            at[*v] = *p;
-        }
-        let n = match &data.at[axis] {
-            Pos::Ix(ix) => ix.eval(&at),
-            Pos::Computed(e) => libm::floor(value_at(q, &operands, e, &at)) as i64,
+    let shape: Vec<i64> = vars.iter().map(|v| extents[*v]).collect();
+    let place = |v: usize| {
+        vars.iter()
+            .position(|w| *w == v)
+            .map_or(Ix::constant(0), Ix::var)
+    };
+    let over_box = |body: Expr| {
+        let equation = Equation {
+            free: shape.clone(),
+            reduced: vec![],
+            reducer: Reducer::Map,
+            body: body.map_ix(&|ix| ix.substitute(&place)),
+            guards: vec![],
+            write: (0..shape.len()).map(|v| Pos::Ix(Ix::var(v))).collect(),
         };
-        if (0..columns).contains(&n) {
-            let row = point[..rows.len()]
-                .iter()
-                .zip(of(rows))
-                .fold(0, |sum, (p, e)| sum * e + p);
-            values[(row * columns + n) as usize] += value_at(q, &operands, &weight, &at);
-        }
+        eval(&[equation], &operands, &shape).data
+    };
+    let weights = over_box(without(&q.body, data));
+    let positions = over_box(match &data.at[axis] {
+        Pos::Ix(ix) => Expr::Index(ix.clone()),
+        Pos::Computed(e) => (**e).clone(),
     });
+    let n_taps: i64 = taps.iter().map(|v| extents[*v]).product();
+    let n_rows = weights.len() as i64 / n_taps.max(1);
+    let mut values = vec![0.0; (n_rows * columns) as usize];
+    for (i, (w, n)) in weights.iter().zip(positions).enumerate() {
+        let (row, n) = (i as i64 / n_taps, n.floor() as i64);
+        if (0..columns).contains(&n) {
+            values[(row * columns + n) as usize] += w;
+        }
+    }
     values
 }
 
 /// The product with one factor taken out.
 fn without(e: &Expr, data: &Read) -> Expr {
     match e {
-        Expr::Read(r) if r == data => super::rewrite::lit(1.0),
-        Expr::Binary(Binary::Mul, a, b) => binary(Binary::Mul, without(a, data), without(b, data)),
-        Expr::Unary(super::Unary::Neg, a) => super::rewrite::negate(without(a, data)),
+        Expr::Read(r) if r == data => Expr::lit(1.0),
+        Expr::Binary(Binary::Mul, a, b) => without(a, data).mul(without(b, data)),
+        Expr::Binary(Binary::Div, a, b) => without(a, data).div((**b).clone()),
+        Expr::Unary(super::Unary::Neg, a) => without(a, data).neg(),
         e => e.clone(),
     }
 }
@@ -202,15 +203,7 @@ fn product(
         free: q.free.clone(),
         reduced: vec![columns],
         reducer: Reducer::Sum,
-        body: binary(
-            Binary::Mul,
-            Expr::Read(Read {
-                operand: matrix,
-                at,
-                outside: None,
-            }),
-            Expr::Read(x),
-        ),
+        body: Expr::read(matrix, at).mul(Expr::Read(x)),
         guards: vec![],
         write: q.write.clone(),
     }

@@ -5,14 +5,20 @@
 //! pieces. Names of operators never occur here.
 
 pub mod adjoint;
+mod band;
 pub mod canon;
 pub mod classify;
 mod derive;
 pub mod eval;
+mod expr;
+pub mod field;
+mod fold;
+mod guard;
 pub mod index;
 pub mod matrix;
 pub mod rewrite;
 mod solve;
+mod work;
 
 use index::Ix;
 

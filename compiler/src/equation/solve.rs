@@ -59,12 +59,11 @@ impl Solver {
     }
 
     fn set(&mut self, v: usize, value: Ix) {
-        let put = |ix: &Ix| ix.substitute(&|w| if w == v { value.clone() } else { Ix::var(w) });
         for s in self.sub.iter_mut().flatten() {
-            *s = put(s);
+            *s = s.replace(v, &value);
         }
         for (g, _) in &mut self.guards {
-            *g = put(g);
+            *g = g.replace(v, &value);
         }
         self.sub[v] = Some(value);
         self.active.retain(|w| *w != v);
@@ -77,8 +76,13 @@ impl Solver {
     }
 
     fn axis(&mut self, at: &Ix, target: usize) -> Option<()> {
-        let at = self.apply(at).simplify(&self.extents);
-        if !at.is_affine() {
+        let at = self.apply(at).normalise(&self.extents);
+        // A `//` or `%` of solved indices is known; one of indices yet to be solved is not.
+        let crooked = |(atom, _): &(Atom, i64)| match atom {
+            Atom::Var(_) => false,
+            Atom::Div(e, _) | Atom::Mod(e, _) => self.active.iter().any(|v| e.has(*v)),
+        };
+        if at.terms.iter().any(crooked) {
             return None;
         }
         let local = |ix: &Ix, s: &Solver| -> Vec<usize> {
