@@ -1,7 +1,7 @@
 //! Renaming and rebuilding equations: every step of the calculus is a change of variables.
 
 use super::index::Ix;
-use super::{Equation, Expr, Guard, Pos, Read, Relation};
+use super::{Binary, Equation, Expr, Guard, Pos, Read, Relation, Unary};
 
 impl Equation {
     /// The same equation over new variables; old variable v becomes `map[v]`.
@@ -100,6 +100,19 @@ pub fn rebuild_pos(p: &Pos, ix: &impl Fn(&Ix) -> Ix, read: &impl Fn(Read) -> Exp
         Pos::Ix(i) => Pos::Ix(ix(i)),
         Pos::Computed(e) => Pos::Computed(Box::new(rebuild(e, ix, read))),
     }
+}
+
+pub fn lit(value: f64) -> Expr {
+    Expr::lit(value)
+}
+
+/// The operation, simplified where literals allow.
+pub fn binary(op: Binary, a: Expr, b: Expr) -> Expr {
+    Expr::binary(op, a, b)
+}
+
+pub fn unary(op: Unary, a: Expr) -> Expr {
+    Expr::unary(op, a)
 }
 
 impl Relation {
