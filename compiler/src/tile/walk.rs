@@ -106,6 +106,34 @@ fn bounds(bounds: &mut [Bound], f: &mut dyn FnMut(&mut Int, Role)) {
     }
 }
 
+/// Puts an integer in the place of a variable, in the value and the addresses of a statement.
+pub fn substitute(c: &mut Compute, var: super::Var, by: &Int) {
+    let replace = &mut |int: &mut Int, _: Role| replace_var(int, var, by);
+    compute(c, replace);
+}
+
+fn replace_var(int: &mut Int, var: super::Var, by: &Int) {
+    match int {
+        Int::Var(v) if *v == var => *int = by.clone(),
+        Int::Add(a, b)
+        | Int::Sub(a, b)
+        | Int::Mul(a, b)
+        | Int::Div(a, b)
+        | Int::Rem(a, b)
+        | Int::Min(a, b)
+        | Int::Max(a, b) => {
+            replace_var(a, var, by);
+            replace_var(b, var, by);
+        }
+        Int::Const(_)
+        | Int::Var(_)
+        | Int::Arg(_)
+        | Int::Floor(_)
+        | Int::Table(..)
+        | Int::Tile(..) => {}
+    }
+}
+
 /// The integer itself, then those inside of its values and addresses.
 fn visit(int: &mut Int, role: Role, f: &mut dyn FnMut(&mut Int, Role)) {
     inner(int, f);

@@ -4,6 +4,7 @@
 //! table of `abi::Env`, and the instruction set is that of the named target. The runtime issues `vzeroupper` before it
 //! calls the code and before each of its functions returns.
 
+mod collapse;
 mod contract;
 mod dag;
 mod emit;
@@ -74,14 +75,7 @@ impl Target {
             ("is_pic", "true"),
             ("enable_probestack", "false"),
             ("unwind_info", "false"),
-            (
-                "enable_verifier",
-                if cfg!(debug_assertions) {
-                    "true"
-                } else {
-                    "false"
-                },
-            ),
+            ("enable_verifier", if cfg!(test) { "true" } else { "false" }),
         ];
         for (name, value) in options {
             flags.set(name, value).map_err(|e| refused(&e))?;

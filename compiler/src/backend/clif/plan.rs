@@ -10,6 +10,8 @@ use std::collections::HashMap;
 pub const ROW: i64 = 512;
 /// Rows are padded, so that whole vectors and lanes may be written past the last element.
 pub const ROW_BYTES: i64 = 4 * (ROW + 32);
+/// A shorter row is not worth a call.
+const LEAST_STREAMED: i64 = 64;
 /// Bytes that a failed guard's loads may read at the start of scratch.
 const LEAST_BYTES: i64 = 512;
 
@@ -21,6 +23,8 @@ pub struct Plan {
     /// Index of the loop that is cut into vectors or chunks.
     pub v: Option<usize>,
     pub vectorised: bool,
+    /// Results go through a row, and from there past the caches.
+    pub streamed: bool,
     pub value: NodeId,
     pub to: Space,
     pub at: Sum,
@@ -58,6 +62,8 @@ pub const VALUE_ROW: NodeId = NodeId::MAX;
 
 impl Plan {
     pub fn new(compute: &Compute, dag: &mut Dag) -> Plan {
+        let collapsed = super::collapse::collapse(compute);
+        let compute = &collapsed;
         let reduce = compute.reduce.as_ref().filter(|r| !r.dims.is_empty());
         let reduced: Vec<Var> = reduce.map_or(vec![], |r| r.dims.iter().map(|d| d.0).collect());
         let (own, left_out) = split_bounds(compute, &reduced, dag);
@@ -87,6 +93,7 @@ impl Plan {
             n_outer: 0,
             v: None,
             vectorised: false,
+            streamed: false,
             value,
             to,
             at,
@@ -111,6 +118,7 @@ impl Plan {
             self.n_outer = compute.dims.len().saturating_sub(1);
             self.v = compute.dims.len().checked_sub(1);
             self.vectorised = along;
+            self.streamed = along && self.may_stream(dag);
             return;
         };
         if reduce.lanes == 16 {
@@ -177,6 +185,16 @@ impl Plan {
         step.as_constant() != Some(0) && contiguous > 0 && skips
     }
 
+    /// A destination that asks for it, contiguous and long enough.
+    fn may_stream(&self, dag: &Dag) -> bool {
+        let Some(row) = self.loops.last() else {
+            return false;
+        };
+        let contiguous = dag.stride(&self.at, row.var) == Stride::Linear(Sum::constant(1));
+        let long = row.extent.as_constant().is_none_or(|n| n >= LEAST_STREAMED);
+        self.mode == Mode::Stream && contiguous && long && matches!(self.to, Space::Buf(_))
+    }
+
     fn has_maths(&self, v: Var, dag: &Dag) -> bool {
         let called = |n: &NodeId| matches!(dag.node(*n), Node::Math(..) | Node::Random { .. });
         self.reach
@@ -204,7 +222,7 @@ impl Plan {
     /// Gives a row to every call along the vectorised loop, and to values on their way into accumulators.
     fn rows(&mut self, dag: &Dag) {
         let mut next = 0;
-        if matches!(self.shape, Shape::Row | Shape::Lanes | Shape::Chain) {
+        if self.streamed || matches!(self.shape, Shape::Row | Shape::Lanes | Shape::Chain) {
             self.rows.insert(VALUE_ROW, next);
             next += 1;
         }

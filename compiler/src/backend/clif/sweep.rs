@@ -10,6 +10,7 @@ use super::sum::{Stride, Sum};
 use crate::tile::ReduceOp;
 use cranelift_codegen::ir::types::{F32, F32X4};
 use cranelift_codegen::ir::{InstBuilder, Value};
+use vsr_artifact::abi::FnTable;
 
 /// What happens to the values of a point.
 #[derive(Clone, Copy)]
@@ -42,10 +43,26 @@ impl Lower<'_, '_> {
         self.versions(plan, &mut |s| {
             s.chunks(plan, range, &[], &mut |s, chunk, _| {
                 s.stages(plan, chunk);
-                s.sweep(plan, chunk, Sink::Store);
+                match plan.streamed {
+                    true => s.stream(plan, chunk),
+                    false => s.sweep(plan, chunk, Sink::Store),
+                }
                 vec![]
             });
         });
+    }
+
+    fn stream(&mut self, plan: &Plan, chunk: Range) {
+        self.sweep(plan, chunk, Sink::Value);
+        let var = plan.vector_var().expect("a row has a loop");
+        let (first, offset) = self.scoped(|s| {
+            s.bind(var, chunk.lo, 1);
+            s.pointer(plan.to, &plan.at)
+        });
+        let first = self.plus(first, i64::from(offset));
+        let row = self.row_start(plan.rows[&VALUE_ROW]);
+        let n = self.b.ins().isub(chunk.hi, chunk.lo);
+        self.call(std::mem::offset_of!(FnTable, stream), &[first, row, n]);
     }
 
     /// The vectorised loop's range, where its elements are not skipped.
