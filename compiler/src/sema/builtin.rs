@@ -1,6 +1,7 @@
 //! The builtins of the language: elementwise functions, shapes, lists, constants and random numbers.
 
-use super::call::{Given, count};
+use super::arguments::count;
+use super::call::Given;
 use super::elab::Elab;
 use super::error::{Failed, Fallible, fault, suggest};
 use super::eval::is_fixed;

@@ -1,7 +1,7 @@
 //! Calls: layers, ops and blocks; arguments, labels, and what a definition gives back.
 
 use super::builtin::Builtin;
-use super::dims::{Fit, axes_text};
+use super::dims::axes_text;
 use super::elab::{Elab, Frame, Layer};
 use super::error::{Failed, Fallible, fault, suggest};
 use super::eval::{is_fixed, sorted};
@@ -13,7 +13,6 @@ use crate::diag::{Class, Span};
 use crate::equation::index::Ix;
 use crate::equation::{Pos, Reducer};
 use crate::syntax::ast;
-use std::collections::HashMap;
 use std::rc::Rc;
 
 /// An argument as given: its name if it has one, its value and place.
@@ -196,10 +195,12 @@ impl<'a> Elab<'a, '_> {
         span: Span,
         f: impl FnOnce(&mut Self) -> Fallible<T>,
     ) -> Fallible<T> {
+        // The compiler's own call of the model has no place in the text.
+        let place = (span != d.name.span).then_some(span);
         self.frames.push(Frame {
             name: d.name.text.clone(),
             path,
-            span: Some(span),
+            span: place,
         });
         let result = self.deeper(span, f);
         self.frames.pop();
@@ -379,198 +380,6 @@ impl<'a> Elab<'a, '_> {
         Ok(())
     }
 
-    /// Gives every input its value: numbers in order of declaration, then all tensors together.
-    pub fn bind_inputs(
-        &mut self,
-        d: &Def<'a>,
-        inputs: &'a [ast::Input],
-        given: Vec<Given<'a>>,
-        env: &mut Env<'a>,
-        span: Span,
-    ) -> Fallible<()> {
-        let mut slots = self.assign(d, inputs, given, span)?;
-        let mut fits = vec![];
-        for input in inputs {
-            let what = format!("`{}` of {}", input.name.text, d.name.text);
-            let (value, place) = match slots.remove(input.name.text.as_str()) {
-                Some(slot) => slot,
-                None => match &input.default {
-                    Some(default) => {
-                        let mode = std::mem::replace(&mut env.mode, Mode::Whole);
-                        let value = self.eval(default, env);
-                        env.mode = mode;
-                        (value?, default.span)
-                    }
-                    None => {
-                        return self.fail(span, fault(Class::Param, format!("{what} is missing")));
-                    }
-                },
-            };
-            if matches!(value, Value::Failed) {
-                return Err(Failed);
-            }
-            match &input.ty.kind {
-                ast::TypeKind::Tensor { axes, .. } => {
-                    let value = self.tensor_argument(d, axes, value, &what, place, env.mode)?;
-                    if let Some(shape) = self.argument_shape(&value) {
-                        fits.push(Fit {
-                            what,
-                            axes,
-                            shape,
-                            span: place,
-                        });
-                    } else if axes.iter().any(|a| !matches!(a, ast::Axis::Pack(_))) {
-                        let text = format!("{what} is {}, got a number", axes_text(self, axes));
-                        return self.fail(place, fault(Class::Type, text));
-                    }
-                    env.vars.insert(&input.name.text, value);
-                }
-                kind => {
-                    let value = self.scalar_argument(kind, value, &what, place)?;
-                    env.vars.insert(&input.name.text, value);
-                }
-            }
-        }
-        self.match_types(&fits, env)?;
-        for input in inputs {
-            if let ast::TypeKind::Tensor { axes, .. } = &input.ty.kind {
-                for axis in axes {
-                    if let ast::Axis::Pack(name) = axis {
-                        env.packs.entry(&name.text).or_default();
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn assign(
-        &mut self,
-        d: &Def<'a>,
-        inputs: &'a [ast::Input],
-        given: Vec<Given<'a>>,
-        span: Span,
-    ) -> Fallible<HashMap<&'a str, (Value, Span)>> {
-        let mut slots: HashMap<&'a str, (Value, Span)> = HashMap::new();
-        let mut next = 0;
-        for g in given {
-            let input = match g.name {
-                None => {
-                    next += 1;
-                    inputs.get(next - 1)
-                }
-                Some(name) => inputs.iter().find(|i| i.name.text == name.text),
-            };
-            let Some(input) = input else {
-                return match g.name {
-                    None => {
-                        let text = format!(
-                            "{} takes {}, got more",
-                            d.name.text,
-                            count(inputs.len(), "argument")
-                        );
-                        self.fail(g.span, fault(Class::Param, text))
-                    }
-                    Some(name) => {
-                        let help = suggest(&name.text, inputs.iter().map(|i| i.name.text.as_str()));
-                        let text = format!("{} has no parameter `{}`", d.name.text, name.text);
-                        self.fail(name.span, fault(Class::Param, text).maybe_help(help))
-                    }
-                };
-            };
-            if slots.insert(&input.name.text, (g.value, g.span)).is_some() {
-                let text = format!("`{}` of {} is given twice", input.name.text, d.name.text);
-                return self.fail(g.span, fault(Class::Param, text));
-            }
-        }
-        let _ = span;
-        Ok(slots)
-    }
-
-    pub fn scalar_argument(
-        &mut self,
-        kind: &ast::TypeKind,
-        value: Value,
-        what: &str,
-        span: Span,
-    ) -> Fallible<Value> {
-        use ast::TypeKind as S;
-        match (kind, &value) {
-            (S::Int, Value::Int(..))
-            | (S::Bool, Value::Bool(_))
-            | (S::Str, Value::Str(_))
-            | (S::List, Value::List(_)) => Ok(value),
-            (S::Float, Value::Float(_)) => Ok(value),
-            (S::Float, Value::Int(i, _)) => Ok(Value::Float(*i as f64)),
-            // A number of an equation passes through a scalar op's parameter as it is.
-            (S::Float, Value::Num(num)) if num.shape.is_none() => Ok(value),
-            _ => {
-                let word = kind_word(kind);
-                let help = match (kind, &value) {
-                    (S::Int, Value::Str(s)) if s.parse::<i64>().is_ok() => {
-                        Some(format!("write `{s}`"))
-                    }
-                    (S::Int, Value::Float(_)) => Some("`floor(x)` gives an int".into()),
-                    _ => None,
-                };
-                let text = format!("{what} is {word}, got {}", value.describe());
-                self.fail(span, fault(Class::Param, text).maybe_help(help))
-            }
-        }
-    }
-
-    fn tensor_argument(
-        &mut self,
-        d: &Def<'a>,
-        axes: &'a [ast::Axis],
-        value: Value,
-        what: &str,
-        span: Span,
-        mode: Mode,
-    ) -> Fallible<Value> {
-        match &value {
-            Value::Num(num) if Self::is_comparison(num) => self.fail(
-                span,
-                fault(Class::Type, format!("{what} is a tensor, got a comparison")),
-            ),
-            Value::Num(num) if num.shape.is_none() && (!d.elementwise || axes.len() != 1) => {
-                let text = format!("{what}: inside an equation only elementwise ops apply");
-                self.fail(span, fault(Class::Type, text))
-            }
-            Value::Tensor(node) if mode == Mode::Scalar => {
-                let node = *node;
-                self.to_num(&Value::Tensor(node), span, true)
-                    .map(Value::Num)
-            }
-            Value::Num(_) | Value::Tensor(_) => Ok(value),
-            Value::Int(..) | Value::Float(_) if d.elementwise || axes.is_empty() => Ok(value),
-            Value::Int(..) | Value::Float(_)
-                if axes.len() > 1 || !matches!(axes[0], ast::Axis::Pack(_)) =>
-            {
-                Ok(value)
-            }
-            Value::Int(..) | Value::Float(_) | Value::List(_) => {
-                match self.to_node(&value, "", span) {
-                    Ok(node) => Ok(Value::Tensor(node)),
-                    Err(failed) => Err(failed),
-                }
-            }
-            other => {
-                let text = format!("{what} is a tensor, got {}", other.describe());
-                self.fail(span, fault(Class::Type, text))
-            }
-        }
-    }
-
-    /// The shape that an argument brings to the match; numbers bring none.
-    fn argument_shape(&mut self, value: &Value) -> Option<Rc<Dims>> {
-        match value {
-            Value::Tensor(node) => Some(self.shape_of(*node)),
-            Value::Num(num) => num.shape.clone(),
-            _ => None,
-        }
-    }
-
     /// `where` clauses, then the body.
     pub fn run_body(&mut self, d: &Def<'a>, env: &mut Env<'a>) -> Fallible<Option<Value>> {
         for clause in d.wheres {
@@ -681,91 +490,5 @@ impl<'a> Elab<'a, '_> {
                 Ok(Value::Tensor(node))
             }
         }
-    }
-
-    /// Wraps the result of an op that has a `grad` clause, where gradients are taken.
-    fn customise(&mut self, d: &Def<'a>, value: Value, env: &mut Env<'a>) -> Fallible<Value> {
-        let Some(grad) = d.grad.filter(|_| self.train.active && self.training) else {
-            return Ok(value);
-        };
-        let mut inputs = vec![];
-        for input in d.inputs {
-            if let ast::TypeKind::Tensor { .. } = input.ty.kind {
-                let value = env
-                    .vars
-                    .get(input.name.text.as_str())
-                    .cloned()
-                    .unwrap_or(Value::Failed);
-                let node = self.to_node(&value, &env.path.clone(), input.name.span)?;
-                env.vars.insert(&input.name.text, Value::Tensor(node));
-                inputs.push((input, node));
-            }
-        }
-        let y = self.to_node(&value, &env.path.clone(), d.name.span)?;
-        let shape = self.b.shape(y).to_vec();
-        let origin = self.origin(&env.path, "$dy", grad.span);
-        let dy = self.b.input("$dy", shape, origin);
-        env.vars.insert(&grad.result.text, Value::Tensor(y));
-        env.vars.insert(&grad.cotangent.text, Value::Tensor(dy));
-        let given = self.run(&grad.body, env, None)?;
-        let Some(given) = given else {
-            return self.fail(
-                grad.span,
-                fault(
-                    Class::Grad,
-                    format!("`grad` of {} has no value", d.name.text),
-                ),
-            );
-        };
-        let given = match given {
-            Value::List(items) => items.to_vec(),
-            one => vec![one],
-        };
-        if given.len() != inputs.len() {
-            let text = format!(
-                "`grad` of {} gives {} of {}",
-                d.name.text,
-                given.len(),
-                count(inputs.len(), "gradient")
-            );
-            return self.fail(grad.span, fault(Class::Grad, text));
-        }
-        let mut grads = vec![];
-        for (value, (input, node)) in given.iter().zip(&inputs) {
-            let gradient = self.to_node(value, &env.path.clone(), grad.span)?;
-            let (got, want) = (self.shape_of(gradient), self.shape_of(*node));
-            if got.sizes != want.sizes {
-                let text = format!(
-                    "the gradient of `{}` has shape {}, needs {}",
-                    input.name.text,
-                    got.describe(),
-                    want.describe()
-                );
-                return self.fail(grad.span, fault(Class::Grad, text));
-            }
-            grads.push(gradient);
-        }
-        let inputs = inputs.into_iter().map(|(_, node)| node).collect();
-        let origin = self.origin(&env.path, &d.name.text, d.name.span);
-        Ok(Value::Tensor(self.b.custom(y, inputs, dy, grads, origin)))
-    }
-}
-
-pub fn count(n: usize, word: &str) -> String {
-    if n == 1 {
-        format!("1 {word}")
-    } else {
-        format!("{n} {word}s")
-    }
-}
-
-pub fn kind_word(kind: &ast::TypeKind) -> &'static str {
-    match kind {
-        ast::TypeKind::Int => "int",
-        ast::TypeKind::Float => "float",
-        ast::TypeKind::Bool => "bool",
-        ast::TypeKind::Str => "str",
-        ast::TypeKind::List => "list",
-        ast::TypeKind::Tensor { .. } => "a tensor",
     }
 }

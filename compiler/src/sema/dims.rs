@@ -209,13 +209,11 @@ impl<'a> Elab<'a, '_> {
                 match inverse {
                     Ok(value) => self.solve(fit, axis, unknown, value, env),
                     Err(_) => {
-                        let text = format!(
-                            "{}: axis {} is {}, which is not a multiple of {}",
-                            fit.what,
-                            axis.axis,
-                            value.describe(),
-                            known.describe()
-                        );
+                        let whole = self.program.text(axis.expr.span);
+                        let size = fit.shape.axis(axis.axis).describe();
+                        let known = self.program.names_in(axis.expr, env);
+                        let text = format!("{}: axis {} is {size}, not `{whole}`", fit.what, axis.axis);
+                        let text = if known.is_empty() { text } else { format!("{text} where {known}") };
                         let declared = format!("declared {}", axes_text(self, fit.axes));
                         self.fail(fit.span, fault(Class::Dim, text).note(declared))
                     }

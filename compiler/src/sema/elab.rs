@@ -48,6 +48,8 @@ pub struct Elab<'a, 'g> {
     pub frames: Vec<Frame>,
     pub randoms: HashMap<u64, u64>,
     pub fuel: u64,
+    /// Running out of fuel has been reported.
+    pub exhausted: bool,
     pub depth: usize,
     /// `next`: stored tensor and its new value, in order.
     pub nexts: BTreeMap<usize, NodeId>,
@@ -144,6 +146,7 @@ impl<'a, 'g> Elab<'a, 'g> {
             frames: vec![],
             randoms: HashMap::new(),
             fuel: FUEL,
+            exhausted: false,
             depth: 0,
             nexts: BTreeMap::new(),
             train: TrainBody::default(),
@@ -164,6 +167,9 @@ impl<'a, 'g> Elab<'a, 'g> {
         }
         for note in fault.notes {
             diag = diag.note(note);
+        }
+        if matches!(diag.class, Class::Shape | Class::Dim | Class::Range | Class::Where) {
+            diag = diag.note(format!("profile {}", self.profile));
         }
         for frame in self.frames.iter().rev().take(6) {
             if let Some(place) = frame.span {
@@ -189,6 +195,9 @@ impl<'a, 'g> Elab<'a, 'g> {
     /// One step of evaluation; every loop and call passes here.
     pub fn spend(&mut self, span: Span) -> Fallible<()> {
         if self.fuel == 0 {
+            if std::mem::replace(&mut self.exhausted, true) {
+                return Err(Failed);
+            }
             return self.fail(
                 span,
                 fault(

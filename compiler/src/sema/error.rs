@@ -62,7 +62,7 @@ impl Fault {
 
 /// `did you mean `x`?`, if one of the candidates is near.
 pub fn suggest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    let limit = 1 + name.chars().count() / 4;
+    let limit = name.chars().count().div_ceil(4) - usize::from(name.chars().count() < 3);
     candidates
         .into_iter()
         .filter(|c| *c != name)

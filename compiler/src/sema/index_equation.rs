@@ -437,6 +437,17 @@ impl<'a> Elab<'a, '_> {
         found: &mut Found,
         env: &mut Env<'a>,
     ) -> Fallible<()> {
+        let mut index = None;
+        walk::each_name(&choice.condition, &mut |name, span| {
+            if names.contains(name) || hidden.iter().any(|h| h == name) {
+                index.get_or_insert((name, span));
+            }
+        });
+        if let Some((name, span)) = index {
+            let text = format!("`if` chooses at compile time, and `{name}` is an index");
+            let help = "`select(c, a, b)` chooses by element";
+            return self.fail(span, fault(Class::Type, text).help(help));
+        }
         let mode = std::mem::replace(&mut env.mode, Mode::Whole);
         let taken = self.condition(&choice.condition, env);
         env.mode = mode;

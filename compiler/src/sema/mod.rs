@@ -4,9 +4,12 @@
 //! the runtime must know about training. Everything but equations runs here: names, dims, `if`, `for`, lists and calls.
 //! No operator is known by name: the standard library is text like any other.
 
+mod arguments;
 mod builtin;
 mod call;
-mod check;
+mod cycle;
+mod custom;
+mod definitions;
 mod dims;
 mod elab;
 mod entry;
@@ -18,6 +21,7 @@ mod module;
 mod number;
 mod param;
 mod promise;
+mod read;
 mod run;
 mod scalar;
 mod scope;
@@ -145,12 +149,15 @@ fn elaborate_loaded(
     problems: &mut Problems,
 ) -> Option<Elaborated> {
     let program = Program::new(files, sources, problems);
-    check::check(&program, problems);
+    cycle::cycles(&program, problems);
     if !problems.is_empty() {
         return None;
     }
-    let settings = settings::settings(&program, options, problems)?;
     let mut reported = HashSet::new();
+    let Some(settings) = settings::settings(&program, options, problems) else {
+        definitions::check(&program, &mut reported, problems);
+        return None;
+    };
     let mut job = Job {
         program: &program,
         settings: &settings,
@@ -158,6 +165,7 @@ fn elaborate_loaded(
         reported: &mut reported,
     };
     let made = entries(&settings, &mut job);
+    definitions::check(&program, &mut reported, problems);
     if !problems.is_empty() {
         return None;
     }

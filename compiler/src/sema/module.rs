@@ -323,6 +323,11 @@ impl<'a> Program<'a> {
         self.frozen[module].get(name)
     }
 
+    /// A `weights` item of that name is in the file, or imported.
+    pub fn has_rules(&self, name: &str, module: usize) -> bool {
+        self.rules[module].contains_key(name)
+    }
+
     /// What can be called from a module.
     pub fn callables(&self, module: usize) -> impl Iterator<Item = &str> {
         self.items[module]

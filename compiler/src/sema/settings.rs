@@ -262,7 +262,7 @@ fn set<'a>(
         }
     };
     let Some(value) = parse(&input.ty.kind, text) else {
-        let word = super::call::kind_word(&input.ty.kind);
+        let word = super::arguments::kind_word(&input.ty.kind);
         problems.push(Diag::placeless(
             Class::Param,
             format!("--set {name}={text}: `{name}` is {word}"),

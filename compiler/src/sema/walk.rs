@@ -184,3 +184,11 @@ pub fn has_equation(body: &ast::Body) -> bool {
         _ => false,
     })
 }
+
+/// Calls `f` with every lower name that is not called, and its place.
+pub fn each_name<'a>(e: &'a ast::Expr, f: &mut dyn FnMut(&'a str, crate::diag::Span)) {
+    if let E::Name(name) = &e.kind {
+        f(name, e.span);
+    }
+    each_child(e, &mut |x| each_name(x, f));
+}

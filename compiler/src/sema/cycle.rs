@@ -1,4 +1,4 @@
-//! Checks of every definition, reached or not: cycles, names that are called, argument lists.
+//! A definition that reaches itself is an error: found here, before anything is elaborated.
 
 use super::module::Program;
 use super::walk;
@@ -6,12 +6,7 @@ use crate::diag::{Class, Diag, Problems};
 use crate::syntax::ast::{self, ExprKind as E};
 use std::collections::HashSet;
 
-pub fn check(program: &Program<'_>, problems: &mut Problems) {
-    cycles(program, problems);
-}
-
-/// A definition that reaches itself is an error.
-fn cycles(program: &Program<'_>, problems: &mut Problems) {
+pub fn cycles(program: &Program<'_>, problems: &mut Problems) {
     let uses: Vec<Vec<usize>> = (0..program.defs.len())
         .map(|d| used_by(program, d))
         .collect();

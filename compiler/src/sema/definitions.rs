@@ -1,0 +1,262 @@
+//! Checks of every definition of the user's files, reached or not: names, calls and argument lists.
+//!
+//! Flow plays no part: a name counts as bound if any statement of the body binds it. What elaboration has reported
+//! already is not reported again.
+
+use super::arguments::count;
+use super::builtin::BUILTINS;
+use super::error::suggest;
+use super::eval::sorted;
+use super::module::{Def, DefKind, Program};
+use super::walk;
+use crate::diag::{Class, Diag, Problems, Span};
+use crate::syntax::ast::{self, ExprKind as E, IxKind as I, ItemKind};
+use std::collections::HashSet;
+
+pub fn check(program: &Program<'_>, reported: &mut HashSet<Span>, problems: &mut Problems) {
+    for d in program.defs.iter().filter(|d| !d.standard) {
+        let mut checker = Checker { program, module: d.module, locals: HashSet::new(), reported, problems };
+        checker.definition(d);
+    }
+    for (module, file) in program.files.iter().enumerate().filter(|(_, f)| !f.standard) {
+        for item in &file.ast.items {
+            let mut checker = Checker { program, module, locals: HashSet::new(), reported, problems };
+            match &item.kind {
+                ItemKind::Train(train) => checker.train(train),
+                ItemKind::Frozen(frozen) => {
+                    checker.made(&frozen.network, false);
+                    checker.rules(frozen);
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+struct Checker<'p, 'a> {
+    program: &'p Program<'a>,
+    module: usize,
+    /// Everything that the definition binds: inputs, dims, values, indices.
+    locals: HashSet<&'p str>,
+    reported: &'p mut HashSet<Span>,
+    problems: &'p mut Problems,
+}
+
+impl<'p> Checker<'p, '_> {
+    fn definition(&mut self, d: &'p Def<'p>) {
+        for input in d.parameters.iter().chain(d.inputs) {
+            self.locals.insert(&input.name.text);
+            self.bind_type(&input.ty);
+        }
+        self.bind_body(d.body);
+        for input in d.parameters.iter().chain(d.inputs) {
+            input.default.iter().for_each(|e| self.expr(e, false));
+        }
+        if let Some(result) = d.result {
+            walk::each_in_type(result, &mut |e| self.expr(e, false));
+        }
+        d.wheres.iter().for_each(|e| self.expr(e, false));
+        walk::each_in_body(d.body, &mut |e| self.expr(e, false));
+        if let Some(grad) = d.grad {
+            self.locals.insert(&grad.result.text);
+            self.locals.insert(&grad.cotangent.text);
+            self.bind_body(&grad.body);
+            walk::each_in_body(&grad.body, &mut |e| self.expr(e, false));
+        }
+    }
+
+    fn train(&mut self, train: &'p ast::Train) {
+        self.locals.extend(["step", "epoch", train.name.text.as_str()]);
+        self.locals.extend(train.params.iter().map(|p| p.name.text.as_str()));
+        self.bind_body(&train.body);
+        self.made(&train.network, false);
+        walk::each_in_body(&train.body, &mut |e| self.train_expr(e));
+    }
+
+    /// Dims of a `train` body come from profiles.
+    fn train_expr(&mut self, e: &'p ast::Expr) {
+        self.bind_dims(e);
+        self.expr(e, false);
+    }
+
+    fn bind_type(&mut self, ty: &'p ast::Type) {
+        walk::each_in_type(ty, &mut |e| self.bind_dims(e));
+    }
+
+    fn bind_dims(&mut self, e: &'p ast::Expr) {
+        if let E::Dim(name) = &e.kind {
+            self.locals.insert(name);
+        }
+        walk::each_child(e, &mut |x| self.bind_dims(x));
+    }
+
+    fn bind_body(&mut self, body: &'p ast::Body) {
+        walk::each_bound(body, &mut |name| {
+            self.locals.insert(&name.text);
+        });
+        self.bind_statements(body);
+        walk::each_in_body(body, &mut |e| self.bind_indices(e));
+    }
+
+    fn bind_statements(&mut self, body: &'p ast::Body) {
+        for stmt in &body.stmts {
+            match &stmt.kind {
+                ast::StmtKind::Typed { ty, .. } => self.bind_type(ty),
+                ast::StmtKind::Equation { index, .. } => self.bind_index(index),
+                ast::StmtKind::For { body, .. } => self.bind_statements(body),
+                ast::StmtKind::If(choice) => {
+                    self.bind_statements(&choice.then);
+                    choice.otherwise.iter().for_each(|b| self.bind_statements(b));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn bind_index(&mut self, index: &'p [ast::Ix]) {
+        for ix in index {
+            match &ix.kind {
+                I::At(ast::Expr { kind: E::Name(name), .. }) => {
+                    self.locals.insert(name);
+                }
+                I::Range { name, .. } => {
+                    self.locals.insert(&name.text);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn bind_indices(&mut self, e: &'p ast::Expr) {
+        match &e.kind {
+            E::Reduce { index, .. } => self.bind_index(index),
+            E::Each { names, .. } => self.locals.extend(names.iter().map(|n| n.text.as_str())),
+            _ => {}
+        }
+        walk::each_child(e, &mut |x| self.bind_indices(x));
+    }
+
+    fn expr(&mut self, e: &'p ast::Expr, piped: bool) {
+        match &e.kind {
+            E::Name(name) => self.name(name, e.span),
+            E::Dim(name) => self.dim(name, e.span),
+            E::Call { name, args } => self.call(name, args, piped, e.span),
+            E::Made(made) => self.made(made, piped),
+            E::Pipe { stage: ast::Stage::Apply { name, args, span }, .. } => self.call(name, args, true, *span),
+            E::Pipe { stage: ast::Stage::Made(made), .. } => self.made(made, true),
+            _ => {}
+        }
+        walk::each_child(e, &mut |x| self.expr(x, false));
+    }
+
+    fn report(&mut self, class: Class, span: Span, text: String, help: Option<String>) {
+        if self.reported.insert(span) {
+            let diag = Diag::new(class, span, text);
+            self.problems.push(match help {
+                Some(help) => diag.help(help),
+                None => diag,
+            });
+        }
+    }
+
+    fn name(&mut self, name: &'p str, span: Span) {
+        let known = self.locals.contains(name) || name == "training";
+        if known || self.program.frozen(name, self.module).is_some() {
+            return;
+        }
+        let help = suggest(name, sorted(self.locals.iter().copied()));
+        self.report(Class::Name, span, format!("`{name}` is not bound"), help);
+    }
+
+    fn dim(&mut self, name: &'p str, span: Span) {
+        if !self.locals.contains(name) {
+            let upper = self.locals.iter().copied().filter(|n| n.starts_with(|c: char| c.is_ascii_uppercase()));
+            let help = suggest(name, sorted(upper));
+            self.report(Class::Dim, span, format!("`{name}` is not bound by an input"), help);
+        }
+    }
+
+    fn call(&mut self, name: &'p ast::Ident, args: &'p [ast::Arg], piped: bool, span: Span) {
+        let word = name.text.as_str();
+        let special = ["uniform", "normal", "clips"];
+        if self.locals.contains(word) || special.contains(&word) || self.program.frozen(word, self.module).is_some() {
+            return;
+        }
+        let def = self.program.find(word, self.module).map(|d| &self.program.defs[d]);
+        let own = def.is_some_and(|d| !d.standard);
+        if !own && let Some((_, _, names)) = BUILTINS.iter().find(|b| b.0 == word) {
+            if !names.is_empty() {
+                let names: Vec<&str> = names.to_vec();
+                self.arguments(&format!("`{word}`"), &names, args, piped);
+            }
+            return;
+        }
+        match def {
+            Some(d) if d.kind == DefKind::Op => self.inputs(d, d.inputs, args, piped, span),
+            Some(_) => {}
+            None => {
+                let help = suggest(word, sorted(self.program.callables(self.module)));
+                self.report(Class::Name, name.span, format!("no op or layer `{word}`"), help);
+            }
+        }
+    }
+
+    fn made(&mut self, made: &'p ast::Made, piped: bool) {
+        let word = made.block.text.as_str();
+        let def = self.program.find(word, self.module).map(|d| &self.program.defs[d]);
+        let Some(d) = def.filter(|d| d.kind != DefKind::Op) else {
+            let help = suggest(word, sorted(self.program.callables(self.module)));
+            self.report(Class::Name, made.block.span, format!("no block `{word}`"), help);
+            return;
+        };
+        self.inputs(d, d.parameters, &made.params, false, made.block.span);
+        if piped || made.inputs.is_some() {
+            self.inputs(d, d.inputs, made.inputs.as_deref().unwrap_or(&[]), piped, made.span);
+        }
+    }
+
+    /// Names and number of arguments, and that none without a default is missing.
+    fn inputs(&mut self, d: &Def<'_>, inputs: &[ast::Input], args: &'p [ast::Arg], piped: bool, span: Span) {
+        let names: Vec<&str> = inputs.iter().map(|i| i.name.text.as_str()).collect();
+        self.arguments(&d.name.text, &names, args, piped);
+        let positional = usize::from(piped) + args.iter().filter(|a| a.name.is_none()).count();
+        let missing = inputs.iter().enumerate().find(|(at, input)| {
+            let named = args.iter().any(|a| a.name.as_ref().is_some_and(|n| n.text == input.name.text));
+            *at >= positional && !named && input.default.is_none()
+        });
+        if let Some((_, input)) = missing {
+            let text = format!("`{}` of {} is missing", input.name.text, d.name.text);
+            self.report(Class::Param, span, text, None);
+        }
+    }
+
+    fn arguments(&mut self, what: &str, names: &[&str], args: &'p [ast::Arg], piped: bool) {
+        let mut positional = usize::from(piped);
+        for arg in args {
+            match &arg.name {
+                None => {
+                    positional += 1;
+                    if positional > names.len() {
+                        let text = format!("{what} takes {}, got more", count(names.len(), "argument"));
+                        self.report(Class::Param, arg.value.span, text, None);
+                    }
+                }
+                Some(name) if !names.contains(&name.text.as_str()) => {
+                    let help = suggest(&name.text, names.iter().copied());
+                    let text = format!("{what} has no parameter `{}`", name.text);
+                    self.report(Class::Param, name.span, text, help);
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
+    fn rules(&mut self, frozen: &'p ast::Frozen) {
+        if let Some(via) = &frozen.via
+            && !self.program.has_rules(&via.text, self.module)
+        {
+            let text = format!("no `weights {}` in this file, nor imported", via.text);
+            self.report(Class::Name, via.span, text, None);
+        }
+    }
+}
