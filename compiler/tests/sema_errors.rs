@@ -95,7 +95,7 @@ fn every_wrong_text_has_an_error() {
 fn one_run_reports_several_errors_but_no_cascade() {
     let text = "model M()(x: [B, C]) {\n  a = sigmod(x)\n  b = a + 1\n  c = b |> Conv2e(8)\n  d = transpse(x, 0, 1)\n  c + d\n}";
     let shown = message(text);
-    assert_eq!(shown.matches("error[").count(), 2, "{shown}");
+    assert_eq!(shown.matches("error[").count(), 3, "{shown}");
 }
 
 #[test]
