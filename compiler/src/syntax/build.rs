@@ -18,7 +18,7 @@ pub(super) struct Builder<'a> {
     base: usize,
     text: &'a str,
     scan: &'a Scan,
-    problems: &'a mut Problems,
+    pub(super) problems: &'a mut Problems,
     /// The height of the expression built last: trees are walked recursively, so they stay low.
     pub(super) height: u32,
     /// The greatest height since the innermost `{`.
@@ -45,18 +45,17 @@ impl<'a> Builder<'a> {
     }
 
     pub fn chunk(&mut self, pairs: Pairs<'_, Rule>, items: &mut Vec<Item>) {
+        let mut last: Option<Span> = None;
         for chunk in pairs {
             for pair in chunk
                 .into_inner()
                 .filter(|pair| pair.as_rule() != Rule::EOI)
             {
                 let item = self.item(pair);
-                self.check_own_line(
-                    items.last().map(|last| last.span),
-                    item.span,
-                    "each item starts a new line",
-                );
-                items.push(item);
+                if self.check_own_line(last, item.span, "each item starts a new line") {
+                    last = Some(item.span);
+                    items.push(item);
+                }
             }
         }
     }
@@ -274,8 +273,12 @@ impl<'a> Builder<'a> {
         let span = self.span(&pair);
         let pair = one(&mut significant(pair));
         if pair.as_rule() == Rule::braces {
+            let n_problems = self.problems.len();
             let body = self.braces(pair);
-            self.check_value(&body);
+            // What is wrong above may well be why there is no value.
+            if self.problems.len() == n_problems {
+                self.check_value(&body);
+            }
             return body;
         }
         let value = Some(Box::new(self.expr(pair)));
@@ -306,8 +309,8 @@ impl<'a> Builder<'a> {
             let own = self.span(&pair);
             if let Some(value) = body.value.take() {
                 self.stray_value(&value, own);
-            } else {
-                self.check_own_line(last, own, "each statement starts a new line");
+            } else if !self.check_own_line(last, own, "each statement starts a new line") {
+                continue;
             }
             last = Some(own);
             match self.stmt(pair) {
@@ -477,21 +480,20 @@ impl<'a> Builder<'a> {
         self.problems.push(diag);
     }
 
-    fn check_own_line(&mut self, before: Option<Span>, next: Span, rule: &str) {
-        let Some(before) = before else { return };
-        if before.end > next.start
-            || !self
-                .scan
-                .is_same_line(before.end as usize, next.start as usize)
+    /// Reports what starts on the line where the thing before it ends.
+    fn check_own_line(&mut self, before: Option<Span>, next: Span, rule: &str) -> bool {
+        let Some(before) = before else { return true };
+        if !self
+            .scan
+            .is_same_line(before.end as usize, next.start as usize)
         {
-            return;
+            return true;
         }
         let next_char = self.text[next.start as usize..]
             .chars()
             .next()
             .unwrap_or(' ');
         let after = Span {
-            start: next.start,
             end: next.start + next_char.len_utf8() as u32,
             ..next
         };
@@ -500,6 +502,7 @@ impl<'a> Builder<'a> {
             _ => Diag::new(Class::Syntax, after, rule),
         };
         self.problems.push(diag);
+        false
     }
 
     /// What to say of a second statement on a line, by its first character.

@@ -131,8 +131,11 @@ impl Builder<'_> {
             Rule::made => return self.made_value(pair),
             Rule::read => return self.read(pair),
             Rule::if_ => {
+                let n_problems = self.problems.len();
                 let if_ = self.if_(&mut significant(pair));
-                self.check_if_value(&if_, span);
+                if self.problems.len() == n_problems {
+                    self.check_if_value(&if_, span);
+                }
                 return self.grow(ExprKind::If(Box::new(if_)), span);
             }
             rule => unreachable!("{rule:?} is no value"),
@@ -161,10 +164,7 @@ impl Builder<'_> {
             };
         }
         ExprKind::Int(text.parse().unwrap_or_else(|_| {
-            self.error(
-                span,
-                "the int is too large: 64 bits hold it or nothing does",
-            );
+            self.error(span, "the int does not fit in 64 bits");
             0
         }))
     }

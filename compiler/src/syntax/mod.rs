@@ -11,6 +11,3 @@ mod wrong;
 
 pub use parse::parse;
 pub use print::print_ast;
-
-#[cfg(test)]
-mod tests;

@@ -53,11 +53,13 @@ pub(super) fn explain(
 
 /// `+` and the like after a pipeline; `pipeline` is the text that it follows.
 pub(super) fn after_pipeline(span: Span, operator: &str, pipeline: &str) -> Diag {
-    let message = format!("`{operator}` after a pipeline");
-    let start = pipeline.rfind(['\n', '=']).map_or(0, |n| n + 1);
-    let pipeline = pipeline[start..].trim();
-    let diag = Diag::new(Class::Syntax, span, message);
-    if pipeline.contains("|>") && pipeline.len() < 60 && is_balanced(pipeline) {
+    let diag = Diag::new(
+        Class::Syntax,
+        span,
+        format!("`{operator}` after a pipeline"),
+    );
+    let pipeline = last_operand(pipeline);
+    if pipeline.contains("|>") && pipeline.len() < 60 && !pipeline.contains('\n') {
         diag.help(format!("write `({pipeline}) {operator} …`"))
     } else {
         diag.help(format!(
@@ -66,9 +68,18 @@ pub(super) fn after_pipeline(span: Span, operator: &str, pipeline: &str) -> Diag
     }
 }
 
-fn is_balanced(text: &str) -> bool {
-    let count = |c: char| text.matches(c).count();
-    count('(') == count(')') && count('[') == count(']') && count('{') == count('}')
+/// The end of `text` from its last comma, `=` or open bracket on.
+fn last_operand(text: &str) -> &str {
+    let mut depth = 0;
+    for (at, byte) in text.bytes().enumerate().rev() {
+        match byte {
+            b')' | b']' | b'}' => depth += 1,
+            b'(' | b'[' | b'{' | b',' | b'=' if depth == 0 => return text[at + 1..].trim(),
+            b'(' | b'[' | b'{' => depth -= 1,
+            _ => {}
+        }
+    }
+    text.trim()
 }
 
 impl Stop<'_> {
@@ -111,6 +122,7 @@ impl Stop<'_> {
             .or_else(|| self.reducer_as_name())
             .or_else(|| self.reserved_as_name())
             .or_else(|| self.unknown_item())
+            .or_else(|| self.no_number())
     }
 
     fn untouched(&self) -> Option<Diag> {
@@ -129,10 +141,7 @@ impl Stop<'_> {
     fn operator_after_pipeline(&self) -> Option<Diag> {
         let is_after = self.tried(Rule::pipe) && !self.after_value();
         let is_operator = OPERATORS.contains(&self.found);
-        (is_after && is_operator).then(|| {
-            let open = open_bracket(self.before).map_or(0, |n| n + 1);
-            after_pipeline(self.span(), self.found, &self.before[open..])
-        })
+        (is_after && is_operator).then(|| after_pipeline(self.span(), self.found, self.before))
     }
 
     fn assignment_in_expression(&self) -> Option<Diag> {
@@ -177,16 +186,25 @@ impl Stop<'_> {
     }
 
     fn unknown_item(&self) -> Option<Diag> {
-        let is_start = self.before.is_empty();
+        let is_start = self.before.is_empty() || self.text[..self.start].ends_with('\n');
         let is_word = self.found.starts_with(|c: char| c.is_ascii_alphabetic());
-        let wants_item = self
-            .tried
-            .iter()
-            .any(|&rule| matches!(rule, Rule::op | Rule::use_ | Rule::kw_op | Rule::chunk));
+        let wants_item = self.before.is_empty()
+            || self
+                .tried
+                .iter()
+                .any(|&rule| matches!(rule, Rule::op | Rule::use_ | Rule::chunk | Rule::EOI));
         (is_start && wants_item).then(|| {
             let known = "an item begins with `use`, `op`, `block`, `model`, `frozen`, `weights`, `train` or `profile`";
             let found = if is_word { format!("`{}` begins no item", self.found) } else { "no item begins here".into() };
             self.diag(found).help(known)
+        })
+    }
+
+    fn no_number(&self) -> Option<Diag> {
+        let is_number = self.found.starts_with(|c: char| c.is_ascii_digit());
+        (is_number && self.wants_value() && !self.after_value()).then(|| {
+            self.diag(format!("`{}` is no number", self.found))
+                .help("numbers look like `12`, `0.5` or `1e-5`")
         })
     }
 
@@ -264,6 +282,24 @@ const WANTED: &[(&[Rule], &str)] = {
         (&[close], "`)`"),
         (&[close_index, close_list], "`]`"),
         (&[finish], "`}`"),
+        (&[axis], "a dim"),
+        (&[ix], "an index"),
+        (&[arg], "an argument"),
+        (&[pack], "`...`"),
+        (&[label], "a label"),
+        (&[rename, ignore], "a rule"),
+        (&[reducer, string, bool, list, if_], "a value"),
+        (&[scalar], "a type"),
+        (&[call], "`(`"),
+        (&[index], "`[`"),
+        (&[result], "`->`"),
+        (&[kw_for, each], "`for`"),
+        (&[kw_else], "`else`"),
+        (&[kw_if], "`if`"),
+        (
+            &[addop, mulop, relation, raise, kw_or, kw_and],
+            "an operator",
+        ),
         (&[kw_in], "`in`"),
         (&[kw_from], "`from`"),
         (&[EOI, op, use_], "an item"),
