@@ -13,6 +13,7 @@ pub mod metrics;
 pub mod progress;
 pub mod session;
 pub mod tensors;
+pub mod upscale;
 pub mod video;
 pub mod weights;
 
