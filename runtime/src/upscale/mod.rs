@@ -23,6 +23,62 @@ pub trait Network {
     fn run(&mut self, input: &[f32]) -> Result<&[f32]>;
 }
 
+impl<N: Network + ?Sized> Network for &mut N {
+    fn input_shape(&self) -> &[usize] {
+        (**self).input_shape()
+    }
+
+    fn output_shape(&self) -> &[usize] {
+        (**self).output_shape()
+    }
+
+    fn field(&self) -> Option<[(usize, usize); 2]> {
+        (**self).field()
+    }
+
+    fn run(&mut self, input: &[f32]) -> Result<&[f32]> {
+        (**self).run(input)
+    }
+}
+
+/// One network compiled for several shapes.
+pub trait Networks {
+    fn shapes(&self) -> &[Shape];
+    /// The one of this index in `shapes`.
+    fn select(&mut self, index: usize) -> &mut dyn Network;
+}
+
+/// What it takes to choose between compiled shapes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shape {
+    pub profile: String,
+    pub form: Form,
+    pub field: Option<[(usize, usize); 2]>,
+    /// Of one run.
+    pub flops: u64,
+}
+
+/// The upscaler for frames of a size, with the shape that costs least.
+pub fn fit(
+    networks: &mut dyn Networks,
+    width: usize,
+    height: usize,
+    options: TileOptions,
+) -> Result<(String, Upscaler<&mut dyn Network>)> {
+    let shapes = networks.shapes();
+    let Some(index) = choose(shapes, width, height, options).or((!shapes.is_empty()).then_some(0))
+    else {
+        return Err(MediaError::user(
+            "this artifact has no infer entry that takes frames",
+        ));
+    };
+    let profile = shapes[index].profile.clone();
+    Ok((
+        profile,
+        Upscaler::new(networks.select(index), width, height, options)?,
+    ))
+}
+
 /// What the shapes of a network mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Form {
@@ -119,17 +175,12 @@ impl<N: Network> Upscaler<N> {
     ) -> Result<Upscaler<N>> {
         let form = Form::new(network.input_shape(), network.output_shape())?;
         let first = options.enlarge_first.max(1);
-        let seam = |axis: usize| match network.field() {
-            Some(field) => Seam::Exact {
-                halo: field[axis].0,
-                stride: field[axis].1,
-            },
-            None => Seam::Blended {
-                overlap: options.overlap,
-            },
-        };
-        let rows = Axis::plan(height * first, form.height, seam(0))?;
-        let columns = Axis::plan(width * first, form.width, seam(1))?;
+        let rows = Axis::plan(
+            height * first,
+            form.height,
+            seam(network.field(), 0, options),
+        )?;
+        let columns = Axis::plan(width * first, form.width, seam(network.field(), 1, options))?;
         let input = vec![0.0; form.batch * form.channels * form.frames * form.height * form.width];
         Ok(Upscaler {
             network,
@@ -478,35 +529,40 @@ pub fn film<N: Network>(
     Ok((progress, notes))
 }
 
-/// Of several compiled shapes, the one that a film of this size costs least: (flops of one run, shapes) each.
+/// Of several compiled shapes, the one that a film of this size costs least.
 pub fn choose(
-    shapes: &[(u64, Form, Option<[(usize, usize); 2]>)],
+    shapes: &[Shape],
     width: usize,
     height: usize,
     options: TileOptions,
 ) -> Option<usize> {
-    let cost = |(flops, form, field): &(u64, Form, Option<[(usize, usize); 2]>)| {
-        let first = options.enlarge_first.max(1);
-        let seam = |axis: usize| match field {
-            Some(field) => Seam::Exact {
-                halo: field[axis].0,
-                stride: field[axis].1,
-            },
-            None => Seam::Blended {
-                overlap: options.overlap,
-            },
-        };
-        let rows = Axis::plan(height * first, form.height, seam(0)).ok()?;
-        let columns = Axis::plan(width * first, form.width, seam(1)).ok()?;
-        let n_tiles = rows.starts.len() * columns.starts.len();
-        let n_results = if form.returns_all { form.frames } else { 1 };
-        Some(*flops as f64 * n_tiles.div_ceil(form.batch) as f64 / n_results as f64)
-    };
     let costs = shapes
         .iter()
         .enumerate()
-        .filter_map(|(i, s)| Some((i, cost(s)?)));
+        .filter_map(|(i, s)| Some((i, cost(s, width, height, options)?)));
     costs.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(i, _)| i)
+}
+
+/// Flops of one frame; `None` where tiles of this shape cannot cover it.
+fn cost(shape: &Shape, width: usize, height: usize, options: TileOptions) -> Option<f64> {
+    let (form, first) = (&shape.form, options.enlarge_first.max(1));
+    let rows = Axis::plan(height * first, form.height, seam(shape.field, 0, options)).ok()?;
+    let columns = Axis::plan(width * first, form.width, seam(shape.field, 1, options)).ok()?;
+    let n_runs = (rows.starts.len() * columns.starts.len()).div_ceil(form.batch);
+    let n_results = if form.returns_all { form.frames } else { 1 };
+    Some(shape.flops.max(1) as f64 * n_runs as f64 / n_results as f64)
+}
+
+fn seam(field: Option<[(usize, usize); 2]>, axis: usize, options: TileOptions) -> Seam {
+    match field {
+        Some(field) => Seam::Exact {
+            halo: field[axis].0,
+            stride: field[axis].1,
+        },
+        None => Seam::Blended {
+            overlap: options.overlap,
+        },
+    }
 }
 
 #[cfg(test)]

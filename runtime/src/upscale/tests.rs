@@ -59,7 +59,7 @@ impl Fake {
     }
 }
 
-impl Network for &mut Fake {
+impl Network for Fake {
     fn input_shape(&self) -> &[usize] {
         &self.input
     }
@@ -255,10 +255,13 @@ fn the_cheapest_shape_is_chosen() {
         scale: 4,
         returns_all: false,
     };
-    let shapes = [
-        (64 * 64, form(64, 64), None),
-        (180 * 320, form(180, 320), None),
-    ];
+    let shape = |h, w| Shape {
+        profile: format!("{w}x{h}"),
+        form: form(h, w),
+        field: None,
+        flops: (h * w) as u64,
+    };
+    let shapes = [shape(64, 64), shape(180, 320)];
     assert_eq!(choose(&shapes, 320, 180, TileOptions::default()), Some(1));
     assert_eq!(choose(&shapes, 60, 60, TileOptions::default()), Some(0));
 }
