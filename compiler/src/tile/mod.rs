@@ -11,10 +11,13 @@
 pub mod interpret;
 mod lift;
 mod print;
+mod range;
+mod verify;
 pub mod walk;
 
 pub use lift::lift;
 pub use print::{identity, print};
+pub use verify::{Report, verify};
 
 pub type Var = u32;
 pub type BufferId = u32;

@@ -2,7 +2,7 @@
 
 use super::super::{Target, compile, scratch_bytes};
 use crate::tile::interpret::{Data, interpret, n_tasks};
-use crate::tile::{BufferKind, Kernel, lift, print};
+use crate::tile::{BufferKind, Kernel, lift, print, verify};
 use vsr_artifact::abi::{ContractCall, Env, FnTable, KernelFn};
 
 /// Elements before and after every buffer that nobody may write.
@@ -183,6 +183,15 @@ pub fn run(kernel: &Kernel, args: &[i64], buffers: &[Data<f32>], target: Target)
 /// Compiled code and interpreter agree: bit for bit if `tolerance` is 0, else within it relative to 1 + |value|.
 pub fn check(kernel: &Kernel, args: &[i64], buffers: &[Data<f32>], tolerance: f32) {
     let mut expected = buffers.to_vec();
+    let len = |b: &Data<f32>| {
+        if let Data::Values(v) = b {
+            v.len()
+        } else {
+            1 << 20
+        }
+    };
+    let lens: Vec<i64> = buffers.iter().map(|b| len(b) as i64).collect();
+    verify(kernel, args, &lens).expect("the verifier accepts the kernel");
     interpret(kernel, args, &mut expected, &random).expect("the interpreter runs the kernel");
     compare(kernel, args, buffers, &expected, tolerance);
     if args.is_empty() {
