@@ -1,0 +1,271 @@
+//! The standard library and the networks against PyTorch: values, losses, gradients, steps of Adam.
+//!
+//! Enters: `tests/goldens` (see its README). The graph is evaluated in f64 by the oracle, so a difference is one of
+//! meaning, never of rounding. No machine code runs here.
+
+#![allow(clippy::unwrap_used)]
+
+mod sema;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use safetensors::SafeTensors;
+use sema::{entry, model};
+use vsr_compiler::autodiff::gradients;
+use vsr_compiler::equation::{Binary, Equation, Expr, Pos, Read, Reducer, index::Ix};
+use vsr_compiler::ir::build::Builder;
+use vsr_compiler::ir::eval::{Given, evaluate, evaluate_nodes};
+use vsr_compiler::ir::graph::{Graph, NodeId, Origin};
+use vsr_compiler::sema::{EntryGraph, Options};
+
+const TOLERANCE: f64 = 2e-6;
+
+/// A golden file: its tensors by name, and its metadata.
+struct Golden {
+    tensors: BTreeMap<String, Vec<f64>>,
+    about: BTreeMap<String, String>,
+}
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../tests/goldens")
+        .join(name)
+}
+
+fn golden(path: &Path) -> Golden {
+    let bytes = std::fs::read(path).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let tensors = file.iter().map(|(name, tensor)| {
+        let numbers = tensor.data().chunks_exact(4);
+        let wide = numbers.map(|b| f64::from(f32::from_le_bytes(b.try_into().unwrap())));
+        (name.to_string(), wide.collect())
+    });
+    let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+    let about = header.metadata().clone().unwrap_or_default();
+    Golden {
+        tensors: tensors.collect(),
+        about: about.into_iter().collect(),
+    }
+}
+
+impl Golden {
+    /// The tensors whose names begin so, without the beginning.
+    fn under(&self, prefix: &str) -> BTreeMap<String, Vec<f64>> {
+        let found = self.tensors.iter().filter_map(|(k, v)| {
+            let key = k.strip_prefix(prefix)?;
+            Some((key.to_string(), v.clone()))
+        });
+        found.collect()
+    }
+
+    /// `{"a": 1}` of the metadata as settings.
+    fn settings(&self, key: &str) -> Vec<(String, String)> {
+        let text = self.about.get(key).map_or("{}", String::as_str);
+        let map: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text).unwrap();
+        map.into_iter().map(|(k, v)| (k, v.to_string())).collect()
+    }
+
+    fn entry(&self, name: &str, profile: &str, dims: &str) -> EntryGraph {
+        let mut set = self.settings("set");
+        if name == "infer" {
+            set.retain(|(k, _)| k != "strength");
+        }
+        set.extend(self.settings(dims));
+        let options = Options {
+            name: None,
+            profiles: vec![profile.into()],
+            set,
+        };
+        entry(&model(&self.about["source"], &options), name, profile).clone()
+    }
+}
+
+/// The largest difference over the largest number.
+fn distance(a: &[f64], b: &[f64]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    let size = b.iter().fold(1e-12f64, |m, x| m.max(x.abs()));
+    let apart = a.iter().zip(b).fold(0f64, |m, (x, y)| m.max((x - y).abs()));
+    if apart.is_nan() {
+        f64::INFINITY
+    } else {
+        apart / size
+    }
+}
+
+/// `sum(y*dy)` as a node of the graph.
+fn product(b: &mut Builder<'_>, y: NodeId, dy: NodeId) -> NodeId {
+    let shape = b.shape(y).to_vec();
+    let read = |operand| {
+        let at = (0..shape.len()).map(|v| Pos::Ix(Ix::var(v))).collect();
+        Box::new(Expr::Read(Read {
+            operand,
+            at,
+            outside: None,
+        }))
+    };
+    let body = Expr::Binary(Binary::Mul, read(0), read(1));
+    let equation = Equation {
+        free: vec![],
+        reducer: if shape.is_empty() {
+            Reducer::Map
+        } else {
+            Reducer::Sum
+        },
+        reduced: shape,
+        body,
+        guards: vec![],
+        write: vec![],
+    };
+    b.equation(equation, vec![y, dy], vec![], Origin::default())
+}
+
+fn input(graph: &Graph, name: &str) -> Option<NodeId> {
+    use vsr_compiler::ir::graph::Op;
+    graph
+        .ids()
+        .find(|id| matches!(&graph.node(*id).op, Op::Input { name: n } if n == name))
+}
+
+/// What is wrong with an op: values, then gradients.
+fn check_op(path: &Path) -> Vec<String> {
+    let golden = golden(path);
+    let mut graph = golden.entry("infer", "case", "").graph;
+    let mut given = Given {
+        inputs: golden.tensors.clone(),
+        ..Given::default()
+    };
+    given
+        .inputs
+        .insert("$dy".into(), golden.tensors["dy"].clone());
+    let y = graph.outputs[0].1;
+    let wanted = golden.under("grad.");
+    let inputs: Vec<(String, NodeId)> = wanted
+        .keys()
+        .filter_map(|k| Some((k.clone(), input(&graph, k)?)))
+        .collect();
+    let nodes: Vec<NodeId> = inputs.iter().map(|(_, id)| *id).collect();
+    let mut b = Builder::new(&mut graph);
+    let shape = b.shape(y).to_vec();
+    let dy = b.input("$dy", shape, Origin::default());
+    let loss = product(&mut b, y, dy);
+    let found = if nodes.is_empty() {
+        vec![]
+    } else {
+        gradients(&mut b, loss, &nodes)
+    };
+    let mut roots: Vec<NodeId> = found.iter().flatten().copied().collect();
+    roots.push(y);
+    let values = evaluate_nodes(&graph, &given, &roots).unwrap();
+    let mut wrong = vec![];
+    let mut compare = |what: String, got: &[f64], want: &[f64]| {
+        let d = distance(got, want);
+        if d > TOLERANCE {
+            wrong.push(format!(
+                "{}: {what} is off by {d:.1e}",
+                golden.about["source"]
+            ));
+        }
+    };
+    compare(
+        "the value".into(),
+        values.get(y).unwrap(),
+        &golden.tensors["y"],
+    );
+    for ((name, _), node) in inputs.iter().zip(&found) {
+        let zero = vec![0.0; wanted[name].len()];
+        let got = node.map_or(&zero[..], |id| values.get(id).unwrap());
+        compare(format!("the gradient of {name}"), got, &wanted[name]);
+    }
+    wrong
+}
+
+#[test]
+fn every_op_agrees_with_pytorch() {
+    let only = std::env::var("GOLDEN").unwrap_or_default();
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder("ops"))
+        .unwrap()
+        .map(|f| f.unwrap().path())
+        .filter(|p| p.to_string_lossy().contains(&only))
+        .collect();
+    files.sort();
+    assert!(!files.is_empty());
+    let wrong: Vec<String> = files.iter().flat_map(|path| check_op(path)).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn check_network(name: &str, profile: &str, infer: &str) {
+    let golden = golden(&folder(name));
+    let weights = golden.under("weight.");
+    let given = Given {
+        inputs: golden.tensors.clone(),
+        weights: weights.clone(),
+        ..Given::default()
+    };
+    let run = golden.entry("infer", profile, infer);
+    let values = evaluate(&run.graph, &given).unwrap();
+    let y = values.get(run.graph.outputs[0].1).unwrap();
+    assert!(
+        distance(y, &golden.tensors["y"]) < TOLERANCE,
+        "{name}: the result"
+    );
+
+    let train = golden.entry("train", "train", "dims").graph;
+    let mut given = given;
+    for (name, value) in [("step", 0.0), ("epoch", 0.0), ("rate", 1e-3)] {
+        given.inputs.insert(name.into(), vec![value]);
+    }
+    let values = evaluate(&train, &given).unwrap();
+    for (term, _) in &train.outputs {
+        let got = values.output(&train, term).unwrap();
+        let d = distance(got, &golden.tensors[term]);
+        assert!(d < TOLERANCE, "{name}: {term} is {got:?}, off by {d:.1e}");
+    }
+    // After one step from nothing, Adam's first moment is a tenth of the gradient.
+    let updates = values.updates(&train);
+    for (key, want) in golden.under("grad.") {
+        let moment = updates.get(&format!("optimizer.m.{key}"));
+        let got = moment.map_or(vec![0.0; want.len()], |m| {
+            m.iter().map(|x| 10.0 * x).collect()
+        });
+        let d = distance(&got, &want);
+        assert!(d < 1e-4, "{name}: the gradient of {key} is off by {d:.1e}");
+    }
+}
+
+#[test]
+fn narrow_flagship_with_deformable_alignment_agrees_with_pytorch() {
+    check_network("vsr-deform.safetensors", "tile", "dims");
+}
+
+#[test]
+fn narrow_flagship_with_plain_convolutions_agrees_with_pytorch() {
+    check_network("vsr-plain.safetensors", "tile", "dims");
+}
+
+#[test]
+fn narrow_vdsr_agrees_with_pytorch() {
+    check_network("vdsr.safetensors", "picture", "infer");
+}
+
+#[test]
+fn three_steps_of_adam_agree_with_pytorch() {
+    let golden = golden(&folder("vdsr.safetensors"));
+    let train = golden.entry("train", "train", "dims").graph;
+    let mut given = Given {
+        inputs: golden.tensors.clone(),
+        weights: golden.under("weight."),
+        ..Given::default()
+    };
+    for step in 0..3 {
+        for (name, value) in [("step", f64::from(step)), ("epoch", 0.0), ("rate", 1e-3)] {
+            given.inputs.insert(name.into(), vec![value]);
+        }
+        let updates = evaluate(&train, &given).unwrap().updates(&train);
+        given.weights.extend(updates);
+    }
+    for (key, want) in golden.under("after.") {
+        let d = distance(&given.weights[&key], &want);
+        assert!(d < TOLERANCE, "{key} is off by {d:.1e}");
+    }
+}
