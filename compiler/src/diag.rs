@@ -238,6 +238,13 @@ impl Sources {
         (self.files.len() - 1) as u32
     }
 
+    /// (name, text) of every file, in order of their numbers.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.files
+            .iter()
+            .map(|(name, text)| (name.as_str(), text.as_str()))
+    }
+
     pub fn name(&self, file: u32) -> &str {
         self.files.get(file as usize).map_or("?", |f| f.0.as_str())
     }

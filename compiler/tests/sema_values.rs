@@ -16,10 +16,17 @@ fn tensors(path: &str) -> Tensors {
     let length = u64::from_le_bytes(length.try_into().expect("eight bytes")) as usize;
     let header: serde_json::Value = serde_json::from_slice(&rest[..length]).expect("a JSON header");
     let mut all = Tensors::new();
-    for (name, entry) in header.as_object().expect("a table").iter().filter(|e| e.0 != "__metadata__") {
+    for (name, entry) in header
+        .as_object()
+        .expect("a table")
+        .iter()
+        .filter(|e| e.0 != "__metadata__")
+    {
         let offset = |at: usize| entry["data_offsets"][at].as_u64().expect("an offset") as usize;
         let data = &rest[length + offset(0)..length + offset(1)];
-        let numbers = data.chunks(4).map(|b| f64::from(f32::from_le_bytes(b.try_into().expect("four bytes"))));
+        let numbers = data
+            .chunks(4)
+            .map(|b| f64::from(f32::from_le_bytes(b.try_into().expect("four bytes"))));
         all.insert(name.clone(), numbers.collect());
     }
     all
@@ -39,12 +46,21 @@ fn ops_give_the_numbers_of_their_references() {
         let made = model(&format!("tests/cases/ops/{name}.vsr"), &Options::default());
         let golden = tensors(&format!("{root}tests/goldens/ops/{name}.safetensors"));
         let entry = &made.entries[0];
-        let given = Given { inputs: golden.clone(), weights: Tensors::new(), ..Given::default() };
+        let given = Given {
+            inputs: golden.clone(),
+            weights: Tensors::new(),
+            ..Given::default()
+        };
         let values = evaluate(&entry.graph, &given).expect("it evaluates");
         let y = values.output(&entry.graph, "output").expect("a result");
         let want = &golden["y"];
         let largest = want.iter().fold(1e-3, |m: f64, v| m.max(v.abs()));
-        let error = y.iter().zip(want).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max) / largest;
+        let error = y
+            .iter()
+            .zip(want)
+            .map(|(a, b)| (a - b).abs())
+            .fold(0.0, f64::max)
+            / largest;
         if y.len() != want.len() || error.is_nan() || error > 2e-6 {
             wrong.push(format!("{name}: {error:.1e}"));
         }

@@ -24,6 +24,10 @@ struct Fuser<'a> {
     index: Vec<usize>,
     taken: BTreeSet<ValueId>,
     folded: &'a [bool],
+    /// Members of the groups made so far, by member.
+    together: BTreeMap<ValueId, Vec<ValueId>>,
+    /// The value of each weight.
+    weights: BTreeMap<usize, ValueId>,
 }
 
 pub fn groups(
@@ -37,12 +41,19 @@ pub fn groups(
     for (i, id) in order.iter().enumerate() {
         index[*id] = i;
     }
+    let weight = |id: &ValueId| match net.values[*id].def {
+        Def::Weight(w) => Some((w, *id)),
+        _ => None,
+    };
+    let weights = order.iter().filter_map(weight).collect();
     let mut fuser = Fuser {
         net,
         users: net.users(order),
         index,
         taken: BTreeSet::new(),
         folded,
+        together: BTreeMap::new(),
+        weights,
     };
     let mut contractions = contractions;
     let mut groups = vec![];
@@ -57,7 +68,14 @@ pub fn groups(
         if fuser.taken.contains(&id) || net.is_leaf(id) {
             continue;
         }
-        groups.extend(fuser.start(id, &mut contractions));
+        let started = fuser.start(id, &mut contractions);
+        for group in &started {
+            let members: Vec<ValueId> = group.members.iter().map(|m| m.value).collect();
+            for m in &members {
+                fuser.together.insert(*m, members.clone());
+            }
+        }
+        groups.extend(started);
     }
     fuser.mark_stored(&mut groups);
     sort(net, groups, &fuser.index)
@@ -133,7 +151,7 @@ impl Fuser<'_> {
     fn take(&mut self, group: &mut Group, id: ValueId) -> bool {
         let before = group.members.len();
         for &operand in self.net.operands(id) {
-            if let Some(member) = self.beside(group, operand) {
+            if let Some(member) = self.beside(group, id, operand) {
                 group.members.push(member);
             }
         }
@@ -149,7 +167,7 @@ impl Fuser<'_> {
 
     /// A value that runs over the very space of the group and needs nothing of it: Adam's second moment beside the
     /// first, a row's variance beside its mean.
-    fn beside(&self, group: &Group, id: ValueId) -> Option<Member> {
+    fn beside(&self, group: &Group, user: ValueId, id: ValueId) -> Option<Member> {
         let equation = self.net.single(id)?;
         let Def::Compute { operands, .. } = &self.net.values[id].def else {
             return None;
@@ -162,8 +180,17 @@ impl Fuser<'_> {
         let rows = reduced <= ROW && (first.reducer != Reducer::Map || reduced == 1);
         let free = !self.taken.contains(&id)
             && !self.depends(id, group)
+            && !self.readers_before(id).any(|r| self.depends(r, group))
             && self.folded[id] == self.folded[group.members[0].value];
-        if !(same && nest && rows && free) || self.hazard(group, id) {
+        let inputs = group
+            .members
+            .iter()
+            .flat_map(|m| &m.operands)
+            .chain(self.net.operands(user));
+        let needed = inputs
+            .filter(|o| **o != id)
+            .any(|o| self.needs(*o, &|v| v == id));
+        if needed || !(same && nest && rows && free) || self.hazard(group, id) {
             return None;
         }
         Some(Member {
@@ -255,29 +282,48 @@ impl Fuser<'_> {
         {
             return None;
         }
+        if self
+            .readers_before(id)
+            .any(|r| !group.members.iter().any(|m| m.value == r) && self.depends(r, group))
+        {
+            return None;
+        }
         Some(member(group, id, equation, operands, &place))
     }
 
-    /// Whether a value needs the group's results.
+    /// Whether a value, or what must run before it, needs the group's results.
     fn depends(&self, id: ValueId, group: &Group) -> bool {
-        let first = group
-            .members
-            .iter()
-            .map(|m| self.index[m.value])
-            .min()
-            .unwrap_or(0);
+        self.needs(id, &|v| group.members.iter().any(|m| m.value == v))
+    }
+
+    fn needs(&self, id: ValueId, wanted: &dyn Fn(ValueId) -> bool) -> bool {
+        let mut seen = vec![false; self.net.values.len()];
         let mut stack = vec![id];
-        let mut seen = BTreeSet::new();
         while let Some(id) = stack.pop() {
-            if self.index[id] < first || !seen.insert(id) {
+            if std::mem::replace(&mut seen[id], true) {
                 continue;
             }
-            if group.members.iter().any(|m| m.value == id) {
+            if wanted(id) {
                 return true;
             }
-            stack.extend(self.net.operands(id));
+            let alone = [id];
+            let together = self.together.get(&id).map_or(&alone[..], |g| g.as_slice());
+            for &member in together {
+                stack.extend(self.net.operands(member));
+                stack.extend(self.readers_before(member));
+            }
         }
         false
+    }
+
+    /// Values that read a weight before this one rewrites it.
+    fn readers_before(&self, id: ValueId) -> impl Iterator<Item = ValueId> + '_ {
+        let weight = self.net.values[id].stored_as;
+        let old = weight.and_then(|w| self.weights.get(&w));
+        old.into_iter()
+            .flat_map(|v| &self.users[*v])
+            .copied()
+            .filter(move |u| *u != id)
     }
 
     fn mark_stored(&self, groups: &mut [Group]) {
@@ -468,7 +514,36 @@ fn sort(net: &Net, groups: Vec<Group>, index: &[usize]) -> Vec<Group> {
             }
         }
     }
-    assert_eq!(sequence.len(), groups.len(), "groups wait for one another");
+    if sequence.len() != groups.len() {
+        for (g, group) in groups
+            .iter()
+            .enumerate()
+            .filter(|(g, _)| !sequence.contains(g))
+        {
+            let members: Vec<String> = group
+                .members
+                .iter()
+                .map(|m| {
+                    format!(
+                        "{} {} {:?} as {:?} reads {:?}",
+                        m.value,
+                        net.values[m.value].label,
+                        net.values[m.value].shape,
+                        net.values[m.value].stored_as,
+                        m.operands
+                    )
+                })
+                .collect();
+            eprintln!(
+                "{g} after {:?}: {members:?}",
+                before[g]
+                    .iter()
+                    .filter(|b| !sequence.contains(b))
+                    .collect::<Vec<_>>()
+            );
+        }
+        panic!("groups wait for one another");
+    }
     let mut slots: Vec<Option<Group>> = groups.into_iter().map(Some).collect();
     sequence
         .into_iter()

@@ -74,6 +74,22 @@ pub enum WeightKind {
 }
 
 impl WeightTable {
+    /// All weights that the source declares, whether an entry reads them or not: a checkpoint always fits.
+    pub fn declared(weights: &[crate::sema::Weight]) -> WeightTable {
+        let mut table = WeightTable::default();
+        for w in weights {
+            let kind = match &w.kind {
+                crate::sema::WeightKind::Trained => WeightKind::Trained,
+                crate::sema::WeightKind::State => WeightKind::State,
+                crate::sema::WeightKind::Optimizer { of } => {
+                    WeightKind::Optimizer { of: of.clone() }
+                }
+            };
+            table.intern(decl(&w.key, &w.shape, w.init, kind));
+        }
+        table
+    }
+
     fn intern(&mut self, decl: WeightDecl) -> usize {
         if let Some(&at) = self.by_key.get(&decl.key) {
             assert_eq!(

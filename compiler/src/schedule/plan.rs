@@ -221,6 +221,10 @@ fn votes(net: &Net, contractions: &Contractions) -> Vec<Vec<f64>> {
                 votes[*id][axis] += work;
             }
         }
+        // Against weights, A's depth should be adjacent; between two activations the other uses decide.
+        if !c.packed {
+            continue;
+        }
         let bare = |v: &usize| {
             c.a.at
                 .iter()

@@ -10,17 +10,34 @@ use super::eval::sorted;
 use super::module::{Def, DefKind, Program};
 use super::walk;
 use crate::diag::{Class, Diag, Problems, Span};
-use crate::syntax::ast::{self, ExprKind as E, IxKind as I, ItemKind};
+use crate::syntax::ast::{self, ExprKind as E, ItemKind, IxKind as I};
 use std::collections::HashSet;
 
 pub fn check(program: &Program<'_>, reported: &mut HashSet<Span>, problems: &mut Problems) {
     for d in program.defs.iter().filter(|d| !d.standard) {
-        let mut checker = Checker { program, module: d.module, locals: HashSet::new(), reported, problems };
+        let mut checker = Checker {
+            program,
+            module: d.module,
+            locals: HashSet::new(),
+            reported,
+            problems,
+        };
         checker.definition(d);
     }
-    for (module, file) in program.files.iter().enumerate().filter(|(_, f)| !f.standard) {
+    for (module, file) in program
+        .files
+        .iter()
+        .enumerate()
+        .filter(|(_, f)| !f.standard)
+    {
         for item in &file.ast.items {
-            let mut checker = Checker { program, module, locals: HashSet::new(), reported, problems };
+            let mut checker = Checker {
+                program,
+                module,
+                locals: HashSet::new(),
+                reported,
+                problems,
+            };
             match &item.kind {
                 ItemKind::Train(train) => checker.train(train),
                 ItemKind::Frozen(frozen) => {
@@ -66,8 +83,10 @@ impl<'p> Checker<'p, '_> {
     }
 
     fn train(&mut self, train: &'p ast::Train) {
-        self.locals.extend(["step", "epoch", train.name.text.as_str()]);
-        self.locals.extend(train.params.iter().map(|p| p.name.text.as_str()));
+        self.locals
+            .extend(["step", "epoch", train.name.text.as_str()]);
+        self.locals
+            .extend(train.params.iter().map(|p| p.name.text.as_str()));
         self.bind_body(&train.body);
         self.made(&train.network, false);
         walk::each_in_body(&train.body, &mut |e| self.train_expr(e));
@@ -106,7 +125,10 @@ impl<'p> Checker<'p, '_> {
                 ast::StmtKind::For { body, .. } => self.bind_statements(body),
                 ast::StmtKind::If(choice) => {
                     self.bind_statements(&choice.then);
-                    choice.otherwise.iter().for_each(|b| self.bind_statements(b));
+                    choice
+                        .otherwise
+                        .iter()
+                        .for_each(|b| self.bind_statements(b));
                 }
                 _ => {}
             }
@@ -116,7 +138,10 @@ impl<'p> Checker<'p, '_> {
     fn bind_index(&mut self, index: &'p [ast::Ix]) {
         for ix in index {
             match &ix.kind {
-                I::At(ast::Expr { kind: E::Name(name), .. }) => {
+                I::At(ast::Expr {
+                    kind: E::Name(name),
+                    ..
+                }) => {
                     self.locals.insert(name);
                 }
                 I::Range { name, .. } => {
@@ -142,8 +167,14 @@ impl<'p> Checker<'p, '_> {
             E::Dim(name) => self.dim(name, e.span),
             E::Call { name, args } => self.call(name, args, piped, e.span),
             E::Made(made) => self.made(made, piped),
-            E::Pipe { stage: ast::Stage::Apply { name, args, span }, .. } => self.call(name, args, true, *span),
-            E::Pipe { stage: ast::Stage::Made(made), .. } => self.made(made, true),
+            E::Pipe {
+                stage: ast::Stage::Apply { name, args, span },
+                ..
+            } => self.call(name, args, true, *span),
+            E::Pipe {
+                stage: ast::Stage::Made(made),
+                ..
+            } => self.made(made, true),
             _ => {}
         }
         walk::each_child(e, &mut |x| self.expr(x, false));
@@ -170,19 +201,34 @@ impl<'p> Checker<'p, '_> {
 
     fn dim(&mut self, name: &'p str, span: Span) {
         if !self.locals.contains(name) {
-            let upper = self.locals.iter().copied().filter(|n| n.starts_with(|c: char| c.is_ascii_uppercase()));
+            let upper = self
+                .locals
+                .iter()
+                .copied()
+                .filter(|n| n.starts_with(|c: char| c.is_ascii_uppercase()));
             let help = suggest(name, sorted(upper));
-            self.report(Class::Dim, span, format!("`{name}` is not bound by an input"), help);
+            self.report(
+                Class::Dim,
+                span,
+                format!("`{name}` is not bound by an input"),
+                help,
+            );
         }
     }
 
     fn call(&mut self, name: &'p ast::Ident, args: &'p [ast::Arg], piped: bool, span: Span) {
         let word = name.text.as_str();
         let special = ["uniform", "normal", "clips"];
-        if self.locals.contains(word) || special.contains(&word) || self.program.frozen(word, self.module).is_some() {
+        if self.locals.contains(word)
+            || special.contains(&word)
+            || self.program.frozen(word, self.module).is_some()
+        {
             return;
         }
-        let def = self.program.find(word, self.module).map(|d| &self.program.defs[d]);
+        let def = self
+            .program
+            .find(word, self.module)
+            .map(|d| &self.program.defs[d]);
         let own = def.is_some_and(|d| !d.standard);
         if !own && let Some((_, _, names)) = BUILTINS.iter().find(|b| b.0 == word) {
             if !names.is_empty() {
@@ -196,32 +242,60 @@ impl<'p> Checker<'p, '_> {
             Some(_) => {}
             None => {
                 let help = suggest(word, sorted(self.program.callables(self.module)));
-                self.report(Class::Name, name.span, format!("no op or layer `{word}`"), help);
+                self.report(
+                    Class::Name,
+                    name.span,
+                    format!("no op or layer `{word}`"),
+                    help,
+                );
             }
         }
     }
 
     fn made(&mut self, made: &'p ast::Made, piped: bool) {
         let word = made.block.text.as_str();
-        let def = self.program.find(word, self.module).map(|d| &self.program.defs[d]);
+        let def = self
+            .program
+            .find(word, self.module)
+            .map(|d| &self.program.defs[d]);
         let Some(d) = def.filter(|d| d.kind != DefKind::Op) else {
             let help = suggest(word, sorted(self.program.callables(self.module)));
-            self.report(Class::Name, made.block.span, format!("no block `{word}`"), help);
+            self.report(
+                Class::Name,
+                made.block.span,
+                format!("no block `{word}`"),
+                help,
+            );
             return;
         };
         self.inputs(d, d.parameters, &made.params, false, made.block.span);
         if piped || made.inputs.is_some() {
-            self.inputs(d, d.inputs, made.inputs.as_deref().unwrap_or(&[]), piped, made.span);
+            self.inputs(
+                d,
+                d.inputs,
+                made.inputs.as_deref().unwrap_or(&[]),
+                piped,
+                made.span,
+            );
         }
     }
 
     /// Names and number of arguments, and that none without a default is missing.
-    fn inputs(&mut self, d: &Def<'_>, inputs: &[ast::Input], args: &'p [ast::Arg], piped: bool, span: Span) {
+    fn inputs(
+        &mut self,
+        d: &Def<'_>,
+        inputs: &[ast::Input],
+        args: &'p [ast::Arg],
+        piped: bool,
+        span: Span,
+    ) {
         let names: Vec<&str> = inputs.iter().map(|i| i.name.text.as_str()).collect();
         self.arguments(&d.name.text, &names, args, piped);
         let positional = usize::from(piped) + args.iter().filter(|a| a.name.is_none()).count();
         let missing = inputs.iter().enumerate().find(|(at, input)| {
-            let named = args.iter().any(|a| a.name.as_ref().is_some_and(|n| n.text == input.name.text));
+            let named = args
+                .iter()
+                .any(|a| a.name.as_ref().is_some_and(|n| n.text == input.name.text));
             *at >= positional && !named && input.default.is_none()
         });
         if let Some((_, input)) = missing {
@@ -237,7 +311,8 @@ impl<'p> Checker<'p, '_> {
                 None => {
                     positional += 1;
                     if positional > names.len() {
-                        let text = format!("{what} takes {}, got more", count(names.len(), "argument"));
+                        let text =
+                            format!("{what} takes {}, got more", count(names.len(), "argument"));
                         self.report(Class::Param, arg.value.span, text, None);
                     }
                 }

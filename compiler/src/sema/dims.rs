@@ -212,8 +212,13 @@ impl<'a> Elab<'a, '_> {
                         let whole = self.program.text(axis.expr.span);
                         let size = fit.shape.axis(axis.axis).describe();
                         let known = self.program.names_in(axis.expr, env);
-                        let text = format!("{}: axis {} is {size}, not `{whole}`", fit.what, axis.axis);
-                        let text = if known.is_empty() { text } else { format!("{text} where {known}") };
+                        let text =
+                            format!("{}: axis {} is {size}, not `{whole}`", fit.what, axis.axis);
+                        let text = if known.is_empty() {
+                            text
+                        } else {
+                            format!("{text} where {known}")
+                        };
                         let declared = format!("declared {}", axes_text(self, fit.axes));
                         self.fail(fit.span, fault(Class::Dim, text).note(declared))
                     }

@@ -168,7 +168,10 @@ impl<'a, 'g> Elab<'a, 'g> {
         for note in fault.notes {
             diag = diag.note(note);
         }
-        if matches!(diag.class, Class::Shape | Class::Dim | Class::Range | Class::Where) {
+        if matches!(
+            diag.class,
+            Class::Shape | Class::Dim | Class::Range | Class::Where
+        ) {
             diag = diag.note(format!("profile {}", self.profile));
         }
         for frame in self.frames.iter().rev().take(6) {

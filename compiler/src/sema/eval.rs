@@ -399,7 +399,6 @@ impl<'a> Elab<'a, '_> {
         }
         Ok(Value::Num(Rc::new(num)))
     }
-
 }
 
 pub fn sorted<'b>(names: impl Iterator<Item = &'b str>) -> Vec<&'b str> {

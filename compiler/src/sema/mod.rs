@@ -7,8 +7,8 @@
 mod arguments;
 mod builtin;
 mod call;
-mod cycle;
 mod custom;
+mod cycle;
 mod definitions;
 mod dims;
 mod elab;

@@ -1,0 +1,217 @@
+//! Plans of all entries to one artifact: shared kernels, shared weights, one block of constants, a manifest.
+//!
+//! Enters plans; leaves bytes. The same plans give the same bytes: everything is kept in order of first use.
+
+use crate::backend::clif;
+use crate::ir::graph;
+use crate::schedule::{EntryPlan, LaunchPlan, PlannedBuffer, Slot, WeightDecl, WeightKind};
+use crate::tile::{self, Kernel};
+use std::collections::BTreeMap;
+use vsr_artifact::manifest::{
+    Entry, Field, Init, KernelInfo, Launch, Manifest, Model, Place, Port, Target, Train, Weight,
+};
+
+/// One entry with what the plan does not know.
+pub struct Planned {
+    pub name: String,
+    pub profile: String,
+    pub dims: BTreeMap<String, i64>,
+    pub plan: EntryPlan,
+    /// Names of the axes of every input and output.
+    pub axes: BTreeMap<String, Vec<String>>,
+    pub field: Option<Field>,
+}
+
+pub struct Assembled {
+    pub manifest: Manifest,
+    pub code: Vec<u8>,
+    pub consts: Vec<u8>,
+    /// The distinct kernels, for `--emit tile`.
+    pub kernels: Vec<Kernel>,
+}
+
+pub struct Header {
+    pub model: Model,
+    pub train: Option<Train>,
+    pub source_hash: String,
+}
+
+const ALIGN: usize = 64;
+
+#[derive(Default)]
+struct Shared {
+    kernels: Vec<Kernel>,
+    anchors: Vec<String>,
+    by_identity: BTreeMap<[u8; 32], u32>,
+    consts: Vec<u8>,
+    by_content: BTreeMap<[u8; 32], u64>,
+    scratch: Vec<u64>,
+}
+
+pub fn assemble(
+    header: Header,
+    weights: &[WeightDecl],
+    entries: Vec<Planned>,
+    target: clif::Target,
+) -> Result<Assembled, String> {
+    let mut shared = Shared::default();
+    let (weights, storage_bytes) = lay_weights(weights);
+    let entries: Vec<Entry> = entries
+        .into_iter()
+        .map(|e| shared.entry(e, &weights))
+        .collect();
+    let code = clif::compile(&shared.kernels, target).map_err(|e| e.to_string())?;
+    let info = |(i, k): (usize, &Kernel)| KernelInfo {
+        name: k.name.clone(),
+        offset: code.offsets[i],
+        anchor: shared.anchors[i].clone(),
+    };
+    let manifest = Manifest {
+        format: 1,
+        abi: vsr_artifact::abi::ABI_VERSION,
+        compiler: env!("CARGO_PKG_VERSION").to_string(),
+        source_hash: header.source_hash,
+        model: header.model,
+        train: header.train,
+        weights,
+        storage_bytes,
+        entries,
+        kernels: shared.kernels.iter().enumerate().map(info).collect(),
+        target: Target {
+            name: target.name().to_string(),
+            features: code.features.clone(),
+        },
+        code_hash: blake3::hash(&code.bytes).to_hex().to_string(),
+        consts_hash: blake3::hash(&shared.consts).to_hex().to_string(),
+    };
+    Ok(Assembled {
+        manifest,
+        code: code.bytes,
+        consts: shared.consts,
+        kernels: shared.kernels,
+    })
+}
+
+fn lay_weights(decls: &[WeightDecl]) -> (Vec<Weight>, u64) {
+    let mut end = 0u64;
+    let mut weights = vec![];
+    for d in decls {
+        let elements: i64 = d.shape.iter().product();
+        weights.push(Weight {
+            key: d.key.clone(),
+            shape: d.shape.iter().map(|n| *n as u64).collect(),
+            init: init(d.init),
+            kind: kind(&d.kind),
+            offset: end,
+        });
+        end += (4 * elements as u64).div_ceil(ALIGN as u64) * ALIGN as u64;
+    }
+    (weights, end)
+}
+
+fn init(init: graph::Init) -> Init {
+    match init {
+        graph::Init::Constant(v) => Init::Constant(v),
+        graph::Init::Uniform(a, b) => Init::Uniform(a, b),
+        graph::Init::Normal(a, b) => Init::Normal(a, b),
+        graph::Init::Required => Init::Required,
+    }
+}
+
+fn kind(kind: &WeightKind) -> vsr_artifact::manifest::WeightKind {
+    use vsr_artifact::manifest::WeightKind as Kind;
+    match kind {
+        WeightKind::Trained => Kind::Trained,
+        WeightKind::Frozen => Kind::Frozen,
+        WeightKind::State => Kind::State,
+        WeightKind::Optimizer { of } => Kind::Optimizer { of: of.clone() },
+    }
+}
+
+impl Shared {
+    fn entry(&mut self, e: Planned, weights: &[Weight]) -> Entry {
+        let flops = e.plan.launches.iter().map(|l| l.flops).sum();
+        self.scratch.clear();
+        let port = |shared: &mut Shared, b: &PlannedBuffer| Port {
+            name: b.name.clone(),
+            shape: b.shape.iter().map(|n| *n as u64).collect(),
+            axes: e
+                .axes
+                .get(&b.name)
+                .cloned()
+                .unwrap_or_else(|| b.shape.iter().map(|n| n.to_string()).collect()),
+            at: shared.place(&b.slot, weights),
+        };
+        let inputs = e.plan.inputs.iter().map(|b| port(self, b)).collect();
+        let outputs = e.plan.outputs.iter().map(|b| port(self, b)).collect();
+        let setup = e
+            .plan
+            .setup
+            .iter()
+            .map(|l| self.launch(l, weights))
+            .collect();
+        let launches = e
+            .plan
+            .launches
+            .iter()
+            .map(|l| self.launch(l, weights))
+            .collect();
+        Entry {
+            name: e.name,
+            profile: e.profile,
+            dims: e.dims,
+            inputs,
+            outputs,
+            arena_bytes: e.plan.arena_bytes,
+            scratch_bytes: self.scratch.iter().copied().max().unwrap_or(0),
+            flops,
+            launches,
+            setup,
+            folded_bytes: e.plan.folded_bytes,
+            field: e.field,
+        }
+    }
+
+    fn launch(&mut self, l: &LaunchPlan, weights: &[Weight]) -> Launch {
+        let (kernel, args) = tile::lift(&l.kernel);
+        let identity = tile::identity(&kernel);
+        self.scratch.push(clif::scratch_bytes(&kernel));
+        let next = self.kernels.len() as u32;
+        let id = *self.by_identity.entry(identity).or_insert(next);
+        if id == next {
+            self.kernels.push(kernel);
+            self.anchors.push(l.anchor.to_string());
+        }
+        Launch {
+            kernel: id,
+            buffers: l.buffers.iter().map(|s| self.place(s, weights)).collect(),
+            args,
+            tasks: l.tasks,
+            flops: l.flops,
+            bytes: l.bytes,
+            label: l.label.clone(),
+        }
+    }
+
+    fn place(&mut self, slot: &Slot, weights: &[Weight]) -> Place {
+        match slot {
+            Slot::Arena(at) => Place::Arena(*at),
+            Slot::Folded(at) => Place::Folded(*at),
+            Slot::Weight(i) => Place::Storage(weights[*i].offset),
+            Slot::Data(bytes) => Place::Consts(self.constant(bytes)),
+        }
+    }
+
+    fn constant(&mut self, bytes: &[u8]) -> u64 {
+        let hash = *blake3::hash(bytes).as_bytes();
+        if let Some(&at) = self.by_content.get(&hash) {
+            return at;
+        }
+        let at = self.consts.len() as u64;
+        self.consts.extend_from_slice(bytes);
+        self.consts
+            .resize(self.consts.len().div_ceil(ALIGN) * ALIGN, 0);
+        self.by_content.insert(hash, at);
+        at
+    }
+}

@@ -1,0 +1,163 @@
+//! Every stage in order, on one screen: text -> syntax -> graph -> passes -> schedule -> tiles -> code -> artifact.
+//!
+//! Enters a path and a loader of files; leaves an artifact in memory, or problems. Nothing is read or written here.
+
+use crate::assemble::{Header, Planned, assemble};
+use crate::backend::clif::{self, Target};
+use crate::diag::{Problems, Sources};
+use crate::ir;
+use crate::ir::graph::Graph;
+use crate::sema::{self, Elaborated, Loader, Options, TrainInfo};
+use crate::{pass, schedule, tile};
+use vsr_artifact::Artifact;
+use vsr_artifact::manifest::{Field, Model, Place, Port, Train};
+
+/// What `--emit` may print after elaboration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// The forward graph of every `infer` entry.
+    Graph,
+    /// All entries, with gradients and updates.
+    Grad,
+    Schedule,
+    Tile,
+    Clif,
+}
+
+impl Stage {
+    pub fn from_name(name: &str) -> Option<Stage> {
+        Some(match name {
+            "graph" => Stage::Graph,
+            "grad" => Stage::Grad,
+            "schedule" => Stage::Schedule,
+            "tile" => Stage::Tile,
+            "clif" => Stage::Clif,
+            _ => return None,
+        })
+    }
+}
+
+pub struct Compiled {
+    pub artifact: Artifact,
+    /// The stage asked for, as text.
+    pub emitted: Option<String>,
+}
+
+/// Compiles one file. None: see `problems`.
+pub fn compile(
+    loader: &mut dyn Loader,
+    path: &str,
+    options: &Options,
+    target: Target,
+    emit: Option<Stage>,
+    problems: &mut Problems,
+) -> Option<Compiled> {
+    let elaborated = sema::elaborate(loader, path, options, problems)?;
+    let files = files(loader.sources());
+    let header = header(&elaborated, &files);
+    let mut weights = schedule::WeightTable::declared(&elaborated.weights);
+    let mut text = String::new();
+    let mut planned = vec![];
+    for entry in elaborated.entries {
+        let graph = optimised(entry.graph);
+        let name = format!("{} {}", entry.name, entry.profile);
+        if emit == Some(Stage::Grad) || (emit == Some(Stage::Graph) && entry.name == "infer") {
+            text += &format!("# entry {name}\n{}", crate::ir::print::print(&graph));
+        }
+        let plan = schedule::plan(&graph, &mut weights, entry.name == "train");
+        if emit == Some(Stage::Schedule) {
+            text += &schedule::print(&name, &plan);
+        }
+        planned.push(Planned {
+            name: entry.name.to_string(),
+            profile: entry.profile,
+            dims: entry.dims,
+            plan,
+            axes: entry.inputs.into_iter().map(|p| (p.name, p.axes)).collect(),
+            field: None::<Field>,
+        });
+    }
+    let assembled = assemble(header, &weights.weights, planned, target)
+        .unwrap_or_else(|message| panic!("code generation failed: {message}"));
+    match emit {
+        Some(Stage::Tile) => {
+            text = assembled
+                .kernels
+                .iter()
+                .map(tile::print)
+                .collect::<Vec<_>>()
+                .join("\n")
+        }
+        Some(Stage::Clif) => {
+            text = clif::text(&assembled.kernels, target);
+        }
+        _ => {}
+    }
+    let artifact = Artifact {
+        manifest: assembled.manifest,
+        code: assembled.code,
+        consts: assembled.consts,
+        sources: files,
+    };
+    Some(Compiled {
+        artifact,
+        emitted: emit.map(|_| text),
+    })
+}
+
+fn optimised(graph: Graph) -> Graph {
+    let graph = pass::optimise(graph);
+    if let Err(message) = ir::verify::verify(&graph) {
+        panic!("the optimised graph is not well formed: {message}");
+    }
+    graph
+}
+
+/// A file's name inside of the artifact: its path without what leads out of the folder.
+fn source_name(path: &str) -> String {
+    let parts = path
+        .split(['/', '\\'])
+        .filter(|p| !p.is_empty() && *p != "." && *p != "..");
+    parts
+        .collect::<Vec<_>>()
+        .join("/")
+        .replace(['<', '>', ':'], "_")
+}
+
+/// Names and texts of all files, the standard library's too.
+fn files(sources: &Sources) -> Vec<(String, Vec<u8>)> {
+    sources
+        .iter()
+        .map(|(name, text)| (source_name(name), text.as_bytes().to_vec()))
+        .collect()
+}
+
+fn header(e: &Elaborated, files: &[(String, Vec<u8>)]) -> Header {
+    Header {
+        model: Model {
+            name: e.model.name.clone(),
+            doc: e.model.doc.clone(),
+            parameters: e.model.parameters.clone(),
+        },
+        train: e.train.as_ref().map(train),
+        source_hash: vsr_artifact::source_hash(files),
+    }
+}
+
+fn train(t: &TrainInfo) -> Train {
+    let port = |p: &sema::PortDecl| Port {
+        name: p.name.clone(),
+        shape: p.shape.iter().map(|n| *n as u64).collect(),
+        axes: p.axes.clone(),
+        at: Place::Arena(0),
+    };
+    Train {
+        name: t.name.clone(),
+        epochs: t.epochs,
+        steps: t.steps,
+        data: t.data.iter().map(port).collect(),
+        data_path: t.data_path.clone(),
+        tunable: t.tunable.clone(),
+        ema: t.ema,
+    }
+}
