@@ -3,6 +3,7 @@
 pub mod build;
 pub mod eval;
 pub mod expr;
+pub mod field;
 pub mod graph;
 pub mod philox;
 mod point;
