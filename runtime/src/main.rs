@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use vsr_runtime::session::{Options, Session};
 use vsr_runtime::weights::Scope;
-use vsr_runtime::{Error, Result, bench, exec, info};
+use vsr_runtime::{Error, Result, bench, eval, exec, info, upscale};
 
 #[derive(Parser)]
 #[command(
@@ -46,6 +46,8 @@ enum Command {
     Exec(Exec),
     Bench(Bench),
     Info(Info),
+    Upscale(upscale::command::UpscaleArgs),
+    Eval(eval::command::EvalArgs),
 }
 
 /// Run one entry on tensors from a file
@@ -142,6 +144,8 @@ fn run(cli: Cli) -> Result<()> {
         Command::Exec(args) => run_exec(&args, &common),
         Command::Bench(args) => run_bench(&args, &common),
         Command::Info(args) => run_info(&args, &common),
+        Command::Upscale(args) => run_upscale(&args, &common),
+        Command::Eval(args) => run_eval(&args, &common),
     }
 }
 
@@ -195,6 +199,37 @@ fn run_info(args: &Info, common: &Common) -> Result<()> {
         print(&serde_json::to_string_pretty(&info::json(&manifest)).expect("it is plain data"));
     } else {
         print(info::text(&manifest).trim_end());
+    }
+    Ok(())
+}
+
+fn run_upscale(args: &upscale::command::UpscaleArgs, common: &Common) -> Result<()> {
+    let mut session = open(&args.compiled, args.weights.as_deref(), common)?;
+    // Frames on stdout leave stderr for words.
+    let to_stdout = args.output == Path::new("-");
+    let say = |text: &str| match (common.quiet || common.json, to_stdout) {
+        (true, _) => {}
+        (false, true) => eprintln!("{text}"),
+        (false, false) => print(text),
+    };
+    if args.weights.is_none() {
+        say("weights: none given, so this network knows nothing yet (--weights FILE)");
+    }
+    let summary = upscale::command::run(&mut session, args, common.seed, common.quiet, say)?;
+    say(&summary.text());
+    if common.json && !to_stdout {
+        print(&serde_json::to_string_pretty(&summary).expect("a summary is plain data"));
+    }
+    Ok(())
+}
+
+fn run_eval(args: &eval::command::EvalArgs, common: &Common) -> Result<()> {
+    let mut session = open(&args.compiled, args.weights.as_deref(), common)?;
+    let report = eval::command::run(&mut session, args, common.seed, common.quiet)?;
+    if common.json {
+        print(&serde_json::to_string_pretty(&report).expect("a report is plain data"));
+    } else {
+        report.lines().iter().for_each(|line| print(line));
     }
     Ok(())
 }

@@ -34,7 +34,7 @@ impl Rng {
 
     /// 0 to n - 1.
     pub fn below(&mut self, n: usize) -> usize {
-        (u128::from(self.next_u64()) * n.max(1) as u128 >> 64) as usize
+        ((u128::from(self.next_u64()) * n.max(1) as u128) >> 64) as usize
     }
 
     pub fn chance(&mut self, probability: f32) -> bool {

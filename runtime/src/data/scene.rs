@@ -21,14 +21,9 @@ struct Layer {
     motion: Motion,
 }
 
+#[derive(Default)]
 pub struct Scenes {
     bank: Bank,
-}
-
-impl Default for Scenes {
-    fn default() -> Scenes {
-        Scenes { bank: Bank::new() }
-    }
 }
 
 impl Scenes {

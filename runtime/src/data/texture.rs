@@ -104,7 +104,7 @@ fn pattern(number: usize) -> Vec<f32> {
     let value = |x: usize, y: usize| match number {
         0 => x % 8 < 3,
         1 => x % 16 < 8,
-        2 => (x / 8 + y / 8) % 2 == 0,
+        2 => (x / 8 + y / 8).is_multiple_of(2),
         3 => x % 32 < 2 || y % 32 < 2,
         4 => y % 16 < 2 || (x + y / 16 % 2 * 16) % 32 < 2,
         5 => {

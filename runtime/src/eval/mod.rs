@@ -2,6 +2,7 @@
 //! (BI: MATLAB's bicubic; BD: a Gaussian, every s-th pixel), rounded to 8 bits, enlarged by the network and by bicubic, and
 //! compared. Leaves: PSNR and SSIM, per frame, then a mean for each clip, then the mean of clips. Every line names the protocol.
 
+pub mod command;
 pub mod degrade;
 
 use crate::data::library;

@@ -189,7 +189,7 @@ mod tests {
     fn picture(width: usize, height: usize, seed: usize) -> Vec<u8> {
         let value = |x: usize, y: usize, c: usize| {
             let smooth = (x * 5 + y * 3 + c * 40) % 256;
-            let rough = ((x * 73 + y * 151 + c * 31 + seed * 17) * 2654435761 >> 7) % 64;
+            let rough = (((x * 73 + y * 151 + c * 31 + seed * 17) * 2654435761) >> 7) % 64;
             ((smooth * 3 / 4) + rough) as u8
         };
         (0..height)
@@ -209,7 +209,10 @@ mod tests {
             let theirs = golden[key].as_f64().unwrap();
             assert!((mine - theirs).abs() < 1e-5, "{key}: {mine} and {theirs}");
         };
-        expect("psnr_y", psnr(&[ya.clone()], &[yb.clone()]));
+        expect(
+            "psnr_y",
+            psnr(std::slice::from_ref(&ya), std::slice::from_ref(&yb)),
+        );
         expect(
             "psnr_rgb",
             psnr(&channels(&a, 37, 29), &channels(&b, 37, 29)),

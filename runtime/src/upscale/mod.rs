@@ -2,6 +2,8 @@
 //! same times. Tiles are exact where the network's field is finite, blended where it is not. Memory holds one window of
 //! frames and one result, however long the film.
 
+pub mod command;
+pub mod session;
 pub mod tiles;
 pub mod window;
 

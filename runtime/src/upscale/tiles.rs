@@ -127,7 +127,10 @@ mod tests {
             (333, 48, 8, 4),
         ] {
             let axis = Axis::plan(length, tile, Seam::Exact { halo, stride }).unwrap();
-            assert!(axis.padded >= length && (axis.padded % stride == 0 || axis.padded == tile));
+            assert!(
+                axis.padded >= length
+                    && (axis.padded.is_multiple_of(stride) || axis.padded == tile)
+            );
             let mut next = 0;
             for k in 0..axis.starts.len() {
                 let owned = axis.owned(k);

@@ -102,12 +102,10 @@ impl<F> Window<F> {
 mod tests {
     use super::*;
 
-    /// Groups as lists of frame numbers, and their results.
-    fn groups(
-        n_film: usize,
-        n_frames: usize,
-        returns_all: bool,
-    ) -> Vec<(Vec<usize>, Vec<(usize, usize)>)> {
+    /// Frame numbers of a group, and its results.
+    type Listed = (Vec<usize>, Vec<(usize, usize)>);
+
+    fn groups(n_film: usize, n_frames: usize, returns_all: bool) -> Vec<Listed> {
         let mut window = Window::new(n_frames, returns_all);
         let mut out = Vec::new();
         let mut take = |w: &mut Window<usize>| {

@@ -1,0 +1,142 @@
+//! `vsr-run upscale`: a film through a network. Enters: flags and a session. Leaves: a film, and lines that say what was done.
+
+use super::session::SessionNetworks;
+use super::{Progress, Upscaler, film, fit};
+use crate::progress::Progress as ProgressLine;
+use crate::session::Session;
+use crate::video::{OutputSpec, create_writer, open_reader};
+use crate::{Result, interrupt};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+/// Enlarge a video, or pictures
+#[derive(clap::Args)]
+#[command(after_help = "Example:
+  vsr-run upscale compiled/ in.mp4 -o out.mp4 --weights best.safetensors
+  vsr-run upscale compiled/ frames/ -o big/%05d.png
+  ffmpeg -i in.mkv -f yuv4mpegpipe - | vsr-run upscale compiled/ - -o - | ffmpeg -i - out.mkv")]
+pub struct UpscaleArgs {
+    /// Folder that vsrc wrote
+    pub compiled: PathBuf,
+    /// Video, folder of pictures, pattern (in/%05d.png), or - for Y4M from stdin
+    pub input: PathBuf,
+    /// Video (.mp4, .y4m; .mkv and others with ffmpeg), folder, pattern, or - for Y4M to stdout
+    #[arg(short, long)]
+    pub output: PathBuf,
+    /// Weights; without them, first weights from the seed
+    #[arg(long)]
+    pub weights: Option<PathBuf>,
+    /// Compiled shape to use; by default the one that costs least
+    #[arg(long, default_value = "")]
+    pub profile: String,
+    /// Pixels that neighbouring tiles share, where the network sees a whole tile
+    #[arg(long, default_value_t = 16)]
+    pub overlap: usize,
+    /// Times larger, for luma networks that keep the size; others know it
+    #[arg(long)]
+    pub scale: Option<usize>,
+    /// Stop after this many frames
+    #[arg(long)]
+    pub limit: Option<u64>,
+}
+
+/// What was done.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Summary {
+    pub input: [usize; 2],
+    pub output: [usize; 2],
+    pub profile: String,
+    pub n_tiles: usize,
+    /// Tiles equal the whole frame, bit for bit.
+    pub is_exact: bool,
+    pub n_frames: u64,
+    pub seconds: f64,
+    pub frames_per_second: f64,
+    pub notes: Vec<String>,
+}
+
+impl Summary {
+    pub fn text(&self) -> String {
+        let Summary {
+            input: [w, h],
+            output: [ow, oh],
+            n_frames,
+            frames_per_second,
+            ..
+        } = self;
+        let notes: String = self.notes.iter().map(|n| format!("  {n}")).collect();
+        format!("done   {w}x{h} -> {ow}x{oh}  {n_frames} frames  {frames_per_second:.2} fps{notes}")
+    }
+}
+
+/// Runs the command. `say` gets the plan before the first frame.
+pub fn run(
+    session: &mut Session,
+    args: &UpscaleArgs,
+    seed: u64,
+    is_quiet: bool,
+    mut say: impl FnMut(&str),
+) -> Result<Summary> {
+    interrupt::install();
+    let mut reader = open_reader(&args.input)?;
+    let info = reader.info().clone();
+    let mut networks = SessionNetworks::new(session, &args.profile, seed)?;
+    let options = networks.options(args.overlap, args.scale)?;
+    let (profile, mut upscaler) = fit(&mut networks, info.width, info.height, options)?;
+    let source = (args.input != Path::new("-")).then_some(args.input.as_path());
+    let spec = OutputSpec::scaled(&info, upscaler.scale(), source);
+    let writer = create_writer(&args.output, &spec)?;
+    say(&plan(
+        &upscaler,
+        &profile,
+        &spec,
+        [info.width, info.height],
+        args.overlap,
+    ));
+
+    let mut line = ProgressLine::new(is_quiet);
+    let report = |p: Progress| {
+        line.update(
+            p.n_done,
+            p.n_total.unwrap_or(0),
+            &format!("{} frames, {:.2} fps", p.n_done, p.frames_per_second()),
+        );
+        !interrupt::asked()
+    };
+    let (progress, notes) = film(&mut upscaler, &mut *reader, writer, args.limit, report)?;
+    Ok(Summary {
+        input: [info.width, info.height],
+        output: [spec.width, spec.height],
+        profile,
+        n_tiles: upscaler.n_tiles(),
+        is_exact: upscaler.is_exact(),
+        n_frames: progress.n_done,
+        seconds: progress.elapsed.as_secs_f64(),
+        frames_per_second: progress.frames_per_second(),
+        notes,
+    })
+}
+
+fn plan<N: super::Network>(
+    upscaler: &Upscaler<N>,
+    profile: &str,
+    spec: &OutputSpec,
+    [w, h]: [usize; 2],
+    overlap: usize,
+) -> String {
+    let form = upscaler.form();
+    let tiles = match (upscaler.n_tiles(), upscaler.is_exact()) {
+        (1, _) => "one tile".to_string(),
+        (n, true) => format!("{n} tiles, equal to the whole frame"),
+        (n, false) => format!("{n} tiles, {overlap} pixels blended"),
+    };
+    let frames = if form.frames > 1 {
+        format!(", {} frames at a time", form.frames)
+    } else {
+        String::new()
+    };
+    format!(
+        "plan   {w}x{h} -> {}x{}, profile {profile} ({}x{}{frames}), {tiles}",
+        spec.width, spec.height, form.width, form.height
+    )
+}
