@@ -8,7 +8,6 @@ import os
 import sys
 
 import torch
-from safetensors.torch import save_file
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "peers"))
@@ -25,9 +24,18 @@ def exact(x):
 
 
 def save(name, tensors, **about):
-    plain = {k: v.detach().float().contiguous().clone() for k, v in tensors.items()}
-    meta = {k: v if isinstance(v, str) else json.dumps(v) for k, v in about.items()}
-    save_file(plain, os.path.join(HERE, name), metadata=meta)
+    """Safetensors in a fixed order: the library's own writer shuffles the metadata."""
+    header = {"__metadata__": {k: v if isinstance(v, str) else json.dumps(v) for k, v in about.items()}}
+    data = b""
+    for key, value in tensors.items():
+        value = value.detach().float().contiguous()
+        end = len(data) + 4 * value.numel()
+        header[key] = {"dtype": "F32", "shape": list(value.shape), "data_offsets": [len(data), end]}
+        data += value.numpy().tobytes()
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with open(os.path.join(HERE, name), "wb") as f:
+        f.write(len(text).to_bytes(8, "little") + text + data)
 
 
 def disturb(model, size):

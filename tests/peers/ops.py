@@ -91,7 +91,7 @@ def enlarge_flow(f, h, w):
 
 
 @torch.no_grad()
-def lucas_kanade(a, b, levels=3, turns=3, reach=3, eps=0.002):
+def lucas_kanade(a, b, levels=3, turns=3, reach=4, eps=0.002):
     p, q = [F.avg_pool2d(a, 2)], [F.avg_pool2d(b, 2)]
     for _ in range(levels - 1):
         p.insert(0, F.avg_pool2d(p[0], 2))
