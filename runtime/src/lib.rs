@@ -14,6 +14,7 @@ pub mod metrics;
 pub mod progress;
 pub mod session;
 pub mod tensors;
+pub mod train;
 pub mod upscale;
 pub mod video;
 pub mod weights;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use vsr_runtime::session::{Options, Session};
 use vsr_runtime::weights::Scope;
-use vsr_runtime::{Error, Result, bench, eval, exec, info, upscale};
+use vsr_runtime::{Error, Result, bench, eval, exec, info, interrupt, train, upscale};
 
 #[derive(Parser)]
 #[command(
@@ -43,11 +43,49 @@ struct Common {
 
 #[derive(Subcommand)]
 enum Command {
+    Train(Train),
+    Upscale(upscale::command::UpscaleArgs),
+    Eval(eval::command::EvalArgs),
     Exec(Exec),
     Bench(Bench),
     Info(Info),
-    Upscale(upscale::command::UpscaleArgs),
-    Eval(eval::command::EvalArgs),
+}
+
+/// Train a network on clips
+#[derive(Args)]
+#[command(after_help = "Examples:
+  vsr-run train compiled/ --data clips/
+  vsr-run train compiled/ --epochs 20 --rate 1e-4 --out runs/slow
+  vsr-run train compiled/ --resume runs/slow
+
+Ctrl-C finishes the step, saves, and says how to go on.")]
+struct Train {
+    /// Folder that vsrc wrote
+    compiled: PathBuf,
+    /// Folder of videos or image sequences (its train/ and valid/, or every tenth file held out); without it, made scenes
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// Epochs, instead of the source's
+    #[arg(long)]
+    epochs: Option<u64>,
+    /// Steps in an epoch, instead of the source's
+    #[arg(long)]
+    steps: Option<u64>,
+    /// Learning rate, instead of the source's
+    #[arg(long)]
+    rate: Option<f64>,
+    /// First weights, instead of random ones
+    #[arg(long, conflicts_with = "resume")]
+    weights: Option<PathBuf>,
+    /// Folder for checkpoints, metrics and pictures [default: runs/MODEL-N]
+    #[arg(long, conflicts_with = "resume")]
+    out: Option<PathBuf>,
+    /// Go on with the run in this folder, to the same bits as if it had not stopped
+    #[arg(long)]
+    resume: Option<PathBuf>,
+    /// Held-out batches after each epoch
+    #[arg(long, default_value_t = 8)]
+    valid: u64,
 }
 
 /// Run one entry on tensors from a file
@@ -125,6 +163,8 @@ fn main() -> ExitCode {
     };
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
+        // What there was to say has been said.
+        Err(e @ Error::Interrupted) => ExitCode::from(e.exit_code()),
         Err(e) => {
             eprintln!("error: {e}");
             ExitCode::from(e.exit_code())
@@ -141,6 +181,7 @@ fn run(cli: Cli) -> Result<()> {
         )));
     }
     match cli.command {
+        Command::Train(args) => run_train(&args, &common),
         Command::Exec(args) => run_exec(&args, &common),
         Command::Bench(args) => run_bench(&args, &common),
         Command::Info(args) => run_info(&args, &common),
@@ -162,6 +203,42 @@ fn open(compiled: &Path, weights: Option<&Path>, common: &Common) -> Result<Sess
         session.load_weights(path, Scope::Model)?;
     }
     Ok(session)
+}
+
+fn run_train(args: &Train, common: &Common) -> Result<()> {
+    let mut session = Session::open(
+        &args.compiled,
+        Options {
+            threads: common.threads,
+            level: None,
+        },
+    )?;
+    if let Some(rate) = args.rate.filter(|r| !(r.is_finite() && *r >= 0.0)) {
+        return Err(Error::user(format!(
+            "--rate {rate} is no learning rate: give a number from 0 on"
+        )));
+    }
+    let name = session.manifest().model.name.to_lowercase();
+    let chosen = args.resume.clone().or_else(|| args.out.clone());
+    let options = train::Options {
+        data: args.data.clone(),
+        epochs: args.epochs,
+        steps: args.steps,
+        rate: args.rate,
+        weights: args.weights.clone(),
+        out: chosen.unwrap_or_else(|| train::new_folder(&name)),
+        resume: args.resume.is_some(),
+        seed: common.seed,
+        valid: args.valid,
+        json: common.json,
+        quiet: common.quiet,
+        command: format!("vsr-run train {}", args.compiled.display()),
+    };
+    interrupt::install();
+    match train::train(&mut session, &options)? {
+        train::Outcome::Finished => Ok(()),
+        train::Outcome::Interrupted => Err(Error::Interrupted),
+    }
 }
 
 fn run_exec(args: &Exec, common: &Common) -> Result<()> {

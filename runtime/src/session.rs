@@ -208,6 +208,15 @@ impl Session {
         Ok(())
     }
 
+    /// Key of the first weight or state that holds NaN or an infinity.
+    pub fn first_non_finite(&self) -> Option<&str> {
+        let bad = self.manifest.weights.iter().find(|w| {
+            let values = self.storage.floats(w.offset, weights::elements(w));
+            !values.unwrap_or_default().iter().all(|v| v.is_finite())
+        });
+        bad.map(|w| w.key.as_str())
+    }
+
     fn weights_changed(&mut self) {
         self.bound.iter_mut().flatten().for_each(|b| b.stale = true);
     }
@@ -465,4 +474,4 @@ impl Session {
 unsafe impl Send for Session {}
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

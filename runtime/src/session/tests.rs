@@ -10,13 +10,13 @@ use vsr_artifact::manifest::*;
 /// sub rsp,8; mov rax,[rdi]; mov rcx,[rdi+8]; mov rdx,[rdi+16]; mov rdi,[rcx+8]; mov rsi,[rcx]; mov rdx,[rdx];
 /// call [rax+56]; add rsp,8; ret
 /// ```
-const SILU: [u8; 37] = [
+pub(crate) const SILU: [u8; 37] = [
     0x48, 0x83, 0xec, 0x08, 0x48, 0x8b, 0x07, 0x48, 0x8b, 0x4f, 0x08, 0x48, 0x8b, 0x57, 0x10, 0x48,
     0x8b, 0x79, 0x08, 0x48, 0x8b, 0x31, 0x48, 0x8b, 0x12, 0xff, 0x50, 0x38, 0x48, 0x83, 0xc4, 0x08,
     0xc3, 0xcc, 0xcc, 0xcc, 0xcc,
 ];
 
-fn weight(key: &str, shape: &[u64], init: Init, offset: u64) -> Weight {
+pub(crate) fn weight(key: &str, shape: &[u64], init: Init, offset: u64) -> Weight {
     Weight {
         key: key.into(),
         shape: shape.to_vec(),
@@ -26,7 +26,7 @@ fn weight(key: &str, shape: &[u64], init: Init, offset: u64) -> Weight {
     }
 }
 
-fn port(name: &str, shape: &[u64], at: Place) -> Port {
+pub(crate) fn port(name: &str, shape: &[u64], at: Place) -> Port {
     let axes = shape.iter().map(u64::to_string).collect();
     Port {
         name: name.into(),
@@ -50,7 +50,7 @@ fn launch(from: Place, to: Place) -> Launch {
 }
 
 /// infer: y = silu(x), s = silu(w) folded at setup.
-fn manifest() -> Manifest {
+pub(crate) fn manifest() -> Manifest {
     let optimizer = WeightKind::Optimizer { of: "w".into() };
     Manifest {
         format: 1,
@@ -106,7 +106,7 @@ fn manifest() -> Manifest {
     }
 }
 
-fn open(dir: &Path, manifest: Manifest, threads: usize) -> Result<Session> {
+pub(crate) fn open(dir: &Path, manifest: Manifest, threads: usize) -> Result<Session> {
     let artifact = Artifact {
         manifest,
         code: SILU.to_vec(),

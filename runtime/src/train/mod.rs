@@ -1,0 +1,404 @@
+//! Training: epochs of compiled steps on clips, checked on held-out clips, saved so that any stop can be resumed.
+//!
+//! Enters: a session, clips, options. Leaves, in the run's folder: `metrics.jsonl`, `plot.svg`, `preview.png`,
+//! `best.safetensors`, `last.safetensors` and `state.safetensors`. No tensor arithmetic happens here: forward, losses,
+//! backward and optimiser are one entry of the network. What a run computes depends on the artifact, the seed, the
+//! data and the options; never on when it was interrupted.
+
+mod epoch;
+mod plot;
+mod preview;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use crate::data::{ClipSource, DataOptions};
+use crate::error::{Error, Result};
+use crate::progress::{Progress, clock, remaining};
+use crate::session::Session;
+use crate::weights::Scope;
+use crate::{files, interrupt};
+use epoch::Record;
+use state::{Setup, State};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Where batches come from.
+pub trait Batches {
+    fn train(&mut self, epoch: u64, step: u64) -> Result<Vec<f32>>;
+    fn valid(&mut self, index: u64) -> Result<Vec<f32>>;
+}
+
+impl Batches for ClipSource {
+    fn train(&mut self, epoch: u64, step: u64) -> Result<Vec<f32>> {
+        Ok(ClipSource::train(self, epoch, step)?)
+    }
+
+    fn valid(&mut self, index: u64) -> Result<Vec<f32>> {
+        Ok(ClipSource::valid(self, index)?)
+    }
+}
+
+/// What the command line says; `None` takes what the source, or the resumed run, says.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    pub data: Option<PathBuf>,
+    pub epochs: Option<u64>,
+    pub steps: Option<u64>,
+    pub rate: Option<f64>,
+    /// First weights.
+    pub weights: Option<PathBuf>,
+    /// The run's folder.
+    pub out: PathBuf,
+    /// Go on with the run in `out`.
+    pub resume: bool,
+    pub seed: u64,
+    /// Held-out batches after each epoch.
+    pub valid: u64,
+    pub json: bool,
+    pub quiet: bool,
+    /// How the user called, up to the options: for the hint on how to go on.
+    pub command: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Finished,
+    Interrupted,
+}
+
+/// Time between checkpoints inside a long epoch.
+const SAVE_EVERY: Duration = Duration::from_secs(600);
+
+/// Trains as the options say, with clips from a folder or made ones.
+pub fn train(session: &mut Session, options: &Options) -> Result<Outcome> {
+    let (state, setup) = begin(session, options)?;
+    let port = data_port(session)?;
+    let data = DataOptions::new(setup.data.as_deref(), &port.1, setup.seed, setup.steps)?;
+    let mut source = ClipSource::open(&data)?;
+    if !options.quiet {
+        eprintln!("{}", source.describe());
+    }
+    Trainer::new(session, options, state, setup)?.run(&mut source, &interrupt::asked)
+}
+
+/// Name and shape of the training data.
+fn data_port(session: &Session) -> Result<(String, Vec<u64>)> {
+    let train = session.manifest().train.as_ref().ok_or_else(no_train)?;
+    match train.data.as_slice() {
+        [port] => Ok((port.name.clone(), port.shape.clone())),
+        other => {
+            let n = other.len();
+            Err(Error::user(format!(
+                "this network trains on {n} data tensors; `train` feeds one"
+            )))
+        }
+    }
+}
+
+fn no_train() -> Error {
+    Error::user(
+        "this network was compiled without training: its source has no `train` item, or --profile left it out",
+    )
+}
+
+/// First weights and position: new, from a file, or from the run that is resumed.
+fn begin(session: &mut Session, options: &Options) -> Result<(State, Setup)> {
+    let train = session.manifest().train.as_ref().ok_or_else(no_train)?;
+    let (epochs, steps) = (train.epochs, train.steps);
+    let path = options.out.join(state::FILE);
+    let (state, mut setup) = if options.resume {
+        state::load(session, &path)?
+    } else {
+        if path.exists() {
+            let out = options.out.display();
+            return Err(Error::user(format!(
+                "{out} holds another run; go on with it by `--resume {out}`, or choose another folder with --out"
+            )));
+        }
+        session.init_weights(options.seed);
+        if let Some(weights) = &options.weights {
+            session.load_weights(weights, Scope::Model)?;
+        }
+        (
+            State::default(),
+            Setup {
+                seed: options.seed,
+                steps,
+                epochs,
+                rate: None,
+                data: None,
+            },
+        )
+    };
+    setup.steps = options.steps.unwrap_or(setup.steps).max(1);
+    setup.epochs = options.epochs.unwrap_or(setup.epochs);
+    setup.rate = options.rate.or(setup.rate);
+    setup.data = options.data.clone().or(setup.data);
+    Ok((state, setup))
+}
+
+pub(crate) struct Trainer<'a> {
+    session: &'a mut Session,
+    options: &'a Options,
+    state: State,
+    setup: Setup,
+    train: usize,
+    eval: Option<usize>,
+    data: String,
+    records: Vec<Record>,
+    progress: Progress,
+    started: Instant,
+    saved: Instant,
+    /// Steps done by this process.
+    steps_here: u64,
+}
+
+impl<'a> Trainer<'a> {
+    pub(crate) fn new(
+        session: &'a mut Session,
+        options: &'a Options,
+        state: State,
+        setup: Setup,
+    ) -> Result<Trainer<'a>> {
+        let records = epoch::read(&options.out.join(epoch::FILE), state.epoch)?;
+        Ok(Trainer {
+            train: session.find("train", "")?,
+            eval: session.entry("eval", ""),
+            data: data_port(session)?.0,
+            session,
+            options,
+            state,
+            setup,
+            records,
+            progress: Progress::new(options.quiet),
+            started: Instant::now(),
+            saved: Instant::now(),
+            steps_here: 0,
+        })
+    }
+
+    /// `asked` is looked at after every step: whether the user wants to stop.
+    pub(crate) fn run(
+        &mut self,
+        source: &mut dyn Batches,
+        asked: &dyn Fn() -> bool,
+    ) -> Result<Outcome> {
+        self.save()?;
+        while self.state.epoch < self.setup.epochs {
+            while self.state.step < self.setup.steps {
+                self.step(source)?;
+                if asked() && self.state.step < self.setup.steps {
+                    return self.stop();
+                }
+                if self.saved.elapsed() > SAVE_EVERY {
+                    self.save()?;
+                }
+            }
+            self.finish_epoch(source)?;
+            if asked() && self.state.epoch < self.setup.epochs {
+                return self.stop();
+            }
+        }
+        self.progress.clear();
+        if !self.options.quiet && !self.options.json {
+            println!(
+                "trained: weights in {}",
+                self.options.out.join("best.safetensors").display()
+            );
+        }
+        Ok(Outcome::Finished)
+    }
+
+    fn step(&mut self, source: &mut dyn Batches) -> Result<()> {
+        let (epoch, step) = (self.state.epoch, self.state.step);
+        let clip = source.train(epoch, step)?;
+        let global = self.state.global;
+        let (epoch_in, rate_in) = ([epoch as f32], [self.setup.rate.map_or(-1.0, |r| r as f32)]);
+        let ports = &self.session.manifest().entries[self.train].inputs;
+        let has = |name: &str| ports.iter().any(|p| p.name == name);
+        let mut inputs: Vec<(&str, &[f32])> = vec![(&self.data, &clip)];
+        inputs.extend(has("epoch").then_some(("epoch", epoch_in.as_slice())));
+        inputs.extend(has("rate").then_some(("rate", rate_in.as_slice())));
+        self.session
+            .run(self.train, &inputs, self.setup.seed, global)?;
+        let values = epoch::scalars(self.session, self.train);
+        self.check_finite(&values)?;
+        self.state.add(&values);
+        self.state.step += 1;
+        self.state.global += 1;
+        self.steps_here += 1;
+        self.show(values.first().map_or(0.0, |v| v.1));
+        Ok(())
+    }
+
+    /// NaN or infinity in the loss: nothing more is saved, the last checkpoint stays.
+    fn check_finite(&mut self, values: &[(String, f64)]) -> Result<()> {
+        if values.iter().all(|v| v.1.is_finite()) {
+            return Ok(());
+        }
+        let bad = values.iter().filter(|v| !v.1.is_finite());
+        let mut terms: Vec<String> = bad.map(|(name, v)| format!("{name} is {v}")).collect();
+        if terms.len() > 1 {
+            terms.retain(|t| !t.starts_with("loss "));
+        }
+        Err(self.diverged(&terms.join(", ")))
+    }
+
+    fn diverged(&mut self, what: &str) -> Error {
+        self.progress.clear();
+        let (step, epoch, out) = (
+            self.state.step + 1,
+            self.state.epoch + 1,
+            self.options.out.display(),
+        );
+        Error::user(format!(
+            "training went wrong at step {step} of epoch {epoch}: {what}; {out}/{} still holds the last good \
+             checkpoint: go on from it with a lower --rate and `--resume {out}`",
+            state::FILE
+        ))
+    }
+
+    fn show(&mut self, loss: f64) {
+        let (epochs, steps) = (self.setup.epochs, self.setup.steps);
+        let left =
+            epochs * steps - (self.state.epoch * steps + self.state.step).min(epochs * steps);
+        let (epoch, step) = (self.state.epoch + 1, self.state.step);
+        let text = format!("epoch {epoch}/{epochs}, step {step}/{steps}, loss {loss:.5}");
+        self.progress
+            .update(self.steps_here, self.steps_here + left, &text);
+    }
+
+    fn finish_epoch(&mut self, source: &mut dyn Batches) -> Result<()> {
+        let valid = self.validate(source)?;
+        let elapsed = self.started.elapsed();
+        let left = (self.setup.epochs - self.state.epoch - 1) * self.setup.steps;
+        let record = Record {
+            epoch: self.state.epoch + 1,
+            steps: self.state.global,
+            train: self.state.means(),
+            valid,
+            steps_per_second: self.steps_here as f64 / elapsed.as_secs_f64(),
+            seconds_left: remaining(elapsed, self.steps_here, self.steps_here + left)
+                .map_or(0.0, |d| d.as_secs_f64()),
+        };
+        let score = record.score();
+        let is_best = self.state.best.is_none_or(|best| score > best);
+        if is_best {
+            self.state.best = Some(score);
+        }
+        self.state.next_epoch();
+        self.check_weights()?;
+        self.report(&record, is_best);
+        self.records.push(record);
+        let out = &self.options.out;
+        if is_best {
+            self.session.save_weights(
+                &out.join("best.safetensors"),
+                Scope::Model,
+                &Default::default(),
+            )?;
+        }
+        epoch::write(&out.join(epoch::FILE), &self.records)?;
+        files::write_whole(
+            &out.join("plot.svg"),
+            &[plot::svg(&self.records).as_bytes()],
+        )?;
+        self.save()
+    }
+
+    /// Means of the eval entry's scalars over the held-out batches; the first one is shown as a picture.
+    fn validate(&mut self, source: &mut dyn Batches) -> Result<Vec<(String, f64)>> {
+        let Some(eval) = self.eval else {
+            return Ok(vec![]);
+        };
+        let mut sums = State::default();
+        for index in 0..self.options.valid {
+            let clip = source.valid(index)?;
+            let epoch = [self.state.epoch as f32];
+            let has_epoch = self.session.manifest().entries[eval]
+                .inputs
+                .iter()
+                .any(|p| p.name == "epoch");
+            let mut inputs: Vec<(&str, &[f32])> = vec![(&self.data, &clip)];
+            inputs.extend(has_epoch.then_some(("epoch", epoch.as_slice())));
+            self.session.run(eval, &inputs, self.setup.seed, index)?;
+            sums.add(&epoch::scalars(self.session, eval));
+            sums.step += 1;
+            if index == 0 {
+                preview::write(
+                    self.session,
+                    eval,
+                    &self.data,
+                    &clip,
+                    &self.options.out.join("preview.png"),
+                )?;
+            }
+        }
+        Ok(sums.means())
+    }
+
+    fn report(&mut self, record: &Record, is_best: bool) {
+        self.progress.clear();
+        if self.options.json {
+            println!("{}", record.json());
+        } else if !self.options.quiet {
+            let mut line = record.text(self.setup.epochs);
+            if record.seconds_left > 0.0 {
+                line.push_str(&format!(
+                    "  {} left",
+                    clock(Duration::from_secs_f64(record.seconds_left))
+                ));
+            }
+            println!("{line}{}", if is_best { "  best" } else { "" });
+        }
+    }
+
+    /// A finite loss can hide a gradient that was not: such weights never replace a checkpoint.
+    fn check_weights(&mut self) -> Result<()> {
+        match self.session.first_non_finite() {
+            None => Ok(()),
+            Some(key) => Err(self.diverged(&format!("the weight {key} is not finite"))),
+        }
+    }
+
+    fn save(&mut self) -> Result<()> {
+        self.check_weights()?;
+        let out = &self.options.out;
+        self.session.save_weights(
+            &out.join("last.safetensors"),
+            Scope::Model,
+            &Default::default(),
+        )?;
+        state::save(
+            self.session,
+            &out.join(state::FILE),
+            &self.state,
+            &self.setup,
+        )?;
+        self.saved = Instant::now();
+        Ok(())
+    }
+
+    fn stop(&mut self) -> Result<Outcome> {
+        self.save()?;
+        self.progress.clear();
+        let (step, epoch, out) = (
+            self.state.step,
+            self.state.epoch + 1,
+            self.options.out.display(),
+        );
+        let command = &self.options.command;
+        eprintln!(
+            "stopped after step {step} of epoch {epoch}; go on with: {command} --resume {out}"
+        );
+        Ok(Outcome::Interrupted)
+    }
+}
+
+/// `runs/NAME-1`, or the next number that is free.
+pub fn new_folder(model: &str) -> PathBuf {
+    let free = |n: &u32| !Path::new("runs").join(format!("{model}-{n}")).exists();
+    let n = (1..).find(free).unwrap_or(1);
+    Path::new("runs").join(format!("{model}-{n}"))
+}

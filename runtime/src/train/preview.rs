@@ -1,0 +1,123 @@
+//! The preview picture of an epoch: bicubic, ours, target, side by side: the middle frame of the first held-out clip.
+
+use crate::error::{Error, Result};
+use crate::files;
+use crate::metrics::resize::imresize_rgb;
+use crate::session::Session;
+use std::io::Cursor;
+use std::path::Path;
+
+/// A frame of 8-bit RGB.
+struct Picture {
+    width: usize,
+    height: usize,
+    rgb: Vec<u8>,
+}
+
+/// White between the pictures.
+const GAP: usize = 4;
+
+/// Writes the picture if the entry shows its network's input and output; `clip` is what the entry was fed.
+pub fn write(session: &Session, entry: usize, data: &str, clip: &[f32], path: &Path) -> Result<()> {
+    let plan = &session.manifest().entries[entry];
+    let output_shape = |name: &str| {
+        plan.outputs
+            .iter()
+            .find(|p| p.name == name)
+            .map(|p| p.shape.as_slice())
+    };
+    let data_shape = plan
+        .inputs
+        .iter()
+        .find(|p| p.name == data)
+        .map(|p| p.shape.as_slice());
+    let shapes = (
+        output_shape("preview.input"),
+        output_shape("preview.output"),
+        data_shape,
+    );
+    let (Some(low), Some(ours), Some(data)) = shapes else {
+        return Ok(());
+    };
+    let middle = frames(low) / 2;
+    let low = picture(low, session.output(entry, "preview.input"), middle);
+    let ours = picture(
+        ours,
+        session.output(entry, "preview.output"),
+        frames(ours) / 2,
+    );
+    let target = picture(data, clip, middle);
+    let (Some(low), Some(ours), Some(target)) = (low, ours, target) else {
+        return Ok(());
+    };
+    let size = (ours.width, ours.height);
+    let bicubic = Picture {
+        rgb: imresize_rgb(&low.rgb, (low.width, low.height), size),
+        ..size.into()
+    };
+    let png = beside(&[bicubic, ours, target])
+        .ok_or_else(|| Error::machine("the preview could not be drawn"))?;
+    files::write_whole(path, &[&png])
+}
+
+impl From<(usize, usize)> for Picture {
+    fn from((width, height): (usize, usize)) -> Picture {
+        Picture {
+            width,
+            height,
+            rgb: vec![],
+        }
+    }
+}
+
+fn frames(shape: &[u64]) -> usize {
+    if shape.len() == 5 {
+        shape[2] as usize
+    } else {
+        1
+    }
+}
+
+/// One frame of the first clip of [B, C, T, H, W] or [B, C, H, W], one channel as grey.
+fn picture(shape: &[u64], values: &[f32], frame: usize) -> Option<Picture> {
+    let shape: Vec<usize> = shape.iter().map(|n| *n as usize).collect();
+    let (channels, n_frames, height, width) = match shape.as_slice() {
+        [_, c, t, h, w] => (*c, *t, *h, *w),
+        [_, c, h, w] => (*c, 1, *h, *w),
+        _ => return None,
+    };
+    let plane = |c: usize| {
+        let start = (c * n_frames + frame.min(n_frames - 1)) * height * width;
+        values.get(start..start + height * width)
+    };
+    let planes = match channels {
+        1 => [plane(0)?; 3],
+        3 => [plane(0)?, plane(1)?, plane(2)?],
+        _ => return None,
+    };
+    let byte = |v: f32| (255.0 * v).round().clamp(0.0, 255.0) as u8;
+    let rgb = (0..height * width)
+        .flat_map(|i| planes.map(|p| byte(p[i])))
+        .collect();
+    Some(Picture { width, height, rgb })
+}
+
+fn beside(pictures: &[Picture]) -> Option<Vec<u8>> {
+    let width = pictures.iter().map(|p| p.width + GAP).sum::<usize>() - GAP;
+    let height = pictures.iter().map(|p| p.height).max()?;
+    let mut canvas = image::RgbImage::from_pixel(width as u32, height as u32, image::Rgb([255; 3]));
+    let mut left = 0;
+    for p in pictures {
+        for (i, rgb) in p.rgb.as_chunks::<3>().0.iter().enumerate() {
+            canvas.put_pixel(
+                (left + i % p.width) as u32,
+                (i / p.width) as u32,
+                image::Rgb(*rgb),
+            );
+        }
+        left += p.width + GAP;
+    }
+    let mut out = Cursor::new(Vec::new());
+    canvas.write_to(&mut out, image::ImageFormat::Png).ok()?;
+    Some(out.into_inner())
+}
