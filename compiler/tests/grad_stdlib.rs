@@ -193,6 +193,10 @@ const CASES: &[Case] = &[
         "deform_conv2d(x, o, m, k, pad=1, stride=2)",
         1,
     ),
+    case(
+        "x: [1, 8, 2, 3], k: [2, 2, 3, 3]",
+        "conv2d(silu(pixel_shuffle(x, 2)), k, pad=1)",
+    ),
     // Builtins, and shapes that the operators do not reach.
     case("a: [2, 2], b: [2, 3]", "concat([a, b, a], axis=1)"),
     case("a: [2, 2], b: [2, 2]", "stack([a, b], axis=1)"),

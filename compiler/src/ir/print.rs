@@ -141,7 +141,7 @@ impl Printer<'_> {
                 left.join(", "),
                 self.right(node, piece)
             ));
-            terms.push(placed(&part, piece));
+            terms.push(placed(&part, piece, &node.shape));
         }
         let terms = if terms.is_empty() {
             "0.0".into()
@@ -204,11 +204,14 @@ fn reduction(reducer: Reducer, reduced: &[String], body: String) -> String {
 }
 
 /// The value of a piece at the output's own indices, 0 where it does not write.
-fn placed(part: &str, piece: &Equation) -> String {
+fn placed(part: &str, piece: &Equation, shape: &[i64]) -> String {
     let mut solved: Vec<Option<Ix>> = vec![None; piece.free.len()];
     let mut conditions = vec![];
     for (axis, p) in piece.write.iter().enumerate() {
         let Pos::Ix(at) = p else { continue };
+        if shape[axis] == 1 && at.as_constant() == Some(0) {
+            continue;
+        }
         let mut rest = Ix::var(axis).offset(-at.constant);
         let mut digits: Vec<(i64, usize)> = vec![];
         for (atom, c) in &at.terms {

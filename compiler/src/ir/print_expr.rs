@@ -188,12 +188,12 @@ pub fn ix_text(ix: &Ix, index: &dyn Fn(usize) -> String) -> String {
     for (atom, c) in &ix.terms {
         let atom = match atom {
             Atom::Var(v) => index(*v),
-            Atom::Div(e, n) => format!("({})//{n}", ix_text(e, index)),
-            Atom::Mod(e, n) => format!("({})%{n}", ix_text(e, index)),
+            Atom::Div(e, n) => format!("{}//{n}", bracketed(e, index)),
+            Atom::Mod(e, n) => format!("{} % {n}", bracketed(e, index)),
         };
         let factor = match c.abs() {
             1 => atom,
-            size if atom.contains(['/', '%']) => format!("{size}*({atom})"),
+            size if atom.contains(['/', '%', '+', '-']) => format!("{size}*({atom})"),
             size => format!("{size}*{atom}"),
         };
         text += match (text.is_empty(), *c < 0) {
@@ -209,6 +209,13 @@ pub fn ix_text(ix: &Ix, index: &dyn Fn(usize) -> String) -> String {
         (false, 0) => text,
         (false, k) if k < 0 => format!("{text} - {}", -k),
         (false, k) => format!("{text} + {k}"),
+    }
+}
+
+fn bracketed(ix: &Ix, index: &dyn Fn(usize) -> String) -> String {
+    match ix.as_var() {
+        Some(v) => index(v),
+        None => format!("({})", ix_text(ix, index)),
     }
 }
 

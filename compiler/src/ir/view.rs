@@ -1,7 +1,8 @@
 //! Reading through views: a node that only shows another one (a transpose, a slice, a broadcast) is never read itself.
 
-use crate::equation::index::Ix;
+use crate::equation::index::{Atom, Ix};
 use crate::equation::{Equation, Expr, Pos, Read, Reducer};
+use crate::ir::expr;
 use crate::ir::graph::{Graph, NodeId, Op};
 use crate::ir::region::whole;
 
@@ -38,6 +39,103 @@ pub fn through(graph: &Graph, id: NodeId, read: &Read, extents: &[i64]) -> Optio
         },
         source,
     ))
+}
+
+/// A pointwise equation over a view whose write splits axes into digits (a pixel shuffle), as one over what is shown:
+/// positions get `//` and `%`, which canonicalising takes away again by splitting indices. Only if it reads nothing else,
+/// so that no other operand's box is cut.
+pub fn over_digits(graph: &Graph, equation: &Equation, id: NodeId) -> Option<(Equation, NodeId)> {
+    let node = graph.node(id);
+    if equation.reducer != Reducer::Map
+        || equation.free != node.shape
+        || !reads_straight(equation, &node.shape)
+    {
+        return None;
+    }
+    let Op::Equation(pieces) = &node.op else {
+        return None;
+    };
+    let [piece] = pieces.as_slice() else {
+        return None;
+    };
+    let Expr::Read(shown) = &piece.body else {
+        return None;
+    };
+    let plain = piece.reducer == Reducer::Map && piece.guards.is_empty() && shown.outside.is_none();
+    let digits = plain.then(|| digits(piece, &node.shape)).flatten()?;
+    let source = node.operands[shown.operand];
+    let at: Option<Vec<Pos>> = (shown.at.iter())
+        .map(|p| match p {
+            Pos::Ix(ix) => Some(Pos::Ix(ix.substitute(&|v| digits[v].clone()))),
+            Pos::Computed(_) => None,
+        })
+        .collect();
+    let read = Read {
+        operand: 0,
+        at: at?,
+        outside: None,
+    };
+    let replaced = expr::rewrite_equation(equation, &mut |e| match e {
+        Expr::Read(_) => Expr::Read(read.clone()),
+        e => e,
+    });
+    Some((replaced, source))
+}
+
+/// Every read is at the indices of the cell that is written.
+fn reads_straight(equation: &Equation, shape: &[i64]) -> bool {
+    let Some(axes) = whole(equation, shape) else {
+        return false;
+    };
+    let mut straight = axes
+        .iter()
+        .enumerate()
+        .all(|(axis, v)| v.is_none_or(|v| v == axis));
+    expr::for_each_read(&equation.body, &mut |read| {
+        straight &= read.outside.is_none()
+            && read.at.len() == shape.len()
+            && read
+                .at
+                .iter()
+                .zip(shape)
+                .enumerate()
+                .all(|(axis, (p, extent))| match p {
+                    Pos::Ix(ix) => {
+                        ix.as_var() == Some(axis) || (*extent == 1 && ix.as_constant() == Some(0))
+                    }
+                    Pos::Computed(_) => false,
+                });
+    });
+    straight
+}
+
+/// The piece's variables in terms of its output's axes, if every axis is written in a mixed radix without gaps, and at
+/// least one has several digits.
+fn digits(piece: &Equation, shape: &[i64]) -> Option<Vec<Ix>> {
+    let mut found: Vec<Option<Ix>> = vec![None; piece.free.len()];
+    let mut any = false;
+    for (axis, (p, extent)) in piece.write.iter().zip(shape).enumerate() {
+        let Pos::Ix(at) = p else { return None };
+        let mut terms: Vec<(i64, usize)> = vec![];
+        for (atom, c) in &at.terms {
+            let Atom::Var(v) = atom else { return None };
+            terms.push((*c, *v));
+        }
+        terms.sort();
+        any |= terms.len() > 1;
+        let mut radix = 1;
+        for (c, v) in terms {
+            if c != radix || found[v].is_some() {
+                return None;
+            }
+            found[v] = Some(Ix::var(axis).div(radix).rem(piece.free[v]));
+            radix *= piece.free[v];
+        }
+        if radix != *extent || at.constant != 0 {
+            return None;
+        }
+    }
+    any.then(|| found.into_iter().collect()).flatten()
 }
 
 /// The one read of a piece that copies affinely, and the variable of each axis of its output.
