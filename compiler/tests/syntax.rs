@@ -34,11 +34,11 @@ fn vsr_files() -> Vec<(String, String)> {
             continue;
         };
         for entry in entries {
-            let path = entry.unwrap().path();
+            let path = entry.expect("the folder lists").path();
             if path.extension().is_some_and(|extension| extension == "vsr") {
                 found.push((
                     path.display().to_string(),
-                    fs::read_to_string(&path).unwrap(),
+                    fs::read_to_string(&path).expect("the file reads"),
                 ));
             }
         }
@@ -163,6 +163,10 @@ const WRONG: &[(&str, &str)] = &[
     (
         "minus starts a line",
         "op f(x: [N]) {\n  x |> relu\n  - x\n}",
+    ),
+    (
+        "operator after an if",
+        "op f(x: [N]) {\n  if N == 1 { x } else { -x }\n  |> relu\n}",
     ),
     (
         "assignment in a condition",
@@ -290,7 +294,7 @@ fn time(text: &str) -> Duration {
         read("a.vsr", text);
         start.elapsed()
     };
-    (0..3).map(|_| once()).min().unwrap()
+    (0..3).map(|_| once()).min().expect("there are runs")
 }
 
 #[test]

@@ -8,9 +8,13 @@ const MAX_LINES: usize = 800;
 
 /// All `.rs` files of the repository, build folders and hidden ones apart.
 fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+    for entry in fs::read_dir(folder).expect("the folder reads") {
+        let path = entry.expect("the folder lists").path();
+        let name = path
+            .file_name()
+            .expect("no path ends in `..`")
+            .to_string_lossy()
+            .into_owned();
         if path.is_dir() && name != "target" && !name.starts_with('.') {
             rust_files(&path, found);
         } else if name.ends_with(".rs") {

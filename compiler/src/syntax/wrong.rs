@@ -118,6 +118,7 @@ impl Stop<'_> {
     fn special(&self) -> Option<Diag> {
         self.untouched()
             .or_else(|| self.operator_after_pipeline())
+            .or_else(|| self.operator_after_if())
             .or_else(|| self.assignment_in_expression())
             .or_else(|| self.reducer_as_name())
             .or_else(|| self.reserved_as_name())
@@ -142,6 +143,17 @@ impl Stop<'_> {
         let is_after = self.tried(Rule::pipe) && !self.after_value();
         let is_operator = OPERATORS.contains(&self.found);
         (is_after && is_operator).then(|| after_pipeline(self.span(), self.found, self.before))
+    }
+
+    fn operator_after_if(&self) -> Option<Diag> {
+        let is_operator = OPERATORS.contains(&self.found) || self.found == "|>";
+        (is_operator && self.before.ends_with('}') && !self.after_value()).then(|| {
+            self.diag(format!(
+                "`{}` after an `if` that is a statement",
+                self.found
+            ))
+            .help("put the `if` in brackets, or bind it to a name first")
+        })
     }
 
     fn assignment_in_expression(&self) -> Option<Diag> {
