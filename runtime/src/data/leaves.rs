@@ -57,7 +57,7 @@ pub struct Style {
 
 impl Style {
     pub fn random(rng: &mut Rng) -> Style {
-        let smallest = DENSITY * 1.5 * 8f32.powf(rng.unit());
+        let smallest = DENSITY * 1.8 * 14f32.powf(rng.unit());
         Style {
             brightness: rng.range(0.25, 0.7),
             spread: rng.range(0.08, 0.3),
@@ -70,7 +70,7 @@ impl Style {
             } else {
                 0.03
             },
-            roughness: 0.03 * 6f32.powf(rng.unit()),
+            roughness: 0.02 * 8f32.powf(rng.unit()),
             polygons: rng.unit(),
             n_lines: if rng.chance(0.4) { rng.below(25) } else { 0 },
             extra_blur: if rng.chance(0.15) {
