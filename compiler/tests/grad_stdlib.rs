@@ -1,5 +1,6 @@
 //! Every operator of the standard library: the derived gradient of each tensor input against finite differences in f64,
 //! at random values and where conventions bite.
+#![allow(clippy::unwrap_used)]
 
 mod sema;
 

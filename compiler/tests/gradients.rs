@@ -1,4 +1,5 @@
 //! Gradients of whole small graphs, built node by node, against finite differences in f64; also after `optimise`.
+#![allow(clippy::unwrap_used)]
 
 use vsr_compiler::autodiff::gradients;
 use vsr_compiler::diag::Problems;

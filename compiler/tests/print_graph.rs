@@ -1,4 +1,5 @@
 //! `--emit graph`: the text of a graph elaborates to a graph with the same values; one small network's text by snapshot.
+#![allow(clippy::unwrap_used)]
 
 mod sema;
 

@@ -1,4 +1,5 @@
 //! Reach of whole networks: halo and stride where they are finite, the line that forbids exact tiles where not.
+#![allow(clippy::unwrap_used)]
 
 mod sema;
 

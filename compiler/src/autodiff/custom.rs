@@ -10,10 +10,10 @@ use crate::ir::graph::NodeId;
 pub fn instantiate(b: &mut Builder<'_>, grad: NodeId, placeholder: NodeId, dy: NodeId) -> NodeId {
     let needed = b.graph().ancestors(&[grad]);
     let mut copies: BTreeMap<NodeId, NodeId> = BTreeMap::from([(placeholder, dy)]);
-    for at in placeholder.index() + 1..=grad.index() {
-        let id = NodeId::from(at as u32);
+    let between = (placeholder.index() + 1..=grad.index()).map(|at| NodeId::from(at as u32));
+    for id in between {
         let node = b.graph().node(id);
-        if !needed[at] || !node.operands.iter().any(|o| copies.contains_key(o)) {
+        if !needed[id.index()] || !node.operands.iter().any(|o| copies.contains_key(o)) {
             continue;
         }
         let node = node.clone();

@@ -30,13 +30,16 @@ pub fn gradients(b: &mut Builder<'_>, loss: NodeId, wrt: &[NodeId]) -> Vec<Optio
         .collect()
 }
 
+/// What makes two adjoints the same: the piece, its operands' shapes, its tensor's shape.
+type Form = (Equation, Vec<Vec<i64>>, Vec<i64>);
+
 struct Reverse<'a, 'g> {
     b: &'a mut Builder<'g>,
     /// Nodes that depend on one of `wrt`.
     wanted: Vec<bool>,
     pending: Vec<Vec<Contribution>>,
     done: Vec<Option<NodeId>>,
-    adjoints: HashMap<(Equation, Vec<Vec<i64>>, Vec<i64>), Arc<Adjoint>>,
+    adjoints: HashMap<Form, Arc<Adjoint>>,
 }
 
 impl<'a, 'g> Reverse<'a, 'g> {

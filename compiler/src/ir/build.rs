@@ -15,8 +15,8 @@ use crate::equation::{Equation, Expr, Lit, Pos, Read, Reducer};
 use crate::ir::expr;
 use crate::ir::graph::{Graph, Init, NodeId, Op, Origin};
 use crate::ir::region::whole;
-use crate::ir::simplify;
-use crate::ir::{eval, view};
+use crate::ir::reuse::{self, Functions};
+use crate::ir::{eval, simplify, view};
 
 /// Constants are computed while compiling up to this many elements.
 const FOLD_ELEMENTS: i64 = 1 << 16;
@@ -26,8 +26,7 @@ const FOLD_POINTS: i64 = 1 << 22;
 pub struct Builder<'g> {
     graph: &'g mut Graph,
     known: HashMap<Key, NodeId>,
-    /// Costly functions that are nodes already, over nodes instead of operands, by shape.
-    functions: HashMap<(Expr, Vec<i64>), NodeId>,
+    functions: Functions,
     forms: HashMap<Form, Arc<Canonical>>,
 }
 
@@ -50,7 +49,7 @@ impl<'g> Builder<'g> {
         Builder {
             graph,
             known: HashMap::new(),
-            functions: HashMap::new(),
+            functions: Functions::default(),
             forms: HashMap::new(),
         }
     }
@@ -250,74 +249,16 @@ impl<'g> Builder<'g> {
             let data = self.fold(&pieces, &operands, &shape);
             return self.constant(data, shape, origin);
         }
-        let (pieces, operands) = self.reuse(pieces, operands, &shape);
+        let (pieces, operands) = self.functions.reuse(pieces, operands, &shape);
         if let Some(id) = self.same_as_operand(&pieces, &operands, &shape) {
             return id;
         }
-        let function = function_of(&pieces, &operands, &shape);
+        let function = reuse::function_of(&pieces, &operands, &shape);
         let key = Key::Equation(pieces.clone(), operands.clone(), shape.clone());
         let op = Op::Equation(pieces.into_iter().map(Arc::new).collect());
         let id = self.intern(key, op, operands, shape.clone(), origin);
-        if let Some(body) = function {
-            self.functions.entry((body, shape)).or_insert(id);
-        }
+        self.functions.note(function, shape, id);
         id
-    }
-
-    /// A part of a whole map that is a node already is read, not computed again.
-    fn reuse(
-        &self,
-        pieces: Vec<Equation>,
-        operands: Vec<NodeId>,
-        shape: &[i64],
-    ) -> (Vec<Equation>, Vec<NodeId>) {
-        let [piece] = pieces.as_slice() else {
-            return (pieces, operands);
-        };
-        let is_map = piece.reducer == Reducer::Map && is_straight(piece, shape);
-        if self.functions.is_empty() || !is_map {
-            return (pieces, operands);
-        }
-        let over_nodes = over_nodes(&piece.body, &operands);
-        let mut found = vec![];
-        let body = expr::rewrite(&over_nodes, &mut |e| {
-            if !is_costly(&e) {
-                return e;
-            }
-            match self.functions.get(&(e.clone(), shape.to_vec())) {
-                Some(id) => {
-                    found.push(*id);
-                    let at = piece.write.clone();
-                    Expr::Read(Read {
-                        operand: id.index(),
-                        at,
-                        outside: None,
-                    })
-                }
-                None => e,
-            }
-        });
-        if found.is_empty() {
-            return (pieces, operands);
-        }
-        let mut all = operands.clone();
-        all.extend(found);
-        let body = expr::rewrite(&body, &mut |e| match e {
-            Expr::Read(mut read) => {
-                let node = read.operand;
-                read.operand = all
-                    .iter()
-                    .position(|o| o.index() == node)
-                    .expect("a node that is read is an operand");
-                Expr::Read(read)
-            }
-            e => e,
-        });
-        let piece = Equation {
-            body,
-            ..piece.clone()
-        };
-        drop_unread(&[piece], &all)
     }
 
     /// Adds every point into its written position.
@@ -545,38 +486,6 @@ pub fn map(shape: &[i64], body: Expr) -> Equation {
     }
 }
 
-/// A whole map that writes axis by axis in order, so that equal bodies mean equal cells.
-fn is_straight(piece: &Equation, shape: &[i64]) -> bool {
-    let Some(axes) = whole(piece, shape) else {
-        return false;
-    };
-    axes.iter().flatten().enumerate().all(|(n, v)| *v == n)
-}
-
-/// Functions that cost a call.
-fn is_costly(e: &Expr) -> bool {
-    use crate::equation::Unary::{Cos, Erf, Exp, Log, Sin, Tanh};
-    matches!(e, Expr::Unary(Exp | Log | Sin | Cos | Tanh | Erf, _))
-}
-
-/// The body over nodes, if the pieces are one costly function.
-fn function_of(pieces: &[Equation], operands: &[NodeId], shape: &[i64]) -> Option<Expr> {
-    let [piece] = pieces else { return None };
-    let whole_map =
-        piece.reducer == Reducer::Map && is_straight(piece, shape) && is_costly(&piece.body);
-    whole_map.then(|| over_nodes(&piece.body, operands))
-}
-
-fn over_nodes(body: &Expr, operands: &[NodeId]) -> Expr {
-    expr::rewrite(body, &mut |e| match e {
-        Expr::Read(mut read) => {
-            read.operand = operands[read.operand].index();
-            Expr::Read(read)
-        }
-        e => e,
-    })
-}
-
 /// Whether a read's position is not affine, so that a matrix may be found in it.
 fn has_crooked_read(piece: &Equation) -> bool {
     let mut found = false;
@@ -590,7 +499,7 @@ fn has_crooked_read(piece: &Equation) -> bool {
 }
 
 /// Each operand once, in order of first use; operands without a read go.
-fn drop_unread(equations: &[Equation], operands: &[NodeId]) -> (Vec<Equation>, Vec<NodeId>) {
+pub fn drop_unread(equations: &[Equation], operands: &[NodeId]) -> (Vec<Equation>, Vec<NodeId>) {
     let mut kept: Vec<NodeId> = vec![];
     let mut to = vec![usize::MAX; operands.len()];
     for equation in equations {

@@ -10,6 +10,7 @@ mod point;
 pub mod print;
 mod print_expr;
 pub mod region;
+mod reuse;
 pub mod simplify;
 pub mod verify;
 mod view;

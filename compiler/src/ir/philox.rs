@@ -58,12 +58,8 @@ impl Stream {
         let (a, b) = (words[lane & 2], words[(lane & 2) + 1]);
         let radius = libm::sqrt(-2.0 * libm::log(f64::from((a >> 8) + 1) / 16_777_216.0));
         let angle = unit(b) * std::f64::consts::TAU;
-        radius
-            * if lane % 2 == 0 {
-                libm::cos(angle)
-            } else {
-                libm::sin(angle)
-            }
+        let turn = [libm::cos(angle), libm::sin(angle)];
+        radius * turn[lane & 1]
     }
 }
 

@@ -7,9 +7,11 @@ use crate::ir::expr;
 use crate::ir::graph::{Graph, NodeId, Op};
 use crate::ir::verify::verify;
 
+type Pass = fn(&Graph) -> Graph;
+
 /// The passes in order. A pass that breaks the graph is named.
 pub fn optimise(graph: Graph) -> Graph {
-    let passes: [(&str, fn(&Graph) -> Graph); 3] = [
+    let passes: [(&str, Pass); 3] = [
         ("drop_dead", drop_dead),
         ("rebuild", rebuild),
         ("drop_dead", drop_dead),

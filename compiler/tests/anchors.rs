@@ -1,0 +1,125 @@
+//! Every equation of the flagship, forward and backward, by anchor: scatters come from computed reads alone, and every
+//! convolution's three products reach the contraction path.
+#![allow(clippy::unwrap_used)]
+
+mod sema;
+
+use std::collections::BTreeMap;
+
+use vsr_compiler::equation::classify::{Anchor, classify};
+use vsr_compiler::equation::{Equation, Pos, Reducer};
+use vsr_compiler::ir::expr::for_each_read;
+use vsr_compiler::ir::graph::{Graph, Op};
+use vsr_compiler::pass::optimise;
+use vsr_compiler::sema::Options;
+
+fn train(set: &[(&str, &str)]) -> Graph {
+    let set = set
+        .iter()
+        .map(|(k, v)| (k.to_string(), v.to_string()))
+        .collect();
+    let made = sema::model(
+        "models/vsr.vsr",
+        &Options {
+            set,
+            ..Options::default()
+        },
+    );
+    let entry = made
+        .entries
+        .into_iter()
+        .find(|e| e.name == "train")
+        .unwrap();
+    optimise(entry.graph)
+}
+
+/// How many pieces have which anchor.
+fn anchors(graph: &Graph) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for id in graph.ids() {
+        match &graph.node(id).op {
+            Op::Equation(pieces) => {
+                for piece in pieces {
+                    let anchor = format!("{:?}", classify(piece).anchor);
+                    let word = anchor.split([' ', '{', '(']).next().unwrap().to_string();
+                    *counts.entry(word).or_default() += 1;
+                }
+            }
+            Op::Scatter(_) => *counts.entry("Scatter".to_string()).or_default() += 1,
+            _ => {}
+        }
+    }
+    counts
+}
+
+#[test]
+fn scatters_come_from_computed_reads() {
+    let graph = train(&[]);
+    let mut n_scatters = 0;
+    for id in graph.ids() {
+        if let Op::Scatter(equation) = &graph.node(id).op {
+            n_scatters += 1;
+            let computed = equation.write.iter().any(|p| matches!(p, Pos::Computed(_)));
+            assert!(computed, "{}: {equation:?}", graph.node(id).origin.path);
+        }
+    }
+    // The alignment's samples, and the frames that the flow warps in the loss.
+    assert_eq!(n_scatters, 2);
+    let plain = train(&[("deform", "false")]);
+    assert_eq!(anchors(&plain).get("Scatter"), Some(&1));
+}
+
+/// Whether it reads or weighs the corners of a sample.
+fn samples(piece: &Equation) -> bool {
+    let mut computed = false;
+    for_each_read(&piece.body, &mut |read| {
+        computed |= read.at.iter().any(|p| matches!(p, Pos::Computed(_)));
+    });
+    computed
+}
+
+/// Sums of a convolution's size, each with the block and name of what it computes: all but the filters of the
+/// degradation are contractions.
+#[test]
+fn large_sums_are_contractions() {
+    let graph = train(&[]);
+    let mut listed = vec![];
+    for id in graph.ids() {
+        let node = graph.node(id);
+        let Op::Equation(pieces) = &node.op else {
+            continue;
+        };
+        for piece in pieces.iter().filter(|p| p.reducer == Reducer::Sum) {
+            let points: i64 = piece.free.iter().chain(&piece.reduced).product();
+            if points < 1 << 26 || samples(piece) {
+                continue;
+            }
+            let anchor = classify(piece).anchor;
+            let name = format!("{} {}", node.origin.path, node.origin.name);
+            let in_network = !node.origin.path.is_empty();
+            assert!(
+                !in_network || anchor == Anchor::Contraction,
+                "{name}: {anchor:?}"
+            );
+            listed.push(format!("{anchor:?}: {}", name.trim()));
+        }
+    }
+    assert!(
+        listed.len() > 40,
+        "forward and backward of every layer: {}",
+        listed.len()
+    );
+    insta::assert_snapshot!(listed.join("\n"));
+}
+
+#[test]
+fn counts() {
+    let counts = anchors(&train(&[]));
+    insta::assert_snapshot!(
+        counts
+            .iter()
+            .map(|(k, n)| format!("{k} {n}"))
+            .collect::<Vec<_>>()
+            .join("\n")
+    );
+}
