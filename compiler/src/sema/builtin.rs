@@ -422,6 +422,8 @@ impl<'a> Elab<'a, '_> {
         env: &Env<'a>,
     ) -> Fallible<Value> {
         self.check_size(span, &dims.sizes)?;
+        self.fuel = self.fuel.saturating_sub(1000 * nodes.len() as u64);
+        self.spend(span)?;
         let whole = nodes.iter().all(|n| self.whole.contains(n));
         let origin = self.origin(&env.path, name, span);
         let node = self.b.pieces(pieces, nodes, dims.sizes.clone(), origin);
@@ -572,19 +574,30 @@ impl<'a> Elab<'a, '_> {
         )?))
     }
 
+    /// The calls on the way to `span`, each as the body it stands in and its offset there: what stands before a body
+    /// (such as a `kernel` promise) changes nothing.
+    fn places(&self, span: Span) -> Vec<(&'a str, u32)> {
+        let program = self.program;
+        let bodies = self.frames.iter().map(|f| {
+            let d = &program.defs[f.def];
+            (d.name.text.as_str(), d.body.span.start)
+        });
+        let bodies: Vec<(&str, u32)> = std::iter::once(("", self.root)).chain(bodies).collect();
+        let calls = self.frames.iter().map(|f| f.span).chain([Some(span)]);
+        let place = |((name, start), call): ((&'a str, u32), Option<Span>)| {
+            (name, call.map_or(0, |c| c.start.wrapping_sub(start)))
+        };
+        bodies.into_iter().zip(calls).map(place).collect()
+    }
+
     /// Keyed by the place in the source: the calls on the way here, and how often they led here before.
     fn random(&mut self, normal: bool, dims: &Slot, span: Span, env: &Env<'a>) -> Fallible<Value> {
         let shape = self.sizes(dims)?;
         let mut hash = blake3::Hasher::new();
-        let mut place = |span: Span| {
-            hash.update(&span.file.to_le_bytes());
-            hash.update(&span.start.to_le_bytes());
-        };
-        place(span);
-        self.frames
-            .iter()
-            .filter_map(|f| f.span)
-            .for_each(&mut place);
+        for (name, offset) in self.places(span) {
+            hash.update(name.as_bytes());
+            hash.update(&offset.to_le_bytes());
+        }
         hash.update(env.path.as_bytes());
         let base = first_word(&hash);
         let seen = self.randoms.entry(base).or_insert(0);

@@ -139,7 +139,7 @@ impl<'a> Elab<'a, '_> {
         }
         let mut inner = Env::new(d.module, Some(def), env.path.clone());
         inner.mode = if numbers { Mode::Scalar } else { Mode::Whole };
-        self.enter_call(d, env.path.clone(), span, |elab| {
+        self.enter_call(def, env.path.clone(), span, |elab| {
             elab.bind_inputs(d, d.inputs, given, &mut inner, span)?;
             let value = elab.with_promise(d, |elab| {
                 let value = elab.run_body(d, &mut inner)?;
@@ -190,14 +190,16 @@ impl<'a> Elab<'a, '_> {
 
     fn enter_call<T>(
         &mut self,
-        d: &Def<'a>,
+        def: usize,
         path: Rc<str>,
         span: Span,
         f: impl FnOnce(&mut Self) -> Fallible<T>,
     ) -> Fallible<T> {
+        let d = &self.program.defs[def];
         // The compiler's own call of the model has no place in the text.
         let place = (span != d.name.span).then_some(span);
         self.frames.push(Frame {
+            def,
             name: d.name.text.clone(),
             path,
             span: place,
@@ -343,7 +345,7 @@ impl<'a> Elab<'a, '_> {
             return self.fail(span, fault(Class::Label, text));
         }
         let mark = self.declared.len();
-        let value = self.enter_call(d, path, span, |elab| {
+        let value = self.enter_call(def, path, span, |elab| {
             elab.bind_inputs(d, d.inputs, given, &mut inner, span)?;
             let value = elab.run_body(d, &mut inner)?;
             elab.finish_body(d, value, &mut inner)

@@ -11,7 +11,7 @@ use crate::diag::{Class, Diag, Problems, Span};
 use crate::equation::index::Ix;
 use crate::equation::{Equation, Expr, Pos, Read, Reducer};
 use crate::ir::build::Builder;
-use crate::ir::graph::{Init, NodeId, Origin};
+use crate::ir::graph::{Init, NodeId, Op, Origin};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 
@@ -21,6 +21,10 @@ const FUEL: u64 = 20_000_000;
 const MAX_DEPTH: usize = 220;
 /// Elements of one tensor.
 const MAX_ELEMENTS: i64 = 1 << 36;
+/// Points of one equation's box.
+const MAX_POINTS: f64 = 1e16;
+/// Steps that making an equation counts for.
+const EQUATION_STEPS: u64 = 1000;
 /// Larger pending expressions become nodes before they are used again.
 pub const MAX_PENDING: usize = 48;
 
@@ -46,6 +50,8 @@ pub struct Elab<'a, 'g> {
     /// Keys in the order in which they were declared, repeated applications included.
     pub declared: Vec<String>,
     pub frames: Vec<Frame>,
+    /// Where the `train` body starts.
+    pub root: u32,
     pub randoms: HashMap<u64, u64>,
     pub fuel: u64,
     /// Running out of fuel has been reported.
@@ -103,6 +109,7 @@ pub enum WeightKind {
 
 /// One call on the way here.
 pub struct Frame {
+    pub def: usize,
     pub name: String,
     pub path: Rc<str>,
     pub span: Option<Span>,
@@ -144,6 +151,7 @@ impl<'a, 'g> Elab<'a, 'g> {
             weight_of: HashMap::new(),
             declared: vec![],
             frames: vec![],
+            root: 0,
             randoms: HashMap::new(),
             fuel: FUEL,
             exhausted: false,
@@ -281,6 +289,28 @@ impl<'a, 'g> Elab<'a, 'g> {
         }
     }
 
+    /// An equation costs steps of evaluation; one that is computed while compiling costs by its points.
+    fn check_work(&mut self, span: Span, equation: &Equation, operands: &[NodeId]) -> Fallible<()> {
+        let extents = equation.free.iter().chain(&equation.reduced);
+        let points = extents.fold(1f64, |n, e| n * *e as f64);
+        if points > MAX_POINTS {
+            let text = format!("this equation has {points:.0e} points; that is too many");
+            return self.fail(span, fault(Class::Shape, text));
+        }
+        let graph = self.b.graph();
+        let fixed = operands
+            .iter()
+            .all(|o| matches!(graph.node(*o).op, Op::Const(_)));
+        let cost = EQUATION_STEPS
+            + if fixed && points < 1e7 {
+                points as u64 / 4
+            } else {
+                0
+            };
+        self.fuel = self.fuel.saturating_sub(cost);
+        self.spend(span)
+    }
+
     /// A node that is read as a number at `at`.
     pub fn read_of(&self, node: NodeId, at: Vec<Pos>, outside: Option<f64>) -> Num {
         let kind = if self.whole.contains(&node) {
@@ -369,6 +399,7 @@ impl<'a, 'g> Elab<'a, 'g> {
     ) -> Fallible<NodeId> {
         if let Some(span) = origin.span {
             self.check_size(span, &shape.sizes)?;
+            self.check_work(span, &equation, &operands)?;
         }
         let node = self
             .b

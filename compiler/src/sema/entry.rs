@@ -275,6 +275,7 @@ impl<'a> Elab<'a, '_> {
         let layer = self.make(&item.network, &mut env)?;
         self.override_model(layer, settings);
         self.train.active = true;
+        self.root = item.body.span.start;
         self.train.model = Some(layer);
         env.vars.insert(&item.name.text, Value::Layer(layer));
         let scalars = ["step", "epoch"].map(|name| {

@@ -110,18 +110,20 @@ pub fn binary(op: Arith, a: &Num, b: &Num) -> Result<Num, Fault> {
         Kind::Float
     };
     let (lo, hi) = interval(op, a, b);
-    if ints && let Some(ix) = index_arith(op, a, b) {
-        let wide = lo.is_finite() && hi.is_finite() && lo.abs().max(hi.abs()) > MAX_INDEX;
-        if !wide {
-            return sized(Num {
-                shape,
-                kind,
-                lo,
-                hi,
-                size: 1 + ix.terms.len(),
-                form: Form::Ix(ix),
-            });
-        }
+    let wide = lo.is_finite() && hi.is_finite() && lo.abs().max(hi.abs()) > MAX_INDEX;
+    if ints
+        && !wide
+        && let Some(ix) = index_arith(op, a, b).filter(is_tame)
+    {
+        let size = 1 + ix.terms.len();
+        return sized(Num {
+            shape,
+            kind,
+            lo,
+            hi,
+            size,
+            form: Form::Ix(ix),
+        });
     }
     let size = a.size + b.size + 1;
     let kind = if op == Arith::Pow && b.lo < 0.0 {
@@ -147,8 +149,8 @@ fn index_arith(op: Arith, a: &Num, b: &Num) -> Option<Ix> {
         Arith::Add => Some(x.add(y)),
         Arith::Sub => Some(x.sub(y)),
         Arith::Mul => match (x.as_constant(), y.as_constant()) {
-            (_, Some(c)) => Some(x.scale(c)),
-            (Some(c), _) => Some(y.scale(c)),
+            (_, Some(c)) => scaled(x, c),
+            (Some(c), _) => scaled(y, c),
             _ => None,
         },
         Arith::FloorDiv => match y.as_constant()? {
@@ -173,6 +175,17 @@ fn index_arith(op: Arith, a: &Num, b: &Num) -> Option<Ix> {
             _ => None,
         },
     }
+}
+
+fn scaled(x: &Ix, by: i64) -> Option<Ix> {
+    let fits = |c: i64| (c as f64 * by as f64).abs() <= MAX_INDEX;
+    (fits(x.constant) && x.terms.iter().all(|t| fits(t.1))).then(|| x.scale(by))
+}
+
+/// No coefficient is near the limits of i64, whatever the indices' ranges are.
+fn is_tame(ix: &Ix) -> bool {
+    let small = |c: i64| (c as f64).abs() <= MAX_INDEX;
+    small(ix.constant) && ix.terms.iter().all(|t| small(t.1))
 }
 
 /// `a // n`, if it is the same for every value of `a`.
