@@ -173,7 +173,7 @@ impl<'a> Elab<'a, '_> {
             }
             Value::Tensor(node) if mode == Mode::Scalar => {
                 let node = *node;
-                self.to_num(&Value::Tensor(node), span, true)
+                self.num_of(&Value::Tensor(node), span, true)
                     .map(Value::Num)
             }
             Value::Num(_) | Value::Tensor(_) => Ok(value),
@@ -184,7 +184,7 @@ impl<'a> Elab<'a, '_> {
                 Ok(value)
             }
             Value::Int(..) | Value::Float(_) | Value::List(_) => {
-                match self.to_node(&value, "", span) {
+                match self.node_of(&value, "", span) {
                     Ok(node) => Ok(Value::Tensor(node)),
                     Err(failed) => Err(failed),
                 }

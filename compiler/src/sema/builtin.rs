@@ -97,7 +97,7 @@ impl<'a> Elab<'a, '_> {
             (B::Unary(op), [x]) => self.unary_call(op, x, span, env),
             (B::Log2, [x]) if is_fixed(&x.0) => self.at(span, number::log2(&x.0)),
             (B::Log2, [x]) => {
-                let num = self.to_num(&x.0, x.1, env.in_equation())?;
+                let num = self.num_of(&x.0, x.1, env.in_equation())?;
                 let num = self.at(span, scalar::log2(&num))?;
                 self.pending(num, span, env)
             }
@@ -114,7 +114,7 @@ impl<'a> Elab<'a, '_> {
                 let shape = match &x.0 {
                     Value::Num(num) => num.shape.clone().unwrap_or_default(),
                     other => {
-                        let node = self.to_node(other, &env.path.clone(), x.1)?;
+                        let node = self.node_of(other, &env.path.clone(), x.1)?;
                         self.shape_of(node)
                     }
                 };
@@ -180,7 +180,7 @@ impl<'a> Elab<'a, '_> {
         if is_fixed(&x.0) {
             return self.at(span, number::unary(op, &x.0));
         }
-        let num = self.to_num(&x.0, x.1, env.in_equation())?;
+        let num = self.num_of(&x.0, x.1, env.in_equation())?;
         let num = self.at(span, scalar::unary(op, &num))?;
         self.pending(num, span, env)
     }
@@ -198,9 +198,9 @@ impl<'a> Elab<'a, '_> {
         }
         let eq = env.in_equation();
         let (c, a, b) = (
-            self.to_num(&c.0, c.1, eq)?,
-            self.to_num(&a.0, a.1, eq)?,
-            self.to_num(&b.0, b.1, eq)?,
+            self.num_of(&c.0, c.1, eq)?,
+            self.num_of(&a.0, a.1, eq)?,
+            self.num_of(&b.0, b.1, eq)?,
         );
         let num = self.at(span, scalar::select(&c, &a, &b))?;
         self.pending(num, span, env)
@@ -224,7 +224,7 @@ impl<'a> Elab<'a, '_> {
             return Ok(if first { a.0.clone() } else { b.0.clone() });
         }
         let eq = env.in_equation();
-        let (x, y) = (self.to_num(&a.0, a.1, eq)?, self.to_num(&b.0, b.1, eq)?);
+        let (x, y) = (self.num_of(&a.0, a.1, eq)?, self.num_of(&b.0, b.1, eq)?);
         let num = self.at(span, scalar::extreme(op, &x, &y))?;
         self.pending(num, span, env)
     }
@@ -243,9 +243,9 @@ impl<'a> Elab<'a, '_> {
         }
         let eq = env.in_equation();
         let (x, lo, hi) = (
-            self.to_num(&x.0, x.1, eq)?,
-            self.to_num(&lo.0, lo.1, eq)?,
-            self.to_num(&hi.0, hi.1, eq)?,
+            self.num_of(&x.0, x.1, eq)?,
+            self.num_of(&lo.0, lo.1, eq)?,
+            self.num_of(&hi.0, hi.1, eq)?,
         );
         let num = self.at(span, scalar::clamp(&x, &lo, &hi))?;
         self.pending(num, span, env)
@@ -333,7 +333,7 @@ impl<'a> Elab<'a, '_> {
     }
 
     fn reshape(&mut self, x: &Slot, dims: &Slot, span: Span, env: &Env<'a>) -> Fallible<Value> {
-        let node = self.to_node(&x.0, &env.path, x.1)?;
+        let node = self.node_of(&x.0, &env.path, x.1)?;
         let (from, to) = (self.shape_of(node), self.sizes(dims)?);
         if from.sizes.iter().product::<i64>() != to.sizes.iter().product::<i64>() {
             let text = format!(
@@ -366,7 +366,7 @@ impl<'a> Elab<'a, '_> {
         span: Span,
         env: &Env<'a>,
     ) -> Fallible<Value> {
-        let node = self.to_node(&x.0, &env.path, x.1)?;
+        let node = self.node_of(&x.0, &env.path, x.1)?;
         let shape = self.shape_of(node);
         let (a, b) = (
             self.axis(a, shape.sizes.len())?,
@@ -400,7 +400,7 @@ impl<'a> Elab<'a, '_> {
         let items = self.items(xs)?;
         let mut nodes = vec![];
         for item in items.iter() {
-            nodes.push(self.to_node(item, &env.path, xs.1)?);
+            nodes.push(self.node_of(item, &env.path, xs.1)?);
         }
         if nodes.is_empty() {
             return self.fail(
@@ -505,7 +505,7 @@ impl<'a> Elab<'a, '_> {
         span: Span,
         env: &Env<'a>,
     ) -> Fallible<Value> {
-        let node = self.to_node(&x.0, &env.path, x.1)?;
+        let node = self.node_of(&x.0, &env.path, x.1)?;
         let shape = self.shape_of(node);
         let axis = self.axis(axis, shape.sizes.len())?;
         let parts = self.sizes(sizes)?;

@@ -183,7 +183,7 @@ impl<'a> Elab<'a, '_> {
         let mode = std::mem::replace(&mut env.mode, Mode::Whole);
         let result = self.call_op(def, given, span, env);
         env.mode = mode;
-        let node = self.to_node(&result?, &env.path.clone(), span)?;
+        let node = self.node_of(&result?, &env.path.clone(), span)?;
         let at = used.into_iter().map(|v| Pos::Ix(Ix::var(v))).collect();
         Ok(Value::Num(Rc::new(self.read_of(node, at, None))))
     }
@@ -352,7 +352,7 @@ impl<'a> Elab<'a, '_> {
         })?;
         self.same_keys(layer, mark, span)?;
         if self.train.model == Some(layer) && self.train.preview.is_none() {
-            let input = input.map(|v| self.to_node(&v, "", span)).transpose()?;
+            let input = input.map(|v| self.node_of(&v, "", span)).transpose()?;
             if let (Some(input), Value::Tensor(output)) = (input, &value) {
                 self.train.preview = Some((input, *output));
             }
@@ -487,7 +487,7 @@ impl<'a> Elab<'a, '_> {
                 ..Num::clone(&num)
             }))),
             value => {
-                let node = self.to_node(&value, &env.path.clone(), d.name.span)?;
+                let node = self.node_of(&value, &env.path.clone(), d.name.span)?;
                 self.remember(node, dims);
                 Ok(Value::Tensor(node))
             }

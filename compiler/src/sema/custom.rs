@@ -23,12 +23,12 @@ impl<'a> Elab<'a, '_> {
                     .get(input.name.text.as_str())
                     .cloned()
                     .unwrap_or(Value::Failed);
-                let node = self.to_node(&value, &env.path.clone(), input.name.span)?;
+                let node = self.node_of(&value, &env.path.clone(), input.name.span)?;
                 env.vars.insert(&input.name.text, Value::Tensor(node));
                 inputs.push((input, node));
             }
         }
-        let y = self.to_node(&value, &env.path.clone(), d.name.span)?;
+        let y = self.node_of(&value, &env.path.clone(), d.name.span)?;
         let shape = self.b.shape(y).to_vec();
         let origin = self.origin(&env.path, "$dy", grad.span);
         let dy = self.b.input("$dy", shape, origin);
@@ -59,7 +59,7 @@ impl<'a> Elab<'a, '_> {
         }
         let mut grads = vec![];
         for (value, (input, node)) in given.iter().zip(&inputs) {
-            let gradient = self.to_node(value, &env.path.clone(), grad.span)?;
+            let gradient = self.node_of(value, &env.path.clone(), grad.span)?;
             let (got, want) = (self.shape_of(gradient), self.shape_of(*node));
             if got.sizes != want.sizes {
                 let text = format!(

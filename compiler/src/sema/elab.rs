@@ -167,13 +167,14 @@ impl<'a, 'g> Elab<'a, 'g> {
             return Failed;
         }
         let mut diag = Diag::new(fault.class, span, fault.message);
-        if let Some(text) = fault.label {
+        let details = *fault.details;
+        if let Some(text) = details.label {
             diag = diag.here(text);
         }
-        for (place, text) in fault.others {
+        for (place, text) in details.others {
             diag = diag.label(place, text);
         }
-        for note in fault.notes {
+        for note in details.notes {
             diag = diag.note(note);
         }
         if matches!(
@@ -187,7 +188,7 @@ impl<'a, 'g> Elab<'a, 'g> {
                 diag = diag.called(place, frame.text());
             }
         }
-        if let Some(help) = fault.help {
+        if let Some(help) = details.help {
             diag = diag.help(help);
         }
         self.problems.push(diag);
@@ -412,7 +413,7 @@ impl<'a, 'g> Elab<'a, 'g> {
     }
 
     /// A number of an equation: compile-time numbers and `[]` tensors pass for one.
-    pub fn to_num(&mut self, value: &Value, span: Span, in_equation: bool) -> Fallible<Rc<Num>> {
+    pub fn num_of(&mut self, value: &Value, span: Span, in_equation: bool) -> Fallible<Rc<Num>> {
         match value {
             Value::Num(num) => {
                 if in_equation && let Some(shape) = &num.shape {
@@ -455,7 +456,7 @@ impl<'a, 'g> Elab<'a, 'g> {
     }
 
     /// The value as a tensor node; numbers become constants of shape `[]`, lists of numbers of shape `[N]`.
-    pub fn to_node(&mut self, value: &Value, path: &str, span: Span) -> Fallible<NodeId> {
+    pub fn node_of(&mut self, value: &Value, path: &str, span: Span) -> Fallible<NodeId> {
         match value {
             Value::Tensor(node) => Ok(*node),
             Value::Num(num) if num.shape.is_some() => self.force_num(num, path, "", span),

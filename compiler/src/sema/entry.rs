@@ -138,11 +138,11 @@ impl<'a> Elab<'a, '_> {
             Value::List(items) => {
                 let mut outputs = vec![];
                 for (at, item) in items.iter().enumerate() {
-                    outputs.push((format!("output.{at}"), self.to_node(item, "", d.name.span)?));
+                    outputs.push((format!("output.{at}"), self.node_of(item, "", d.name.span)?));
                 }
                 outputs
             }
-            value => vec![("output".to_string(), self.to_node(value, "", d.name.span)?)],
+            value => vec![("output".to_string(), self.node_of(value, "", d.name.span)?)],
         };
         Ok(Parts {
             inputs: ports,
@@ -350,7 +350,7 @@ impl<'a> Elab<'a, '_> {
 
     fn loss(&mut self, item: &'a ast::Train, env: &Env<'a>) -> Fallible<NodeId> {
         let loss = self.required(item, env, "loss")?;
-        let node = self.to_node(&loss, "", item.name.span)?;
+        let node = self.node_of(&loss, "", item.name.span)?;
         let shape = self.shape_of(node);
         if !shape.sizes.is_empty() {
             let text = format!("`loss` is one number, got {}", shape.describe());
@@ -506,7 +506,7 @@ impl<'a> Elab<'a, '_> {
 
     /// The rate given at run time, unless it is negative: then the source's own.
     fn rate(&mut self, own: &Value, given: NodeId, span: Span) -> Fallible<NodeId> {
-        let own = self.to_num(own, span, false)?;
+        let own = self.num_of(own, span, false)?;
         let shape = own.shape.clone().unwrap_or_default();
         if !shape.sizes.is_empty() {
             return self.fail(
@@ -626,7 +626,7 @@ impl<'a> Elab<'a, '_> {
         });
         let env = Env::new(0, None, "".into());
         let value = self.apply(layer, given.into(), place, &env)?;
-        let new = self.to_node(&value, "optimizer", place)?;
+        let new = self.node_of(&value, "optimizer", place)?;
         let (want, got) = (self.shape_of(weight), self.shape_of(new));
         if want.sizes != got.sizes {
             let text = format!(

@@ -14,6 +14,11 @@ pub type Fallible<T> = Result<T, Failed>;
 pub struct Fault {
     pub class: Class,
     pub message: String,
+    pub details: Box<Details>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Details {
     pub label: Option<String>,
     /// The other side of the disagreement.
     pub others: Vec<(Span, String)>,
@@ -25,37 +30,34 @@ pub fn fault(class: Class, message: impl Into<String>) -> Fault {
     Fault {
         class,
         message: message.into(),
-        label: None,
-        others: vec![],
-        notes: vec![],
-        help: None,
+        details: Box::default(),
     }
 }
 
 impl Fault {
     /// What stands under the place itself.
     pub fn label(mut self, text: impl Into<String>) -> Fault {
-        self.label = Some(text.into());
+        self.details.label = Some(text.into());
         self
     }
 
     pub fn other(mut self, span: Span, text: impl Into<String>) -> Fault {
-        self.others.push((span, text.into()));
+        self.details.others.push((span, text.into()));
         self
     }
 
     pub fn note(mut self, text: impl Into<String>) -> Fault {
-        self.notes.push(text.into());
+        self.details.notes.push(text.into());
         self
     }
 
     pub fn help(mut self, text: impl Into<String>) -> Fault {
-        self.help = Some(text.into());
+        self.details.help = Some(text.into());
         self
     }
 
     pub fn maybe_help(mut self, text: Option<String>) -> Fault {
-        self.help = text.or(self.help);
+        self.details.help = text.or(self.details.help);
         self
     }
 }

@@ -360,8 +360,8 @@ impl<'a> Elab<'a, '_> {
                 .map(Value::Bool);
         }
         let (x, y) = (
-            self.to_num(a, span, env.in_equation())?,
-            self.to_num(b, span, env.in_equation())?,
+            self.num_of(a, span, env.in_equation())?,
+            self.num_of(b, span, env.in_equation())?,
         );
         let num = self.at(span, scalar::compare(relation, &x, &y))?;
         Ok(Value::Num(Rc::new(num)))
@@ -378,8 +378,8 @@ impl<'a> Elab<'a, '_> {
         if is_fixed(a.0) && is_fixed(b.0) {
             return self.at(span, number::arith(op, a.0, b.0));
         }
-        let x = self.to_num(a.0, a.1, env.in_equation())?;
-        let y = self.to_num(b.0, b.1, env.in_equation())?;
+        let x = self.num_of(a.0, a.1, env.in_equation())?;
+        let y = self.num_of(b.0, b.1, env.in_equation())?;
         if let (Some(p), Some(q)) = (&x.shape, &y.shape)
             && p.sizes != q.sizes
             && !p.sizes.is_empty()

@@ -107,7 +107,7 @@ impl<'a> Elab<'a, '_> {
             );
         }
         let value = self.eval(body, env)?;
-        let num = self.to_num(&value, body.span, true)?;
+        let num = self.num_of(&value, body.span, true)?;
         let kind = num.kind;
         self.finish(
             &num,
@@ -547,7 +547,7 @@ impl<'a> Elab<'a, '_> {
             .try_fold(1i64, |n, id| n.checked_mul(self.extents[*id]));
         let value = self
             .eval(body, env)
-            .and_then(|v| self.to_num(&v, body.span, true));
+            .and_then(|v| self.num_of(&v, body.span, true));
         for index in &written {
             env.indices.remove(&index.key);
         }

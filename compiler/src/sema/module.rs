@@ -204,23 +204,14 @@ impl<'a> Program<'a> {
         let file = &self.files[at];
         let mut seen: BTreeMap<&str, Span> = BTreeMap::new();
         for item in &file.ast.items {
-            let kind_word = match &item.kind {
-                ItemKind::Profile(_) => "profile ",
-                ItemKind::Train(_) => "train ",
-                _ => "",
-            };
-            if let Some(name) = item.name().filter(|_| kind_word.is_empty()) {
-                if let Some(first) = seen.insert(&name.text, name.span) {
-                    problems.push(
-                        Diag::new(
-                            Class::Name,
-                            name.span,
-                            format!("`{}` is defined twice", name.text),
-                        )
-                        .label(first, "first here"),
-                    );
-                    continue;
-                }
+            if let Some(name) = item
+                .name()
+                .filter(|_| !matches!(item.kind, ItemKind::Profile(_) | ItemKind::Train(_)))
+                && let Some(first) = seen.insert(&name.text, name.span)
+            {
+                let text = format!("`{}` is defined twice", name.text);
+                problems.push(Diag::new(Class::Name, name.span, text).label(first, "first here"));
+                continue;
             }
             match &item.kind {
                 ItemKind::Op(op) => self.add(at, op_def(at, op, &item.doc, file.standard)),

@@ -221,7 +221,7 @@ impl<'a> Elab<'a, '_> {
             return self.fail(name.span, fault(Class::Name, text));
         };
         let value = self.eval(e, env)?;
-        let node = self.to_node(&value, &env.path.clone(), e.span)?;
+        let node = self.node_of(&value, &env.path.clone(), e.span)?;
         let (want, got) = (self.weights[at].shape.clone(), self.shape_of(node));
         if want != got.sizes {
             let text = format!(
@@ -326,7 +326,7 @@ impl<'a> Elab<'a, '_> {
             );
         }
         let value = self.eval(e, env)?;
-        let node = self.to_node(&value, "", e.span)?;
+        let node = self.node_of(&value, "", e.span)?;
         let shape = self.shape_of(node);
         if !shape.sizes.is_empty() {
             let text = format!(

@@ -46,7 +46,7 @@ impl<'a> Elab<'a, '_> {
             }
             Value::Tensor(node) => self.slice(node, items, span, env),
             Value::Num(ref num) if num.shape.is_some() => {
-                let node = self.to_node(&value, &env.path.clone(), base.span)?;
+                let node = self.node_of(&value, &env.path.clone(), base.span)?;
                 self.slice(node, items, span, env)
             }
             other => {
@@ -302,7 +302,7 @@ impl<'a> Elab<'a, '_> {
                 },
                 I::At(e) => {
                     let value = self.eval(e, env)?;
-                    let num = self.to_num(&value, e.span, true)?;
+                    let num = self.num_of(&value, e.span, true)?;
                     if num.kind != super::value::Kind::Int {
                         let text = format!("an index of `{name}` must be an int");
                         return self.fail(

@@ -186,7 +186,7 @@ impl<'a> Elab<'a, '_> {
                 ),
             );
         };
-        let node = self.to_node(&value, &env.path.clone(), span)?;
+        let node = self.node_of(&value, &env.path.clone(), span)?;
         let fit = super::dims::Fit {
             what: format!("`{}`", name.text),
             axes,
