@@ -4,7 +4,7 @@
 
 use super::canon::canonicalise;
 use super::derive::{derivative, reads, times};
-use super::solve::gather;
+use super::solve::{gather, is_injective};
 use super::{Equation, Expr, Read, Reducer, Relation, Unary};
 
 /// Where an operand of a derived equation comes from.
@@ -172,7 +172,11 @@ impl Builder<'_> {
             write: r.at.clone(),
         };
         if let Some(gathered) = gather(&scatter, &target) {
-            let (pieces, operands) = self.finish(gathered, target);
+            let (mut pieces, mut operands) = self.finish(gathered, target.clone());
+            let guarded = pieces.iter().any(|p| !p.guards.is_empty());
+            if guarded && is_injective(&scatter.write, &scatter.free, &target) {
+                (pieces, operands) = self.finish(scatter, target);
+            }
             return Some(Part {
                 operand: r.operand,
                 pieces,

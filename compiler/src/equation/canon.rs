@@ -111,7 +111,8 @@ impl Reach<'_> {
         let v = *vars
             .iter()
             .min_by_key(|v| (w.reduced[**v], w.extents[**v], **v))?;
-        if w.extents[v] > self.unroll {
+        let together = matches!(w.reducer, Reducer::Lse | Reducer::Var) && w.reduced[v];
+        if w.extents[v] > self.unroll || together {
             return None;
         }
         let phase = |r| {
@@ -127,12 +128,12 @@ impl Reach<'_> {
             (guard::settle(&mut part, self.shapes, self.out_shape) == Settled::Somewhere)
                 .then_some(part)
         });
-        merge(settled.collect())
+        merge(w.reducer, settled.collect())
     }
 }
 
 /// Phases of a reduced index as one equation.
-fn merge(mut parts: Vec<Work>) -> Option<Vec<Work>> {
+fn merge(reducer: Reducer, mut parts: Vec<Work>) -> Option<Vec<Work>> {
     if parts.len() <= 1 {
         return Some(parts);
     }
@@ -146,7 +147,7 @@ fn merge(mut parts: Vec<Work>) -> Option<Vec<Work>> {
         };
         extents(p) == extents(&first) && p.guards == first.guards && p.write == first.write
     };
-    let join: fn(Expr, Expr) -> Expr = match first.reducer {
+    let join: fn(Expr, Expr) -> Expr = match reducer {
         Reducer::Map | Reducer::Sum => Expr::add,
         Reducer::Max => |a, b| Expr::binary(Binary::Max, a, b),
         Reducer::Min => |a, b| Expr::binary(Binary::Min, a, b),

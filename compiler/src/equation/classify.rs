@@ -3,6 +3,7 @@
 //! Indices in one operand and the output are M or N, in both and the output batch, in both and reduced K.
 
 use super::fold::factors;
+use super::index::Atom;
 use super::matrix::mark;
 use super::rewrite::for_each_read;
 use super::{Equation, Expr, Pos, Reducer};
@@ -78,17 +79,26 @@ fn moves(q: &Equation) -> bool {
     matches!(&q.body, Expr::Read(r) if r.at != q.write)
 }
 
+/// Whether a read's windows overlap: a position mixes free and reduced indices, and they are not digits of it.
 fn coupled(q: &Equation) -> bool {
-    let n = q.free.len();
+    let extents = q.extents();
     let mut any = false;
     for_each_read(&q.body, &mut |r| {
-        any |= r.at.iter().any(|p| match p {
-            Pos::Ix(ix) => {
-                let (mut free, mut reduced) = (false, false);
-                ix.for_each_var(&mut |v| if v < n { free = true } else { reduced = true });
-                free && reduced
-            }
-            Pos::Computed(_) => false,
+        any |= r.at.iter().filter_map(Pos::as_ix).any(|ix| {
+            // Least coefficient, and distance from the least to the greatest value.
+            let side = |reduced: bool| {
+                let terms = ix.terms.iter().filter_map(|(a, c)| match a {
+                    Atom::Var(v) if (*v >= q.free.len()) == reduced => {
+                        Some((c.abs(), c.abs() * (extents[*v] - 1)))
+                    }
+                    _ => None,
+                });
+                terms.fold((i64::MAX, 0), |(least, span), (c, s)| {
+                    (least.min(c), span + s)
+                })
+            };
+            let ((f, f_span), (k, k_span)) = (side(false), side(true));
+            k_span > 0 && f_span > 0 && k_span >= f && f_span >= k
         });
     });
     any

@@ -3,7 +3,7 @@
 use super::fold::{self, Coverage};
 use super::index::{Atom, Ix};
 use super::work::Work;
-use super::{Expr, Guard, Lit, Pos, Read, Reducer};
+use super::{Expr, Guard, Lit, Read, Reducer};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Settled {
@@ -15,6 +15,8 @@ pub(super) enum Settled {
 /// Drops indices of extent 1, resolves what the box decides, and turns guards on one index into extents.
 pub(super) fn settle(w: &mut Work, shapes: &[&[i64]], out_shape: &[i64]) -> Settled {
     debug_assert_eq!(w.write.len(), out_shape.len(), "write positions");
+    // Of an extreme, a term that is 0 counts, even if no index is left to reduce.
+    let droppable = w.is_additive();
     loop {
         for v in w.order.clone() {
             match w.extents[v] {
@@ -24,7 +26,7 @@ pub(super) fn settle(w: &mut Work, shapes: &[&[i64]], out_shape: &[i64]) -> Sett
             }
         }
         simplify(w, shapes);
-        if w.is_additive() && w.body.is(0.0) {
+        if droppable && w.body.is(0.0) {
             return Settled::Nowhere;
         }
         match tighten(w) {
@@ -96,7 +98,8 @@ fn solve(c: i64, d: i64, n: i64) -> (i64, i64) {
     }
 }
 
-/// A guard that bounds a factor of a finite product becomes that read's `outside: 0`.
+/// A guard that bounds a factor of a finite product becomes that read's `outside: 0`. A guard on free indices alone
+/// stays: it says which cells are written at all.
 pub(super) fn absorb(w: &mut Work, shapes: &[&[i64]]) {
     if w.guards.is_empty() || !w.is_additive() || !fold::is_finite(&w.body) {
         return;
@@ -108,15 +111,44 @@ pub(super) fn absorb(w: &mut Work, shapes: &[&[i64]]) {
             _ => None,
         })
         .collect();
+    let extents = w.extents.clone();
     let bounds = |r: &Read, g: &Guard| {
-        let same = |(p, n): (&Pos, &i64)| p.as_ix() == Some(&g.index) && *n == g.extent;
-        r.at.iter().zip(shapes[r.operand]).any(same)
+        let mut axes = r.at.iter().zip(shapes[r.operand]);
+        axes.any(|(p, n)| p.as_ix().is_some_and(|p| is_bound(g, p, *n, &extents)))
     };
     let before = w.guards.len();
-    w.guards.retain(|g| !reads.iter().any(|r| bounds(r, g)));
+    let sums = |g: &Guard| (w.order.iter()).any(|v| w.reduced[*v] && g.index.has(*v));
+    let guards = w
+        .guards
+        .iter()
+        .filter(|g| !sums(g) || !reads.iter().any(|r| bounds(r, g)));
+    w.guards = guards.cloned().collect();
     if w.guards.len() < before {
         w.body = zero_outside(&w.body, &w.extents, shapes);
     }
+}
+
+/// Whether `0 <= position < n` says just what the guard says: `position = s·guard + rest`, and the rest decides nothing.
+fn is_bound(g: &Guard, position: &Ix, n: i64, extents: &[i64]) -> bool {
+    let Some((Atom::Var(v), c)) = g.index.terms.first() else {
+        return false;
+    };
+    let s = position.coefficient(*v) / c;
+    if s == 0 {
+        return false;
+    }
+    let rest = position.add_scaled(&g.index, -s);
+    if g.index
+        .terms
+        .iter()
+        .any(|(a, _)| matches!(a, Atom::Var(v) if rest.has(*v)))
+    {
+        return false;
+    }
+    let (lo, hi) = rest.range(extents);
+    [lo, hi]
+        .iter()
+        .all(|rest| solve(s, *rest, n) == (0, g.extent - 1))
 }
 
 /// Without the guard, reads may leave their tensors; the product is 0 there in any case.

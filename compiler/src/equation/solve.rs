@@ -166,39 +166,46 @@ impl Solver {
         self.eliminate(i, value);
     }
 
+    /// The index and the way that leave the fewest points; on a tie, the plainest way.
     fn choose(&self, e: &Ix, vars: &[usize]) -> (usize, How) {
-        let points =
-            |list: &mut dyn Iterator<Item = usize>| list.map(|v| self.extents[v]).product::<i64>();
-        let mut best: Option<((i64, u8), usize, How)> = None;
+        let mut best: Option<(f64, u8, usize, How)> = None;
         for &i in vars {
-            let c = e.coefficient(i);
-            let size = c.abs();
-            let rest = e.sub(&Ix::var(i).scale(c));
-            let (lo, hi) = rest.range(&self.extents);
-            let all = points(&mut vars.iter().copied().filter(|v| *v != i));
-            let coprime = vars
-                .iter()
-                .copied()
-                .filter(|p| *p != i && gcd(e.coefficient(*p), size) == 1);
-            let (key, how) = if size == 1 {
-                ((all, 1), How::Unit)
-            } else if c > 0 && hi - lo < size {
-                ((1, 0), How::Digit)
-            } else if let Some(p) = coprime.min_by_key(|p| self.extents[*p]) {
-                let others = points(&mut vars.iter().copied().filter(|v| *v != i && *v != p));
-                (
-                    (others * ((self.extents[p] + size - 1) / size), 2),
-                    How::Residue(p),
-                )
-            } else {
-                ((all, 3), How::Divide)
-            };
-            if best.is_none_or(|(least, _, _)| key < least) {
-                best = Some((key, i, how));
+            let (points, rank, how) = self.way(e, vars, i);
+            if best.is_none_or(|(p, r, _, _)| (points, rank) < (p, r)) {
+                best = Some((points, rank, i, how));
             }
         }
-        let (_, i, how) = best.expect("an axis with indices left");
+        let (_, _, i, how) = best.expect("an axis with indices left");
         (i, how)
+    }
+
+    /// How to eliminate i, and how many points of the others that leaves on average.
+    fn way(&self, e: &Ix, vars: &[usize], i: usize) -> (f64, u8, How) {
+        let points = |skip: &[usize]| -> f64 {
+            let left = vars.iter().filter(|v| !skip.contains(v));
+            left.map(|v| self.extents[*v] as f64).product()
+        };
+        let c = e.coefficient(i);
+        let size = c.abs();
+        if size == 1 {
+            return (points(&[i]), 1, How::Unit);
+        }
+        let (lo, hi) = e.sub(&Ix::var(i).scale(c)).range(&self.extents);
+        if c > 0 && hi - lo < size {
+            return (1.0, 0, How::Digit);
+        }
+        let coprime = |p: &&usize| **p != i && gcd(e.coefficient(**p), size) == 1;
+        match vars
+            .iter()
+            .filter(coprime)
+            .min_by_key(|p| self.extents[**p])
+        {
+            Some(p) => {
+                let share = self.extents[*p] as f64 / size as f64;
+                (points(&[i, *p]) * share.max(1.0), 2, How::Residue(*p))
+            }
+            None => (points(&[i]), 3, How::Divide),
+        }
     }
 
     /// Target indices become free, what is left becomes reduced.
@@ -256,4 +263,45 @@ fn pick(ix: &Ix, vars: &[usize]) -> Ix {
 /// u⁻¹ modulo s.
 fn inverse(u: i64, s: i64) -> i64 {
     (0..s).find(|x| (x * u).rem_euclid(s) == 1).unwrap_or(0)
+}
+
+/// Whether a write map reaches every cell at most once, and stays inside: then it needs no solving.
+pub fn is_injective(write: &[Pos], extents: &[i64], shape: &[i64]) -> bool {
+    let mut known: Vec<bool> = extents.iter().map(|n| *n == 1).collect();
+    let mut again = true;
+    while again {
+        again = false;
+        for (p, n) in write.iter().zip(shape) {
+            let Some(ix) = p.as_ix().filter(|ix| ix.is_affine()) else {
+                return false;
+            };
+            let (lo, hi) = ix.range(extents);
+            if lo < 0 || hi >= *n {
+                return false;
+            }
+            again |= learn(ix, extents, &mut known);
+        }
+    }
+    known.iter().all(|k| *k)
+}
+
+/// The unknown indices of a position follow from its value if their terms are digits.
+fn learn(ix: &Ix, extents: &[i64], known: &mut [bool]) -> bool {
+    let mut digits: Vec<(i64, usize)> = vec![];
+    for (atom, c) in &ix.terms {
+        match atom {
+            Atom::Var(v) if !known[*v] => digits.push((c.abs(), *v)),
+            _ => {}
+        }
+    }
+    digits.sort();
+    let mut span = 0;
+    for (c, v) in &digits {
+        if *c <= span {
+            return false;
+        }
+        span += c * (extents[*v] - 1);
+    }
+    digits.iter().for_each(|(_, v)| known[*v] = true);
+    !digits.is_empty()
 }
