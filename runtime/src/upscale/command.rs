@@ -84,7 +84,11 @@ pub fn run(
     let options = networks.options(args.overlap, args.scale)?;
     let (profile, mut upscaler) = fit(&mut networks, info.width, info.height, options)?;
     let source = (args.input != Path::new("-")).then_some(args.input.as_path());
-    let spec = OutputSpec::scaled(&info, upscaler.scale(), source);
+    let scaled = OutputSpec::scaled(&info, upscaler.scale(), source);
+    let spec = OutputSpec {
+        is_cut: args.limit.is_some(),
+        ..scaled
+    };
     let writer = create_writer(&args.output, &spec)?;
     say(&plan(
         &upscaler,

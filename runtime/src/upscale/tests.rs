@@ -277,6 +277,7 @@ fn films_are_cut_and_stopped_cleanly() {
         frame_duration: 1,
         full_chroma: true,
         source: None,
+        is_cut: false,
     };
     let mut writer: Box<dyn FrameWriter> = Box::new(Y4mWriter::create(&input, &spec).unwrap());
     frames(6, 20, 16)

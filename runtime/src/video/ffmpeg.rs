@@ -291,6 +291,7 @@ pub struct FfmpegWriter {
     picture: Hidden,
     inner: Option<Box<Mp4Writer>>,
     source: Option<PathBuf>,
+    is_cut: bool,
     end: f64,
     timescale: f64,
 }
@@ -314,6 +315,7 @@ impl FfmpegWriter {
         let inner = Some(Box::new(Mp4Writer::create(&picture.0, &without_source)?));
         let source = spec.source.clone().filter(|s| super::is_video_file(s));
         Ok(FfmpegWriter {
+            is_cut: spec.is_cut,
             program,
             target: path.into(),
             picture,
@@ -330,10 +332,10 @@ impl FfmpegWriter {
             .args(["-nostdin", "-hide_banner", "-v", "error", "-y", "-i"])
             .arg(argument(&self.picture.0));
         if let Some(source) = &self.source {
-            // Sound beyond the last frame is cut only if the film was cut: the source's own excess is small.
-            command
-                .args(["-t", &format!("{:.6}", self.end + 0.5), "-i"])
-                .arg(argument(source));
+            if self.is_cut {
+                command.args(["-t", &format!("{:.6}", self.end)]);
+            }
+            command.arg("-i").arg(argument(source));
             command.args(["-map", "0:v", "-map", "1:a?", "-map", "1:s?"]);
         }
         let result = command.args(["-c", "copy"]).arg(argument(output)).output();
@@ -384,5 +386,94 @@ impl FrameWriter for FfmpegWriter {
             notes.push("audio and subtitles copied".into());
         }
         Ok(notes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_showinfo_are_understood() {
+        let clock = parse_line(
+            "[Parsed_showinfo_0 @ 0x55d] config in time_base: 1/12800, frame_rate: 25/1",
+        );
+        assert!(matches!(
+            clock,
+            Line::Clock {
+                timescale: 12800,
+                unit: 1,
+                frame_duration: 512
+            }
+        ));
+        let odd = parse_line(
+            "[Parsed_showinfo_0 @ 0x55d] config in time_base: 1001/30000, frame_rate: 30000/1001",
+        );
+        assert!(matches!(
+            odd,
+            Line::Clock {
+                timescale: 30000,
+                unit: 1001,
+                ..
+            }
+        ));
+        let frame = "[Parsed_showinfo_0 @ 0x55d] n:   3 pts:   1536 pts_time:0.12    duration:    512 duration_time:0.04 \
+                     fmt:yuv420p cl:left sar:1/1 s:640x272 i:P iskey:0 type:P";
+        let Line::Frame(shown) = parse_line(frame) else {
+            panic!("no frame")
+        };
+        assert_eq!(
+            (shown.time, shown.duration, shown.size),
+            (1536, Some(512), Some((640, 272)))
+        );
+        assert!(matches!(
+            parse_line("x.mkv: Invalid data found when processing input"),
+            Line::Other(_)
+        ));
+        assert!(matches!(
+            parse_line("[Parsed_showinfo_0 @ 0x55d] color_range:tv color_space:bt709"),
+            Line::Other(_)
+        ));
+    }
+
+    #[test]
+    fn another_container_and_back_if_there_is_an_ffmpeg() {
+        let Some(_) = find() else {
+            println!("skipped: no ffmpeg on PATH");
+            return;
+        };
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("a.mkv");
+        let spec = OutputSpec {
+            width: 32,
+            height: 24,
+            timescale: 24000,
+            frame_duration: 1001,
+            full_chroma: false,
+            source: None,
+            is_cut: false,
+        };
+        let mut writer = crate::video::create_writer(&path, &spec).expect("mkv through ffmpeg");
+        for t in 0..5 {
+            let frame = Frame {
+                width: 32,
+                height: 24,
+                rgb: vec![40 * t as u8; 32 * 24 * 3],
+                time: t * 1001,
+                duration: 1001,
+            };
+            writer.write_frame(&frame).expect("a frame");
+        }
+        writer.finish().expect("a whole file");
+        let mut reader = crate::video::open_reader(&path).expect("ffmpeg reads it");
+        let n = std::iter::from_fn(|| reader.next_frame().expect("a frame")).count();
+        assert_eq!((n, reader.info().width, reader.info().height), (5, 32, 24));
+        assert_eq!(
+            std::fs::read_dir(folder.path())
+                .expect("the folder")
+                .count(),
+            1,
+            "nothing else is left"
+        );
     }
 }

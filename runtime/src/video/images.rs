@@ -388,6 +388,7 @@ mod tests {
             frame_duration: 1,
             full_chroma: true,
             source: None,
+            is_cut: false,
         }
     }
 

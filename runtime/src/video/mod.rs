@@ -82,6 +82,8 @@ pub struct OutputSpec {
     pub full_chroma: bool,
     /// The clip that the frames come from: audio and subtitles are copied from it where the format can hold them.
     pub source: Option<std::path::PathBuf>,
+    /// Only the beginning of the source is written: its sound ends with the last frame, too.
+    pub is_cut: bool,
 }
 
 impl OutputSpec {
@@ -94,6 +96,7 @@ impl OutputSpec {
             frame_duration: info.frame_duration,
             full_chroma: info.full_chroma,
             source: source.map(Into::into),
+            is_cut: false,
         }
     }
 }

@@ -308,6 +308,7 @@ mod tests {
             frame_duration: 1001,
             full_chroma: true,
             source: None,
+            is_cut: false,
         };
         let rgb: Vec<u8> = (0..45).map(|i| i * 5).collect();
         let mut writer = Box::new(Y4mWriter::create(&path, &spec).unwrap());

@@ -1,6 +1,8 @@
 //! Films made here, written and read again: by this module and by `re_mp4`, which knows nothing of it.
 
-use super::demux::{Movie, Sample};
+use super::boxes::put;
+use super::demux::{Edit, Movie, Sample};
+use super::index::{Layout, TrackHeader, UNIT_MATRIX, moov, trak};
 use super::read::Mp4Reader;
 use super::write::Mp4Writer;
 use crate::video::{Frame, FrameWriter, OutputSpec, open_reader};
@@ -28,6 +30,7 @@ fn spec(width: usize, height: usize) -> OutputSpec {
         frame_duration: 1001,
         full_chroma: false,
         source: None,
+        is_cut: false,
     }
 }
 
@@ -202,6 +205,120 @@ fn leaving_out_frames_begins_at_a_key_frame() {
         assert!(
             reader.next_frame().unwrap().as_ref() == frames.get(n as usize + 1),
             "after frame {n}"
+        );
+    }
+}
+
+/// A film of `n` frames with sound beside it: 1024 units a sample at 48 kHz, 100 samples of growing size, a priming edit.
+fn with_sound(path: &Path, n: i64) -> Vec<Vec<u8>> {
+    let silent = path.with_extension("silent.mp4");
+    write(
+        &silent,
+        &spec(64, 48),
+        &(0..n).map(|t| (t * 1001, 1001)).collect::<Vec<_>>(),
+    );
+    let (movie, _) = Movie::open(&silent).unwrap();
+    let (film, video) = (std::fs::read(&silent).unwrap(), &movie.tracks[0]);
+    let sound: Vec<Vec<u8>> = (0..100u8).map(|i| vec![i; 20 + usize::from(i)]).collect();
+    let mut file = Vec::new();
+    put(&mut file, b"ftyp", |b| {
+        b.extend_from_slice(b"isom\0\0\0\0isom")
+    });
+    let data_at = file.len() as u64 + 8;
+    let data = [film.clone(), sound.concat()].concat();
+    put(&mut file, b"mdat", |b| b.extend_from_slice(&data));
+    let layouts = [
+        Layout {
+            sizes: video.samples.iter().map(|s| s.size).collect(),
+            durations: video.samples.iter().map(|s| s.duration).collect(),
+            compositions: Vec::new(),
+            chunks: video
+                .samples
+                .iter()
+                .map(|s| (data_at + s.offset, 1))
+                .collect(),
+        },
+        Layout {
+            sizes: sound.iter().map(|s| s.len() as u32).collect(),
+            durations: vec![1024; 100],
+            compositions: Vec::new(),
+            chunks: vec![(data_at + film.len() as u64, 100)],
+        },
+    ];
+    let edits = [Edit {
+        duration: 2100,
+        media_time: 1024,
+    }];
+    let header = |id, handler: &[u8; 4], timescale, edits| TrackHeader {
+        id,
+        handler: *handler,
+        timescale,
+        language: 0x15c7,
+        matrix: UNIT_MATRIX,
+        display_size: (0, 0),
+        volume: 256,
+        hdlr: None,
+        media_header: (*b"smhd", vec![0; 8]),
+        edits,
+        movie_duration: 0,
+    };
+    let sound_stsd = b"\0\0\0\0\0\0\0\x01\0\0\0\x10mp4aAACAAC!!".to_vec();
+    let traks = [
+        trak(
+            &header(1, b"vide", 24000, &[]),
+            &video.stsd,
+            &layouts[0],
+            None,
+        ),
+        trak(
+            &header(2, b"soun", 48000, &edits),
+            &sound_stsd,
+            &layouts[1],
+            None,
+        ),
+    ];
+    file.extend(moov(1000, 2100, &traks));
+    std::fs::write(path, file).unwrap();
+    sound
+}
+
+#[test]
+fn sound_is_copied_unchanged_and_cut_with_the_film() {
+    let folder = tempfile::tempdir().unwrap();
+    let (source, out) = (folder.path().join("in.mp4"), folder.path().join("out.mp4"));
+    let sound = with_sound(&source, 50);
+    for (n_frames, n_samples) in [(50, 100), (10, 21)] {
+        let spec = OutputSpec {
+            source: Some(source.clone()),
+            ..spec(64, 48)
+        };
+        let times: Vec<(i64, u64)> = (0..n_frames).map(|t| (t * 1001, 1001)).collect();
+        assert_eq!(write(&out, &spec, &times), ["audio copied"]);
+        let (movie, _) = Movie::open(&out).unwrap();
+        let bytes = std::fs::read(&out).unwrap();
+        let copy = &movie.tracks[1];
+        let (original, _) = Movie::open(&source).unwrap();
+        assert_eq!(copy.stsd, original.tracks[1].stsd);
+        assert_eq!(
+            (copy.timescale, copy.language, copy.volume),
+            (48000, 0x15c7, 256)
+        );
+        let samples: Vec<&[u8]> = copy
+            .samples
+            .iter()
+            .map(|s| &bytes[s.offset as usize..][..s.size as usize])
+            .collect();
+        // 10 frames end at 10010/24000 s: samples that begin before, one of them primed away.
+        assert_eq!(samples.len(), n_samples);
+        assert!(samples.iter().zip(&sound).all(|(a, b)| a == b));
+        assert!(copy.samples.iter().all(|s| s.duration == 1024));
+        let film = n_frames as u64 * 1001;
+        assert_eq!(
+            copy.edits,
+            [Edit {
+                duration: (2100 * 24).min(if n_frames < 50 { film } else { u64::MAX }),
+                media_time: 1024
+            }]
         );
     }
 }
