@@ -459,12 +459,7 @@ impl<'g> Builder<'g> {
     }
 
     fn fold(&self, pieces: &[Equation], operands: &[NodeId], shape: &[i64]) -> Vec<f32> {
-        let values: Vec<(&[i64], &[f32])> = (operands.iter())
-            .filter_map(|o| match &self.graph.node(*o).op {
-                Op::Const(data) => Some((self.shape(*o), data.as_slice())),
-                _ => None,
-            })
-            .collect();
+        let values: Vec<Tensor> = operands.iter().filter_map(|o| self.tensor(*o)).collect();
         eval::constant(pieces, &values, shape)
     }
 }

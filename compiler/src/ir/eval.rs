@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 
 use crate::equation::Equation;
-use crate::ir::graph::{Graph, Init, NodeId, Op};
+use crate::equation::eval::{Tensor, eval_with, scatter};
+use crate::ir::graph::{Graph, Init, Node, NodeId, Op};
 use crate::ir::philox::Stream;
-use crate::ir::point::{self, View};
 
 /// What a run needs from outside.
 #[derive(Clone, Debug, Default)]
@@ -22,12 +22,17 @@ pub struct Given {
 /// The values of one run.
 #[derive(Clone, Debug)]
 pub struct Values {
-    nodes: Vec<Option<Vec<f64>>>,
+    nodes: Vec<Option<Tensor>>,
 }
 
 impl Values {
     pub fn get(&self, id: NodeId) -> Option<&[f64]> {
-        self.nodes.get(id.index())?.as_deref()
+        Some(&self.nodes.get(id.index())?.as_ref()?.data)
+    }
+
+    fn operands(&self, node: &Node) -> Vec<&Tensor> {
+        let value = |o: &NodeId| self.nodes[o.index()].as_ref().expect("operands come first");
+        node.operands.iter().map(value).collect()
     }
 
     pub fn output(&self, graph: &Graph, name: &str) -> Option<&[f64]> {
@@ -72,7 +77,9 @@ pub fn evaluate_nodes(graph: &Graph, given: &Given, roots: &[NodeId]) -> Result<
         nodes: vec![None; graph.len()],
     };
     for id in graph.ids().filter(|id| needed[id.index()]) {
-        values.nodes[id.index()] = Some(node(graph, given, &values, id)?);
+        let data = node(graph, given, &values, id)?;
+        let shape = graph.shape(id).to_vec();
+        values.nodes[id.index()] = Some(Tensor { shape, data });
     }
     Ok(values)
 }
@@ -81,6 +88,7 @@ fn node(graph: &Graph, given: &Given, values: &Values, id: NodeId) -> Result<Vec
     let node = graph.node(id);
     let size = graph.size(id);
     let operand = |i: usize| values.get(node.operands[i]).unwrap_or_default().to_vec();
+    let random = |key, normal, index| given.stream.number(key, normal, index);
     let value = match &node.op {
         Op::Input { name } => given
             .inputs
@@ -95,8 +103,13 @@ fn node(graph: &Graph, given: &Given, values: &Values, id: NodeId) -> Result<Vec
         Op::Random { key, normal } => (0..size as u64)
             .map(|i| given.stream.number(*key, *normal, i))
             .collect(),
-        Op::Equation(pieces) => pieces_of(graph, given, values, id, pieces.iter().map(|p| &**p)),
-        Op::Scatter(equation) => pieces_of(graph, given, values, id, std::iter::once(&**equation)),
+        Op::Equation(pieces) => {
+            let pieces: Vec<Equation> = pieces.iter().map(|p| (**p).clone()).collect();
+            eval_with(&pieces, &values.operands(node), &node.shape, &random).data
+        }
+        Op::Scatter(equation) => {
+            scatter(equation, &values.operands(node), &node.shape, &random).data
+        }
         Op::Update => operand(1),
         Op::Custom { .. } => operand(0),
     };
@@ -108,27 +121,6 @@ fn node(graph: &Graph, given: &Given, values: &Values, id: NodeId) -> Result<Vec
         ));
     }
     Ok(value)
-}
-
-fn pieces_of<'a>(
-    graph: &Graph,
-    given: &Given,
-    values: &Values,
-    id: NodeId,
-    pieces: impl Iterator<Item = &'a Equation>,
-) -> Vec<f64> {
-    let node = graph.node(id);
-    let views: Vec<View> = (node.operands.iter())
-        .map(|o| View {
-            shape: graph.shape(*o),
-            data: values.get(*o).unwrap_or_default(),
-        })
-        .collect();
-    let mut out = vec![0.0; graph.size(id)];
-    for piece in pieces {
-        point::run(piece, &views, &node.shape, given.stream, &mut out);
-    }
-    out
 }
 
 /// A weight's first value. The key's bytes choose the numbers, so that every weight draws its own.
@@ -147,19 +139,9 @@ fn start(key: &str, init: Init, size: usize, seed: u64) -> Result<Vec<f64>, Stri
 }
 
 /// Constant operands only: the values of the pieces, for folding.
-pub fn constant(pieces: &[Equation], operands: &[(&[i64], &[f32])], shape: &[i64]) -> Vec<f32> {
-    let wide: Vec<Vec<f64>> = operands
-        .iter()
-        .map(|(_, d)| d.iter().map(|x| f64::from(*x)).collect())
-        .collect();
-    let views: Vec<View> = operands
-        .iter()
-        .zip(&wide)
-        .map(|((shape, _), data)| View { shape, data })
-        .collect();
-    let mut out = vec![0.0; shape.iter().product::<i64>() as usize];
-    for piece in pieces {
-        point::run(piece, &views, shape, Stream::default(), &mut out);
-    }
-    out.into_iter().map(|x| x as f32).collect()
+pub fn constant(pieces: &[Equation], operands: &[Tensor], shape: &[i64]) -> Vec<f32> {
+    let operands: Vec<&Tensor> = operands.iter().collect();
+    let random = |key, normal, index| Stream::default().number(key, normal, index);
+    let value = eval_with(pieces, &operands, shape, &random);
+    value.data.into_iter().map(|x| x as f32).collect()
 }

@@ -26,6 +26,27 @@ pub struct Unbounded {
     pub origin: Origin,
 }
 
+/// The reach, down and across, of a graph's first output in its only input, pictures in their last two axes. None: it has
+/// other inputs and outputs than that.
+pub fn of_picture(graph: &Graph) -> Option<Result<[Reach; 2], Unbounded>> {
+    let mut inputs = graph
+        .ids()
+        .filter(|id| matches!(graph.node(*id).op, Op::Input { .. }));
+    let (Some(input), None) = (inputs.next(), inputs.next()) else {
+        return None;
+    };
+    let output = graph.outputs.first()?.1;
+    let axis = |id: NodeId, back: usize| Some((id, graph.shape(id).len().checked_sub(back)?));
+    let (rows, columns) = (
+        (axis(input, 2)?, axis(output, 2)?),
+        (axis(input, 1)?, axis(output, 1)?),
+    );
+    Some(
+        reach(graph, rows.0, rows.1)
+            .and_then(|down| Ok([down, reach(graph, columns.0, columns.1)?])),
+    )
+}
+
 /// The reach of `output` in `input` along one axis of each.
 pub fn reach(
     graph: &Graph,

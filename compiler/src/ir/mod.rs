@@ -6,7 +6,6 @@ pub mod expr;
 pub mod field;
 pub mod graph;
 pub mod philox;
-mod point;
 pub mod print;
 mod print_expr;
 pub mod region;
