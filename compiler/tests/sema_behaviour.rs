@@ -214,3 +214,55 @@ profile p { N = 4 }",
         [78.0, 73.0, 72.0, 73.0]
     );
 }
+
+/// The flagship and the whole standard library as one file of the user's own, so that every promise is checked.
+fn flagship_with_its_library() -> String {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../");
+    let read = |path: &str| {
+        std::fs::read_to_string(format!("{root}{path}")).expect("a file of the repository")
+    };
+    let mut names: Vec<_> = std::fs::read_dir(format!("{root}stdlib"))
+        .expect("the library")
+        .filter_map(|f| Some(f.ok()?.file_name().to_str()?.to_string()))
+        .collect();
+    names.sort();
+    let library = names.iter().map(|n| read(&format!("stdlib/{n}")));
+    let all: Vec<String> = std::iter::once(read("models/vsr.vsr"))
+        .chain(library)
+        .collect();
+    all.join("\n")
+}
+
+fn without_promises(text: &str) -> String {
+    let mut parts = text.split(" kernel ");
+    let mut bare = parts.next().unwrap_or_default().to_string();
+    for part in parts {
+        let name = part
+            .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+            .unwrap_or(part.len());
+        bare.push_str(&part[name..]);
+    }
+    bare
+}
+
+#[test]
+fn the_librarys_promises_are_kept_and_change_nothing() {
+    let text = flagship_with_its_library();
+    assert!(text.matches(" kernel ").count() >= 7);
+    let options = Options {
+        profiles: vec!["train".into()],
+        set: [("ch", "8"), ("B", "1"), ("H", "16"), ("W", "16")]
+            .map(|(n, v)| (n.into(), v.into()))
+            .into(),
+        ..Options::default()
+    };
+    let graphs = |text: &str| -> Vec<Vec<String>> {
+        let made = run(&[("models/all.vsr", text)], "models/all.vsr", &options)
+            .unwrap_or_else(|shown| panic!("{shown}"));
+        made.entries.iter().map(|e| bare(&e.graph)).collect()
+    };
+    assert!(
+        graphs(&text) == graphs(&without_promises(&text)),
+        "a promise changes a graph"
+    );
+}

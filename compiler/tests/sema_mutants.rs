@@ -18,7 +18,7 @@ impl Dice {
 }
 
 const TEXT: &str = r#"
-op conv(x: [B, C, H, W], k: [O, C, P, Q], s: int = 1) -> [B, O, (H - P)//s + 1, (W - Q)//s + 1] {
+op conv(x: [B, C, H, W], k: [O, C, P, Q], s: int = 1) -> [B, O, (H - P)//s + 1, (W - Q)//s + 1] kernel conv {
   y[b, o, i, j] = sum[c, p, q] k[o, c, p, q]*x[b, c, i*s + p, j*s + q] else 0
 }
 op norm(x: [...S, C], eps: float = 1e-5) -> [...S, C] {

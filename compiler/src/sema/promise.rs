@@ -51,12 +51,22 @@ impl<'a> Elab<'a, '_> {
 }
 
 /// The pieces, each index named by the axis of the result that it writes, or by its place among the reduced ones.
+///
+/// A promise is about the text: with one channel, say, an index would vanish, so every extent is at least 2 here.
 fn canonical(promised: &Promised) -> Vec<(Equation, Vec<String>)> {
-    let shapes: Vec<&[i64]> = promised.shapes.iter().map(Vec::as_slice).collect();
-    let pieces = canonicalise(&promised.equation, &shapes, &promised.out).pieces;
+    let wide = |extents: &[i64]| -> Vec<i64> { extents.iter().map(|e| (*e).max(2)).collect() };
+    let equation = Equation {
+        free: wide(&promised.equation.free),
+        reduced: wide(&promised.equation.reduced),
+        ..promised.equation.clone()
+    };
+    let shapes: Vec<Vec<i64>> = promised.shapes.iter().map(|s| wide(s)).collect();
+    let shapes: Vec<&[i64]> = shapes.iter().map(Vec::as_slice).collect();
+    let pieces = canonicalise(&equation, &shapes, &wide(&promised.out)).pieces;
+    let pair = |piece: Equation| (named(&piece, promised), piece);
     pieces
         .into_iter()
-        .map(|piece| (named(&piece, promised), piece))
+        .map(pair)
         .map(|(names, piece)| (piece, names))
         .collect()
 }
