@@ -6,7 +6,7 @@ use crate::assemble::{Header, Planned, assemble};
 use crate::backend::clif::{self, Target};
 use crate::diag::{Problems, Sources};
 use crate::ir;
-use crate::ir::graph::Graph;
+use crate::ir::graph::{Graph, NodeId, Op};
 use crate::sema::{self, Elaborated, Loader, Options, TrainInfo};
 use crate::{pass, schedule, tile};
 use vsr_artifact::Artifact;
@@ -64,6 +64,7 @@ pub fn compile(
         if emit == Some(Stage::Grad) || (emit == Some(Stage::Graph) && entry.name == "infer") {
             text += &format!("# entry {name}\n{}", crate::ir::print::print(&graph));
         }
+        let field = (entry.name == "infer").then(|| field(&graph)).flatten();
         let plan = schedule::plan(&graph, &mut weights, entry.name == "train");
         if emit == Some(Stage::Schedule) {
             text += &schedule::print(&name, &plan);
@@ -74,7 +75,7 @@ pub fn compile(
             dims: entry.dims,
             plan,
             axes: entry.inputs.into_iter().map(|p| (p.name, p.axes)).collect(),
-            field: None::<Field>,
+            field,
         });
     }
     let assembled = assemble(header, &weights.weights, planned, target)
@@ -102,6 +103,27 @@ pub fn compile(
     Some(Compiled {
         artifact,
         emitted: emit.map(|_| text),
+    })
+}
+
+/// How far a result of pictures sees, where that is finite along both axes: then tiles are exact.
+fn field(graph: &Graph) -> Option<Field> {
+    let is_picture = |id: &NodeId| graph.shape(*id).len() >= 4;
+    let is_input = |id: &NodeId| matches!(graph.node(*id).op, Op::Input { .. });
+    let mut inputs = graph.ids().filter(|id| is_input(id) && is_picture(id));
+    let (input, None) = (inputs.next()?, inputs.next()) else {
+        return None;
+    };
+    let output = graph.outputs.first().map(|o| o.1).filter(is_picture)?;
+    // Axes count from the last: height, then width.
+    let along = |from_end: usize| {
+        let axis = |id: NodeId| (id, graph.shape(id).len() - from_end);
+        ir::field::reach(graph, axis(input), axis(output)).ok()
+    };
+    let (rows, columns) = (along(2)?, along(1)?);
+    Some(Field {
+        halo: [rows.halo as u64, columns.halo as u64],
+        stride: [rows.stride as u64, columns.stride as u64],
     })
 }
 
