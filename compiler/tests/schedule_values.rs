@@ -386,3 +386,30 @@ fn a_training_step_updates_the_weights_as_the_oracle_does() {
     // Forward and weight gradient of each, input gradient of all but the first: strided ones in four phases.
     assert!(!text.contains("scatter"), "{text}");
 }
+
+/// An input gradient whose taps are fewer than the weights': weights are read beyond their edge, backwards data.
+#[test]
+fn weights_may_be_read_outside() {
+    let mut graph = Graph::default();
+    let mut b = Builder::new(&mut graph);
+    let dy = b.input("dy", vec![2, 32, 2, 2], here());
+    let k = b.param("k", Init::Constant(0.0), true, vec![32, 16, 3, 3], here());
+    // dx[b,c,h,w] = sum[o,p,q] k[o, c, h + 2p - 1, w + 2q - 1]*dy[b, o, 1 - p, 1 - q]
+    let at = |i: usize, r: usize| v(i).add(&v(r).scale(2)).offset(-1);
+    let back = |r: usize| v(r).scale(-1).offset(1);
+    let body = binary(
+        Binary::Mul,
+        read(0, &[v(4), v(1), at(2, 5), at(3, 6)], Some(0.0)),
+        read(1, &[v(0), v(4), back(5), back(6)], None),
+    );
+    let y = add(
+        &mut b,
+        &[2, 16, 4, 4],
+        &[32, 2, 2],
+        Reducer::Sum,
+        body,
+        &[k, dy],
+    );
+    b.output("y", y);
+    check(&graph, "outside");
+}

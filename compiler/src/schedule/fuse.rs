@@ -105,7 +105,7 @@ impl Fuser<'_> {
             }
             _ => return vec![],
         };
-        let several = pieces.len() > 1;
+        let several = self.net.single(id).is_none();
         let mut groups = vec![];
         for (i, piece) in pieces.iter().enumerate() {
             let member = Member {

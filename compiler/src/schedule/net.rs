@@ -264,10 +264,15 @@ impl Net {
         )
     }
 
-    /// The equation of a value of one piece that is no scatter.
+    /// The equation of a value of one piece that is no scatter, and that writes every cell.
     pub fn single(&self, id: ValueId) -> Option<&Equation> {
-        match &self.values[id].def {
-            Def::Compute { pieces, .. } if pieces.len() == 1 => Some(&pieces[0]),
+        let value = &self.values[id];
+        match &value.def {
+            Def::Compute { pieces, .. } if pieces.len() == 1 => {
+                let all =
+                    pieces[0].free.iter().product::<i64>() == value.shape.iter().product::<i64>();
+                all.then_some(&pieces[0])
+            }
             _ => None,
         }
     }

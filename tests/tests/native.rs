@@ -1,0 +1,199 @@
+//! Native code against PyTorch: every op's value, both flagships and VDSR, gradients and steps of Adam.
+
+use std::collections::BTreeMap;
+use vsr_tests::{Golden, Opened, distance, golden, open, root};
+
+const VALUE: f64 = 2e-5;
+const GRADIENT: f64 = 1e-4;
+
+fn inputs(golden: &Golden, opened: &Opened, entry: usize) -> Vec<(String, Vec<f32>)> {
+    let ports = &opened.session.manifest().entries[entry].inputs;
+    let known = ports
+        .iter()
+        .filter_map(|p| Some((p.name.clone(), golden.tensors.get(&p.name)?.clone())));
+    known.collect()
+}
+
+fn run(opened: &mut Opened, entry: usize, given: &[(String, Vec<f32>)], step: u64) {
+    let given: Vec<(&str, &[f32])> = given
+        .iter()
+        .map(|(n, v)| (n.as_str(), v.as_slice()))
+        .collect();
+    opened
+        .session
+        .run(entry, &given, 0, step)
+        .expect("the entry runs");
+}
+
+#[test]
+fn every_op_agrees_with_pytorch() {
+    let mut files: Vec<String> = std::fs::read_dir(root().join("tests/goldens/ops"))
+        .expect("goldens")
+        .map(|f| {
+            f.expect("an entry")
+                .file_name()
+                .to_string_lossy()
+                .into_owned()
+        })
+        .collect();
+    files.sort();
+    let mut wrong = vec![];
+    for file in files {
+        let golden = golden(&format!("ops/{file}"));
+        let mut opened = open(
+            &golden.about["source"],
+            &["case"],
+            &golden.settings("set"),
+            2,
+        );
+        let entry = opened.session.find("infer", "case").expect("the entry");
+        let given = inputs(&golden, &opened, entry);
+        run(&mut opened, entry, &given, 0);
+        let name = opened.session.manifest().entries[entry].outputs[0]
+            .name
+            .clone();
+        let d = distance(opened.session.output(entry, &name), &golden.tensors["y"]);
+        if d > VALUE {
+            wrong.push(format!("{file} is off by {d:.1e}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn set_weights(opened: &mut Opened, weights: &BTreeMap<String, Vec<f32>>) {
+    opened.session.init_weights(0);
+    for (key, values) in weights {
+        opened
+            .session
+            .set_weight(key, values)
+            .expect("the golden's keys are the network's");
+    }
+}
+
+fn check_network(name: &str, profile: &str, infer: &str) {
+    let golden = golden(name);
+    let mut set = golden.settings("set");
+    set.retain(|(k, _)| k != "strength");
+    set.extend(golden.settings(infer));
+    let mut opened = open(&golden.about["source"], &[profile], &set, 2);
+    set_weights(&mut opened, &golden.under("weight."));
+    let entry = opened.session.find("infer", profile).expect("the entry");
+    let given = inputs(&golden, &opened, entry);
+    run(&mut opened, entry, &given, 0);
+    let port = opened.session.manifest().entries[entry].outputs[0]
+        .name
+        .clone();
+    let d = distance(opened.session.output(entry, &port), &golden.tensors["y"]);
+    assert!(d < VALUE, "{name}: the result is off by {d:.1e}");
+}
+
+fn check_training(name: &str) {
+    let golden = golden(name);
+    let mut set = golden.settings("set");
+    set.extend(golden.settings("dims"));
+    let mut opened = open(&golden.about["source"], &["train"], &set, 2);
+    set_weights(&mut opened, &golden.under("weight."));
+    let entry = opened.session.find("train", "train").expect("the entry");
+    let mut given = inputs(&golden, &opened, entry);
+    given.retain(|(n, _)| !["step", "epoch", "rate"].contains(&n.as_str()));
+    given.push(("rate".into(), vec![1e-3]));
+    run(&mut opened, entry, &given, 0);
+    let outputs: Vec<String> = opened.session.manifest().entries[entry]
+        .outputs
+        .iter()
+        .map(|p| p.name.clone())
+        .collect();
+    for term in outputs {
+        let d = distance(opened.session.output(entry, &term), &golden.tensors[&term]);
+        assert!(d < VALUE, "{name}: {term} is off by {d:.1e}");
+    }
+    // After one step from nothing, Adam's first moment is a tenth of the gradient.
+    // A gradient that is 0 but for rounding (a bias before a softmax) is held against the largest of all.
+    let gradients = golden.under("grad.");
+    let most = |v: &[f32]| v.iter().fold(0f32, |m, x| m.max(x.abs()));
+    let largest = gradients.values().map(|v| most(v)).fold(0f32, f32::max);
+    let mut wrong = vec![];
+    for (key, want) in gradients {
+        let moment = opened.session.weight(&format!("optimizer.m.{key}"));
+        let got: Vec<f32> = if moment.is_empty() {
+            vec![0.0; want.len()]
+        } else {
+            moment.iter().map(|x| 10.0 * x).collect()
+        };
+        let share = f64::from(most(&want) / (1e-3 * largest)).min(1.0);
+        let d = distance(&got, &want) * share;
+        if d > GRADIENT {
+            wrong.push(format!("{key} by {d:.1e}"));
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{name}: gradients are off: {}",
+        wrong.join(", ")
+    );
+}
+
+#[test]
+fn flagship_with_deformable_alignment_agrees_with_pytorch() {
+    check_network("vsr-deform.safetensors", "tile", "dims");
+    check_training("vsr-deform.safetensors");
+}
+
+#[test]
+fn flagship_with_plain_convolutions_agrees_with_pytorch() {
+    check_network("vsr-plain.safetensors", "tile", "dims");
+    check_training("vsr-plain.safetensors");
+}
+
+#[test]
+fn vdsr_agrees_with_pytorch_over_three_steps_of_adam() {
+    check_network("vdsr.safetensors", "picture", "infer");
+    check_training("vdsr.safetensors");
+}
+
+/// Same artifact and seed: the same weights, whatever the number of threads.
+#[test]
+fn results_do_not_depend_on_threads() {
+    let golden = golden("vsr-deform.safetensors");
+    let mut set = golden.settings("set");
+    set.extend(golden.settings("dims"));
+    let mut after = vec![];
+    for n_threads in [1, 2, 3] {
+        let mut opened = open(&golden.about["source"], &["train"], &set, n_threads);
+        set_weights(&mut opened, &golden.under("weight."));
+        let entry = opened.session.find("train", "train").expect("the entry");
+        let mut given = inputs(&golden, &opened, entry);
+        given.retain(|(n, _)| !["step", "epoch", "rate"].contains(&n.as_str()));
+        for step in 0..2 {
+            run(&mut opened, entry, &given, step);
+        }
+        let keys: Vec<String> = opened
+            .session
+            .manifest()
+            .weights
+            .iter()
+            .map(|w| w.key.clone())
+            .collect();
+        let bits: Vec<Vec<u32>> = keys
+            .iter()
+            .map(|k| {
+                opened
+                    .session
+                    .weight(k)
+                    .iter()
+                    .map(|v| v.to_bits())
+                    .collect()
+            })
+            .collect();
+        after.push(bits);
+    }
+    assert_eq!(after[0], after[1]);
+    assert_eq!(after[0], after[2]);
+}
+
+#[test]
+fn the_same_source_gives_the_same_bytes() {
+    let set = [("ch".to_string(), "8".to_string())];
+    let [a, b] = [0, 1].map(|_| vsr_tests::artifact("models/vsr.vsr", &["tile"], &set));
+    assert!(a == b);
+}
