@@ -19,6 +19,9 @@ use vsr_artifact::abi::{ContractCall, Env};
 /// Loads and stores cannot fault, and need no alignment.
 pub const MEMORY: MemFlagsData = MemFlagsData::new().with_notrap();
 
+/// Takes the loop's index or range and the carried values; returns the carried values of the next iteration.
+pub type LoopBody<'a, S, I> = &'a mut dyn FnMut(&mut S, I, &[Value]) -> Vec<Value>;
+
 pub struct Lower<'k, 'f> {
     pub b: FunctionBuilder<'f>,
     pub has_avx: bool,
@@ -257,7 +260,7 @@ impl Lower<'_, '_> {
         end: Value,
         step: i64,
         carried: &[Value],
-        body: &mut dyn FnMut(&mut Self, Value, &[Value]) -> Vec<Value>,
+        body: LoopBody<'_, Self, Value>,
     ) -> Vec<Value> {
         let (head, exit) = (self.b.create_block(), self.b.create_block());
         self.b.append_block_param(head, I64);

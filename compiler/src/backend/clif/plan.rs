@@ -148,7 +148,7 @@ impl Plan {
         if guarded || self.has_maths(column, dag) {
             self.order(
                 outer,
-                &[reduce.dims.as_slice(), &[last.clone()]].concat(),
+                &[reduce.dims.as_slice(), std::slice::from_ref(last)].concat(),
                 dag,
             );
             self.shape = Shape::Row;

@@ -209,7 +209,7 @@ impl Lower<'_, '_> {
     /// Sixteen neutral elements.
     fn pad(&mut self, plan: &Plan, place: Value) {
         let neutral = self.neutral_vector(plan);
-        debug_assert!(ROW_BYTES >= 4 * (super::plan::ROW + LANES));
+        const { assert!(ROW_BYTES >= 4 * (super::plan::ROW + LANES)) };
         for i in 0..4 {
             self.b.ins().store(MEMORY, neutral, place, 16 * i);
         }

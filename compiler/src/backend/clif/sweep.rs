@@ -4,7 +4,7 @@
 //! calls are made, and the rest goes on with their results.
 
 use super::dag::{BoundId, Math, Node, NodeId};
-use super::lower::{Lower, MEMORY};
+use super::lower::{LoopBody, Lower, MEMORY};
 use super::plan::{Plan, ROW, ROW_BYTES, VALUE_ROW, combiner, range_step};
 use super::sum::{Stride, Sum};
 use crate::tile::ReduceOp;
@@ -120,7 +120,7 @@ impl Lower<'_, '_> {
         plan: &Plan,
         range: Range,
         carried: &[Value],
-        body: &mut dyn FnMut(&mut Self, Range, &[Value]) -> Vec<Value>,
+        body: LoopBody<'_, Self, Range>,
     ) -> Vec<Value> {
         if plan.rows.is_empty() {
             return body(self, range, carried);
