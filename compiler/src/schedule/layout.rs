@@ -143,12 +143,19 @@ fn pass_votes(net: &Net, id: ValueId, votes: &mut [Vec<f64>], direction: Directi
     }
 }
 
-fn single_var(at: &crate::equation::Pos) -> Option<usize> {
-    match at {
-        crate::equation::Pos::Ix(ix) => match ix.terms.as_slice() {
-            [(crate::equation::index::Atom::Var(v), 1)] => Some(*v),
-            _ => None,
-        },
-        crate::equation::Pos::Computed(_) => None,
+/// The variable that a position follows step by step: alone, or the fastest digit of several.
+pub fn single_var(at: &crate::equation::Pos) -> Option<usize> {
+    use crate::equation::index::Atom;
+    let crate::equation::Pos::Ix(ix) = at else {
+        return None;
+    };
+    let mut found = None;
+    for (atom, k) in &ix.terms {
+        match (atom, k) {
+            (Atom::Var(v), 1) if found.is_none() => found = Some(*v),
+            (Atom::Var(_), k) if *k > 1 => {}
+            _ => return None,
+        }
     }
+    found
 }

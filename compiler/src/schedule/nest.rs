@@ -419,7 +419,16 @@ impl Reduction {
         let last_long = order
             .last()
             .is_some_and(|v| extents[*v] >= 16 && step(*v).contains(&1));
-        let lanes = if !along_free && last_long { 16 } else { 1 };
+        // Where addresses are computed, only the reduced index has adjacent elements.
+        let mut gathers = false;
+        for_each_read(&member.equation.body, &mut |r| {
+            gathers |= r.at.iter().any(|p| matches!(p, Pos::Computed(_)));
+        });
+        let lanes = if (gathers || !along_free) && last_long {
+            16
+        } else {
+            1
+        };
         let reduced = order
             .iter()
             .map(|v| {

@@ -6,8 +6,9 @@ use super::group::{Anchor, Context, Group};
 use super::layout::{self, Layout};
 use super::lower::{KernelBuilder, Source};
 use super::memory::{self, Span};
-use super::net::{Def, Net, ValueId, WeightTable};
+use super::net::{Def, Net, ValueId, WeightTable, for_each_read};
 use super::{fill, hoist, matmul, nest, scatter, split};
+use crate::equation::Pos;
 use crate::ir::graph::Graph;
 use crate::tile::{Int, Kernel};
 use std::collections::BTreeMap;
@@ -238,8 +239,49 @@ fn votes(net: &Net, contractions: &Contractions) -> Vec<Vec<f64>> {
             votes[c.a.value][axis] += work;
         }
     }
+    gather_votes(net, &mut votes);
     votes
 }
+
+/// Where elements are read at computed positions, an index that is not computed should be adjacent: in the operand,
+/// and in the result, so that one address serves a row.
+fn gather_votes(net: &Net, votes: &mut [Vec<f64>]) {
+    for (id, value) in net.values.iter().enumerate() {
+        let (pieces, operands) = match &value.def {
+            Def::Compute { pieces, operands } => (pieces.as_slice(), operands),
+            Def::Scatter { equation, operands } => (std::slice::from_ref(equation), operands),
+            _ => continue,
+        };
+        for piece in pieces {
+            let mut positions: Vec<(Option<usize>, &[Pos])> = vec![(None, &piece.write)];
+            for_each_read(&piece.body, &mut |r| {
+                positions.push((Some(r.operand), &r.at))
+            });
+            let computed = |at: &[Pos]| at.iter().any(|p| matches!(p, Pos::Computed(_)));
+            let extents: Vec<i64> = piece.free.iter().chain(&piece.reduced).copied().collect();
+            let long = |v: &usize| extents[*v] >= LEAST_ROW;
+            let plain = positions
+                .iter()
+                .filter(|(_, at)| computed(at))
+                .flat_map(|(_, at)| at.iter());
+            let Some(var) = plain.filter_map(layout::single_var).filter(long).last() else {
+                continue;
+            };
+            let work = extents.iter().map(|e| *e as f64).product::<f64>();
+            for (operand, at) in positions {
+                let target = operand.map_or(id, |o| operands[o]);
+                for (axis, p) in at.iter().enumerate() {
+                    if layout::single_var(p) == Some(var) {
+                        votes[target][axis] += work;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Adjacent elements that are worth a row.
+const LEAST_ROW: i64 = 8;
 
 /// Values that can be computed once, when weights are loaded.
 fn folded(net: &Net, order: &[ValueId], weights_change: bool) -> Vec<bool> {

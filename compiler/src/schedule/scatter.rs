@@ -6,7 +6,7 @@ use super::group::{Context, Group};
 use super::layout::Layout;
 use super::lower::{Environment, KernelBuilder, Scope, Source, add, int, ix_to_int, mul};
 use super::net::ValueId;
-use crate::equation::index::Ix;
+use crate::equation::index::{Atom, Ix};
 use crate::equation::{Equation, Pos};
 use crate::tile::{Bound, Compute, Int, Mode, Stmt, To, Val, Var};
 
@@ -36,15 +36,15 @@ pub fn build(ctx: &Context, group: &Group, name: &str) -> KernelBuilder {
     let equation = &member.equation;
     let extents = member.extents();
     let layout = ctx.layout(member.value);
-    let owned = owned(equation);
+    let owned = owned(equation, &extents);
     let mut vars = vec![int(0); extents.len()];
     let (mut dims, mut last): (Vec<(Var, Int)>, Vec<(Var, Int)>) = (vec![], vec![]);
     for v in 0..extents.len() {
         if extents[v] == 1 {
             continue;
         }
-        match owned.iter().find(|(o, _)| *o == v) {
-            Some((_, axis)) if layout.strides[*axis] == 1 => {
+        match owned.iter().find(|o| o.var == v) {
+            Some(o) if layout.strides[o.axis] * o.coefficient == 1 => {
                 let task = b.task(extents[v], RUN);
                 let var = b.var();
                 let left = Int::Sub(Box::new(int(extents[v])), Box::new(Int::Var(task)));
@@ -99,11 +99,39 @@ pub fn build(ctx: &Context, group: &Group, name: &str) -> KernelBuilder {
     b
 }
 
-/// Indices that one axis of the output names bare, and that axis.
-fn owned(equation: &Equation) -> Vec<(usize, usize)> {
-    let bare = |(axis, p): (usize, &Pos)| match p {
-        Pos::Ix(ix) => ix.as_var().map(|v| (v, axis)),
-        Pos::Computed(_) => None,
-    };
-    equation.write.iter().enumerate().filter_map(bare).collect()
+/// An index that a task may keep to itself, and its part in a position of the output.
+struct Owned {
+    var: usize,
+    axis: usize,
+    coefficient: i64,
+}
+
+/// Digits of positions that are not computed: different values of them are different positions.
+fn owned(equation: &Equation, extents: &[i64]) -> Vec<Owned> {
+    let mut found = vec![];
+    for (axis, p) in equation.write.iter().enumerate() {
+        let Pos::Ix(ix) = p else { continue };
+        let digit = |(atom, k): &(Atom, i64)| match atom {
+            Atom::Var(var) => Some(Owned {
+                var: *var,
+                axis,
+                coefficient: *k,
+            }),
+            _ => None,
+        };
+        let Some(mut digits) = ix.terms.iter().map(digit).collect::<Option<Vec<Owned>>>() else {
+            continue;
+        };
+        digits.sort_by_key(|d| d.coefficient);
+        let mut reach = 0;
+        let separate = digits.iter().all(|d| {
+            let before = reach;
+            reach += d.coefficient * (extents[d.var] - 1);
+            d.coefficient > before
+        });
+        if separate {
+            found.extend(digits);
+        }
+    }
+    found
 }

@@ -85,7 +85,10 @@ impl Lower<'_, '_> {
             Node::Guard(guard, inside, outside) => {
                 let value = self.node(inside, 0);
                 let bounds = self.guard_bounds(Some(guard));
-                match self.condition(&bounds) {
+                match self
+                    .condition(&bounds)
+                    .filter(|_| !self.reads_zero(guard, inside, outside))
+                {
                     None => value,
                     Some(condition) => {
                         let outside = self.node(outside, 0);
@@ -104,6 +107,12 @@ impl Lower<'_, '_> {
 
     fn guard_bounds(&self, guard: Option<GuardId>) -> Vec<BoundId> {
         guard.map_or(vec![], |g| self.dag.guard(g).to_vec())
+    }
+
+    /// Whether the guard is that of a single load, and 0 what it gives outside: that is where it is read from.
+    fn reads_zero(&self, guard: GuardId, inside: NodeId, outside: NodeId) -> bool {
+        let zero = *self.dag.node(outside) == Node::Lit(0);
+        zero && matches!(self.dag.node(inside), Node::Load(_, _, Some(g)) if self.dag.guard(guard).iter().all(|b| self.dag.guard(*g).contains(b)))
     }
 
     fn scalar_binary(&mut self, op: Binary, a: Value, b: Value) -> Value {
@@ -203,7 +212,10 @@ impl Lower<'_, '_> {
             Node::Guard(guard, inside, outside) => {
                 let value = self.vector_of(inside, unroll);
                 let bounds = self.guard_bounds(Some(guard));
-                match self.condition(&bounds) {
+                match self
+                    .condition(&bounds)
+                    .filter(|_| !self.reads_zero(guard, inside, outside))
+                {
                     None => value,
                     Some(condition) => {
                         let outside = self.vector_of(outside, 0);

@@ -356,13 +356,13 @@ impl Lower<'_, '_> {
         value
     }
 
-    /// The address, or that of readable scratch where a bound fails.
+    /// The address, or that of zeros where a bound fails.
     pub fn safe(&mut self, pointer: Value, offset: i32, bounds: &[BoundId]) -> (Value, i32) {
         match self.condition(bounds) {
             None => (pointer, offset),
             Some(condition) => {
                 let pointer = self.plus(pointer, i64::from(offset));
-                (self.b.ins().select(condition, pointer, self.scratch), 0)
+                (self.b.ins().select(condition, pointer, self.zeros), 0)
             }
         }
     }

@@ -30,6 +30,8 @@ pub struct Lower<'k, 'f> {
     pub env: Value,
     pub fns: Value,
     pub scratch: Value,
+    /// Zeros, read where a guard fails.
+    pub zeros: Value,
     pub buffers: Vec<Value>,
     pub args: Vec<Value>,
     pub signatures: HashMap<usize, SigRef>,
@@ -95,6 +97,7 @@ pub fn lower(kernel: &Kernel, isa: &dyn TargetIsa) -> Result<Function, String> {
         scratch_layout: Scratch::of(kernel),
         env,
         scratch,
+        zeros: scratch,
         buffers: vec![],
         args: vec![],
         signatures: HashMap::new(),
@@ -123,6 +126,13 @@ impl Lower<'_, '_> {
         for i in 0..self.kernel.buffers.len() {
             let base = self.b.ins().load(I64, MEMORY, buffers, (8 * i) as i32);
             self.buffers.push(base);
+        }
+        if self.scratch_layout.n_zeros > 0 {
+            self.zeros = self.plus(self.scratch, self.scratch_layout.zeros);
+            let zero = self.vector_constant([0; 4]);
+            for at in (0..self.scratch_layout.n_zeros).step_by(16) {
+                self.b.ins().store(MEMORY, zero, self.zeros, at as i32);
+            }
         }
         if !self.kernel.args.is_empty() {
             let args = field(self, offset_of!(Env, args));

@@ -12,8 +12,8 @@ pub const ROW: i64 = 512;
 pub const ROW_BYTES: i64 = 4 * (ROW + 32);
 /// A shorter row is not worth a call.
 const LEAST_STREAMED: i64 = 64;
-/// Bytes that a failed guard's loads may read at the start of scratch.
-const LEAST_BYTES: i64 = 512;
+/// What one iteration of a vectorised loop reads at most: 8 vectors.
+pub const ZERO_BYTES: i64 = 128;
 
 pub struct Plan {
     pub loops: Vec<Loop>,
@@ -331,10 +331,14 @@ pub fn combiner(op: ReduceOp) -> Binary {
     }
 }
 
-/// Offsets in the scratch of one thread: tiles first, each on a cache line, then a place for one call, then rows.
+/// Offsets in the scratch of one thread: tiles first, each on a cache line, then a place for one call, then zeros that
+/// are read where a guard fails, then rows.
 pub struct Scratch {
     pub tiles: Vec<i64>,
     pub single: i64,
+    pub zeros: i64,
+    /// 0 if no read is guarded.
+    pub n_zeros: i64,
     pub rows: i64,
     pub bytes: i64,
 }
@@ -348,13 +352,18 @@ impl Scratch {
             let size = if tile.kind == TileKind::I64 { 8 } else { 4 };
             at += (tile.len * size + 63) / 64 * 64;
         }
-        let rows = at + 64;
-        let bytes = (rows + n_rows(&kernel.body) * ROW_BYTES).max(LEAST_BYTES);
+        let mut needs = Needs::default();
+        needs.body(&kernel.body);
+        let zeros = at + 64;
+        let n_zeros = if needs.guards { ZERO_BYTES } else { 0 };
+        let rows = zeros + n_zeros;
         Scratch {
             tiles,
             single: at,
+            zeros,
+            n_zeros,
             rows,
-            bytes,
+            bytes: rows + needs.rows * ROW_BYTES,
         }
     }
 }
@@ -364,11 +373,24 @@ pub fn scratch_bytes(kernel: &Kernel) -> u64 {
     Scratch::of(kernel).bytes as u64
 }
 
-fn n_rows(body: &[Stmt]) -> i64 {
-    let rows = |stmt: &Stmt| match stmt {
-        Stmt::For { body, .. } | Stmt::If { body, .. } => n_rows(body),
-        Stmt::Compute(c) => Plan::new(c, &mut Dag::new(Some(c.to.into()))).n_rows,
-        Stmt::Let { .. } | Stmt::Rows { .. } | Stmt::Contract(_) => 0,
-    };
-    body.iter().map(rows).max().unwrap_or(0)
+#[derive(Default)]
+struct Needs {
+    rows: i64,
+    guards: bool,
+}
+
+impl Needs {
+    fn body(&mut self, body: &[Stmt]) {
+        for stmt in body {
+            match stmt {
+                Stmt::For { body, .. } | Stmt::If { body, .. } => self.body(body),
+                Stmt::Compute(c) => {
+                    let plan = Plan::new(c, &mut Dag::new(Some(c.to.into())));
+                    self.rows = self.rows.max(plan.n_rows);
+                    self.guards |= !plan.reach.bounds.is_empty();
+                }
+                Stmt::Let { .. } | Stmt::Rows { .. } | Stmt::Contract(_) => {}
+            }
+        }
+    }
 }

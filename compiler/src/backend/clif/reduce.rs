@@ -143,7 +143,7 @@ impl Lower<'_, '_> {
             let start = [s.neutral_vector(plan); 4];
             let sums = s.reduced(plan, plan.n_outer, last, &start, &mut |s, sums| {
                 let range = s.whole(plan);
-                match plan.stages.is_empty() && plan.reach.bounds.is_empty() {
+                match plan.stages.is_empty() && !s.is_guarded_along(plan) {
                     true => s.direct_lanes(plan, range, sums),
                     false => s.row_lanes(plan, range, sums),
                 }
@@ -151,6 +151,15 @@ impl Lower<'_, '_> {
             let total = s.across(plan, &sums);
             s.store_one(plan, total);
         });
+    }
+
+    /// Whether a guard depends on the vectorised variable.
+    fn is_guarded_along(&self, plan: &Plan) -> bool {
+        let var = plan.vector_var().expect("lanes run along a loop");
+        plan.reach
+            .bounds
+            .iter()
+            .any(|b| self.dag.bound_deps(*b).contains(&var))
     }
 
     fn direct_lanes(&mut self, plan: &Plan, range: Range, sums: &[Value]) -> Vec<Value> {

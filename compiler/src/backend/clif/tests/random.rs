@@ -81,7 +81,11 @@ impl Space {
         }
         let next = |d: &mut Draw| self.value(d, depth - 1, maths);
         match d.below(if maths { 8 } else { 6 }) {
-            0 => Val::Guarded(self.bounds(d), Box::new(next(d)), Lit::new(0.75)),
+            0 => Val::Guarded(
+                self.bounds(d),
+                Box::new(next(d)),
+                Lit::new(d.one_of(&[0.75, 0.0, 0.0])),
+            ),
             1 => un(d.one_of(&[Unary::Neg, Unary::Abs, Unary::Floor]), next(d)),
             2 => Val::Select(
                 d.one_of(&[Relation::Lt, Relation::Ge, Relation::Ne]),
