@@ -18,6 +18,8 @@ pub struct Report {
     /// Of all threads together, in this run.
     pub peak_gflops: f64,
     pub copy_gb_per_s: f64,
+    /// Programs that wanted a core over the last minute, ours among them; where the system says so.
+    pub load: Option<f64>,
     /// Best time of a whole run.
     pub seconds: f64,
     pub gflop: f64,
@@ -83,6 +85,7 @@ pub fn bench(session: &mut Session, entry: usize, repeats: usize, seed: u64) -> 
         level: session.level().name(),
         peak_gflops: peak / 1e9,
         copy_gb_per_s: copy / 1e9,
+        load: load(),
         seconds: whole,
         gflop: plan.flops as f64 / 1e9,
         share_of_peak: plan.flops as f64 / whole / peak,
@@ -121,6 +124,11 @@ pub fn machine(session: &mut Session) -> (f64, f64) {
     (take(peak), take(copy))
 }
 
+fn load() -> Option<f64> {
+    let text = std::fs::read_to_string("/proc/loadavg").ok()?;
+    text.split(' ').next()?.parse().ok()
+}
+
 /// The launches that take longest, then the whole.
 pub fn text(r: &Report, shown: usize) -> String {
     let mut out = String::new();
@@ -140,6 +148,13 @@ pub fn text(r: &Report, shown: usize) -> String {
         "this machine, {} threads, {}: {:.0} GFLOP/s, copies {:.1} GB/s\n",
         r.threads, r.level, r.peak_gflops, r.copy_gb_per_s
     );
+    let cores = std::thread::available_parallelism().map_or(1, usize::from) as f64;
+    if let Some(load) = r.load.filter(|l| *l > 1.5 * cores) {
+        let _ = writeln!(
+            out,
+            "note: other programs are running (load {load:.1} on {cores} cores): times are too long\n"
+        );
+    }
     let _ = writeln!(
         out,
         "{:>9} {:>6} {:>8} {:>6} {:>9} {:>6}  launch",

@@ -85,7 +85,7 @@ unsafe fn block<const R: usize, const V: usize, const MASKED: bool>(
                 };
             }
         }
-        let (a_step, b_step) = (p.call.a_step as isize, p.call.b_step as isize);
+        let (a_step, b_step) = (p.call.a_step as isize, p.b_step);
         for t in p.taps.0..p.taps.1 {
             let a = p.a::<R>(t);
             let mut b = p.b(t, 0).add(from);

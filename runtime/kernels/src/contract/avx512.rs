@@ -116,7 +116,7 @@ unsafe fn block<const R: usize, const V: usize, const MASKED: bool>(p: &Part) {
     unsafe {
         let mask: [__mmask16; V] = masks(p.cols);
         let mut c = begin::<R, V, MASKED>(p, &mask);
-        let (a_step, b_step) = (p.call.a_step as isize, p.call.b_step as isize);
+        let (a_step, b_step) = (p.call.a_step as isize, p.b_step);
         let panel = p.call.b_panel as isize;
         for t in p.taps.0..p.taps.1 {
             let a = p.a::<R>(t);

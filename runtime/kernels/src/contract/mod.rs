@@ -12,6 +12,7 @@ mod avx512;
 mod portable;
 
 use crate::Level;
+use std::mem::MaybeUninit;
 
 /// The layout of `vsr_artifact::abi::ContractCall`, which says what the fields mean. The runtime asserts that both agree.
 #[repr(C)]
@@ -74,6 +75,9 @@ struct Part<'a> {
     cols: usize,
     taps: (i64, i64),
     steps: (i64, i64),
+    /// B of this part, step after step; null: B as the call says.
+    packed: *const f32,
+    b_step: isize,
 }
 
 impl Part<'_> {
@@ -104,6 +108,10 @@ impl Part<'_> {
     /// Address of B's first column of panel `self.col/32 + panel` at tap t, step `steps.0`.
     #[inline(always)]
     unsafe fn b(&self, t: i64, panel: usize) -> *const f32 {
+        if !self.packed.is_null() {
+            let step = (t - self.taps.0) * (self.steps.1 - self.steps.0);
+            return self.packed.wrapping_add(step as usize * PANEL);
+        }
         unsafe {
             let tap = *self.call.taps.offset(2 * t as isize + 1);
             let panel = (self.col / PANEL + panel) as i64 * self.call.b_panel;
@@ -138,30 +146,69 @@ unsafe fn drive<B: Blocks>(call: &ContractCall) {
     let wide = B::panels(m) * PANEL;
     let runs = blocks * n.div_ceil(wide);
     let chunks = Chunks::of(call, blocks);
+    let mut panel = Packed(MaybeUninit::uninit());
     for i in 0..chunks.count {
         let (taps, steps) = chunks.get(i);
         let start = if i == 0 { first } else { Start::Keep };
         for (col, run) in (0..n).step_by(wide).zip((0..runs).step_by(blocks)) {
             let cols = wide.min(n - col);
-            let mut row = 0;
+            let mut part = Part {
+                call,
+                start,
+                row: 0,
+                rows: 0,
+                col,
+                cols,
+                taps,
+                steps,
+                packed: std::ptr::null(),
+                b_step: call.b_step as isize,
+            };
+            if chunks.is_worth_packing && wide == PANEL {
+                unsafe { part.pack(&mut panel) };
+            }
             for b in 0..blocks {
-                let rows = (m - row).div_ceil(blocks - b);
-                unsafe {
-                    B::run(&Part {
-                        call,
-                        start,
-                        row,
-                        rows,
-                        col,
-                        cols,
-                        taps,
-                        steps,
-                    })
-                };
-                row += rows;
+                part.rows = (m - part.row).div_ceil(blocks - b);
+                unsafe { B::run(&part) };
+                part.row += part.rows;
                 unsafe { chunks.prefetch(call, i + 1, run + b, runs) };
             }
         }
+    }
+}
+
+/// Steps of B that the packed panel holds: a pass takes at most this many.
+const PACKED: usize = 2 * CHUNK as usize;
+
+/// One panel of B, on cache lines. Only what `pack` has written is read.
+#[repr(align(64))]
+struct Packed(MaybeUninit<[f32; PACKED * PANEL]>);
+
+impl Part<'_> {
+    /// Copies this part's B together: its lines lie a power of two apart and would fight for few places in the cache.
+    unsafe fn pack(&mut self, to: &mut Packed) {
+        let (from, last) = self.steps;
+        if (self.taps.1 - self.taps.0) * (last - from) > PACKED as i64 {
+            return;
+        }
+        let start: *mut f32 = to.0.as_mut_ptr().cast();
+        let mut at = start;
+        for t in self.taps.0..self.taps.1 {
+            unsafe {
+                let mut b = self.b(t, 0);
+                for _ in from..last {
+                    if self.cols == PANEL {
+                        at.cast::<[f32; PANEL]>()
+                            .write(b.cast::<[f32; PANEL]>().read_unaligned());
+                    } else {
+                        std::ptr::copy_nonoverlapping(b, at, self.cols);
+                    }
+                    at = at.add(PANEL);
+                    b = b.wrapping_offset(self.b_step);
+                }
+            }
+        }
+        (self.packed, self.b_step) = (start, PANEL as isize);
     }
 }
 
@@ -174,6 +221,8 @@ struct Chunks {
     parts: i64,
     /// Both operands are walked line by line, in memory that no earlier pass has touched.
     cold: bool,
+    /// B's lines are so far apart, and read so often, that copying them together first pays.
+    is_worth_packing: bool,
 }
 
 impl Chunks {
@@ -188,12 +237,14 @@ impl Chunks {
             (((n_taps * k + CHUNK - 1) / CHUNK).min(n_taps), 0)
         };
         let cold = call.a_step != 1 && call.b_step > PANEL as i64;
+        let is_worth_packing = cold && blocks >= 4 && call.b_step >= 256;
         Chunks {
             n_taps,
             k,
             count,
             parts,
             cold,
+            is_worth_packing,
         }
     }
 

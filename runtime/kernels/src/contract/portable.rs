@@ -50,7 +50,7 @@ unsafe fn full(p: &Part, row: usize, from: usize) {
                     *sum += *a * *b.add(l);
                 }
                 a = a.wrapping_offset(p.call.a_step as isize);
-                b = b.wrapping_offset(p.call.b_step as isize);
+                b = b.wrapping_offset(p.b_step);
             }
         }
         for (l, sum) in sums.iter().enumerate() {
@@ -68,7 +68,7 @@ unsafe fn tail(p: &Part, row: usize, from: usize, cols: usize) {
                 for _ in p.steps.0..p.steps.1 {
                     sum += *a * *b;
                     a = a.wrapping_offset(p.call.a_step as isize);
-                    b = b.wrapping_offset(p.call.b_step as isize);
+                    b = b.wrapping_offset(p.b_step);
                 }
             }
             *p.c(row, col) = sum;

@@ -131,6 +131,19 @@ fn cases() -> Vec<Case> {
             });
         }
     }
+    // Weight gradients of wide layers, whose B is copied together first.
+    for (m, n, n_taps, k) in [(48, 256, 9, 64), (40, 272, 2, 300), (33, 257, 27, 16)] {
+        let a_step = m + 2;
+        out.push(Case {
+            m,
+            n,
+            n_taps,
+            k,
+            a_step,
+            packed: false,
+            init: 2,
+        });
+    }
     out
 }
 
