@@ -1,5 +1,7 @@
 //! vsr-compiler: text in, artifact out. The library does no IO.
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
+
 pub mod assemble;
 pub mod autodiff;
 pub mod backend;

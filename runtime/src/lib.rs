@@ -1,6 +1,8 @@
 //! An artifact in, numbers out: loads what `vsrc` compiled, binds weights, runs entries, trains, upscales, measures.
 //! The compiler's world (syntax trees, graphs, code generation) never appears here.
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
+
 pub mod bench;
 pub mod data;
 pub mod device;

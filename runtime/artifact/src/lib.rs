@@ -3,6 +3,8 @@
 //! [`write`] replaces a folder in one step; [`read`] hands out an artifact only after every byte of it was checked.
 //! Hashes detect damage, not malice: loading native code is running a program.
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
+
 pub mod abi;
 mod code;
 mod error;

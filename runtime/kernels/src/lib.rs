@@ -9,6 +9,8 @@
 //! | `Avx2` | 6×16 and 4×16 blocks, **the same bits** as `Avx512` | the same bits |
 //! | `Portable` | multiply, then add: another kind of device, other bits | the same bits (`fma` in software where there is none) |
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
+
 pub mod contract;
 pub mod level;
 pub mod maths;
