@@ -322,6 +322,17 @@ impl<N: Network> Upscaler<N> {
         Ok(results)
     }
 
+    /// The unrounded result for the middle one of a full group of frames: planes in 0 to 1, of the padded size.
+    pub fn unrounded(&mut self, frames: Vec<Frame>) -> Result<Vec<Vec<f32>>> {
+        let prepared = frames
+            .into_iter()
+            .map(|f| self.prepare(f).map(std::rc::Rc::new));
+        let group = prepared.collect::<Result<Vec<_>>>()?;
+        let mut results = self.run(&group)?;
+        let middle = results.len() / 2;
+        Ok(results.swap_remove(middle))
+    }
+
     /// Copies a tile of all frames into a place of the batch.
     fn fill(&mut self, slot: usize, (r, c): (usize, usize), group: &[std::rc::Rc<Prepared>]) {
         let Form {
