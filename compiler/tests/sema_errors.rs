@@ -185,6 +185,10 @@ const CASES: &[(&str, &str)] = &[
         "grad",
         "op f(x: [N], y: [N]) -> [N] = x*y\ngrad(z, dz) = dz\nmodel M()(x: [N]) {\n  param w: [N] = 1\n  f(x, w)\n}\ntrain m() = M() {\n  data x: [N] = clips(\"data\")\n  epochs = 1\n  steps = 1\n  rate = 1e-3\n  optimizer = Sgd()\n  loss = mean(m(x))\n}\nprofile train { N = 4 }",
     ),
+    (
+        "never reached",
+        "op f(x: [N]) -> [N] { x + sigmod(x) }\nblock G(n: int)(x: [N]) -> [M] { y + relu(x, 2) }\nmodel M(n: int)(x: [N], x: [N]) { x }",
+    ),
 ];
 
 const OTHER: &str = "block Line()(x: [N]) { x }\n";

@@ -60,7 +60,36 @@ struct Checker<'p, 'a> {
 }
 
 impl<'p> Checker<'p, '_> {
+    fn signature(&mut self, d: &'p Def<'p>) {
+        let mut seen: Vec<&str> = vec![];
+        for input in d.parameters.iter().chain(d.inputs) {
+            let name = input.name.text.as_str();
+            if seen.contains(&name) {
+                let text = format!("{} has two inputs called `{name}`", d.name.text);
+                self.report(Class::Name, input.name.span, text, None);
+            }
+            seen.push(name);
+        }
+        let is_tensor = |ty: &ast::Type| matches!(ty.kind, ast::TypeKind::Tensor { .. });
+        if let Some(input) = d.parameters.iter().find(|i| is_tensor(&i.ty)) {
+            let text = format!(
+                "`{}` is a tensor; it belongs in the second list of {}",
+                input.name.text, d.name.text
+            );
+            self.report(Class::Type, input.span, text, None);
+        }
+        let missing = d.parameters.iter().find(|i| i.default.is_none());
+        if let Some(input) = missing.filter(|_| d.kind == DefKind::Model) {
+            let text = format!(
+                "`{}` of model {} needs a default",
+                input.name.text, d.name.text
+            );
+            self.report(Class::Param, input.span, text, None);
+        }
+    }
+
     fn definition(&mut self, d: &'p Def<'p>) {
+        self.signature(d);
         for input in d.parameters.iter().chain(d.inputs) {
             self.locals.insert(&input.name.text);
             self.bind_type(&input.ty);

@@ -21,6 +21,8 @@ const FUEL: u64 = 20_000_000;
 const MAX_DEPTH: usize = 220;
 /// Elements of one tensor.
 const MAX_ELEMENTS: i64 = 1 << 36;
+/// More errors than this help nobody.
+const MAX_PROBLEMS: usize = 40;
 /// Points of one equation's box.
 const MAX_POINTS: f64 = 1e16;
 /// Steps that making an equation counts for.
@@ -163,7 +165,7 @@ impl<'a, 'g> Elab<'a, 'g> {
 
     /// Reports a problem once per place, with the calls that led there.
     pub fn report(&mut self, span: Span, fault: Fault) -> Failed {
-        if !self.reported.insert(span) {
+        if !self.reported.insert(span) || self.problems.len() >= MAX_PROBLEMS {
             return Failed;
         }
         let mut diag = Diag::new(fault.class, span, fault.message);

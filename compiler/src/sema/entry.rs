@@ -287,7 +287,8 @@ impl<'a> Elab<'a, '_> {
         let loss = self.loss(item, &env)?;
         let info = self.train_info(item, settings, &env)?;
         let mut outputs = vec![("loss".to_string(), loss)];
-        outputs.extend(std::mem::take(&mut self.train.metrics));
+        let metrics = std::mem::take(&mut self.train.metrics);
+        outputs.extend(metrics.into_iter().filter(|m| m.0 != "loss"));
         let mut inputs = self.train.data.clone();
         if self.training {
             let given = self.scalar_input("rate", item.name.span);
