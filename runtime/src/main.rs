@@ -198,9 +198,9 @@ fn open(compiled: &Path, weights: Option<&Path>, common: &Common) -> Result<Sess
             level: None,
         },
     )?;
-    session.init_weights(common.seed);
-    if let Some(path) = weights {
-        session.load_weights(path, Scope::Model)?;
+    match weights {
+        Some(path) => session.load_weights(path, Scope::Model).map(drop)?,
+        None => session.init_weights(common.seed),
     }
     Ok(session)
 }

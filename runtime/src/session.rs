@@ -167,10 +167,10 @@ impl Session {
     }
 
     pub fn load_weights(&mut self, path: &Path, scope: Scope) -> Result<BTreeMap<String, String>> {
-        let file = weights::load(&self.manifest, &mut self.storage, path, scope)?;
+        let metadata = weights::load(&self.manifest, &mut self.storage, path, scope)?;
         self.required_missing = false;
         self.weights_changed();
-        Ok(file.metadata)
+        Ok(metadata)
     }
 
     pub fn save_weights(

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::files;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tensor {
@@ -24,57 +24,106 @@ pub struct View<'a> {
     pub data: &'a [f32],
 }
 
-/// Reads f32, f16 and bf16 tensors as f32.
-pub fn read(path: &Path) -> Result<File> {
-    let file = std::fs::File::open(path).map_err(|e| Error::io("read", path, &e))?;
-    let map = unsafe { memmap2::Mmap::map(&file) }.map_err(|e| Error::io("read", path, &e))?;
-    let damaged = |e| {
-        Error::file(
-            path,
-            format!("is not a safetensors file, or is damaged ({e})"),
-        )
-    };
-    let (_, header) = safetensors::SafeTensors::read_metadata(&map).map_err(damaged)?;
-    let parsed = safetensors::SafeTensors::deserialize(&map).map_err(damaged)?;
-    let mut out = File::default();
-    out.metadata.extend(
-        header
-            .metadata()
-            .iter()
-            .flatten()
-            .map(|(k, v)| (k.clone(), v.clone())),
-    );
-    for (name, view) in parsed.iter() {
-        let data = floats(view.dtype(), view.data()).ok_or_else(|| {
+/// A file whose header was checked. Its tensors stay in the file until they are asked for.
+pub struct Mapped {
+    map: memmap2::Mmap,
+    path: PathBuf,
+    pub metadata: BTreeMap<String, String>,
+    entries: BTreeMap<String, (safetensors::Dtype, Vec<u64>, std::ops::Range<usize>)>,
+}
+
+impl Mapped {
+    pub fn open(path: &Path) -> Result<Mapped> {
+        let file = std::fs::File::open(path).map_err(|e| Error::io("read", path, &e))?;
+        let map = unsafe { memmap2::Mmap::map(&file) }.map_err(|e| Error::io("read", path, &e))?;
+        let damaged = |e| {
             Error::file(
                 path,
-                format!(
-                    "{name} is {:?}; only f32, f16 and bf16 are read",
-                    view.dtype()
-                ),
+                format!("is not a safetensors file, or is damaged ({e})"),
             )
-        })?;
-        let shape = view.shape().iter().map(|n| *n as u64).collect();
+        };
+        let (_, header) = safetensors::SafeTensors::read_metadata(&map).map_err(damaged)?;
+        let parsed = safetensors::SafeTensors::deserialize(&map).map_err(damaged)?;
+        let metadata = header.metadata().iter().flatten();
+        let metadata = metadata.map(|(k, v)| (k.clone(), v.clone())).collect();
+        let base = map.as_ptr() as usize;
+        let entries = parsed.iter().map(|(name, view)| {
+            let start = view.data().as_ptr() as usize - base;
+            let shape = view.shape().iter().map(|n| *n as u64).collect();
+            let range = start..start + view.data().len();
+            (name.to_string(), (view.dtype(), shape, range))
+        });
+        let entries = entries.collect();
+        Ok(Mapped {
+            map,
+            path: path.to_path_buf(),
+            metadata,
+            entries,
+        })
+    }
+
+    /// Names and shapes.
+    pub fn shapes(&self) -> impl Iterator<Item = (&str, &[u64])> {
+        self.entries
+            .iter()
+            .map(|(name, e)| (name.as_str(), e.1.as_slice()))
+    }
+
+    pub fn shape(&self, name: &str) -> Option<&[u64]> {
+        self.entries.get(name).map(|e| e.1.as_slice())
+    }
+
+    /// Whether a tensor's type is one that is read, and if not, the sentence that says so.
+    pub fn check_type(&self, name: &str) -> Result<()> {
+        use safetensors::Dtype::{BF16, F16, F32};
+        match self.entries.get(name) {
+            Some((dtype, ..)) if !matches!(dtype, F32 | F16 | BF16) => {
+                let why = format!("{name} is {dtype:?}; only f32, f16 and bf16 are read");
+                Err(Error::file(&self.path, why))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Copies a tensor, as f32, as far as `to` reaches. Call [`Mapped::check_type`] first.
+    pub fn copy(&self, name: &str, to: &mut [f32]) {
+        let Some((dtype, _, range)) = self.entries.get(name) else {
+            return;
+        };
+        let bytes = &self.map[range.clone()];
+        let (fours, _) = bytes.as_chunks::<4>();
+        let (twos, _) = bytes.as_chunks::<2>();
+        let words = || twos.iter().map(|b| u16::from_le_bytes(*b));
+        match dtype {
+            safetensors::Dtype::F32 => to
+                .iter_mut()
+                .zip(fours)
+                .for_each(|(v, b)| *v = f32::from_le_bytes(*b)),
+            safetensors::Dtype::BF16 => {
+                to.iter_mut()
+                    .zip(words())
+                    .for_each(|(v, w)| *v = f32::from_bits(u32::from(w) << 16));
+            }
+            _ => to.iter_mut().zip(words()).for_each(|(v, w)| *v = half(w)),
+        }
+    }
+}
+
+/// Reads f32, f16 and bf16 tensors as f32.
+pub fn read(path: &Path) -> Result<File> {
+    let mapped = Mapped::open(path)?;
+    let mut out = File {
+        metadata: mapped.metadata.clone(),
+        ..File::default()
+    };
+    for (name, shape) in mapped.shapes() {
+        mapped.check_type(name)?;
+        let mut data = vec![0.0; shape.iter().product::<u64>() as usize];
+        mapped.copy(name, &mut data);
+        let shape = shape.to_vec();
         out.tensors.insert(name.to_string(), Tensor { shape, data });
     }
     Ok(out)
-}
-
-fn floats(dtype: safetensors::Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
-    let (fours, _) = bytes.as_chunks::<4>();
-    let (twos, _) = bytes.as_chunks::<2>();
-    match dtype {
-        safetensors::Dtype::F32 => Some(fours.iter().map(|b| f32::from_le_bytes(*b)).collect()),
-        safetensors::Dtype::BF16 => Some(
-            twos.iter()
-                .map(|b| f32::from_bits(u32::from(u16::from_le_bytes(*b)) << 16))
-                .collect(),
-        ),
-        safetensors::Dtype::F16 => {
-            Some(twos.iter().map(|b| half(u16::from_le_bytes(*b))).collect())
-        }
-        _ => None,
-    }
 }
 
 /// f16 as f32, exactly.

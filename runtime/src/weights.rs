@@ -2,7 +2,7 @@
 
 use crate::device::cpu::Memory;
 use crate::error::{Error, Result};
-use crate::tensors::{self, File, View};
+use crate::tensors::{self, Mapped, View};
 use std::collections::BTreeMap;
 use std::path::Path;
 use vsr_artifact::manifest::{Init, Manifest, Weight, WeightKind};
@@ -31,29 +31,35 @@ pub fn elements(weight: &Weight) -> usize {
 /// First values. Each weight has numbers of its own, found by its key: another weight changes none of them.
 pub fn init(manifest: &Manifest, storage: &mut Memory, seed: u64) {
     for weight in &manifest.weights {
-        let Some(values) = storage.floats_mut(weight.offset, elements(weight)) else {
-            continue;
-        };
-        let hash = blake3::hash(weight.key.as_bytes());
-        let key = u64::from_le_bytes(hash.as_bytes()[..8].try_into().expect("eight bytes of 32"));
-        let random = |normal, values: &mut [f32]| {
-            philox::fill(Level::detect(), values, seed, 0, key, normal, 0);
-        };
-        match weight.init {
-            Init::Constant(v) => values.fill(v as f32),
-            Init::Required => values.fill(0.0),
-            Init::Uniform(low, high) => {
-                random(false, values);
-                values
-                    .iter_mut()
-                    .for_each(|v| *v = (low + (high - low) * f64::from(*v)) as f32);
-            }
-            Init::Normal(mean, deviation) => {
-                random(true, values);
-                values
-                    .iter_mut()
-                    .for_each(|v| *v = (mean + deviation * f64::from(*v)) as f32);
-            }
+        init_one(weight, storage, seed);
+    }
+}
+
+fn init_one(weight: &Weight, storage: &mut Memory, seed: u64) {
+    let Some(values) = storage.floats_mut(weight.offset, elements(weight)) else {
+        return;
+    };
+    let hash = blake3::hash(weight.key.as_bytes());
+    let key = u64::from_le_bytes(hash.as_bytes()[..8].try_into().expect("eight bytes of 32"));
+    let random = |normal, values: &mut [f32]| {
+        philox::fill(Level::detect(), values, seed, 0, key, normal, 0);
+    };
+    match weight.init {
+        // Pages that were never written are zero, and cost nothing while they stay so.
+        Init::Constant(v) if v == 0.0 && values.iter().all(|x| x.to_bits() == 0) => {}
+        Init::Constant(v) => values.fill(v as f32),
+        Init::Required => values.fill(0.0),
+        Init::Uniform(low, high) => {
+            random(false, values);
+            values
+                .iter_mut()
+                .for_each(|v| *v = (low + (high - low) * f64::from(*v)) as f32);
+        }
+        Init::Normal(mean, deviation) => {
+            random(true, values);
+            values
+                .iter_mut()
+                .for_each(|v| *v = (mean + deviation * f64::from(*v)) as f32);
         }
     }
 }
@@ -65,45 +71,55 @@ pub fn required(manifest: &Manifest) -> Vec<&str> {
 }
 
 /// Reads all weights in scope from a file, or changes nothing and lists every key that does not fit.
-pub fn load(manifest: &Manifest, storage: &mut Memory, path: &Path, scope: Scope) -> Result<File> {
-    let file = tensors::read(path)?;
+/// Returns the file's metadata.
+pub fn load(
+    manifest: &Manifest,
+    storage: &mut Memory,
+    path: &Path,
+    scope: Scope,
+) -> Result<BTreeMap<String, String>> {
+    let file = Mapped::open(path)?;
     let faults = compare(manifest, &file, scope);
     if !faults.is_empty() {
         let model = &manifest.model.name;
-        return Err(Error::file(
-            path,
-            format!("holds the weights of another network, not of {model}:\n{faults}"),
-        ));
+        let why = format!("holds the weights of another network, not of {model}:\n{faults}");
+        return Err(Error::file(path, why));
     }
-    for weight in manifest.weights.iter().filter(|w| in_scope(w, scope)) {
-        let values = storage.floats_mut(weight.offset, elements(weight));
-        if let (Some(values), Some(tensor)) = (values, file.tensors.get(&weight.key)) {
-            values.copy_from_slice(&tensor.data);
+    let chosen = || manifest.weights.iter().filter(|w| in_scope(w, scope));
+    for weight in chosen() {
+        file.check_type(&weight.key)?;
+    }
+    for weight in chosen() {
+        if let Some(values) = storage.floats_mut(weight.offset, elements(weight)) {
+            file.copy(&weight.key, values);
         }
     }
-    Ok(file)
+    for weight in manifest.weights.iter().filter(|w| !in_scope(w, scope)) {
+        init_one(weight, storage, 0);
+    }
+    Ok(file.metadata)
 }
 
-fn compare(manifest: &Manifest, file: &File, scope: Scope) -> String {
+fn compare(manifest: &Manifest, file: &Mapped, scope: Scope) -> String {
     let (mut missing, mut shaped) = (Vec::new(), Vec::new());
     for weight in manifest.weights.iter().filter(|w| in_scope(w, scope)) {
-        match file.tensors.get(&weight.key) {
+        match file.shape(&weight.key) {
             None => missing.push(format!("{} {:?}", weight.key, weight.shape)),
-            Some(t) if t.shape != weight.shape => {
+            Some(shape) if shape != weight.shape => {
                 shaped.push(format!(
                     "{}: {:?} in the file, {:?} in the network",
-                    weight.key, t.shape, weight.shape
+                    weight.key, shape, weight.shape
                 ));
             }
             Some(_) => {}
         }
     }
-    let known = |key: &&String| !manifest.weights.iter().any(|w| w.key == **key);
+    let unknown = |key: &&str| !manifest.weights.iter().any(|w| w.key == *key);
     let extra = file
-        .tensors
-        .keys()
-        .filter(known)
-        .cloned()
+        .shapes()
+        .map(|t| t.0)
+        .filter(unknown)
+        .map(str::to_string)
         .collect::<Vec<_>>();
     let mut text = String::new();
     for (title, keys) in [
