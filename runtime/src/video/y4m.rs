@@ -14,18 +14,25 @@ pub struct Y4mReader {
     layout: Layout,
     coding: Coding,
     n_read: u64,
+    header_bytes: u64,
     buffer: Vec<u8>,
 }
 
 impl Y4mReader {
     pub fn open(path: &Path) -> Result<Y4mReader> {
-        let input: Box<dyn BufRead + Send> = if path == Path::new("-") {
-            Box::new(BufReader::new(std::io::stdin()))
-        } else {
-            let file = std::fs::File::open(path).map_err(|e| MediaError::cannot_read(path, &e))?;
-            Box::new(BufReader::with_capacity(1 << 20, file))
-        };
-        Y4mReader::new(path, input)
+        if path == Path::new("-") {
+            return Y4mReader::new(path, Box::new(BufReader::new(std::io::stdin())));
+        }
+        let failed = |e: std::io::Error| MediaError::cannot_read(path, &e);
+        let file = std::fs::File::open(path).map_err(failed)?;
+        let n_bytes = file.metadata().map_err(failed)?.len();
+        let mut reader = Y4mReader::new(path, Box::new(BufReader::with_capacity(1 << 20, file)))?;
+        // Frames have equal sizes unless their headers hold parameters, which hardly ever happens.
+        let frame_bytes = reader.buffer.len() as u64 + b"FRAME\n".len() as u64;
+        let frames_bytes = n_bytes - reader.header_bytes;
+        reader.info.frames =
+            (frames_bytes % frame_bytes == 0).then_some(frames_bytes / frame_bytes);
+        Ok(reader)
     }
 
     pub fn new(path: &Path, mut input: Box<dyn BufRead + Send>) -> Result<Y4mReader> {
@@ -56,6 +63,7 @@ impl Y4mReader {
             layout: header.layout,
             coding,
             n_read: 0,
+            header_bytes: line.len() as u64 + 1,
             buffer,
         })
     }
@@ -330,6 +338,7 @@ mod tests {
             (reader.info().timescale, reader.info().frame_duration),
             (24000, 1001)
         );
+        assert_eq!(reader.info().frames, Some(3));
         for i in 0..3 {
             let frame = reader.next_frame().unwrap().unwrap();
             assert_eq!(frame.time, i * 1001);
