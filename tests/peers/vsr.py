@@ -107,7 +107,7 @@ class Up(nn.Module):
         self.expand = conv2d(c, 4 * out, gain=2)
 
     def forward(self, x):
-        return F.silu(F.pixel_shuffle(self.expand(x), 2))
+        return F.pixel_shuffle(F.silu(self.expand(x)), 2)
 
 
 class Decode(nn.Module):
