@@ -170,13 +170,13 @@ fn roles(
         n: vec![],
         k: vec![],
     };
-    for v in 0..extents.len() {
+    for (v, extent) in extents.iter().enumerate() {
         match (a(v), b(v), v < q.free.len()) {
             (true, true, true) => class.batch.push(v),
             (true, false, true) => class.m.push(v),
             (false, true, true) => class.n.push(v),
             (true, true, false) => class.k.push(v),
-            _ if extents[v] == 1 => {}
+            _ if *extent == 1 => {}
             _ => return None,
         }
     }

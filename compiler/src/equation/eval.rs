@@ -137,9 +137,9 @@ impl Run<'_> {
             if self.equation.reducer == Reducer::Map {
                 self.store(&points, &values, out);
             } else {
-                for i in 0..len {
+                for (i, value) in values.iter().enumerate() {
                     if points.inside[i] {
-                        sum.push(self.equation.reducer, values[i]);
+                        sum.push(self.equation.reducer, *value);
                     }
                     if (first + i as i64 + 1) % n_reduced == 0 {
                         self.finish(&points, i, &mut sum, out);
