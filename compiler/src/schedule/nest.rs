@@ -66,6 +66,7 @@ impl Chunks {
         let strides = out_strides(ctx, lead);
         let mut order: Vec<usize> = (0..n).collect();
         order.sort_by_key(|v| (-strides[*v].abs(), *v));
+        lengthen(&mut order, &group.space);
         let own_least = strides[n..]
             .iter()
             .filter(|s| **s != 0)
@@ -136,6 +137,19 @@ impl Chunks {
             extent: left,
             size,
         });
+    }
+}
+
+/// Where the adjacent index is short (pixel shuffle: two), the next long one runs innermost: rows of two elements
+/// would be all overhead.
+fn lengthen(order: &mut Vec<usize>, space: &[i64]) {
+    const SHORT: i64 = 8;
+    if order.last().is_none_or(|v| space[*v] >= SHORT) {
+        return;
+    }
+    if let Some(at) = order.iter().rposition(|v| space[*v] >= SHORT) {
+        let long = order.remove(at);
+        order.push(long);
     }
 }
 

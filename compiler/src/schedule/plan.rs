@@ -264,7 +264,11 @@ fn gather_votes(net: &Net, votes: &mut [Vec<f64>]) {
                 .iter()
                 .filter(|(_, at)| computed(at))
                 .flat_map(|(_, at)| at.iter());
-            let Some(var) = plain.filter_map(layout::single_var).filter(long).last() else {
+            let Some(var) = plain
+                .filter_map(layout::single_var)
+                .filter(long)
+                .next_back()
+            else {
                 continue;
             };
             let work = extents.iter().map(|e| *e as f64).product::<f64>();
