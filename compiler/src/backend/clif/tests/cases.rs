@@ -674,3 +674,20 @@ fn extents_as_arguments() {
         );
     }
 }
+
+#[test]
+fn short_rows_change_places_with_long_ones() {
+    // A pixel shuffle by 2: the channel is adjacent where it is read, the phases where it is written.
+    let read = add(mul(add(mul(v(2), c(2)), v(3)), c(24)), v(1));
+    let write = add(mul(v(1), c(4)), add(mul(v(2), c(2)), v(3)));
+    for maths in [false, true] {
+        let x = Val::Buf(0, read.clone());
+        let y = if maths {
+            un(Unary::Exp, x)
+        } else {
+            bin(Binary::Add, x, Val::Buf(2, c(1)))
+        };
+        let k = map(&[(1, 21), (2, 2), (3, 2)], y, To::Buf(1), write.clone());
+        run(&single("shuffle", k), 128, if maths { 1e-5 } else { 0.0 });
+    }
+}
