@@ -264,11 +264,7 @@ fn gather_votes(net: &Net, votes: &mut [Vec<f64>]) {
                 .iter()
                 .filter(|(_, at)| computed(at))
                 .flat_map(|(_, at)| at.iter());
-            let Some(var) = plain
-                .filter_map(layout::single_var)
-                .filter(long)
-                .next_back()
-            else {
+            let Some(var) = plain.filter_map(layout::single_var).rfind(long) else {
                 continue;
             };
             let work = extents.iter().map(|e| *e as f64).product::<f64>();
