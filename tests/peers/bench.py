@@ -197,33 +197,34 @@ def timed(call):
 
 
 def ours(o, work):
-    """vsr-run on the artifact that vsrc makes now: inference, training step, cold start, memory."""
+    """vsr-run on what vsrc makes now: cold start and memory of `exec`, times of `bench`."""
     import numpy as np
     from safetensors.numpy import load_file, save_file
 
-    binary = os.path.join(o.bin, "")
-    out = os.path.join(work, "compiled")
-    sets = [f"ch={o.ch}", "strength=0", f"H={o.tile}", f"W={o.tile}"] + (["deform=false"] if o.plain else [])
-    sets = [word for s in sets for word in ("--set", s)]
-    compile_s, _, _ = timed([binary + "vsrc", "compile", os.path.join(ROOT, "models", "vsr.vsr"), "-o", out, *sets,
-                             "--profile", "train", "--profile", "tile"])
+    def binary(name):
+        return os.path.join(o.bin, name)
+
+    def compile_for(profile, batch):
+        out = os.path.join(work, profile)
+        sets = [f"ch={o.ch}", "strength=0", f"B={batch}", f"H={o.tile}", f"W={o.tile}"] + ["deform=false"] * o.plain
+        words = [word for s in sets for word in ("--set", s)]
+        source = os.path.join(ROOT, "models", "vsr.vsr")
+        return out, timed([binary("vsrc"), "compile", source, "-o", out, "--profile", profile, *words])[0]
+
+    def bench(folder, entry):
+        call = [binary("vsr-run"), "bench", folder, "--entry", entry, "--threads", str(o.threads), "--json", "-q"]
+        text = timed(call)[2]
+        return json.loads(text[text.index("{") :])
+
+    tile, compile_s = compile_for("tile", 1)
+    train, _ = compile_for("train", o.batch)
     x, y = os.path.join(work, "in.safetensors"), os.path.join(work, "out.safetensors")
     save_file({"x": tile_input(o)}, x)
-    run = [binary + "vsr-run", "exec", out, "--entry", "infer", "--inputs", x, "--weights", o.weights, "-o", y,
-           "--threads", str(o.threads)]
-    runs = [timed(run) for _ in range(3)]
+    run = [binary("vsr-run"), "exec", tile, "--inputs", x, "--weights", o.weights, "-o", y, "--threads", str(o.threads)]
+    runs = [timed([*run, "-q"]) for _ in range(3)]
     check = float(next(iter(load_file(y).values())).astype(np.float64).mean())
     result = {"cold_s": min(r[0] for r in runs), "memory_mb": runs[0][1], "check": check, "compile_s": compile_s}
-    _, _, text = timed([binary + "vsr-run", "bench", out, "--json", "--threads", str(o.threads)])
-    return result, json.loads(text[text.index("{") :])
-
-
-def entry_ms(report, name):
-    """The time of an entry in `vsr-run bench --json`."""
-    for entry in report.get("entries", []):
-        if entry.get("name", entry.get("entry")) == name:
-            return next((entry[k] for k in ("median_ms", "ms", "best_ms") if k in entry), None)
-    return None
+    return result, {"infer": bench(tile, "infer"), "train": bench(train, "train")}
 
 
 def row(name, r, base):
@@ -285,8 +286,8 @@ def measure(o, work):
         try:
             mine, report = ours(o, work)
             found["vsr"] = {**mine, "report": report}
-            infer.append(("vsr", {**mine, "median_ms": entry_ms(report, "infer")}))
-            steps.append(("vsr", {"median_ms": entry_ms(report, "train")}))
+            infer.append(("vsr", {**mine, "median_ms": 1e3 * report["infer"]["seconds"]}))
+            steps.append(("vsr", {"median_ms": 1e3 * report["train"]["seconds"]}))
         except (OSError, RuntimeError) as e:
             infer.append(("vsr", {"failed": str(e).strip().splitlines()[-1][:160]}))
     print(f"ch={o.ch}, T=5, {o.tile}x{o.tile}, x4, {o.threads} threads, f32" + (", plain alignment" if o.plain else ""))
