@@ -276,9 +276,9 @@ def measure(o, work):
     o.onnx = os.path.join(work, "vsr.onnx")
     shared = ["--weights", os.path.abspath(o.weights), "--ch", str(o.ch), "--tile", str(o.tile), "--batch", str(o.batch),
               "--threads", str(o.threads), "--seconds", str(o.seconds), "--onnx", o.onnx] + ["--plain"] * o.plain
-    made = {"ONNX Runtime": child("export", shared), "OpenVINO": child("convert", shared)}
     wanted = [n for n in PEERS if n not in ("export", "convert") and (o.compile or "compile" not in n)]
     wanted = [n for n in wanted if not any(s.lower() in n.lower() for s in o.skip)]
+    made = {n: child(how, shared) for n, how in (("ONNX Runtime", "export"), ("OpenVINO", "convert")) if n in wanted}
     found = {n: made[n] if "failed" in made.get(n, {}) else child(n, shared) for n in wanted}
     infer = [(n, r) for n, r in found.items() if "step" not in n]
     steps = [(n, r) for n, r in found.items() if "step" in n]
