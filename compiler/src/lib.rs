@@ -1,4 +1,38 @@
-//! vsr-compiler: text in, artifact out. The library does no IO.
+//! vsr-compiler: a neural network for video, as text, to an artifact in memory. The library does no IO.
+//!
+//! This is the architecture page. `pipeline.rs` shows every stage on one screen; each folder is one stage.
+//!
+//! | stage | folder | in -> out |
+//! |---|---|---|
+//! | syntax | `syntax/` | text -> tree with spans; linear time, depth limits, several errors in one run |
+//! | elaboration | `sema/` | trees -> graph: names, dims as integers, blocks, labels; everything but equations runs here |
+//! | calculus | `equation/` | index equations -> affine pieces; adjoints in gather form; classes; the f64 oracle |
+//! | graph | `ir/`, `pass/`, `autodiff/` | the only user of petgraph; built canonical, verified, printed as text that parses |
+//! | schedule | `schedule/` | graph -> groups, layouts, contractions, memory, launches |
+//! | tiles | `tile/` | kernels as small programs over tiles; printed, lifted, interpreted |
+//! | code | `backend/clif/` | tiles -> position-independent machine code |
+//! | artifact | `assemble.rs` | plans -> manifest, code, constants |
+//!
+//! Arrows: pipeline -> {syntax, sema, autodiff, pass, schedule, tile, backend} -> ir -> equation -> diag. The runtime
+//! shares only the crate `vsr-artifact` with this one.
+//!
+//! # What never happens
+//! - No Rust file knows an operator's name: the standard library is text, templates are chosen by an equation's shape.
+//! - No result depends on the number of threads, on addresses, or on the order of a hash table.
+//! - No extent is part of a kernel's identity: `tile::lift` turns them into arguments, so kernels of one shape are one.
+//!
+//! # Decisions that differ from the first plan, and why
+//! - **The graph is canonical by construction.** `ir::build::Builder` canonicalises, folds and shares each equation as
+//!   it enters, so node order is a topological order and no pass meets a surface form.
+//! - **Borders of zeros instead of zero rows.** A tensor that a contraction reads outside of its bounds is stored with
+//!   a physical border of zeros. All addresses are then affine: a row's offset plus a tap's offset, in forward, input
+//!   gradient and weight gradient alike; there is no guard and no per-tap row table in the inner loop.
+//! - **One loop form.** Map, store, reduce and scatter are one tile statement, `Compute`: a box, an optional
+//!   reduction, a value, a destination. Only `contract` and `rows` stand beside it.
+//! - **Packing is an equation.** Weights reach the microkernel's panels through an ordinary map, which a `setup` list
+//!   runs once when weights are loaded (and every step while they change).
+//! - **A new weight is written where it is computed** when every read of the old one is done by then; Adam's three
+//!   tensors and the weight are one kernel.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
