@@ -5,7 +5,6 @@
 
 use super::contraction::Contraction;
 use super::group::{Anchor, Group, Member};
-use super::layout::Layout;
 use super::net::{Def, Net, ValueId, for_each_read};
 use crate::equation::index::Ix;
 use crate::equation::{Equation, Pos, Reducer};
@@ -34,7 +33,6 @@ pub fn groups(
     net: &Net,
     order: &[ValueId],
     contractions: BTreeMap<(ValueId, usize), Contraction>,
-    _layouts: &[Option<Layout>],
     folded: &[bool],
 ) -> Vec<Group> {
     let mut index = vec![usize::MAX; net.values.len()];
@@ -514,39 +512,29 @@ fn sort(net: &Net, groups: Vec<Group>, index: &[usize]) -> Vec<Group> {
             }
         }
     }
-    if sequence.len() != groups.len() {
-        for (g, group) in groups
-            .iter()
-            .enumerate()
-            .filter(|(g, _)| !sequence.contains(g))
-        {
-            let members: Vec<String> = group
-                .members
-                .iter()
-                .map(|m| {
-                    format!(
-                        "{} {} {:?} as {:?} reads {:?}",
-                        m.value,
-                        net.values[m.value].label,
-                        net.values[m.value].shape,
-                        net.values[m.value].stored_as,
-                        m.operands
-                    )
-                })
-                .collect();
-            eprintln!(
-                "{g} after {:?}: {members:?}",
-                before[g]
-                    .iter()
-                    .filter(|b| !sequence.contains(b))
-                    .collect::<Vec<_>>()
-            );
-        }
-        panic!("groups wait for one another");
-    }
+    assert!(
+        sequence.len() == groups.len(),
+        "groups wait for one another: {}",
+        waiting(net, &groups, &sequence)
+    );
     let mut slots: Vec<Option<Group>> = groups.into_iter().map(Some).collect();
     sequence
         .into_iter()
         .map(|g| slots[g].take().expect("each group once"))
         .collect()
+}
+
+/// The values of groups that never became ready, for the message of a bug.
+fn waiting(net: &Net, groups: &[Group], sequence: &[usize]) -> String {
+    let left = groups
+        .iter()
+        .enumerate()
+        .filter(|(g, _)| !sequence.contains(g));
+    let values = left.flat_map(|(_, group)| {
+        group
+            .members
+            .iter()
+            .map(|m| net.values[m.value].label.clone())
+    });
+    values.collect::<Vec<_>>().join(", ")
 }

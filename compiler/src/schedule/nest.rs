@@ -258,7 +258,7 @@ fn emit_member(
             operands: &member.operands,
             env: &env,
         };
-        reduce(ctx, member, &scope, &loops, n, b)
+        reduce(ctx, member, &scope, &loops, b)
     };
     let dims: Vec<(Var, Int)> = loops.iter().map(|(_, v, e, _)| (*v, e.clone())).collect();
     let kept = kept.then(|| keep(member, &loops, n, b));
@@ -355,7 +355,6 @@ fn reduce(
     member: &Member,
     scope: &Scope,
     loops: &[(usize, Var, Int, i64)],
-    n: usize,
     b: &mut KernelBuilder,
 ) -> Val {
     let equation = &member.equation;
@@ -363,8 +362,7 @@ fn reduce(
     if equation.reducer == Reducer::Map {
         return body;
     }
-    let _ = n;
-    let mut r = Reduction::new(ctx, member, scope, loops, b);
+    let mut r = Reduction::new(ctx, member, scope, loops);
     let count: i64 = equation.reduced.iter().product();
     match equation.reducer {
         Reducer::Map => unreachable!("returned above"),
@@ -413,9 +411,7 @@ impl Reduction {
         member: &Member,
         scope: &Scope,
         loops: &[(usize, Var, Int, i64)],
-        b: &mut KernelBuilder,
     ) -> Reduction {
-        let _ = b;
         let (mut at, mut len) = (int(0), 1);
         for (_, var, _, size) in loops.iter().rev() {
             at = add(mul(Int::Var(*var), len), at);

@@ -73,7 +73,7 @@ pub fn plan(graph: &Graph, weights: &mut WeightTable, weights_change: bool) -> E
     let votes = votes(&net, &contractions);
     let layouts = layout::choose(&net, &order, &votes);
     let folded = folded(&net, &order, weights_change);
-    let groups = fuse::groups(&net, &order, contractions, &layouts, &folded);
+    let groups = fuse::groups(&net, &order, contractions, &folded);
     let ctx = Context {
         net: &net,
         layouts: &layouts,

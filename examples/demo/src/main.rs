@@ -68,7 +68,7 @@ fn demo(args: &Args) -> Outcome<()> {
         level: None,
     };
     let mut session = Session::open(&compiled, options).map_err(text)?;
-    train_briefly(&mut session, args, &weights)?;
+    train_briefly(args, &weights)?;
     session.load_weights(&weights, Scope::Model).map_err(text)?;
     let low = shrink(&clip, args)?;
     enlarge(&mut session, args, &compiled, &low)?;
@@ -135,8 +135,7 @@ fn compile(to: &Path) -> Outcome<()> {
     Ok(())
 }
 
-fn train_briefly(session: &mut Session, args: &Args, weights: &Path) -> Outcome<()> {
-    let _ = session;
+fn train_briefly(args: &Args, weights: &Path) -> Outcome<()> {
     let folder = args.out.join("compiled.train");
     let mut session = Session::open(
         &folder,
