@@ -60,6 +60,44 @@ pub fn prepare(net: &mut Net, id: ValueId, piece: usize) -> Option<Contraction> 
     Some(orient(net, &extents, x, y, roles, factors.scale))
 }
 
+/// Whether a value is a matrix product that `prepare` would take, neither operand of which comes from weights alone.
+pub fn is_between_activations(net: &Net, id: ValueId) -> bool {
+    let Some(equation) = net.single(id) else {
+        return false;
+    };
+    if !equation.guards.is_empty() || !affine(&equation.write) {
+        return false;
+    }
+    let Some(factors) = factors(&equation.body) else {
+        return false;
+    };
+    let extents: Vec<i64> = equation
+        .free
+        .iter()
+        .chain(&equation.reduced)
+        .copied()
+        .collect();
+    let Some(sides) = split(equation, &factors.reads, &extents) else {
+        return false;
+    };
+    let fixed = |e: &Expr| {
+        let mut fixed = true;
+        net::for_each_read(e, &mut |r| {
+            fixed &= from_weights(net, net.operands(id)[r.operand])
+        });
+        fixed && !has_random(e)
+    };
+    let from_weights = |side: u32| {
+        let mut of_side = factors
+            .reads
+            .iter()
+            .enumerate()
+            .filter(|(i, _)| side >> i & 1 == 1);
+        of_side.all(|(_, e)| fixed(e))
+    };
+    !sides.into_iter().any(from_weights)
+}
+
 fn affine(at: &[Pos]) -> bool {
     at.iter()
         .all(|p| matches!(p, Pos::Ix(ix) if ix.is_affine()))
@@ -342,7 +380,8 @@ fn orient(
         _ => {
             let straight = waste(count(&roles.x), widest(&roles.y, &y, extents));
             let swapped = waste(count(&roles.y), widest(&roles.x, &x, extents));
-            swapped < straight || (swapped == straight && roles.x.len() < roles.y.len())
+            // Taps are better columns: a task holds several and walks the rows once.
+            swapped < straight || (swapped == straight && roles.x.len() > roles.y.len())
         }
     };
     let (a, b, m, n) = if swap {

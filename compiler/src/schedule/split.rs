@@ -1,11 +1,16 @@
 //! Long reductions into few cells are cut in two: partial results over fixed blocks, then those in order.
+//! So are the matrix products with few results and a long sum (weight gradients), for which blocks are whole.
 //!
 //! The cut depends on extents alone, so the bits do not depend on the number of threads.
 
+use super::contraction;
+use super::matmul::tiling;
 use super::net::{self, Def, Net, ValueId};
 use crate::equation::index::Ix;
 use crate::equation::{Equation, Expr, Guard, Pos, Read, Reducer};
 
+/// Terms of a product that a part should have at least.
+const DEEP: i64 = 1024;
 /// Cells of output below which threads would idle, and terms above which it matters.
 const FEW: i64 = 64;
 const LONG: i64 = 32 * 1024;
@@ -22,13 +27,14 @@ pub fn long_reductions(net: &mut Net) {
         let product = equation.reducer == Reducer::Sum && cells > 1;
         if plain && !product && cells <= FEW && cells * terms >= LONG {
             cut(net, id, equation);
+        } else if product && terms >= 2 * DEEP {
+            cut_product(net, id, equation);
         }
     }
 }
 
 /// The first reduced index that is long enough becomes (block, rest).
 fn cut(net: &mut Net, id: ValueId, equation: Equation) {
-    let n_free = equation.free.len();
     let Some(longest) = (0..equation.reduced.len())
         .max_by_key(|r| (equation.reduced[*r].min(4 * BLOCKS), std::cmp::Reverse(*r)))
     else {
@@ -39,7 +45,32 @@ fn cut(net: &mut Net, id: ValueId, equation: Equation) {
         return;
     }
     let blocks = BLOCKS.min(extent);
-    let size = (extent + blocks - 1) / blocks;
+    cut_at(net, id, equation, longest, (extent + blocks - 1) / blocks);
+}
+
+/// The first reduced index that divides into about as many blocks as threads would like becomes (block, rest).
+fn cut_product(net: &mut Net, id: ValueId, equation: Equation) {
+    let cells: i64 = equation.free.iter().product();
+    let terms: i64 = equation.reduced.iter().product();
+    let wanted = tiling::parts_wanted(cells).min(terms / DEEP);
+    if wanted < 2 || !contraction::is_between_activations(net, id) {
+        return;
+    }
+    let blocks = |r: usize| {
+        let extent = equation.reduced[r];
+        (wanted..=2 * wanted).find(|n| extent % n == 0)
+    };
+    let found = (0..equation.reduced.len()).find_map(|r| Some((r, blocks(r)?)));
+    if let Some((r, blocks)) = found {
+        let size = equation.reduced[r] / blocks;
+        cut_at(net, id, equation, r, size);
+    }
+}
+
+/// Blocks of `size` of one reduced index, then their sum.
+fn cut_at(net: &mut Net, id: ValueId, equation: Equation, longest: usize, size: i64) {
+    let n_free = equation.free.len();
+    let extent = equation.reduced[longest];
     let blocks = (extent + size - 1) / size;
     // Variables: free, block, then the reduced ones, the cut one holding the place within its block.
     let rename = |v: usize| match v {

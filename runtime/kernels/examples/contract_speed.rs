@@ -169,6 +169,18 @@ fn main() {
             taps_a_call: 64,
             ..shape("the same, 64 lines a call", 96, 64, 640, 16, 128, 256)
         },
+        Shape {
+            taps_a_call: 16,
+            ..shape("64x64 of 256, 16 lines a call", 64, 64, 160, 16, 256, 256)
+        },
+        Shape {
+            taps_a_call: 1,
+            ..shape("64x64 of 64, a line of 320 a call", 64, 64, 4, 320, 64, 64)
+        },
+        Shape {
+            taps_a_call: 16,
+            ..shape("256x64 of 256, 16 lines a call", 256, 64, 160, 16, 256, 256)
+        },
         shape("few rows: 2x256", 2, 256, 1, 512, 1, 32),
     ];
     for level in Level::available().into_iter().rev().take(2) {

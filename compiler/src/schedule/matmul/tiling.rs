@@ -1,0 +1,162 @@
+//! How much of the result one task computes: rows, columns, and in long reductions how many outer columns at once.
+//!
+//! A weight gradient reads two large activations for few results. A task that holds the sums of all taps walks both
+//! once instead of once a tap; so for long reductions the tile with the fewest bytes read is taken.
+
+use super::super::contraction::{Contraction, Operand, PANEL};
+use crate::equation::index::Atom;
+
+/// Rows and columns of a task's tile, where the reduction is short or B is packed.
+const ROWS: i64 = 48;
+const LONG_ROWS: i64 = 96;
+const COLUMNS: i64 = 64;
+/// A reduction longer than this walks in chunks that stay in the second-level cache.
+pub const LONG: i64 = 4096;
+/// A reduction at least this long, over operands in place, chooses its tile by the bytes that tasks read.
+const DEEP: i64 = 1024;
+/// Sums that one task may hold: a fifth of a megabyte, so that a second-level cache keeps them beside the operands.
+const MOST_SUMS: i64 = 48 * 1024;
+/// Fewer tasks than this leave threads idle.
+pub const LEAST_TASKS: i64 = 12;
+
+pub struct Tiling {
+    pub rows: i64,
+    pub columns: i64,
+    /// Column indices that one task holds together.
+    pub held: Vec<usize>,
+}
+
+/// What the choice depends on.
+pub struct Sizes<'a> {
+    pub c: &'a Contraction,
+    pub extents: &'a [i64],
+    pub rows: i64,
+    pub columns: i64,
+    pub k: i64,
+}
+
+impl Sizes<'_> {
+    pub fn choose(&self) -> Tiling {
+        if !self.c.packed && self.k >= DEEP {
+            return self.fewest_bytes();
+        }
+        let columns = tile_columns(self.columns);
+        let column_tasks = self.others(&[]) * ceil(self.columns, columns);
+        Tiling {
+            rows: tile_rows(self.rows, self.k, column_tasks),
+            columns,
+            held: vec![],
+        }
+    }
+
+    /// Tasks along the indices that no tile spans.
+    fn others(&self, held: &[usize]) -> i64 {
+        let outer = self.c.n_outer.iter().filter(|v| !held.contains(v));
+        let all = self.c.batch.iter().chain(outer);
+        all.map(|v| self.extents[*v]).product()
+    }
+
+    fn fewest_bytes(&self) -> Tiling {
+        let mut best: Option<((bool, i64), Tiling)> = None;
+        for held in self.groups() {
+            for columns in [PANEL, 2 * PANEL, 3 * PANEL] {
+                for rows in [16, 32, 48, 64, 96, 128, 192, 256] {
+                    let Some(cost) = self.cost(rows, columns, &held) else {
+                        continue;
+                    };
+                    if best.as_ref().is_none_or(|(least, _)| cost < *least) {
+                        let held = held.clone();
+                        best = Some((
+                            cost,
+                            Tiling {
+                                rows,
+                                columns,
+                                held,
+                            },
+                        ));
+                    }
+                }
+            }
+        }
+        let (_, mut tiling) = best.expect("the least tile always fits");
+        tiling.rows = tiling.rows.min((self.rows + 7) / 8 * 8);
+        tiling
+    }
+
+    /// None of the outer columns, then one after the other, those that B's reads share most first.
+    fn groups(&self) -> Vec<Vec<usize>> {
+        let mut order: Vec<usize> = self.c.n_outer.clone();
+        order.retain(|v| self.extents[*v] > 1);
+        let shared = |v: &usize| self.footprint(&self.c.b, &[*v]) / self.extents[*v];
+        order.sort_by_key(|v| (shared(v), *v));
+        (0..=order.len()).map(|n| order[..n].to_vec()).collect()
+    }
+
+    /// (threads would idle, bytes that all tasks read); None: the sums are too many.
+    fn cost(&self, rows: i64, columns: i64, held: &[usize]) -> Option<(bool, i64)> {
+        let n_held: i64 = held.iter().map(|v| self.extents[*v]).product();
+        let least = held.is_empty() && rows == 16 && columns == PANEL;
+        let beyond = |size: i64, all: i64, step: i64| size > (all + step - 1) / step * step;
+        if !least
+            && (rows * columns * n_held > MOST_SUMS
+                || beyond(rows, self.rows, 16)
+                || beyond(columns, self.columns, PANEL))
+        {
+            return None;
+        }
+        let (row_tasks, column_tasks) = (ceil(self.rows, rows), ceil(self.columns, columns));
+        let others = self.others(held);
+        let a = self.footprint(&self.c.a, &self.c.m);
+        let b_vars: Vec<usize> = held.iter().copied().chain([self.c.column]).collect();
+        let b = self.footprint(&self.c.b, &b_vars);
+        let read = others * (column_tasks * a + row_tasks * b);
+        // Columns are copied together for each tap and row tile, in the caches: a quarter of the price.
+        let copied = others * row_tasks * n_held * self.k * self.columns / 4;
+        Some((
+            others * row_tasks * column_tasks < LEAST_TASKS,
+            read + copied,
+        ))
+    }
+
+    /// Elements that an operand's reads cover while the reduction and `vars` run.
+    fn footprint(&self, o: &Operand, vars: &[usize]) -> i64 {
+        let runs = |v: usize| vars.contains(&v) || self.c.k.contains(&v);
+        let axis = |ix: &crate::equation::index::Ix| {
+            let terms = ix.terms.iter().filter_map(|(atom, k)| match atom {
+                Atom::Var(v) if runs(*v) && self.extents[*v] > 1 => Some((*k, self.extents[*v])),
+                _ => None,
+            });
+            let (step, span) = terms.fold((0, 0), |(step, span), (k, n)| {
+                (gcd(step, k.abs()), span + k.abs() * (n - 1))
+            });
+            if step == 0 { 1 } else { span / step + 1 }
+        };
+        o.at.iter().map(axis).product()
+    }
+}
+
+fn gcd(a: i64, b: i64) -> i64 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+fn ceil(n: i64, by: i64) -> i64 {
+    (n + by - 1) / by
+}
+
+fn tile_columns(columns: i64) -> i64 {
+    let padded = (columns + PANEL - 1) / PANEL * PANEL;
+    if padded <= 96 { padded } else { COLUMNS }
+}
+
+fn tile_rows(rows: i64, k: i64, column_tasks: i64) -> i64 {
+    let mut size = if k > LONG { LONG_ROWS } else { ROWS };
+    while size > 16 && column_tasks * ceil(rows, size) < LEAST_TASKS {
+        size /= 2;
+    }
+    size.min((rows + 7) / 8 * 8)
+}
+
+/// The number of parts into which the split of a long product should cut its reduction, so that threads have work.
+pub fn parts_wanted(cells: i64) -> i64 {
+    ceil(LEAST_TASKS, ceil(cells, MOST_SUMS))
+}
