@@ -5,6 +5,10 @@ use super::layout::Layout;
 use super::lower::Source;
 use super::net::{Def, Net, ValueId};
 use crate::equation::Equation;
+use crate::tile::Mode;
+
+/// Elements that do not stay in a cache until they are read again.
+const LARGE: i64 = 1 << 20;
 
 pub struct Group {
     /// Extents of the indices that all members share.
@@ -62,6 +66,14 @@ impl Context<'_> {
         self.layouts[value]
             .as_ref()
             .expect("every value in order has a layout")
+    }
+
+    /// How a value is stored: past the caches, if it is so large that its reader would not find it there anyway.
+    pub fn store_mode(&self, value: ValueId) -> Mode {
+        match self.layout(value).len >= LARGE {
+            true => Mode::Stream,
+            false => Mode::Store,
+        }
     }
 
     pub fn source(&self, value: ValueId) -> Source {

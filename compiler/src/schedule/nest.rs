@@ -288,6 +288,7 @@ fn emit_member(
             unreachable!("store makes a Compute")
         };
         compute.bounds = bounds;
+        compute.mode = ctx.store_mode(member.value);
         b.push(Stmt::Compute(compute));
     }
 }

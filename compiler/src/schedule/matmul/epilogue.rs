@@ -75,7 +75,8 @@ pub fn epilogue(
                 .any(|m| m.operands.contains(&member.value));
         let value = if needed {
             let tile = b.tile(&format!("e{i}"), TileKind::F32, shape.n_sums());
-            b.push(over_tile(shape, frame, value, To::Tile(tile), at.clone()));
+            let compute = over_tile(shape, frame, value, To::Tile(tile), at.clone());
+            b.push(Stmt::Compute(compute));
             Val::Tile(tile, at.clone())
         } else {
             value
@@ -89,12 +90,12 @@ pub fn epilogue(
     }
 }
 
-fn over_tile(shape: &Shape, frame: &Frame, value: Val, to: To, at: Int) -> Stmt {
+fn over_tile(shape: &Shape, frame: &Frame, value: Val, to: To, at: Int) -> Compute {
     let held = frame.held.iter().zip(&shape.held);
     let mut dims: Vec<(Var, Int)> = held.map(|(v, (_, n))| (*v, int(*n))).collect();
     dims.push((frame.row, frame.rows.clone()));
     dims.push((frame.column, frame.columns.clone()));
-    Stmt::Compute(Compute {
+    Compute {
         dims,
         reduce: None,
         value,
@@ -102,7 +103,7 @@ fn over_tile(shape: &Shape, frame: &Frame, value: Val, to: To, at: Int) -> Stmt 
         at,
         bounds: vec![],
         mode: Mode::Store,
-    })
+    }
 }
 
 fn store(
@@ -117,11 +118,8 @@ fn store(
         .layout(member.value)
         .address(&positions(&member.equation));
     let buffer = b.buffer(ctx.source(member.value), true);
-    b.push(over_tile(
-        shape,
-        frame,
-        value,
-        To::Buf(buffer),
-        ix_to_int(&address, &frame.vars),
-    ));
+    let at = ix_to_int(&address, &frame.vars);
+    let mut compute = over_tile(shape, frame, value, To::Buf(buffer), at);
+    compute.mode = ctx.store_mode(member.value);
+    b.push(Stmt::Compute(compute));
 }

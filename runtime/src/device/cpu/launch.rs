@@ -33,7 +33,10 @@ struct Queue<'a> {
     call: &'a Call,
     env: Env,
     next: AtomicI64,
-    chunk: i64,
+    /// A thread takes one of `share` parts of what is left, at least so many tasks: neighbours stay together, and
+    /// at the end nobody waits long.
+    least: i64,
+    share: i64,
 }
 
 // The addresses belong to the session that lends them for the run; tasks write disjoint elements.
@@ -80,16 +83,13 @@ impl Run<'_> {
             seed: self.seed,
             step: self.step,
         };
-        let chunk = if call.cost < SMALL {
-            call.tasks
-        } else {
-            call.tasks / (8 * n_threads as i64)
-        };
+        let least = if call.cost < SMALL { call.tasks } else { 1 };
         Queue {
             call,
             env,
             next: AtomicI64::new(0),
-            chunk: chunk.max(1),
+            least,
+            share: 4 * n_threads as i64,
         }
     }
 }
@@ -99,13 +99,18 @@ struct Base(*mut u8);
 unsafe impl Sync for Base {}
 
 impl Queue<'_> {
+    fn take(&self) -> Option<(i64, i64)> {
+        let tasks = self.call.tasks;
+        let end = |first: i64| (first + ((tasks - first) / self.share).max(self.least)).min(tasks);
+        let next = |first| (first < tasks).then(|| end(first));
+        let first = self
+            .next
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+        first.ok().map(|first| (first, end(first)))
+    }
+
     unsafe fn work(&self, scratch: *mut u8) {
-        loop {
-            let first = self.next.fetch_add(self.chunk, Ordering::Relaxed);
-            if first >= self.call.tasks {
-                break;
-            }
-            let end = (first + self.chunk).min(self.call.tasks);
+        while let Some((first, end)) = self.take() {
             unsafe { enter(self.call.kernel, &self.env, first, end, scratch) };
         }
         stream::fence();
