@@ -305,6 +305,27 @@ impl Drop for Hidden {
     }
 }
 
+/// What becomes of the source's subtitles.
+#[derive(Clone, Copy)]
+enum Subtitles {
+    Copied,
+    /// To the text format of MP4 and MOV.
+    Converted,
+    LeftOut,
+}
+
+impl Subtitles {
+    fn remark(self) -> &'static str {
+        match self {
+            Subtitles::Copied => "audio and subtitles copied",
+            Subtitles::Converted => "audio copied, subtitles converted",
+            Subtitles::LeftOut => {
+                "audio copied, subtitles left out: this container cannot hold them"
+            }
+        }
+    }
+}
+
 impl FfmpegWriter {
     pub fn create(program: PathBuf, path: &Path, spec: &OutputSpec) -> Result<FfmpegWriter> {
         let picture = Hidden(beside(path).with_extension("picture.mp4"));
@@ -326,7 +347,21 @@ impl FfmpegWriter {
         })
     }
 
-    fn remux(&self, output: &Path) -> Result<()> {
+    /// The picture with the source's other tracks. Not every container holds every kind of subtitles: then they are
+    /// converted where that is possible, else left out, and the remark says so.
+    fn with_tracks(&self, output: &Path) -> Result<&'static str> {
+        let mut first = None;
+        for subtitles in [Subtitles::Copied, Subtitles::Converted, Subtitles::LeftOut] {
+            match self.remux(output, subtitles) {
+                Ok(()) => return Ok(subtitles.remark()),
+                Err(e) if self.source.is_none() => return Err(e),
+                Err(e) => first = first.or(Some(e)),
+            }
+        }
+        Err(first.expect("no attempt succeeded"))
+    }
+
+    fn remux(&self, output: &Path, subtitles: Subtitles) -> Result<()> {
         let mut command = Command::new(&self.program);
         command
             .args(["-nostdin", "-hide_banner", "-v", "error", "-y", "-i"])
@@ -336,9 +371,15 @@ impl FfmpegWriter {
                 command.args(["-t", &format!("{:.6}", self.end)]);
             }
             command.arg("-i").arg(argument(source));
-            command.args(["-map", "0:v", "-map", "1:a?", "-map", "1:s?"]);
+            command.args(["-map", "0:v", "-map", "1:a?"]);
         }
-        let result = command.args(["-c", "copy"]).arg(argument(output)).output();
+        command.args(["-c", "copy"]).args(match subtitles {
+            _ if self.source.is_none() => &[][..],
+            Subtitles::Copied => &["-map", "1:s?"],
+            Subtitles::Converted => &["-map", "1:s?", "-c:s", "mov_text"],
+            Subtitles::LeftOut => &[],
+        });
+        let result = command.arg(argument(output)).output();
         let result = result.map_err(|e| {
             MediaError::Machine(format!("cannot start {}: {e}", self.program.display()))
         })?;
@@ -379,11 +420,11 @@ impl FrameWriter for FfmpegWriter {
             .map(|e| e.to_string_lossy().into_owned())
             .unwrap_or_default();
         let output = Hidden(beside(&self.target).with_extension(format!("out.{extension}")));
-        self.remux(&output.0)?;
+        let remark = self.with_tracks(&output.0)?;
         std::fs::rename(&output.0, &self.target)
             .map_err(|e| MediaError::cannot_write(&self.target, &e))?;
         if self.source.is_some() {
-            notes.push("audio and subtitles copied".into());
+            notes.push(remark.into());
         }
         Ok(notes)
     }
