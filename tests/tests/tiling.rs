@@ -135,7 +135,7 @@ fn vdsr_in_tiles_is_vdsr_whole_bit_for_bit() {
 #[test]
 fn two_tilings_of_the_flagship_agree() {
     let clip = root().join("examples/demo/clip/bigbuckbunny.mp4");
-    let frames = small_frames(&clip, 4, 5);
+    let frames = small_frames(&clip, 5, 3);
     let [a, b] = [("64", "64", 16), ("56", "80", 24)].map(|(height, width, overlap)| {
         let set = [("ch", "16"), ("H", height), ("W", width)];
         let set = set.map(|(n, v)| (n.to_string(), v.to_string()));
@@ -149,8 +149,8 @@ fn two_tilings_of_the_flagship_agree() {
     println!("{db:.1} dB between two tilings");
     assert!(db >= 45.0, "{db:.1} dB between two tilings");
     let bicubic = imresize_rgb(
-        &frames[2].rgb,
-        (frames[2].width, frames[2].height),
+        &frames[1].rgb,
+        (frames[1].width, frames[1].height),
         (a.width, a.height),
     );
     let far = agreement(

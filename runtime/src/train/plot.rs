@@ -24,10 +24,11 @@ pub fn svg(records: &[Record]) -> String {
     for (of, dashed) in [(false, false), (true, true)] {
         for name in names(records, of) {
             let line = line(records, &name, of, dashed);
-            if name == "psnr" {
-                psnr.push(line)
-            } else {
-                losses.push(line)
+            match name.as_str() {
+                "psnr" => psnr.push(line),
+                // How hard the task is, not how well it is done.
+                "level" => {}
+                _ => losses.push(line),
             }
         }
     }
@@ -305,6 +306,7 @@ mod tests {
             train: vec![
                 ("loss".into(), 1.0 / epoch as f64),
                 ("psnr".into(), 20.0 + epoch as f64),
+                ("level".into(), 0.1),
             ],
             valid: vec![("loss".into(), 2.0 / epoch as f64)],
             steps_per_second: 1.0,

@@ -31,7 +31,7 @@ pub fn write(session: &Session, entry: usize, data: &str, clip: &[f32], path: &P
     let (Some(low), Some(ours), Some(data)) = shapes else {
         return Ok(());
     };
-    let middle = frames(low) / 2;
+    let (middle, is_luma) = (frames(low) / 2, ours.get(1) == Some(&1));
     let low = picture(low, session.output(entry, "preview.input"), middle);
     let ours = picture(
         ours,
@@ -42,12 +42,26 @@ pub fn write(session: &Session, entry: usize, data: &str, clip: &[f32], path: &P
     let (Some(low), Some(ours), Some(target)) = (low, ours, target) else {
         return Ok(());
     };
+    // A network of luma is compared with luma.
+    let target = if is_luma { grey(&target) } else { target };
     let (width, height) = (ours.width, ours.height);
     let rgb = imresize_rgb(&low.rgb, (low.width, low.height), (width, height));
     let bicubic = Picture { width, height, rgb };
     let all = beside(&[("bicubic", bicubic), ("ours", ours), ("target", target)]);
     let png = encode(all).ok_or_else(|| Error::machine("the preview could not be drawn"))?;
     files::write_whole(path, &[&png])
+}
+
+fn grey(picture: &Picture) -> Picture {
+    let luma = |p: &[u8; 3]| {
+        let [r, g, b] = p.map(f32::from);
+        [(0.299 * r + 0.587 * g + 0.114 * b).round() as u8; 3]
+    };
+    let pixels = picture.rgb.as_chunks::<3>().0;
+    Picture {
+        rgb: pixels.iter().flat_map(luma).collect(),
+        ..*picture
+    }
 }
 
 fn frames(shape: &[u64]) -> usize {

@@ -517,4 +517,57 @@ mod tests {
             "nothing else is left"
         );
     }
+
+    #[test]
+    fn subtitles_are_kept_where_they_can_be_if_there_is_an_ffmpeg() {
+        let Some(program) = find() else {
+            println!("skipped: no ffmpeg on PATH");
+            return;
+        };
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let at = |name: &str| folder.path().join(name);
+        let film = |name: &str, source: Option<PathBuf>| {
+            let spec = OutputSpec {
+                width: 32,
+                height: 32,
+                timescale: 25,
+                frame_duration: 1,
+                full_chroma: false,
+                source,
+                is_cut: false,
+            };
+            let mut writer = crate::video::create_writer(&at(name), &spec).expect("a writer");
+            for time in 0..30 {
+                let frame = Frame {
+                    width: 32,
+                    height: 32,
+                    rgb: vec![90; 32 * 32 * 3],
+                    time,
+                    duration: 1,
+                };
+                writer.write_frame(&frame).expect("a frame");
+            }
+            writer.finish().expect("a whole film")
+        };
+        film("plain.mkv", None);
+        std::fs::write(at("a.srt"), "1\n00:00:00,000 --> 00:00:01,000\nhello\n").expect("a file");
+        let mut mux = Command::new(program);
+        mux.args(["-v", "error", "-i"])
+            .arg(at("plain.mkv"))
+            .arg("-i")
+            .arg(at("a.srt"));
+        let made = mux.args(["-c", "copy"]).arg(at("with.mkv")).status();
+        assert!(made.expect("ffmpeg runs").success());
+        for (name, remark) in [
+            ("a.mkv", "audio and subtitles copied"),
+            ("a.mp4", "audio copied, subtitles converted"),
+            ("a.avi", "subtitles left out"),
+        ] {
+            let notes = film(name, Some(at("with.mkv")));
+            assert!(
+                notes.iter().any(|n| n.contains(remark)),
+                "{name}: {notes:?}"
+            );
+        }
+    }
 }
