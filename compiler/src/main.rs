@@ -75,7 +75,7 @@ fn setting(text: &str) -> Result<(String, String), String> {
 struct Files(Sources);
 
 fn read(path: &str) -> Result<String, String> {
-    let bytes = std::fs::read(path).map_err(|e| e.to_string())?;
+    let bytes = std::fs::read(path).map_err(|e| vsr_artifact::reason(&e))?;
     String::from_utf8(bytes).map_err(|_| "the file is not text in UTF-8".to_string())
 }
 

@@ -3,6 +3,7 @@
 use crate::video::MediaError;
 use std::fmt::Display;
 use std::path::Path;
+use vsr_artifact::reason;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -57,21 +58,6 @@ impl Error {
             Error::Artifact(e) => 1 + u8::from(e.is_machine()),
             Error::Media(MediaError::Interrupted) | Error::Interrupted => 130,
             Error::Media(e) => 2 - u8::from(e.is_user()),
-        }
-    }
-}
-
-/// The system's message without its ` (os error 2)`.
-fn reason(error: &std::io::Error) -> String {
-    match error.kind() {
-        std::io::ErrorKind::NotFound => "there is no such file or folder".into(),
-        std::io::ErrorKind::StorageFull => "the disk is full".into(),
-        _ => {
-            let text = error.to_string();
-            text.split(" (os error")
-                .next()
-                .unwrap_or_default()
-                .to_lowercase()
         }
     }
 }

@@ -5,6 +5,20 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
+/// Between the hidden name of a file that is being written and the number of the process.
+const UNFINISHED: &str = ".new-";
+
+/// Removes what a killed process had begun to write in a folder that one process at a time writes to.
+pub fn sweep(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with('.') && name.contains(UNFINISHED) {
+            // It is nobody's: if it cannot be removed, it does no harm either.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
 /// Writes `parts` one after the other as one file. When anything fails, what was at `path` is still there.
 pub fn write_whole(path: &Path, parts: &[&[u8]]) -> Result<()> {
     let parent = path
@@ -17,7 +31,7 @@ pub fn write_whole(path: &Path, parts: &[&[u8]]) -> Result<()> {
         .file_name()
         .ok_or_else(|| Error::user(format!("{} names no file", path.display())))?;
     let temporary = parent.join(format!(
-        ".{}.new-{}",
+        ".{}{UNFINISHED}{}",
         name.to_string_lossy(),
         std::process::id()
     ));
@@ -55,5 +69,21 @@ mod tests {
         assert_eq!(write_whole(&blocked, &[b"x"]).unwrap_err().exit_code(), 1);
         assert_eq!(fs::read(&path).unwrap(), b"one two");
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_swept_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in [
+            ".a.safetensors.new-7",
+            "a.safetensors",
+            ".hidden",
+            "b.new-1",
+        ] {
+            fs::write(dir.path().join(name), "x").unwrap();
+        }
+        sweep(dir.path());
+        assert!(!dir.path().join(".a.safetensors.new-7").exists());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 3);
     }
 }

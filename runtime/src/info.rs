@@ -60,10 +60,16 @@ pub fn text(m: &Manifest) -> String {
         m.target.name
     );
     if let Some(train) = &m.train {
+        let mean = train
+            .ema
+            .map(|decay| format!(", mean of the weights with decay {decay}"));
         let _ = writeln!(
             out,
-            "training    {}: {} epochs of {} steps",
-            train.name, train.epochs, train.steps
+            "training    {}: {} epochs of {} steps{}",
+            train.name,
+            train.epochs,
+            train.steps,
+            mean.unwrap_or_default()
         );
     }
     for e in &m.entries {

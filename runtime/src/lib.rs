@@ -13,6 +13,7 @@ pub mod files;
 pub mod info;
 pub mod interrupt;
 pub mod metrics;
+pub mod picture;
 pub mod progress;
 pub mod session;
 pub mod tensors;

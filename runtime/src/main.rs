@@ -30,9 +30,9 @@ struct Common {
     /// Threads; 0: one for each core. Results do not depend on it
     #[arg(long, global = true, default_value_t = 0)]
     threads: usize,
-    /// Seed of first weights, data order and noise
-    #[arg(long, global = true, default_value_t = 0)]
-    seed: u64,
+    /// Seed of first weights, data order and noise [default: 0]
+    #[arg(long, global = true)]
+    seed: Option<u64>,
     /// Results as JSON on stdout
     #[arg(long, global = true)]
     json: bool,
@@ -72,7 +72,7 @@ struct Train {
     #[arg(long)]
     steps: Option<u64>,
     /// Learning rate, instead of the source's
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     rate: Option<f64>,
     /// First weights, instead of random ones
     #[arg(long, conflicts_with = "resume")]
@@ -83,9 +83,9 @@ struct Train {
     /// Go on with the run in this folder, to the same bits as if it had not stopped
     #[arg(long)]
     resume: Option<PathBuf>,
-    /// Held-out batches after each epoch
-    #[arg(long, default_value_t = 8)]
-    valid: u64,
+    /// Held-out batches after each epoch [default: 8, or what the resumed run has]
+    #[arg(long)]
+    valid: Option<u64>,
 }
 
 /// Run one entry on tensors from a file
@@ -153,6 +153,12 @@ struct Info {
     compiled: PathBuf,
 }
 
+impl Common {
+    fn seed(&self) -> u64 {
+        self.seed.unwrap_or(0)
+    }
+}
+
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -191,6 +197,16 @@ fn run(cli: Cli) -> Result<()> {
 }
 
 fn open(compiled: &Path, weights: Option<&Path>, common: &Common) -> Result<Session> {
+    open_for("", compiled, weights, common)
+}
+
+/// As [`open`], for one entry: a training step takes the optimiser's state, too, where the file holds it.
+fn open_for(
+    entry: &str,
+    compiled: &Path,
+    weights: Option<&Path>,
+    common: &Common,
+) -> Result<Session> {
     let mut session = Session::open(
         compiled,
         Options {
@@ -199,8 +215,14 @@ fn open(compiled: &Path, weights: Option<&Path>, common: &Common) -> Result<Sess
         },
     )?;
     match weights {
-        Some(path) => session.load_weights(path, Scope::Model).map(drop)?,
-        None => session.init_weights(common.seed),
+        Some(path) => {
+            let scope = match entry {
+                "train" => session.scope_of(path)?,
+                _ => Scope::Model,
+            };
+            session.load_weights(path, scope)?;
+        }
+        None => session.init_weights(common.seed()),
     }
     Ok(session)
 }
@@ -242,14 +264,15 @@ fn run_train(args: &Train, common: &Common) -> Result<()> {
 }
 
 fn run_exec(args: &Exec, common: &Common) -> Result<()> {
-    let mut session = open(&args.compiled, args.weights.as_deref(), common)?;
+    let weights = args.weights.as_deref();
+    let mut session = open_for(&args.entry, &args.compiled, weights, common)?;
     let entry = session.find(&args.entry, &args.profile)?;
     exec::exec(
         &mut session,
         entry,
         &args.inputs,
         &args.output,
-        common.seed,
+        common.seed(),
         args.step,
     )?;
     if let Some(path) = &args.save_weights {
@@ -261,7 +284,7 @@ fn run_exec(args: &Exec, common: &Common) -> Result<()> {
 fn run_bench(args: &Bench, common: &Common) -> Result<()> {
     let mut session = open(&args.compiled, args.weights.as_deref(), common)?;
     let entry = session.find(&args.entry, &args.profile)?;
-    let report = bench::bench(&mut session, entry, args.repeats, common.seed)?;
+    let report = bench::bench(&mut session, entry, args.repeats, common.seed())?;
     if common.json {
         print(&serde_json::to_string_pretty(&report).expect("a report is plain data"));
     } else {
@@ -292,7 +315,7 @@ fn run_upscale(args: &upscale::command::UpscaleArgs, common: &Common) -> Result<
     if args.weights.is_none() {
         say("weights: none given, so this network knows nothing yet (--weights FILE)");
     }
-    let summary = upscale::command::run(&mut session, args, common.seed, common.quiet, say)?;
+    let summary = upscale::command::run(&mut session, args, common.seed(), common.quiet, say)?;
     say(&summary.text());
     if common.json && !to_stdout {
         print(&serde_json::to_string_pretty(&summary).expect("a summary is plain data"));
@@ -302,7 +325,7 @@ fn run_upscale(args: &upscale::command::UpscaleArgs, common: &Common) -> Result<
 
 fn run_eval(args: &eval::command::EvalArgs, common: &Common) -> Result<()> {
     let mut session = open(&args.compiled, args.weights.as_deref(), common)?;
-    let report = eval::command::run(&mut session, args, common.seed, common.quiet)?;
+    let report = eval::command::run(&mut session, args, common.seed(), common.quiet)?;
     if common.json {
         print(&serde_json::to_string_pretty(&report).expect("a report is plain data"));
     } else {

@@ -182,6 +182,17 @@ impl Session {
         weights::save(&self.manifest, &self.storage, path, scope, metadata)
     }
 
+    /// Whether a file holds the optimiser's state beside the weights.
+    pub fn scope_of(&self, path: &Path) -> Result<Scope> {
+        weights::scope_of(&self.manifest, path)
+    }
+
+    /// Exchanges weights and their running means (`ema`): entries then see the means, until the next call.
+    pub fn swap_means(&mut self) {
+        weights::swap_means(&self.manifest, &mut self.storage);
+        self.weights_changed();
+    }
+
     /// A weight or state by its key, row-major; empty if there is none.
     pub fn weight(&self, key: &str) -> Vec<f32> {
         let found = self.manifest.weights.iter().find(|w| w.key == key);

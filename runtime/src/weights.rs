@@ -11,7 +11,8 @@ use vsr_kernels::{Level, philox};
 /// What a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// What inference needs: weights and the model's own state.
+    /// What inference needs: weights and the model's own state. Where training keeps a running mean of a weight, the
+    /// mean stands for the weight.
     Model,
     /// The optimiser's state, too: what training resumes from.
     Everything,
@@ -32,6 +33,40 @@ pub fn elements(weight: &Weight) -> usize {
 pub fn init(manifest: &Manifest, storage: &mut Memory, seed: u64) {
     for weight in &manifest.weights {
         init_one(weight, storage, seed);
+    }
+    start_means(manifest, storage);
+}
+
+/// A running mean begins where its weight does.
+fn start_means(manifest: &Manifest, storage: &mut Memory) {
+    for (weight, mean) in means(manifest) {
+        let values = storage.floats(weight.offset, elements(weight));
+        let values = values.unwrap_or_default().to_vec();
+        if let Some(to) = storage.floats_mut(mean.offset, elements(mean)) {
+            to.copy_from_slice(&values);
+        }
+    }
+}
+
+/// Each weight that training keeps a running mean of, with the mean.
+fn means(manifest: &Manifest) -> impl Iterator<Item = (&Weight, &Weight)> {
+    let pair = |w| Some((w, manifest.mean_of(w)?));
+    let same_size = |(w, m): &(&Weight, &Weight)| elements(w) == elements(m);
+    manifest.weights.iter().filter_map(pair).filter(same_size)
+}
+
+/// Puts every running mean in the place of its weight, and the weight where the mean was. Twice changes no bit.
+pub fn swap_means(manifest: &Manifest, storage: &mut Memory) {
+    for (weight, mean) in means(manifest) {
+        let values = |w: &Weight| storage.floats(w.offset, elements(w)).map(<[f32]>::to_vec);
+        let (Some(own), Some(of_mean)) = (values(weight), values(mean)) else {
+            continue;
+        };
+        for (to, from) in [(weight, of_mean), (mean, own)] {
+            if let Some(to) = storage.floats_mut(to.offset, from.len()) {
+                to.copy_from_slice(&from);
+            }
+        }
     }
 }
 
@@ -85,19 +120,45 @@ pub fn load(
         let why = format!("holds the weights of another network, not of {model}:\n{faults}");
         return Err(Error::file(path, why));
     }
-    let chosen = || manifest.weights.iter().filter(|w| in_scope(w, scope));
-    for weight in chosen() {
-        file.check_type(&weight.key)?;
+    let chosen = manifest.weights.iter().filter(|w| in_scope(w, scope));
+    let chosen: Vec<(&Weight, &str)> = chosen
+        .map(|w| (w, key_in(&file, manifest, w, scope)))
+        .collect();
+    for (_, key) in &chosen {
+        file.check_type(key)?;
     }
-    for weight in chosen() {
+    for (weight, key) in chosen {
         if let Some(values) = storage.floats_mut(weight.offset, elements(weight)) {
-            file.copy(&weight.key, values);
+            file.copy(key, values);
         }
     }
-    for weight in manifest.weights.iter().filter(|w| !in_scope(w, scope)) {
-        init_one(weight, storage, 0);
+    if scope == Scope::Model {
+        for weight in manifest.weights.iter().filter(|w| !in_scope(w, scope)) {
+            init_one(weight, storage, 0);
+        }
+        start_means(manifest, storage);
     }
     Ok(file.metadata)
+}
+
+/// Where a file keeps what a weight is loaded from: a checkpoint that training resumes from has the mean beside it.
+fn key_in<'a>(file: &Mapped, manifest: &'a Manifest, weight: &'a Weight, scope: Scope) -> &'a str {
+    let mean = manifest.mean_of(weight).filter(|_| scope == Scope::Model);
+    let mean = mean.filter(|m| file.shape(&m.key) == Some(&weight.shape));
+    mean.map_or(&weight.key, |m| &m.key)
+}
+
+/// What of a network's numbers a file holds: all of them, or the model's.
+pub fn scope_of(manifest: &Manifest, path: &Path) -> Result<Scope> {
+    let file = Mapped::open(path)?;
+    let mut others = manifest
+        .weights
+        .iter()
+        .filter(|w| !in_scope(w, Scope::Model));
+    Ok(match others.all(|w| file.shape(&w.key).is_some()) {
+        true => Scope::Everything,
+        false => Scope::Model,
+    })
 }
 
 fn compare(manifest: &Manifest, file: &Mapped, scope: Scope) -> String {
@@ -156,10 +217,14 @@ pub fn save(
     let mut metadata = BTreeMap::from([("model".to_string(), manifest.model.name.clone())]);
     metadata.extend(extra.clone());
     let chosen = manifest.weights.iter().filter(|w| in_scope(w, scope));
-    let views = chosen.map(|w| View {
-        name: &w.key,
-        shape: &w.shape,
-        data: storage.floats(w.offset, elements(w)).unwrap_or_default(),
+    let views = chosen.map(|w| {
+        let mean = manifest.mean_of(w).filter(|_| scope == Scope::Model);
+        let at = mean.unwrap_or(w).offset;
+        View {
+            name: &w.key,
+            shape: &w.shape,
+            data: storage.floats(at, elements(w)).unwrap_or_default(),
+        }
     });
     tensors::write(path, &views.collect::<Vec<_>>(), &metadata)
 }

@@ -104,7 +104,12 @@ fn check_training(name: &str) {
         .map(|p| p.name.clone())
         .collect();
     for term in outputs {
-        let d = distance(opened.session.output(entry, &term), &golden.tensors[&term]);
+        let Some(want) = golden.tensors.get(&term) else {
+            // How strongly inputs are degraded: the twin is given degraded ones.
+            assert_eq!(term, "level");
+            continue;
+        };
+        let d = distance(opened.session.output(entry, &term), want);
         assert!(d < VALUE, "{name}: {term} is off by {d:.1e}");
     }
     // After one step from nothing, Adam's first moment is a tenth of the gradient.

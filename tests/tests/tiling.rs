@@ -1,14 +1,19 @@
-//! Tiles of compiled networks: where the compiler says that the field is finite, any tiling gives the bits of the whole frame.
+//! Tiles of compiled networks: where the compiler says that the field is finite, any tiling gives the bits of the whole
+//! frame; where it is not, two tilings agree as far as blending can make them.
 
 use std::path::Path;
 use vsr_compiler::backend::clif::Target;
 use vsr_compiler::diag::{Problems, Sources};
 use vsr_compiler::pipeline;
 use vsr_compiler::sema::{Loader, Options};
+use vsr_runtime::metrics::resize::imresize_rgb;
+use vsr_runtime::metrics::{channels, psnr};
 use vsr_runtime::session::{self, Session};
 use vsr_runtime::upscale::session::SessionNetworks;
-use vsr_runtime::upscale::{Networks, TileOptions, Upscaler};
-use vsr_runtime::video::Frame;
+use vsr_runtime::upscale::{Networks, TileOptions, Upscaler, stream};
+use vsr_runtime::video::{Frame, open_reader};
+use vsr_runtime::weights::Scope;
+use vsr_tests::root;
 
 /// The repository's files, VDSR with profiles of its own.
 #[derive(Default)]
@@ -124,4 +129,90 @@ fn vdsr_in_tiles_is_vdsr_whole_bit_for_bit() {
             .count();
         assert_eq!(differing, 0, "{profile}: {n} tiles");
     }
+}
+
+/// The flagship with its shipped weights: tiles of two shapes, with seams at other places, agree on a real clip.
+#[test]
+fn two_tilings_of_the_flagship_agree() {
+    let clip = root().join("examples/demo/clip/bigbuckbunny.mp4");
+    let frames = small_frames(&clip, 5, 3);
+    let [a, b] = [("64", "64", 16), ("56", "80", 24)].map(|(height, width, overlap)| {
+        let set = [("ch", "16"), ("H", height), ("W", width)];
+        let set = set.map(|(n, v)| (n.to_string(), v.to_string()));
+        let mut opened = vsr_tests::open("models/vsr.vsr", &["tile"], &set, 2);
+        let weights = root().join("examples/demo/weights/vsr-ch16.safetensors");
+        let loaded = opened.session.load_weights(&weights, Scope::Model);
+        loaded.expect("the shipped weights fit");
+        middle_frame(&mut opened.session, overlap, &frames)
+    });
+    let db = agreement(&a, &b);
+    println!("{db:.1} dB between two tilings");
+    assert!(db >= 45.0, "{db:.1} dB between two tilings");
+    let bicubic = imresize_rgb(
+        &frames[1].rgb,
+        (frames[1].width, frames[1].height),
+        (a.width, a.height),
+    );
+    let far = agreement(
+        &a,
+        &Frame {
+            rgb: bicubic,
+            ..a.clone()
+        },
+    );
+    assert!(
+        far < 45.0,
+        "{far:.1} dB to bicubic: the network does something"
+    );
+}
+
+/// The first frames of a film, made smaller.
+fn small_frames(path: &Path, by: usize, n: usize) -> Vec<Frame> {
+    let mut reader = open_reader(path).expect("a film");
+    let mut next = || {
+        let frame = reader
+            .next_frame()
+            .expect("a frame")
+            .expect("enough of them");
+        let (width, height) = (frame.width / by, frame.height / by);
+        let rgb = imresize_rgb(&frame.rgb, (frame.width, frame.height), (width, height));
+        Frame {
+            width,
+            height,
+            rgb,
+            ..frame
+        }
+    };
+    (0..n).map(|_| next()).collect()
+}
+
+/// The result for the middle one of the frames, as a film would hold it.
+fn middle_frame(session: &mut Session, overlap: usize, frames: &[Frame]) -> Frame {
+    let mut networks = SessionNetworks::new(session, "", 0).expect("frames in, frames out");
+    let options = TileOptions {
+        overlap,
+        ..TileOptions::default()
+    };
+    let (w, h) = (frames[0].width, frames[0].height);
+    let mut upscaler = Upscaler::new(networks.select(0), w, h, options).expect("tiles fit");
+    assert!(
+        !upscaler.is_exact() && upscaler.n_tiles() >= 12,
+        "{}",
+        upscaler.n_tiles()
+    );
+    let (mut given, mut taken) = (frames.iter(), vec![]);
+    let next = || Ok(given.next().cloned());
+    stream(&mut upscaler, next, |frame| {
+        taken.push(frame);
+        Ok(())
+    })
+    .expect("it runs");
+    assert_eq!(taken.len(), frames.len());
+    taken.swap_remove(frames.len() / 2)
+}
+
+/// PSNR of all three channels, in dB.
+fn agreement(a: &Frame, b: &Frame) -> f64 {
+    let planes = |f: &Frame| channels(&f.rgb, f.width, f.height);
+    psnr(&planes(a), &planes(b))
 }

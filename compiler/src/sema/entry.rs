@@ -651,7 +651,7 @@ impl<'a> Elab<'a, '_> {
         span: Span,
     ) -> Fallible<(NodeId, NodeId)> {
         let shape = self.shape_of(weight);
-        let state_key = format!("ema.{key}");
+        let state_key = vsr_artifact::manifest::mean_key(key);
         let origin = self.origin("ema", "mean", span);
         let init = Init::Constant(0.0);
         let state = self.b.state(

@@ -235,6 +235,19 @@ fn set<'a>(
             ));
             return None;
         };
+        let known: Vec<&String> = settings
+            .profiles
+            .iter()
+            .flat_map(|p| p.dims.keys())
+            .collect();
+        if !known.is_empty() && !known.iter().any(|k| *k == name) {
+            let text = format!("--set {name}={text}: no profile binds the dim `{name}`");
+            let known: std::collections::BTreeSet<&str> =
+                known.iter().map(|k| k.as_str()).collect();
+            let known = known.into_iter().collect::<Vec<_>>().join(", ");
+            problems.push(Diag::placeless(Class::Dim, text).help(format!("they bind {known}")));
+            return None;
+        }
         for profile in &mut settings.profiles {
             profile.dims.insert(name.to_string(), size);
         }

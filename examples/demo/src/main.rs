@@ -13,6 +13,7 @@ use vsr_compiler::pipeline;
 use vsr_compiler::sema::{Loader, Options};
 use vsr_runtime::eval::command::EvalArgs;
 use vsr_runtime::metrics::resize::imresize_rgb;
+use vsr_runtime::picture::{Picture, beside};
 use vsr_runtime::session::{self, Session};
 use vsr_runtime::upscale::command::UpscaleArgs;
 use vsr_runtime::video::images::write_image;
@@ -154,7 +155,7 @@ fn train_briefly(args: &Args, weights: &Path) -> Outcome<()> {
         steps: Some(args.steps),
         weights: Some(weights.to_path_buf()),
         out,
-        valid: 1,
+        valid: Some(1),
         command: "vsr-run train".into(),
         ..train::Options::default()
     };
@@ -240,15 +241,21 @@ fn compare(args: &Args, clip: &Path, low: &Path) -> Outcome<()> {
     let bicubic = imresize_rgb(&small.rgb, (small.width, small.height), size);
     let (w, h) = (320.min(size.0), 240.min(size.1));
     let (x, y) = ((size.0 - w) / 2, (size.1 - h) / 2);
-    let mut rgb = Vec::with_capacity(3 * w * h * 3);
-    for row in y..y + h {
-        for picture in [&bicubic, &ours.rgb, &target.rgb] {
-            let from = 3 * (row * size.0 + x);
-            rgb.extend_from_slice(&picture[from..from + 3 * w]);
-        }
-    }
+    let crop = |rgb: &[u8]| Picture {
+        width: w,
+        height: h,
+        rgb: (y..y + h)
+            .flat_map(|row| &rgb[3 * (row * size.0 + x)..][..3 * w])
+            .copied()
+            .collect(),
+    };
+    let shown = beside(&[
+        ("bicubic", crop(&bicubic)),
+        ("ours", crop(&ours.rgb)),
+        ("target", crop(&target.rgb)),
+    ]);
     let path = args.out.join("compare.png");
-    write_image(&path, 3 * w, h, &rgb).map_err(text)?;
+    write_image(&path, shown.width, shown.height, &shown.rgb).map_err(text)?;
     println!("view   {} (bicubic | ours | target)", path.display());
     Ok(())
 }

@@ -32,7 +32,7 @@ pub enum Error {
     InTheWay(PathBuf),
     #[error("source file name {0:?} leads out of the artifact")]
     SourceName(String),
-    #[error("cannot {what} {}: {error}", .path.display())]
+    #[error("cannot {what} {}: {}", .path.display(), reason(.error))]
     Io {
         what: &'static str,
         path: PathBuf,
@@ -46,6 +46,21 @@ impl Error {
         match self {
             Error::Io { error, .. } => error.kind() != std::io::ErrorKind::NotFound,
             _ => false,
+        }
+    }
+}
+
+/// What the system says of a failure, in plain words and without its number.
+pub fn reason(error: &std::io::Error) -> String {
+    use std::io::ErrorKind::{NotFound, StorageFull, UnexpectedEof};
+    match error.kind() {
+        NotFound => "there is no such file or folder".into(),
+        StorageFull => "the disk is full".into(),
+        UnexpectedEof => "it ends too early".into(),
+        _ => {
+            let text = error.to_string();
+            let words = text.split(" (os error").next().unwrap_or_default();
+            words.to_lowercase()
         }
     }
 }

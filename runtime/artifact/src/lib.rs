@@ -13,7 +13,7 @@ pub mod host;
 pub mod manifest;
 
 pub use code::CODE_OFFSET;
-pub use error::Error;
+pub use error::{Error, reason};
 pub use folder::{Artifact, FORMAT, read, source_hash, write};
 
 #[cfg(test)]

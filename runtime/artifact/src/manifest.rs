@@ -26,6 +26,23 @@ pub struct Manifest {
     pub consts_hash: String,
 }
 
+/// Key of the state that keeps the running mean of a weight.
+pub fn mean_key(weight: &str) -> String {
+    format!("ema.{weight}")
+}
+
+impl Manifest {
+    /// The state that keeps a weight's running mean, if training keeps one: see [`Train::ema`].
+    pub fn mean_of(&self, weight: &Weight) -> Option<&Weight> {
+        self.train.as_ref()?.ema?;
+        let key = mean_key(&weight.key);
+        let is_mean = |w: &&Weight| {
+            w.key == key && matches!(&w.kind, WeightKind::Optimizer { of } if *of == weight.key)
+        };
+        self.weights.iter().find(is_mean)
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Model {
     pub name: String,

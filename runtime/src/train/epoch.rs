@@ -82,6 +82,7 @@ impl Record {
         let list = |list: &[(String, f64)]| {
             let one = |(name, v): &(String, f64)| match name.as_str() {
                 "psnr" => format!("psnr {v:.2} dB"),
+                "level" => format!("level {v:.2}"),
                 _ => format!("{name} {v:.5}"),
             };
             list.iter().map(one).collect::<Vec<_>>().join("  ")

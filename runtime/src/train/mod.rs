@@ -52,9 +52,10 @@ pub struct Options {
     pub out: PathBuf,
     /// Go on with the run in `out`.
     pub resume: bool,
-    pub seed: u64,
+    /// A resumed run has its own.
+    pub seed: Option<u64>,
     /// Held-out batches after each epoch.
-    pub valid: u64,
+    pub valid: Option<u64>,
     pub json: bool,
     pub quiet: bool,
     /// How the user called, up to the options: for the hint on how to go on.
@@ -67,8 +68,15 @@ pub enum Outcome {
     Interrupted,
 }
 
+/// Held-out batches, unless the user says how many.
+const VALID_BATCHES: u64 = 8;
+
 /// Time between checkpoints inside a long epoch.
 const SAVE_EVERY: Duration = Duration::from_secs(600);
+
+/// Weights of the best epoch, and of the last one: what the network is used with.
+const BEST: &str = "best.safetensors";
+const LAST: &str = "last.safetensors";
 
 /// Trains as the options say, with clips from a folder or made ones.
 pub fn train(session: &mut Session, options: &Options) -> Result<Outcome> {
@@ -108,7 +116,14 @@ fn begin(session: &mut Session, options: &Options) -> Result<(State, Setup)> {
     let (epochs, steps) = (train.epochs, train.steps);
     let path = options.out.join(state::FILE);
     let (state, mut setup) = if options.resume {
-        state::load(session, &path)?
+        let (state, setup) = state::load(session, &path)?;
+        if let Some(seed) = options.seed.filter(|s| *s != setup.seed) {
+            let (out, own) = (options.out.display(), setup.seed);
+            return Err(Error::user(format!(
+                "the run in {out} has seed {own}, and goes on with it: leave --seed {seed} out, or begin another run"
+            )));
+        }
+        (state, setup)
     } else {
         if path.exists() {
             let out = options.out.display();
@@ -116,16 +131,18 @@ fn begin(session: &mut Session, options: &Options) -> Result<(State, Setup)> {
                 "{out} holds another run; go on with it by `--resume {out}`, or choose another folder with --out"
             )));
         }
-        session.init_weights(options.seed);
+        let seed = options.seed.unwrap_or(0);
+        session.init_weights(seed);
         if let Some(weights) = &options.weights {
             session.load_weights(weights, Scope::Model)?;
         }
         (
             State::default(),
             Setup {
-                seed: options.seed,
+                seed,
                 steps,
                 epochs,
+                valid: VALID_BATCHES,
                 rate: None,
                 data: None,
             },
@@ -133,6 +150,7 @@ fn begin(session: &mut Session, options: &Options) -> Result<(State, Setup)> {
     };
     setup.steps = options.steps.unwrap_or(setup.steps).max(1);
     setup.epochs = options.epochs.unwrap_or(setup.epochs);
+    setup.valid = options.valid.unwrap_or(setup.valid);
     setup.rate = options.rate.or(setup.rate);
     setup.data = options.data.clone().or(setup.data);
     Ok((state, setup))
@@ -161,6 +179,7 @@ impl<'a> Trainer<'a> {
         state: State,
         setup: Setup,
     ) -> Result<Trainer<'a>> {
+        files::sweep(&options.out);
         let records = epoch::read(&options.out.join(epoch::FILE), state.epoch)?;
         Ok(Trainer {
             train: session.find("train", "")?,
@@ -202,10 +221,13 @@ impl<'a> Trainer<'a> {
         }
         self.progress.clear();
         if !self.options.quiet && !self.options.json {
-            println!(
-                "trained: weights in {}",
-                self.options.out.join("best.safetensors").display()
-            );
+            let best = self.options.out.join(BEST);
+            let made = if best.exists() {
+                best
+            } else {
+                self.options.out.join(LAST)
+            };
+            println!("trained: weights in {}", made.display());
         }
         Ok(Outcome::Finished)
     }
@@ -293,11 +315,8 @@ impl<'a> Trainer<'a> {
         self.records.push(record);
         let out = &self.options.out;
         if is_best {
-            self.session.save_weights(
-                &out.join("best.safetensors"),
-                Scope::Model,
-                &Default::default(),
-            )?;
+            self.session
+                .save_weights(&out.join(BEST), Scope::Model, &Default::default())?;
         }
         epoch::write(&out.join(epoch::FILE), &self.records)?;
         files::write_whole(
@@ -307,13 +326,22 @@ impl<'a> Trainer<'a> {
         self.save()
     }
 
-    /// Means of the eval entry's scalars over the held-out batches; the first one is shown as a picture.
+    /// Means of the eval entry's scalars over the held-out batches, of the network that a checkpoint holds: with `ema`,
+    /// that of the mean weights.
     fn validate(&mut self, source: &mut dyn Batches) -> Result<Vec<(String, f64)>> {
         let Some(eval) = self.eval else {
             return Ok(vec![]);
         };
+        self.session.swap_means();
+        let means = self.held_out(eval, source);
+        self.session.swap_means();
+        means
+    }
+
+    /// The first batch is shown as a picture.
+    fn held_out(&mut self, eval: usize, source: &mut dyn Batches) -> Result<Vec<(String, f64)>> {
         let mut sums = State::default();
-        for index in 0..self.options.valid {
+        for index in 0..self.setup.valid {
             let clip = source.valid(index)?;
             let epoch = [self.state.epoch as f32];
             let has_epoch = self.session.manifest().entries[eval]
@@ -365,11 +393,8 @@ impl<'a> Trainer<'a> {
     fn save(&mut self) -> Result<()> {
         self.check_weights()?;
         let out = &self.options.out;
-        self.session.save_weights(
-            &out.join("last.safetensors"),
-            Scope::Model,
-            &Default::default(),
-        )?;
+        self.session
+            .save_weights(&out.join(LAST), Scope::Model, &Default::default())?;
         state::save(
             self.session,
             &out.join(state::FILE),

@@ -1,21 +1,13 @@
-//! The preview picture of an epoch: bicubic, ours, target, side by side: the middle frame of the first held-out clip.
+//! The preview picture of an epoch: bicubic, ours, target, side by side under their names: the middle frame of the first
+//! held-out clip.
 
 use crate::error::{Error, Result};
 use crate::files;
 use crate::metrics::resize::imresize_rgb;
+use crate::picture::{Picture, beside};
 use crate::session::Session;
 use std::io::Cursor;
 use std::path::Path;
-
-/// A frame of 8-bit RGB.
-struct Picture {
-    width: usize,
-    height: usize,
-    rgb: Vec<u8>,
-}
-
-/// White between the pictures.
-const GAP: usize = 4;
 
 /// Writes the picture if the entry shows its network's input and output; `clip` is what the entry was fed.
 pub fn write(session: &Session, entry: usize, data: &str, clip: &[f32], path: &Path) -> Result<()> {
@@ -39,7 +31,7 @@ pub fn write(session: &Session, entry: usize, data: &str, clip: &[f32], path: &P
     let (Some(low), Some(ours), Some(data)) = shapes else {
         return Ok(());
     };
-    let middle = frames(low) / 2;
+    let (middle, is_luma) = (frames(low) / 2, ours.get(1) == Some(&1));
     let low = picture(low, session.output(entry, "preview.input"), middle);
     let ours = picture(
         ours,
@@ -50,23 +42,25 @@ pub fn write(session: &Session, entry: usize, data: &str, clip: &[f32], path: &P
     let (Some(low), Some(ours), Some(target)) = (low, ours, target) else {
         return Ok(());
     };
-    let size = (ours.width, ours.height);
-    let bicubic = Picture {
-        rgb: imresize_rgb(&low.rgb, (low.width, low.height), size),
-        ..size.into()
-    };
-    let png = beside(&[bicubic, ours, target])
-        .ok_or_else(|| Error::machine("the preview could not be drawn"))?;
+    // A network of luma is compared with luma.
+    let target = if is_luma { grey(&target) } else { target };
+    let (width, height) = (ours.width, ours.height);
+    let rgb = imresize_rgb(&low.rgb, (low.width, low.height), (width, height));
+    let bicubic = Picture { width, height, rgb };
+    let all = beside(&[("bicubic", bicubic), ("ours", ours), ("target", target)]);
+    let png = encode(all).ok_or_else(|| Error::machine("the preview could not be drawn"))?;
     files::write_whole(path, &[&png])
 }
 
-impl From<(usize, usize)> for Picture {
-    fn from((width, height): (usize, usize)) -> Picture {
-        Picture {
-            width,
-            height,
-            rgb: vec![],
-        }
+fn grey(picture: &Picture) -> Picture {
+    let luma = |p: &[u8; 3]| {
+        let [r, g, b] = p.map(f32::from);
+        [(0.299 * r + 0.587 * g + 0.114 * b).round() as u8; 3]
+    };
+    let pixels = picture.rgb.as_chunks::<3>().0;
+    Picture {
+        rgb: pixels.iter().flat_map(luma).collect(),
+        ..*picture
     }
 }
 
@@ -102,21 +96,9 @@ fn picture(shape: &[u64], values: &[f32], frame: usize) -> Option<Picture> {
     Some(Picture { width, height, rgb })
 }
 
-fn beside(pictures: &[Picture]) -> Option<Vec<u8>> {
-    let width = pictures.iter().map(|p| p.width + GAP).sum::<usize>() - GAP;
-    let height = pictures.iter().map(|p| p.height).max()?;
-    let mut canvas = image::RgbImage::from_pixel(width as u32, height as u32, image::Rgb([255; 3]));
-    let mut left = 0;
-    for p in pictures {
-        for (i, rgb) in p.rgb.as_chunks::<3>().0.iter().enumerate() {
-            canvas.put_pixel(
-                (left + i % p.width) as u32,
-                (i / p.width) as u32,
-                image::Rgb(*rgb),
-            );
-        }
-        left += p.width + GAP;
-    }
+fn encode(picture: Picture) -> Option<Vec<u8>> {
+    let (width, height) = (picture.width as u32, picture.height as u32);
+    let canvas = image::RgbImage::from_raw(width, height, picture.rgb)?;
     let mut out = Cursor::new(Vec::new());
     canvas.write_to(&mut out, image::ImageFormat::Png).ok()?;
     Some(out.into_inner())

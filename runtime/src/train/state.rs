@@ -28,6 +28,8 @@ pub struct Setup {
     pub seed: u64,
     pub steps: u64,
     pub epochs: u64,
+    /// Held-out batches after each epoch.
+    pub valid: u64,
     pub rate: Option<f64>,
     pub data: Option<PathBuf>,
 }
@@ -66,6 +68,7 @@ pub fn save(session: &Session, path: &Path, state: &State, setup: &Setup) -> Res
         ("seed", setup.seed),
         ("steps", setup.steps),
         ("epochs", setup.epochs),
+        ("valid", setup.valid),
     ] {
         m.insert(key.to_string(), value.to_string());
     }
@@ -119,6 +122,7 @@ pub fn load(session: &mut Session, path: &Path) -> Result<(State, Setup)> {
         seed: number("seed")?,
         steps: number("steps")?,
         epochs: number("epochs")?,
+        valid: number("valid").unwrap_or(super::VALID_BATCHES),
         rate: m.get("rate").and_then(bits),
         data: m.get("data").map(PathBuf::from),
     };

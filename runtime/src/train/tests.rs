@@ -97,8 +97,8 @@ fn options(out: &Path, resume: bool) -> Options {
     Options {
         out: out.to_path_buf(),
         resume,
-        seed: 3,
-        valid: 2,
+        seed: (!resume).then_some(3),
+        valid: Some(2),
         quiet: true,
         ..Options::default()
     }
@@ -165,7 +165,8 @@ fn a_run_leaves_all_its_files() {
     let psnr = (silu(0.04) + silu(7.0 * 0.02)) / 2.0;
     assert!((record["valid"]["psnr"].as_f64().unwrap() - psnr).abs() < 1e-12);
     let picture = image::open(out.join("preview.png")).unwrap().to_rgb8();
-    assert_eq!(picture.dimensions(), (3 * 2 + 2 * 4, 2));
+    // Pictures of 2 x 2 pixels are shown 16 times as large, below a line of letters.
+    assert_eq!(picture.dimensions(), (3 * 32 + 2 * 6, 18 + 32));
     let again = run(&mut s, &options(&out, false), &mut Clips { bad: None }, 0).unwrap_err();
     assert!(again.to_string().contains("holds another run"));
 }
@@ -196,7 +197,10 @@ fn a_stopped_run_resumes_to_the_same_bits() {
         assert_eq!(first, Outcome::Interrupted);
         let mut s = open(&compiled, network(), 1).unwrap();
         let mut o = options(&out, true);
-        o.seed = 99;
+        o.seed = Some(99);
+        let refused = run(&mut s, &o, &mut Clips { bad: None }, u64::MAX).unwrap_err();
+        assert!(refused.to_string().contains("has seed 3"), "{refused}");
+        (o.seed, o.valid) = (None, None);
         run(&mut s, &o, &mut Clips { bad: None }, u64::MAX).unwrap();
         assert_eq!(weights(&out), weights(&whole), "stopped after {stop_after}");
         let losses = |dir: &Path| {

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::path::Path;
+use vsr_artifact::reason;
 
 #[derive(Debug, thiserror::Error)]
 pub enum MediaError {
@@ -43,21 +44,6 @@ impl MediaError {
                 MediaError::User(text)
             }
             _ => MediaError::Machine(text),
-        }
-    }
-}
-
-/// The system's message without its ` (os error 2)`.
-fn reason(error: &std::io::Error) -> String {
-    match error.kind() {
-        std::io::ErrorKind::UnexpectedEof => "it ends too early".into(),
-        std::io::ErrorKind::NotFound => "there is no such file or folder".into(),
-        _ => {
-            let text = error.to_string();
-            text.split(" (os error")
-                .next()
-                .unwrap_or_default()
-                .to_lowercase()
         }
     }
 }

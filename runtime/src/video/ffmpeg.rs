@@ -305,6 +305,27 @@ impl Drop for Hidden {
     }
 }
 
+/// What becomes of the source's subtitles.
+#[derive(Clone, Copy)]
+enum Subtitles {
+    Copied,
+    /// To the text format of MP4 and MOV.
+    Converted,
+    LeftOut,
+}
+
+impl Subtitles {
+    fn remark(self) -> &'static str {
+        match self {
+            Subtitles::Copied => "audio and subtitles copied",
+            Subtitles::Converted => "audio copied, subtitles converted",
+            Subtitles::LeftOut => {
+                "audio copied, subtitles left out: this container cannot hold them"
+            }
+        }
+    }
+}
+
 impl FfmpegWriter {
     pub fn create(program: PathBuf, path: &Path, spec: &OutputSpec) -> Result<FfmpegWriter> {
         let picture = Hidden(beside(path).with_extension("picture.mp4"));
@@ -326,7 +347,21 @@ impl FfmpegWriter {
         })
     }
 
-    fn remux(&self, output: &Path) -> Result<()> {
+    /// The picture with the source's other tracks. Not every container holds every kind of subtitles: then they are
+    /// converted where that is possible, else left out, and the remark says so.
+    fn with_tracks(&self, output: &Path) -> Result<&'static str> {
+        let mut first = None;
+        for subtitles in [Subtitles::Copied, Subtitles::Converted, Subtitles::LeftOut] {
+            match self.remux(output, subtitles) {
+                Ok(()) => return Ok(subtitles.remark()),
+                Err(e) if self.source.is_none() => return Err(e),
+                Err(e) => first = first.or(Some(e)),
+            }
+        }
+        Err(first.expect("no attempt succeeded"))
+    }
+
+    fn remux(&self, output: &Path, subtitles: Subtitles) -> Result<()> {
         let mut command = Command::new(&self.program);
         command
             .args(["-nostdin", "-hide_banner", "-v", "error", "-y", "-i"])
@@ -336,9 +371,15 @@ impl FfmpegWriter {
                 command.args(["-t", &format!("{:.6}", self.end)]);
             }
             command.arg("-i").arg(argument(source));
-            command.args(["-map", "0:v", "-map", "1:a?", "-map", "1:s?"]);
+            command.args(["-map", "0:v", "-map", "1:a?"]);
         }
-        let result = command.args(["-c", "copy"]).arg(argument(output)).output();
+        command.args(["-c", "copy"]).args(match subtitles {
+            _ if self.source.is_none() => &[][..],
+            Subtitles::Copied => &["-map", "1:s?"],
+            Subtitles::Converted => &["-map", "1:s?", "-c:s", "mov_text"],
+            Subtitles::LeftOut => &[],
+        });
+        let result = command.arg(argument(output)).output();
         let result = result.map_err(|e| {
             MediaError::Machine(format!("cannot start {}: {e}", self.program.display()))
         })?;
@@ -379,11 +420,11 @@ impl FrameWriter for FfmpegWriter {
             .map(|e| e.to_string_lossy().into_owned())
             .unwrap_or_default();
         let output = Hidden(beside(&self.target).with_extension(format!("out.{extension}")));
-        self.remux(&output.0)?;
+        let remark = self.with_tracks(&output.0)?;
         std::fs::rename(&output.0, &self.target)
             .map_err(|e| MediaError::cannot_write(&self.target, &e))?;
         if self.source.is_some() {
-            notes.push("audio and subtitles copied".into());
+            notes.push(remark.into());
         }
         Ok(notes)
     }
@@ -475,5 +516,58 @@ mod tests {
             1,
             "nothing else is left"
         );
+    }
+
+    #[test]
+    fn subtitles_are_kept_where_they_can_be_if_there_is_an_ffmpeg() {
+        let Some(program) = find() else {
+            println!("skipped: no ffmpeg on PATH");
+            return;
+        };
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let at = |name: &str| folder.path().join(name);
+        let film = |name: &str, source: Option<PathBuf>| {
+            let spec = OutputSpec {
+                width: 32,
+                height: 32,
+                timescale: 25,
+                frame_duration: 1,
+                full_chroma: false,
+                source,
+                is_cut: false,
+            };
+            let mut writer = crate::video::create_writer(&at(name), &spec).expect("a writer");
+            for time in 0..30 {
+                let frame = Frame {
+                    width: 32,
+                    height: 32,
+                    rgb: vec![90; 32 * 32 * 3],
+                    time,
+                    duration: 1,
+                };
+                writer.write_frame(&frame).expect("a frame");
+            }
+            writer.finish().expect("a whole film")
+        };
+        film("plain.mkv", None);
+        std::fs::write(at("a.srt"), "1\n00:00:00,000 --> 00:00:01,000\nhello\n").expect("a file");
+        let mut mux = Command::new(program);
+        mux.args(["-v", "error", "-i"])
+            .arg(at("plain.mkv"))
+            .arg("-i")
+            .arg(at("a.srt"));
+        let made = mux.args(["-c", "copy"]).arg(at("with.mkv")).status();
+        assert!(made.expect("ffmpeg runs").success());
+        for (name, remark) in [
+            ("a.mkv", "audio and subtitles copied"),
+            ("a.mp4", "audio copied, subtitles converted"),
+            ("a.avi", "subtitles left out"),
+        ] {
+            let notes = film(name, Some(at("with.mkv")));
+            assert!(
+                notes.iter().any(|n| n.contains(remark)),
+                "{name}: {notes:?}"
+            );
+        }
     }
 }

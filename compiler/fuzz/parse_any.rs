@@ -1,0 +1,18 @@
+//! What the parser promises of any bytes: a tree and errors, both printable. Shared by the fuzz target and by the test that
+//! reads the seeds; a broken promise is a panic.
+
+use vsr_compiler::diag::{Problems, Sources};
+use vsr_compiler::syntax;
+
+pub fn check(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let mut sources = Sources::new();
+    let id = sources.add("fuzz.vsr", text.as_ref());
+    let mut problems = Problems::new();
+    let file = syntax::parse(id, &text, &mut problems);
+    problems.render(&sources);
+    problems.to_json(&sources);
+    if problems.is_empty() {
+        syntax::print_ast(&file);
+    }
+}

@@ -1,0 +1,111 @@
+//! How many kernels a chain of operators becomes: what the schedule fuses, counted. Networks are written here as text and
+//! scheduled as `vsrc` does; no machine code is made.
+
+#![allow(clippy::unwrap_used)]
+
+mod sema;
+
+use sema::run;
+use vsr_compiler::schedule::{EntryPlan, LaunchPlan, Slot, WeightTable, plan};
+use vsr_compiler::sema::Options;
+
+fn scheduled(text: &str, entry: &str) -> (EntryPlan, WeightTable) {
+    let made = run(&[("case.vsr", text)], "case.vsr", &Options::default()).unwrap();
+    let mut weights = WeightTable::declared(&made.weights);
+    let chosen = made.entries.into_iter().find(|e| e.name == entry).unwrap();
+    let graph = vsr_compiler::pass::optimise(chosen.graph);
+    (plan(&graph, &mut weights, entry == "train"), weights)
+}
+
+/// Labels of the kernels that run, each with its anchor. What brings an input into a layout with a border is not counted.
+fn kernels(text: &str) -> Vec<String> {
+    let launches = scheduled(text, "infer").0.launches;
+    let moves = |l: &LaunchPlan| l.label.ends_with("copy") || l.label.ends_with("border");
+    let name = |l: &LaunchPlan| format!("{} {}", l.anchor, l.label);
+    launches.iter().filter(|l| !moves(l)).map(name).collect()
+}
+
+/// `body`, a model of x, on [2, 32, 16, 24].
+fn of_picture(body: &str) -> Vec<String> {
+    let text = format!(
+        "model Case()(x: [B, C, H, W]) -> [B, C, H, W] {{\n  {body}\n}}\n\
+         profile case {{ B = 2  C = 32  H = 16  W = 24 }}\n"
+    );
+    kernels(&text)
+}
+
+/// `body`, a model of x, on [2, 48, 32].
+fn of_rows(body: &str) -> Vec<String> {
+    let text = format!(
+        "model Case()(x: [B, N, C]) -> [B, N, C] = {body}\nprofile case {{ B = 2  N = 48  C = 32 }}\n"
+    );
+    kernels(&text)
+}
+
+fn assert_count(kernels: &[String], least: usize, most: usize) {
+    let n = kernels.len();
+    assert!(
+        (least..=most).contains(&n),
+        "{n} kernels:\n{}",
+        kernels.join("\n")
+    );
+}
+
+#[test]
+fn softmax_is_one_kernel_along_any_axis() {
+    assert_count(&of_rows("x |> softmax_last"), 1, 1);
+    assert_count(&of_rows("x |> softmax(axis=1)"), 1, 1);
+    assert_count(&of_rows("x |> softmax(axis=0)"), 1, 1);
+}
+
+#[test]
+fn layer_norm_is_one_kernel() {
+    assert_count(&of_rows("x |> LayerNorm() @norm"), 1, 1);
+}
+
+#[test]
+#[ignore = "four kernels today: mean, variance, norm, scale with SiLU"]
+fn group_norm_and_silu_are_two_kernels() {
+    assert_count(&of_picture("x |> GroupNorm(8) @norm |> silu"), 1, 2);
+}
+
+#[test]
+fn convolution_bias_activation_and_residual_are_two_kernels() {
+    // Each convolution takes its bias and its activation along; the result is brought into the caller's order.
+    let two = of_picture("x |> Conv2d(C) @conv |> silu |> Conv2d(C) @next");
+    let (products, rest): (Vec<_>, Vec<_>) = two.iter().partition(|k| k.starts_with("contraction"));
+    assert_eq!(
+        (products.len(), rest),
+        (2, vec![&"nest output output".to_string()])
+    );
+    assert_count(&of_picture("x + (x |> Conv2d(C) @conv |> silu)"), 1, 2);
+}
+
+/// One kernel updates a weight with both of its moments.
+#[test]
+fn adam_is_one_kernel_for_each_weight() {
+    let text = "model Net()(x: [B, 3, H, W]) -> [B, 3, H, W] = x |> Conv2d(8) @a |> silu |> Conv2d(3) @b\n\
+                train net() = Net() {\n  epochs = 1\n  steps = 1\n  optimizer = Adam()\n  rate = 1e-3\n\
+                \x20 data clip: [B, 3, T, H, W] = clips(\"data\")\n  loss = mse(net(frames(clip)), frames(clip))\n}\n\
+                profile train { B = 2  T = 1  H = 16  W = 16 }\n";
+    let (plan, weights) = scheduled(text, "train");
+    let slot = |key: String| {
+        let at = weights.weights.iter().position(|w| w.key == key);
+        Slot::Weight(at.unwrap_or_else(|| panic!("no {key}")))
+    };
+    for key in ["a.weight", "a.bias", "b.weight", "b.bias"] {
+        let [own, m, v] = ["", "optimizer.m.", "optimizer.v."].map(|p| slot(format!("{p}{key}")));
+        let touch = |s: &Slot| {
+            plan.launches
+                .iter()
+                .filter(|l| l.buffers.contains(s))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!((touch(&m).len(), touch(&v).len()), (1, 1), "{key}");
+        let update = touch(&m)[0];
+        assert!(
+            update.buffers.contains(&v) && update.buffers.contains(&own),
+            "{key}"
+        );
+    }
+}

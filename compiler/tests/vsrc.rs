@@ -1,0 +1,110 @@
+//! `vsrc` itself with bad input: one clear error, an exit code that says whose fault it was, nothing left behind.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+const NET: &str = "model Net()(x: [N]) -> [N] = max(x, 0)\n\nprofile case { N = 12 }\n";
+
+fn workplace() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    fs::write(dir.path().join("net.vsr"), NET).expect("a file");
+    dir
+}
+
+fn vsrc(dir: &Path, words: &str) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vsrc"));
+    command.current_dir(dir).args(words.split_whitespace());
+    command.output().expect("the program starts")
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let entries = fs::read_dir(dir).expect("a folder");
+    let name = |e: std::io::Result<fs::DirEntry>| e.expect("an entry").file_name();
+    let mut names: Vec<String> = entries
+        .map(|e| name(e).to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+fn assert_refused(words: &str, done: &Output, code: i32, parts: &[&str]) {
+    let err = String::from_utf8_lossy(&done.stderr);
+    assert_eq!(done.status.code(), Some(code), "vsrc {words}\n{err}");
+    assert_eq!(
+        err.lines().filter(|l| l.starts_with("error")).count(),
+        1,
+        "vsrc {words}\n{err}"
+    );
+    for bad in ["panicked", "os error"] {
+        assert!(!err.contains(bad), "vsrc {words}\n{err}");
+    }
+    for part in parts {
+        assert!(err.contains(part), "vsrc {words}: no `{part}` in\n{err}");
+    }
+}
+
+#[test]
+fn every_wrong_path_is_named() {
+    let dir = workplace();
+    let dir = dir.path();
+    fs::write(dir.join("noise.vsr"), b"model \xff\xfe").expect("a file");
+    fs::write(dir.join("use.vsr"), "use A from \"gone.vsr\"\n").expect("a file");
+    fs::create_dir(dir.join("mine")).expect("a folder");
+    fs::write(dir.join("mine/diary.txt"), "private").expect("a file");
+    fs::write(dir.join("file"), "x").expect("a file");
+    let before = names(dir);
+    for (words, parts) in [
+        (
+            "compile nowhere.vsr",
+            &["nowhere.vsr", "there is no such file or folder"][..],
+        ),
+        ("compile mine", &["mine"]),
+        ("compile noise.vsr", &["noise.vsr", "UTF-8"]),
+        ("compile use.vsr", &["gone.vsr"]),
+        ("compile net.vsr -o mine", &["mine is in the way"]),
+        ("compile net.vsr -o file", &["file"]),
+        ("compile net.vsr --profile big", &["big"]),
+        (
+            "compile net.vsr --set M=3",
+            &["no profile binds the dim `M`", "they bind N"],
+        ),
+        (
+            "compile net.vsr --set wide=3",
+            &["there is no parameter `wide`"],
+        ),
+        ("compile net.vsr --set N=0", &["a dim is a positive int"]),
+        (
+            "compile nowhere.vsr --emit ast",
+            &["nowhere.vsr: there is no such file or folder"],
+        ),
+    ] {
+        assert_refused(words, &vsrc(dir, words), 1, parts);
+        assert_eq!(names(dir), before, "vsrc {words} leaves something");
+    }
+    assert_eq!(names(&dir.join("mine")), ["diary.txt"]);
+}
+
+/// A disk that takes no more bytes: no artifact, or the old one.
+#[test]
+fn a_full_disk_leaves_the_old_artifact_or_none() {
+    let dir = workplace();
+    let dir = dir.path();
+    let limited = |blocks: u32| {
+        let script =
+            format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" compile net.vsr -o out");
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", &script, env!("CARGO_BIN_EXE_vsrc")])
+            .current_dir(dir);
+        command.output().expect("sh starts")
+    };
+    assert_refused("compile on a full disk", &limited(1), 2, &["cannot write"]);
+    assert_eq!(names(dir), ["net.vsr"]);
+    assert!(vsrc(dir, "compile net.vsr -o out -q").status.success());
+    let old = fs::read(dir.join("out/manifest.json")).expect("a manifest");
+    fs::write(dir.join("net.vsr"), NET.replace("12", "24")).expect("a file");
+    assert_refused("compile on a full disk", &limited(1), 2, &["cannot write"]);
+    assert_eq!(names(dir), ["net.vsr", "out"]);
+    assert!(fs::read(dir.join("out/manifest.json")).expect("a manifest") == old);
+}
