@@ -6,7 +6,7 @@
 mod cli;
 
 use clap::{Parser, Subcommand};
-use cli::{compile, finish};
+use cli::{compile, finish, fmt};
 use std::process::ExitCode;
 
 #[derive(Parser)]
@@ -24,10 +24,13 @@ struct Cli {
 enum Command {
     /// Compile a network to a folder of native code
     Compile(compile::Compile),
+    /// Rewrite files in the one canonical style
+    Fmt(fmt::Fmt),
 }
 
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Compile(args) => finish(compile::run(&args), args.json),
+        Command::Fmt(args) => finish(fmt::run(&args), false),
     }
 }

@@ -2,6 +2,7 @@
 //! command; the library does no IO, these do.
 
 pub mod compile;
+pub mod fmt;
 
 use std::io::IsTerminal;
 use std::path::Path;
