@@ -6,7 +6,7 @@
 mod cli;
 
 use clap::{Parser, Subcommand};
-use cli::{compile, finish, fmt};
+use cli::{check, compile, finish, fmt};
 use std::process::ExitCode;
 
 #[derive(Parser)]
@@ -24,6 +24,8 @@ struct Cli {
 enum Command {
     /// Compile a network to a folder of native code
     Compile(compile::Compile),
+    /// Report all errors of files, and compile nothing
+    Check(check::Check),
     /// Rewrite files in the one canonical style
     Fmt(fmt::Fmt),
 }
@@ -31,6 +33,7 @@ enum Command {
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Compile(args) => finish(compile::run(&args), args.json),
+        Command::Check(args) => finish(check::run(&args), false),
         Command::Fmt(args) => finish(fmt::run(&args), false),
     }
 }

@@ -1,6 +1,7 @@
 //! What the commands of `vsrc` share: files of this machine, how a command fails, how problems are shown. One file a
 //! command; the library does no IO, these do.
 
+pub mod check;
 pub mod compile;
 pub mod fmt;
 

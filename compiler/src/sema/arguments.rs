@@ -67,6 +67,9 @@ impl<'a> Elab<'a, '_> {
         }
         self.match_types(&fits, env)?;
         for input in inputs {
+            if let Some(value) = env.vars.get(input.name.text.as_str()).cloned() {
+                self.note(input.name.span, &value);
+            }
             if let ast::TypeKind::Tensor { axes, .. } = &input.ty.kind {
                 for axis in axes {
                     if let ast::Axis::Pack(name) = axis {

@@ -63,6 +63,9 @@ impl<'a> Elab<'a, '_> {
         env: &mut Env<'a>,
     ) -> Fallible<Value> {
         let name = callee.text.as_str();
+        if self.program.is_broken(name, env.module) {
+            return Err(Failed);
+        }
         if let Some(Value::Layer(layer)) = env.vars.get(name) {
             let layer = *layer;
             let given = self.arguments(piped, args, env)?;
@@ -204,8 +207,12 @@ impl<'a> Elab<'a, '_> {
             path,
             span: place,
         });
+        let (n_nodes, n_weights) = (self.b.graph().len(), self.weights.len());
         let result = self.deeper(span, f);
         self.frames.pop();
+        if result.is_ok() {
+            self.note_cost(d, span, n_nodes, n_weights);
+        }
         result
     }
 
@@ -238,6 +245,9 @@ impl<'a> Elab<'a, '_> {
     pub fn make(&mut self, make: &'a ast::Made, env: &mut Env<'a>) -> Fallible<usize> {
         let name = make.block.text.as_str();
         let program = self.program;
+        if program.is_broken(name, env.module) {
+            return Err(Failed);
+        }
         let Some(def) = program
             .find(name, env.module)
             .filter(|d| program.defs[*d].kind != DefKind::Op)

@@ -14,7 +14,8 @@ use crate::syntax::ast::{self, ExprKind as E, ItemKind, IxKind as I};
 use std::collections::HashSet;
 
 pub fn check(program: &Program<'_>, reported: &mut HashSet<Span>, problems: &mut Problems) {
-    for d in program.defs.iter().filter(|d| !d.standard) {
+    let is_sound = |d: &&Def<'_>| !d.standard && !program.is_broken(&d.name.text, d.module);
+    for d in program.defs.iter().filter(is_sound) {
         let mut checker = Checker {
             program,
             module: d.module,
@@ -220,7 +221,9 @@ impl<'p> Checker<'p, '_> {
     }
 
     fn name(&mut self, name: &'p str, span: Span) {
-        let known = self.locals.contains(name) || name == "training";
+        let known = self.locals.contains(name)
+            || name == "training"
+            || self.program.is_broken(name, self.module);
         if known || self.program.frozen(name, self.module).is_some() {
             return;
         }
@@ -249,6 +252,7 @@ impl<'p> Checker<'p, '_> {
         let word = name.text.as_str();
         let special = ["uniform", "normal", "clips"];
         if self.locals.contains(word)
+            || self.program.is_broken(word, self.module)
             || special.contains(&word)
             || self.program.frozen(word, self.module).is_some()
         {
@@ -283,6 +287,9 @@ impl<'p> Checker<'p, '_> {
 
     fn made(&mut self, made: &'p ast::Made, piped: bool) {
         let word = made.block.text.as_str();
+        if self.program.is_broken(word, self.module) {
+            return;
+        }
         let def = self
             .program
             .find(word, self.module)
@@ -357,6 +364,7 @@ impl<'p> Checker<'p, '_> {
 
     fn rules(&mut self, frozen: &'p ast::Frozen) {
         if let Some(via) = &frozen.via
+            && !self.program.is_broken(&via.text, self.module)
             && !self.program.has_rules(&via.text, self.module)
         {
             let text = format!("no `weights {}` in this file, nor imported", via.text);

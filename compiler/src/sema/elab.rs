@@ -3,6 +3,7 @@
 //! One `Elab` makes one entry. It never does IO and never decides anything by an operator's name.
 
 use super::error::{Failed, Fallible, Fault, fault};
+use super::facts::Facts;
 use super::lower;
 use super::module::Program;
 use super::promise::Promised;
@@ -62,6 +63,8 @@ pub struct Elab<'a, 'g> {
     /// `next`: stored tensor and its new value, in order.
     pub nexts: BTreeMap<usize, NodeId>,
     pub train: TrainBody<'a>,
+    /// What is found out about places in the text, if somebody wants to know.
+    pub facts: Option<&'g mut Facts>,
 }
 
 /// What a `train` body declares beside its values.
@@ -160,6 +163,7 @@ impl<'a, 'g> Elab<'a, 'g> {
             depth: 0,
             nexts: BTreeMap::new(),
             train: TrainBody::default(),
+            facts: None,
         }
     }
 

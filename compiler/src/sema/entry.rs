@@ -3,6 +3,7 @@
 use super::call::Given;
 use super::elab::{Elab, Layer, Weight, WeightKind};
 use super::error::{Failed, Fallible, fault, suggest};
+use super::facts::Facts;
 use super::module::{Def, Program};
 use super::scalar;
 use super::scope::Env;
@@ -32,6 +33,7 @@ pub struct Job<'a, 'p> {
     pub settings: &'a Settings<'a>,
     pub problems: &'p mut Problems,
     pub reported: &'p mut HashSet<Span>,
+    pub facts: Option<&'p mut Facts>,
 }
 
 impl<'a> Job<'a, '_> {
@@ -67,14 +69,18 @@ impl<'a> Job<'a, '_> {
         profile: &'a Profile<'a>,
         training: bool,
     ) -> Elab<'a, 'g> {
-        Elab::new(
+        let builder = Builder::new(graph);
+        let (problems, reported) = (&mut *self.problems, &mut *self.reported);
+        let mut elab = Elab::new(
             self.program,
-            self.problems,
-            self.reported,
-            Builder::new(graph),
+            problems,
+            reported,
+            builder,
             profile.name,
             training,
-        )
+        );
+        elab.facts = self.facts.as_deref_mut();
+        elab
     }
 }
 

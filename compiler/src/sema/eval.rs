@@ -17,7 +17,9 @@ use std::rc::Rc;
 impl<'a> Elab<'a, '_> {
     pub fn eval(&mut self, e: &'a ast::Expr, env: &mut Env<'a>) -> Fallible<Value> {
         self.spend(e.span)?;
-        self.deeper(e.span, |elab| elab.eval_kind(e, env))
+        let value = self.deeper(e.span, |elab| elab.eval_kind(e, env))?;
+        self.note(e.span, &value);
+        Ok(value)
     }
 
     fn eval_kind(&mut self, e: &'a ast::Expr, env: &mut Env<'a>) -> Fallible<Value> {
@@ -95,6 +97,7 @@ impl<'a> Elab<'a, '_> {
                 }
                 ast::Stage::Made(made) => self.make_or_apply(made, Some(value), env)?,
             };
+            self.note(stage.span(), &next);
             value = (next, stage.span());
         }
         Ok(value.0)
@@ -119,6 +122,9 @@ impl<'a> Elab<'a, '_> {
         }
         if name == "training" {
             return Ok(Value::Bool(self.training));
+        }
+        if self.program.is_broken(name, env.module) {
+            return Err(Failed);
         }
         if let Some(present) = self.frozen_present(name, span, env)? {
             return Ok(Value::Bool(present));

@@ -7,6 +7,7 @@
 mod arguments;
 mod builtin;
 mod call;
+mod check;
 mod custom;
 mod cycle;
 mod definitions;
@@ -15,6 +16,7 @@ mod elab;
 mod entry;
 mod error;
 mod eval;
+mod facts;
 mod index_equation;
 mod lower;
 mod module;
@@ -31,7 +33,9 @@ mod tensor;
 mod value;
 mod walk;
 
+pub use check::check;
 pub use elab::{Weight, WeightKind};
+pub use facts::{Fact, Facts};
 pub use module::Loader;
 
 use crate::diag::{Class, Diag, Problems, Sources, Span};
@@ -163,6 +167,7 @@ fn elaborate_loaded(
         settings: &settings,
         problems,
         reported: &mut reported,
+        facts: None,
     };
     let made = entries(&settings, &mut job);
     definitions::check(&program, &mut reported, problems);

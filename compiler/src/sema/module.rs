@@ -9,7 +9,7 @@ use super::stdlib;
 use super::walk;
 use crate::diag::{Class, Diag, Problems, Sources, Span};
 use crate::syntax::ast::{self, ItemKind};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Where texts come from. Paths are as the source writes them, relative to the first file's own place.
 pub trait Loader {
@@ -176,6 +176,8 @@ pub struct Program<'a> {
     items: Vec<HashMap<&'a str, usize>>,
     frozen: Vec<HashMap<&'a str, FrozenRef<'a>>>,
     rules: Vec<HashMap<&'a str, Span>>,
+    /// Names whose definitions have been reported: what uses them stays silent.
+    broken: Vec<HashSet<&'a str>>,
     standard: HashMap<&'a str, usize>,
 }
 
@@ -189,6 +191,7 @@ impl<'a> Program<'a> {
             items: empty(),
             frozen: files.iter().map(|_| HashMap::new()).collect(),
             rules: files.iter().map(|_| HashMap::new()).collect(),
+            broken: files.iter().map(broken).collect(),
             standard: HashMap::new(),
         };
         for at in 0..files.len() {
@@ -271,6 +274,10 @@ impl<'a> Program<'a> {
         problems: &mut Problems,
     ) {
         let key: &'a str = &name.text;
+        if self.broken[from].contains(key) {
+            self.broken[at].insert(key);
+            return;
+        }
         if self.items[at].contains_key(key)
             || self.rules[at].contains_key(key)
             || self.frozen[at].contains_key(key)
@@ -308,6 +315,17 @@ impl<'a> Program<'a> {
             .get(name)
             .or_else(|| self.standard.get(name))
             .copied()
+    }
+
+    /// What is wrong with the definition of that name has been reported.
+    pub fn is_broken(&self, name: &str, module: usize) -> bool {
+        self.broken[module].contains(name)
+    }
+
+    /// The span stands in a file of the standard library.
+    pub fn is_standard(&self, span: Span) -> bool {
+        let mut standard = self.files.iter().filter(|file| file.standard);
+        standard.any(|file| file.ast.id == span.file)
     }
 
     pub fn frozen(&self, name: &str, module: usize) -> Option<&FrozenRef<'a>> {
@@ -405,6 +423,19 @@ impl<'a> Program<'a> {
         );
         (self.last_span(d), text)
     }
+}
+
+/// Names of a file that mean nothing because of errors: of items that do not parse, and of files that cannot be read.
+fn broken(file: &Loaded) -> HashSet<&str> {
+    let uses = file.ast.items.iter().filter_map(|item| match &item.kind {
+        ItemKind::Use(u) => Some(u),
+        _ => None,
+    });
+    let unread = uses.zip(&file.uses).filter(|(_, from)| from.is_none());
+    let names = unread.flat_map(|(u, _)| u.names.iter().map(|name| name.text.as_str()));
+    names
+        .chain(file.ast.broken.iter().map(String::as_str))
+        .collect()
 }
 
 fn op_def<'a>(module: usize, op: &'a ast::Op, doc: &'a str, standard: bool) -> Def<'a> {

@@ -45,6 +45,7 @@ pub fn parse(file: u32, text: &str, problems: &mut Problems) -> File {
             id: file,
             doc: String::new(),
             items: Vec::new(),
+            broken: Vec::new(),
         }
     })
 }
@@ -52,9 +53,16 @@ pub fn parse(file: u32, text: &str, problems: &mut Problems) -> File {
 fn parse_here(file: u32, text: &str, problems: &mut Problems) -> File {
     let scan = scan::scan(file, text, problems);
     let mut items = Vec::new();
+    let mut broken = Vec::new();
     for chunk in &scan.chunks {
+        let (n_problems, n_items) = (problems.len(), items.len());
         if !chunk.is_broken {
             parse_chunk(file, text, chunk, &scan, problems, &mut items);
+        }
+        if chunk.is_broken || problems.len() > n_problems {
+            broken.extend(names(&text[chunk.start..chunk.end]));
+            let made = items[n_items..].iter().filter_map(Item::name);
+            broken.extend(made.map(|name| name.text.clone()));
         }
     }
     let definition = items
@@ -65,7 +73,18 @@ fn parse_here(file: u32, text: &str, problems: &mut Problems) -> File {
         id: file,
         doc,
         items,
+        broken,
     }
+}
+
+/// What the item at the start of `text` defines, as far as one can see: the words up to the first mark, but the first.
+fn names(text: &str) -> impl Iterator<Item = String> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | ' ' | ',');
+    let end = text.find(|c| !is_name(c)).unwrap_or(text.len());
+    let words = text[..end]
+        .split([' ', ','])
+        .filter(|word| !word.is_empty());
+    words.skip(1).map(str::to_string)
 }
 
 fn parse_chunk(
