@@ -11,6 +11,14 @@ use crate::diag::{Class, Diag, Problems, Sources, Span};
 use crate::syntax::ast::{self, ItemKind};
 use std::collections::HashSet;
 
+/// What a check leaves beside problems.
+#[derive(Default)]
+pub struct Checked {
+    pub facts: Facts,
+    /// The file itself, the files it uses, and the standard library.
+    pub files: Vec<Loaded>,
+}
+
 /// Checks the file at `path` and all it uses. `options.name` keeps one `train` item or model; the facts are of that
 /// file and those it uses, where `wants_facts`.
 pub fn check(
@@ -19,9 +27,9 @@ pub fn check(
     options: &Options,
     wants_facts: bool,
     problems: &mut Problems,
-) -> Facts {
+) -> Checked {
     let Some(files) = module::load(loader, path, problems) else {
-        return Facts::default();
+        return Checked::default();
     };
     let sources: &Sources = loader.sources();
     let mut found = Problems::new();
@@ -52,7 +60,7 @@ pub fn check(
         let text = format!("no thread for elaboration: {error}");
         problems.push(Diag::placeless(Class::Syntax, text));
     }
-    facts
+    Checked { facts, files }
 }
 
 fn check_loaded(

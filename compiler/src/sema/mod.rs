@@ -33,10 +33,11 @@ mod tensor;
 mod value;
 mod walk;
 
-pub use check::check;
+pub use check::{Checked, check};
 pub use elab::{Weight, WeightKind};
 pub use facts::{Fact, Facts};
-pub use module::Loader;
+pub use module::{Loaded, Loader};
+pub use stdlib::FILES as STANDARD_LIBRARY;
 
 use crate::diag::{Class, Diag, Problems, Sources, Span};
 use crate::ir::graph::Graph;
@@ -47,6 +48,11 @@ use std::collections::{BTreeMap, HashSet};
 
 /// Enough for the deepest nesting that `elab::MAX_DEPTH` allows in any build; only touched pages cost anything.
 const STACK_BYTES: usize = 256 << 20;
+
+/// Names and arguments of the builtins.
+pub fn builtins() -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
+    builtin::BUILTINS.iter().map(|(name, _, args)| (*name, *args))
+}
 
 /// What to compile of a file.
 #[derive(Clone, Debug, Default)]
