@@ -6,7 +6,7 @@
 mod cli;
 
 use clap::{Parser, Subcommand};
-use cli::{check, compile, finish, fmt};
+use cli::{check, compile, finish, fmt, lsp};
 use std::process::ExitCode;
 
 #[derive(Parser)]
@@ -28,12 +28,15 @@ enum Command {
     Check(check::Check),
     /// Rewrite files in the one canonical style
     Fmt(fmt::Fmt),
+    /// Serve editors over standard input and output
+    Lsp(lsp::Lsp),
 }
 
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Compile(args) => finish(compile::run(&args), args.json),
         Command::Check(args) => finish(check::run(&args), false),
+        Command::Lsp(args) => finish(lsp::run(&args), false),
         Command::Fmt(args) => finish(fmt::run(&args), false),
     }
 }

@@ -4,6 +4,7 @@
 pub mod check;
 pub mod compile;
 pub mod fmt;
+pub mod lsp;
 
 use std::io::IsTerminal;
 use std::path::Path;
@@ -18,7 +19,10 @@ pub struct Files {
 }
 
 pub fn read(path: &str) -> Result<String, String> {
-    let bytes = std::fs::read(path).map_err(|e| e.to_string())?;
+    let bytes = std::fs::read(path).map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => "there is no such file".to_string(),
+        _ => e.to_string(),
+    })?;
     String::from_utf8(bytes).map_err(|_| "the file is not text in UTF-8".to_string())
 }
 

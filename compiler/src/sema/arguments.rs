@@ -3,7 +3,7 @@
 use super::call::Given;
 use super::dims::{Fit, axes_text};
 use super::elab::Elab;
-use super::error::{Failed, Fallible, fault, suggest};
+use super::error::{Failed, Fallible, fault, suggest_or_list};
 use super::module::Def;
 use super::scope::{Env, Mode};
 use super::value::{Dims, Value};
@@ -109,7 +109,10 @@ impl<'a> Elab<'a, '_> {
                         self.fail(g.span, fault(Class::Param, text))
                     }
                     Some(name) => {
-                        let help = suggest(&name.text, inputs.iter().map(|i| i.name.text.as_str()));
+                        let names: Vec<&str> =
+                            inputs.iter().map(|i| i.name.text.as_str()).collect();
+                        let takes = format!("{} takes", d.name.text);
+                        let help = suggest_or_list(&name.text, &takes, &names);
                         let text = format!("{} has no parameter `{}`", d.name.text, name.text);
                         self.fail(name.span, fault(Class::Param, text).maybe_help(help))
                     }

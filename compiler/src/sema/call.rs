@@ -411,7 +411,9 @@ impl<'a> Elab<'a, '_> {
                 } else {
                     format!("{text}; {known}")
                 };
-                let fault = fault(Class::Where, text).other(clause.span, "required here");
+                let fault = fault(Class::Where, text)
+                    .other(clause.span, "required here")
+                    .maybe_help(multiples(clause, env));
                 return self.fail(place, fault);
             }
         }
@@ -503,4 +505,41 @@ impl<'a> Elab<'a, '_> {
             }
         }
     }
+}
+
+/// For `H % 4 == 0`: the multiples next to what H is.
+fn multiples(clause: &ast::Expr, env: &Env<'_>) -> Option<String> {
+    use ast::{BinaryOp, ExprKind as E};
+    let is_zero = |e: &ast::Expr| matches!(e.kind, E::Int(0));
+    let E::Binary {
+        op: BinaryOp::Eq,
+        left,
+        right,
+        ..
+    } = &clause.kind
+    else {
+        return None;
+    };
+    let E::Binary {
+        op: BinaryOp::Mod,
+        left: of,
+        right: by,
+        ..
+    } = &left.kind
+    else {
+        return None;
+    };
+    let number = |e: &ast::Expr| match &e.kind {
+        E::Int(n) => Some(*n),
+        E::Name(name) | E::Dim(name) => env.vars.get(name.as_str())?.as_int(),
+        _ => None,
+    };
+    let (n, by) = (number(of)?, number(by).filter(|by| *by > 0)?);
+    let (below, above) = (n / by * by, n / by * by + by);
+    let near = if below > 0 {
+        format!("{below} or {above}")
+    } else {
+        above.to_string()
+    };
+    is_zero(right).then(|| format!("{near} would do"))
 }

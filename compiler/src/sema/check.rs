@@ -144,6 +144,7 @@ fn entries<'a>(
         problems,
         reported,
         facts,
+        is_check: true,
     };
     super::entries(settings, &mut job);
 }

@@ -5,7 +5,7 @@
 
 use super::arguments::count;
 use super::builtin::BUILTINS;
-use super::error::suggest;
+use super::error::{is_name, suggest, suggest_or_list, suggested};
 use super::eval::sorted;
 use super::module::{Def, DefKind, Program};
 use super::walk;
@@ -103,12 +103,38 @@ impl<'p> Checker<'p, '_> {
             walk::each_in_type(result, &mut |e| self.expr(e, false));
         }
         d.wheres.iter().for_each(|e| self.expr(e, false));
+        self.unread(d);
         walk::each_in_body(d.body, &mut |e| self.expr(e, false));
         if let Some(grad) = d.grad {
             self.locals.insert(&grad.result.text);
             self.locals.insert(&grad.cotangent.text);
             self.bind_body(&grad.body);
             walk::each_in_body(&grad.body, &mut |e| self.expr(e, false));
+        }
+    }
+
+    /// Every weight is read somewhere in its block.
+    fn unread(&mut self, d: &'p Def<'p>) {
+        let mut declared = vec![];
+        walk::each_statement(d.body, &mut |stmt| {
+            if let ast::StmtKind::Param { name, .. } = &stmt.kind {
+                declared.push(name);
+            }
+        });
+        let mut read = HashSet::new();
+        walk::each_in_body(d.body, &mut |e| {
+            walk::each_name(e, &mut |name, _| {
+                read.insert(name);
+            });
+        });
+        for name in declared
+            .iter()
+            .filter(|name| !read.contains(name.text.as_str()))
+        {
+            let text = format!("`{}` is a weight that nothing reads", name.text);
+            let help =
+                "use it, or delete the line: it would be stored and loaded for nothing".to_string();
+            self.report(Class::Weight, name.span, text, Some(help));
         }
     }
 
@@ -212,11 +238,14 @@ impl<'p> Checker<'p, '_> {
 
     fn report(&mut self, class: Class, span: Span, text: String, help: Option<String>) {
         if self.reported.insert(span) {
-            let diag = Diag::new(class, span, text);
-            self.problems.push(match help {
-                Some(help) => diag.help(help),
-                None => diag,
-            });
+            let mut diag = Diag::new(class, span, text);
+            if let Some(new) = help.as_deref().and_then(suggested)
+                && is_name(self.program.text(span))
+            {
+                diag = diag.edit(span, new);
+            }
+            diag.help = help;
+            self.problems.push(diag);
         }
     }
 
@@ -227,7 +256,15 @@ impl<'p> Checker<'p, '_> {
         if known || self.program.frozen(name, self.module).is_some() {
             return;
         }
-        let help = suggest(name, sorted(self.locals.iter().copied()));
+        // Inside of what has been reported, a name may well be missing because of that.
+        let covers = |other: &Span| {
+            other.file == span.file && other.start <= span.start && span.end <= other.end
+        };
+        if self.reported.iter().any(covers) {
+            return;
+        }
+        let known = sorted(self.locals.iter().copied());
+        let help = suggest_or_list(name, "bound here are", &known);
         self.report(Class::Name, span, format!("`{name}` is not bound"), help);
     }
 
@@ -353,7 +390,7 @@ impl<'p> Checker<'p, '_> {
                     }
                 }
                 Some(name) if !names.contains(&name.text.as_str()) => {
-                    let help = suggest(&name.text, names.iter().copied());
+                    let help = suggest_or_list(&name.text, &format!("{what} takes"), names);
                     let text = format!("{what} has no parameter `{}`", name.text);
                     self.report(Class::Param, name.span, text, help);
                 }

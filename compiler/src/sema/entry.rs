@@ -34,6 +34,8 @@ pub struct Job<'a, 'p> {
     pub problems: &'p mut Problems,
     pub reported: &'p mut HashSet<Span>,
     pub facts: Option<&'p mut Facts>,
+    /// Only problems are wanted, no graph.
+    pub is_check: bool,
 }
 
 impl<'a> Job<'a, '_> {
@@ -69,7 +71,10 @@ impl<'a> Job<'a, '_> {
         profile: &'a Profile<'a>,
         training: bool,
     ) -> Elab<'a, 'g> {
-        let builder = Builder::new(graph);
+        let builder = match self.is_check {
+            true => Builder::sketch(graph),
+            false => Builder::new(graph),
+        };
         let (problems, reported) = (&mut *self.problems, &mut *self.reported);
         let mut elab = Elab::new(
             self.program,
@@ -82,6 +87,17 @@ impl<'a> Job<'a, '_> {
         elab.facts = self.facts.as_deref_mut();
         elab
     }
+}
+
+/// Where a `train` body binds a name last; the item's own name if it does not.
+fn binding(item: &ast::Train, name: &str) -> Span {
+    let mut place = item.name.span;
+    super::walk::each_bound(&item.body, &mut |bound| {
+        if bound.text == name {
+            place = bound.span;
+        }
+    });
+    place
 }
 
 type Outputs = Vec<(String, NodeId)>;
@@ -361,7 +377,9 @@ impl<'a> Elab<'a, '_> {
         let shape = self.shape_of(node);
         if !shape.sizes.is_empty() {
             let text = format!("`loss` is one number, got {}", shape.describe());
-            return self.fail(item.name.span, fault(Class::Shape, text));
+            let place = binding(item, "loss");
+            let help = "reduce it: `y[] = mean[...s] x[...s]`, or an op that gives `[]`";
+            return self.fail(place, fault(Class::Shape, text).help(help));
         }
         Ok(node)
     }
@@ -411,7 +429,7 @@ impl<'a> Elab<'a, '_> {
             Value::Int(n, _) if n > 0 => Ok(n as u64),
             other => {
                 let text = format!("`{name}` is a positive int, got {}", other.describe());
-                self.fail(item.name.span, fault(Class::Param, text))
+                self.fail(binding(item, name), fault(Class::Param, text))
             }
         }
     }
@@ -472,9 +490,14 @@ impl<'a> Elab<'a, '_> {
             .map(|w| (w.key.clone(), w.node))
             .collect();
         let nodes: Vec<NodeId> = trained.iter().map(|t| t.1).collect();
-        let gradients = crate::autodiff::gradients(&mut self.b, loss, &nodes);
+        let gradients = match self.b.is_sketch() {
+            true => self.sketched_gradients(loss, &nodes, span),
+            false => crate::autodiff::gradients(&mut self.b, loss, &nodes),
+        };
         if gradients.iter().all(Option::is_none) {
-            return self.fail(span, fault(Class::Grad, "`loss` reaches no parameter"));
+            let help = "the loss must depend on the model's result, and not only through `stop` or `floor`";
+            let fault = fault(Class::Grad, "`loss` reaches no parameter").help(help);
+            return self.fail(binding(item, "loss"), fault);
         }
         let reached: Vec<(String, NodeId, NodeId)> = trained
             .into_iter()

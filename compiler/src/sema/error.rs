@@ -68,10 +68,35 @@ pub fn suggest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     candidates
         .into_iter()
         .filter(|c| *c != name)
-        .map(|c| (distance(name, c), c))
+        .map(|c| (nearness(name, c), c))
         .filter(|(d, _)| *d <= limit)
         .min()
         .map(|(_, c)| format!("did you mean `{c}`?"))
+}
+
+/// The edit distance; a beginning (`pad` of `padding`) counts as near.
+fn nearness(name: &str, candidate: &str) -> usize {
+    let begins = candidate.len() > 2 && name.starts_with(candidate)
+        || name.len() > 2 && candidate.starts_with(name);
+    if begins { 1 } else { distance(name, candidate) }
+}
+
+/// The name that `suggest` proposed.
+pub fn suggested(help: &str) -> Option<&str> {
+    help.strip_prefix("did you mean `")?.strip_suffix("`?")
+}
+
+/// The text is one name, which another can replace.
+pub fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// The nearest name, or else all of them.
+pub fn suggest_or_list(name: &str, what: &str, candidates: &[&str]) -> Option<String> {
+    suggest(name, candidates.iter().copied()).or_else(|| {
+        let names: Vec<String> = candidates.iter().map(|name| format!("`{name}`")).collect();
+        (!names.is_empty() && names.len() <= 12).then(|| format!("{what} {}", names.join(", ")))
+    })
 }
 
 /// Edit distance, ignoring case; names are short.

@@ -28,6 +28,7 @@ mod run;
 mod scalar;
 mod scope;
 mod settings;
+mod sketch;
 mod stdlib;
 mod tensor;
 mod value;
@@ -51,7 +52,9 @@ const STACK_BYTES: usize = 256 << 20;
 
 /// Names and arguments of the builtins.
 pub fn builtins() -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
-    builtin::BUILTINS.iter().map(|(name, _, args)| (*name, *args))
+    builtin::BUILTINS
+        .iter()
+        .map(|(name, _, args)| (*name, *args))
 }
 
 /// What to compile of a file.
@@ -174,6 +177,7 @@ fn elaborate_loaded(
         problems,
         reported: &mut reported,
         facts: None,
+        is_check: false,
     };
     let made = entries(&settings, &mut job);
     definitions::check(&program, &mut reported, problems);

@@ -3,7 +3,7 @@
 //! Text enters through a `Loader`; nothing is evaluated here.
 
 use super::builtin::BUILTINS;
-use super::error::{Fault, fault, suggest};
+use super::error::{Fault, fault, suggest_or_list, suggested};
 use super::scope::Env;
 use super::stdlib;
 use super::walk;
@@ -302,10 +302,13 @@ impl<'a> Program<'a> {
                 .map(|(k, _)| *k);
             let known = super::eval::sorted(known.chain(self.rules[from].keys().copied()));
             let mut diag = Diag::new(Class::Import, name.span, format!("no `{key}` in {path}"));
-            if let Some(help) = suggest(key, known) {
-                diag = diag.help(help);
+            let help = suggest_or_list(key, &format!("{path} defines"), &known);
+            if let Some(new) = help.as_deref().and_then(suggested) {
+                diag = diag.edit(name.span, new);
             }
+            diag.help = help;
             problems.push(diag);
+            self.broken[at].insert(key);
         }
     }
 
@@ -320,6 +323,19 @@ impl<'a> Program<'a> {
     /// What is wrong with the definition of that name has been reported.
     pub fn is_broken(&self, name: &str, module: usize) -> bool {
         self.broken[module].contains(name)
+    }
+
+    /// Where the first file names a profile.
+    pub fn profile(&self, name: &str) -> Option<Span> {
+        let mut profiles = self.files[0]
+            .ast
+            .items
+            .iter()
+            .filter_map(|item| match &item.kind {
+                ItemKind::Profile(profile) => Some(&profile.name),
+                _ => None,
+            });
+        profiles.find(|own| own.text == name).map(|own| own.span)
     }
 
     /// The span stands in a file of the standard library.

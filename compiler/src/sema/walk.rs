@@ -155,6 +155,21 @@ pub fn each_bound_here<'a>(stmt: &'a ast::Stmt, f: &mut dyn FnMut(&'a ast::Ident
     }
 }
 
+/// Calls `f` with every statement, those inside `for` and `if` too.
+pub fn each_statement<'a>(body: &'a ast::Body, f: &mut dyn FnMut(&'a ast::Stmt)) {
+    for stmt in &body.stmts {
+        f(stmt);
+        match &stmt.kind {
+            S::For { body, .. } => each_statement(body, f),
+            S::If(choice) => {
+                each_statement(&choice.then, f);
+                choice.otherwise.iter().for_each(|b| each_statement(b, f));
+            }
+            _ => {}
+        }
+    }
+}
+
 /// The condition under which an `if` of the body binds `name`, and whether it must hold.
 pub fn binding_condition<'a>(body: &'a ast::Body, name: &str) -> Option<(&'a ast::Expr, bool)> {
     let binds = |body: &'a ast::Body| {

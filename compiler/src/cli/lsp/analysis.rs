@@ -65,7 +65,10 @@ impl Analysis {
     /// The name at a byte of the first file.
     pub fn at(&self, offset: usize) -> Option<&Occurrence> {
         let covers = |span: Span| span.start as usize <= offset && offset <= span.end as usize;
-        self.occurrences.first()?.iter().find(|occurrence| covers(occurrence.span))
+        self.occurrences
+            .first()?
+            .iter()
+            .find(|occurrence| covers(occurrence.span))
     }
 
     /// All occurrences with the paths of their files.

@@ -66,7 +66,10 @@ fn labels(text: &str, line: &str) -> Vec<CompletionItem> {
             found.insert(rest);
         }
     }
-    found.into_iter().map(|label| item(label, Kind::FIELD, None)).collect()
+    found
+        .into_iter()
+        .map(|label| item(label, Kind::FIELD, None))
+        .collect()
 }
 
 /// The name whose argument list the cursor stands in, and which list it is.
@@ -107,7 +110,11 @@ fn parameters(analysis: &Analysis, callee: &str, list: usize) -> Vec<CompletionI
     let described = |input: &vsr_compiler::syntax::ast::Input| {
         let detail = analysis.sources.text(input.span.file);
         let detail = detail.get(input.span.start as usize..input.span.end as usize);
-        item(&format!("{}=", input.name.text), Kind::FIELD, detail.map(str::to_string))
+        item(
+            &format!("{}=", input.name.text),
+            Kind::FIELD,
+            detail.map(str::to_string),
+        )
     };
     inputs.iter().map(described).collect()
 }
@@ -136,7 +143,11 @@ fn callables(analysis: &Analysis, is_stage: bool) -> Vec<CompletionItem> {
         }
     }
     for (name, args) in sema::builtins() {
-        items.push(item(name, Kind::FUNCTION, Some(format!("{name}({})", args.join(", ")))));
+        items.push(item(
+            name,
+            Kind::FUNCTION,
+            Some(format!("{name}({})", args.join(", "))),
+        ));
     }
     items
 }
@@ -160,7 +171,9 @@ fn words(before: &str) -> Vec<CompletionItem> {
         let code = line.split('#').next().unwrap_or("");
         let mut rest = code;
         while let Some(start) = rest.find(|c: char| c.is_ascii_alphabetic()) {
-            let end = rest[start..].find(|c| !is_word(c)).map_or(rest.len(), |n| start + n);
+            let end = rest[start..]
+                .find(|c| !is_word(c))
+                .map_or(rest.len(), |n| start + n);
             let is_called = rest[end..].starts_with('(');
             let is_label = rest[..start].ends_with(['@', '.']);
             if !is_called && !is_label && !is_reserved(&rest[start..end]) {
@@ -173,7 +186,10 @@ fn words(before: &str) -> Vec<CompletionItem> {
         true => Kind::CONSTANT,
         false => Kind::VARIABLE,
     };
-    found.into_iter().map(|word| item(word, kind(word), None)).collect()
+    found
+        .into_iter()
+        .map(|word| item(word, kind(word), None))
+        .collect()
 }
 
 pub fn is_reserved(word: &str) -> bool {
@@ -181,6 +197,8 @@ pub fn is_reserved(word: &str) -> bool {
         "param", "state", "next", "data", "metric", "for", "in", "if", "else", "and", "or", "not",
         "true", "false",
     ];
-    const ITEMS: [&str; 8] = ["use", "op", "block", "model", "weights", "frozen", "train", "profile"];
+    const ITEMS: [&str; 8] = [
+        "use", "op", "block", "model", "weights", "frozen", "train", "profile",
+    ];
     RESERVED.contains(&word) || ITEMS.contains(&word)
 }

@@ -40,16 +40,22 @@ fn local(analysis: &Analysis, name: &str, span: Span, fact: Option<&Fact>) -> St
         return format!("```vsr\n{text}\n```\nprofile `{}`", fact.profile);
     }
     // A named argument says what the input is.
-    let input = analysis.checked.files.iter().flat_map(|file| &file.ast.items).find_map(|item| {
-        let (params, tensors) = symbols::inputs(item);
-        let all = params.iter().chain(tensors);
-        let target = &analysis.at(span.start as usize)?.symbol;
-        let Symbol::Local { item: start, .. } = target else {
-            return None;
-        };
-        let is_it = item.span.start == *start;
-        all.into_iter().find(|input| is_it && input.name.text == name)
-    });
+    let input = analysis
+        .checked
+        .files
+        .iter()
+        .flat_map(|file| &file.ast.items)
+        .find_map(|item| {
+            let (params, tensors) = symbols::inputs(item);
+            let all = params.iter().chain(tensors);
+            let target = &analysis.at(span.start as usize)?.symbol;
+            let Symbol::Local { item: start, .. } = target else {
+                return None;
+            };
+            let is_it = item.span.start == *start;
+            all.into_iter()
+                .find(|input| is_it && input.name.text == name)
+        });
     match input {
         Some(input) => format!("```vsr\n{}\n```", source(analysis, input.span)),
         None => format!("`{name}`"),
@@ -101,7 +107,8 @@ fn thousands(n: i64) -> String {
 /// The fact of the smallest call or stage that begins with the name.
 fn smallest(analysis: &Analysis, span: Span) -> Option<&Fact> {
     let facts = analysis.checked.facts.at.iter();
-    let calls = facts.filter(|(at, _)| at.file == span.file && at.start == span.start && at.end >= span.end);
+    let calls = facts
+        .filter(|(at, _)| at.file == span.file && at.start == span.start && at.end >= span.end);
     calls.min_by_key(|(at, _)| at.end).map(|(_, fact)| fact)
 }
 
@@ -112,7 +119,9 @@ pub fn signature(analysis: &Analysis, item: &Item) -> String {
             end: body.span.start,
             ..item.span
         };
-        source(analysis, span).trim_end_matches([' ', '\n', '=']).to_string()
+        source(analysis, span)
+            .trim_end_matches([' ', '\n', '='])
+            .to_string()
     };
     match &item.kind {
         ItemKind::Op(op) => up_to(&op.body),
@@ -125,7 +134,8 @@ pub fn signature(analysis: &Analysis, item: &Item) -> String {
 
 fn source(analysis: &Analysis, span: Span) -> &str {
     let text = analysis.sources.text(span.file);
-    text.get(span.start as usize..span.end as usize).unwrap_or("")
+    text.get(span.start as usize..span.end as usize)
+        .unwrap_or("")
 }
 
 fn builtin(analysis: &Analysis, offset: usize) -> Option<(String, Span)> {
@@ -133,12 +143,19 @@ fn builtin(analysis: &Analysis, offset: usize) -> Option<(String, Span)> {
     let text = analysis.sources.text(file);
     let before = super::text::word_before(text, offset);
     let start = offset - before.len();
-    let length = text[start..].find(|c| !super::text::is_word(c)).unwrap_or(text.len() - start);
+    let length = text[start..]
+        .find(|c| !super::text::is_word(c))
+        .unwrap_or(text.len() - start);
     let word = &text[start..start + length];
     let (name, args) = sema::builtins().find(|(name, _)| *name == word)?;
     let is_called = text[start + length..].starts_with('(');
     let span = Span::new(file, start, start + length);
     let fact = smallest(analysis, span).and_then(|fact| fact.value.as_ref());
     let gives = fact.map_or(String::new(), |value| format!("\n\ngives `{value}`"));
-    is_called.then(|| (format!("```vsr\n{name}({})\n```\nbuiltin{gives}", args.join(", ")), span))
+    is_called.then(|| {
+        (
+            format!("```vsr\n{name}({})\n```\nbuiltin{gives}", args.join(", ")),
+            span,
+        )
+    })
 }

@@ -14,26 +14,53 @@ pub type Places = Vec<(String, Vec<Span>)>;
 
 /// The symbol at a place, if its name can change.
 pub fn target(analysis: &Analysis, offset: usize) -> Result<(Symbol, Span), String> {
-    let occurrence = analysis.at(offset).ok_or("no name that can change stands here")?;
+    let occurrence = analysis
+        .at(offset)
+        .ok_or("no name that can change stands here")?;
     let file = match &occurrence.symbol {
         Symbol::File(_) => return Err("a file is not renamed here".into()),
         Symbol::Item { file, .. } | Symbol::Local { file, .. } | Symbol::Index { file, .. } => file,
     };
     let is_standard = |loaded: &&sema::Loaded| loaded.standard && loaded.path == **file;
-    if analysis.checked.files.iter().any(|loaded| is_standard(&loaded)) {
-        return Err(format!("`{}` belongs to the standard library", occurrence.symbol.name()));
+    if analysis
+        .checked
+        .files
+        .iter()
+        .any(|loaded| is_standard(&loaded))
+    {
+        return Err(format!(
+            "`{}` belongs to the standard library",
+            occurrence.symbol.name()
+        ));
     }
-    let fixed = ["loss", "rate", "optimizer", "epochs", "steps", "clip", "ema", "step", "epoch"];
-    let is_setting = matches!(&occurrence.symbol, Symbol::Local { item, .. } if is_train(analysis, *item));
+    let fixed = [
+        "loss",
+        "rate",
+        "optimizer",
+        "epochs",
+        "steps",
+        "clip",
+        "ema",
+        "step",
+        "epoch",
+    ];
+    let is_setting =
+        matches!(&occurrence.symbol, Symbol::Local { item, .. } if is_train(analysis, *item));
     if is_setting && fixed.contains(&occurrence.symbol.name()) {
-        return Err(format!("`{}` means something to a `train` item", occurrence.symbol.name()));
+        return Err(format!(
+            "`{}` means something to a `train` item",
+            occurrence.symbol.name()
+        ));
     }
     Ok((occurrence.symbol.clone(), occurrence.span))
 }
 
 fn is_train(analysis: &Analysis, start: u32) -> bool {
     let items = analysis.checked.files.first().map(|file| &file.ast.items);
-    let mut trains = items.into_iter().flatten().filter(|item| item.span.start == start);
+    let mut trains = items
+        .into_iter()
+        .flatten()
+        .filter(|item| item.span.start == start);
     trains.any(|item| matches!(item.kind, ItemKind::Train(_)))
 }
 
@@ -63,7 +90,10 @@ pub fn places<'a>(symbol: &Symbol, analyses: impl Iterator<Item = &'a Analysis>)
 pub fn refusal(analysis: &Analysis, symbol: &Symbol, name: &str) -> Option<String> {
     let old = symbol.name();
     let upper = |word: &str| word.starts_with(|c: char| c.is_ascii_uppercase());
-    if name.is_empty() || !name.chars().all(is_word) || name.starts_with(|c: char| c.is_ascii_digit()) {
+    if name.is_empty()
+        || !name.chars().all(is_word)
+        || name.starts_with(|c: char| c.is_ascii_digit())
+    {
         return Some(format!("`{name}` is no name"));
     }
     if upper(old) != upper(name) {

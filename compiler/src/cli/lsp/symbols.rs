@@ -14,11 +14,22 @@ const PROFILED: u32 = u32::MAX;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Symbol {
     File(Rc<str>),
-    Item { file: Rc<str>, name: Rc<str> },
+    Item {
+        file: Rc<str>,
+        name: Rc<str>,
+    },
     /// A value, an input, or a dim of the item that starts there.
-    Local { file: Rc<str>, item: u32, name: Rc<str> },
+    Local {
+        file: Rc<str>,
+        item: u32,
+        name: Rc<str>,
+    },
     /// An index, of the statement or the reduction that starts there.
-    Index { file: Rc<str>, start: u32, name: Rc<str> },
+    Index {
+        file: Rc<str>,
+        start: u32,
+        name: Rc<str>,
+    },
 }
 
 impl Symbol {
@@ -42,7 +53,8 @@ pub struct Occurrence {
 /// The item of that name that a file sees: its own, an imported one, or the standard library's.
 pub fn find<'a>(files: &'a [Loaded], at: usize, name: &str) -> Option<(&'a Loaded, &'a Item)> {
     let own = |file: &'a Loaded| {
-        let is_callable = |item: &&Item| !matches!(item.kind, ItemKind::Train(_) | ItemKind::Profile(_));
+        let is_callable =
+            |item: &&Item| !matches!(item.kind, ItemKind::Train(_) | ItemKind::Profile(_));
         let named = |item: &&Item| item.name().is_some_and(|own| own.text == name);
         let item = file.ast.items.iter().filter(is_callable).find(named);
         item.map(|item| (file, item))
@@ -85,7 +97,11 @@ pub fn occurrences(files: &[Loaded], at: usize, text: &str) -> Vec<Occurrence> {
         indices: Vec::new(),
         found: Vec::new(),
     };
-    files[at].ast.items.iter().for_each(|item| walker.item(item));
+    files[at]
+        .ast
+        .items
+        .iter()
+        .for_each(|item| walker.item(item));
     walker.found
 }
 
@@ -140,7 +156,11 @@ impl<'a> Walker<'a> {
     /// A value that is read: an index, a local name, or a `frozen` network's presence.
     fn value(&mut self, name: &'a str, span: Span) {
         let span = self.inside(span, name);
-        let bound = self.indices.iter().rev().find(|(_, names)| names.contains(&name));
+        let bound = self
+            .indices
+            .iter()
+            .rev()
+            .find(|(_, names)| names.contains(&name));
         if let Some((start, _)) = bound {
             let symbol = Symbol::Index {
                 file: self.path.clone(),
@@ -191,7 +211,11 @@ impl<'a> Walker<'a> {
         };
         let (params, tensors) = inputs(item);
         for name in args.iter().filter_map(|arg| arg.name.as_ref()) {
-            if params.iter().chain(tensors).any(|input| input.name.text == name.text) {
+            if params
+                .iter()
+                .chain(tensors)
+                .any(|input| input.name.text == name.text)
+            {
                 let symbol = Symbol::Local {
                     file: file.path.as_str().into(),
                     item: item.span.start,
@@ -267,7 +291,8 @@ impl<'a> Visit<'a> for Walker<'a> {
             }
             ItemKind::Train(train) => self.define(&train.name),
             ItemKind::Profile(profile) => {
-                let is_dim = |name: &&Ident| name.text.starts_with(|c: char| c.is_ascii_uppercase());
+                let is_dim =
+                    |name: &&Ident| name.text.starts_with(|c: char| c.is_ascii_uppercase());
                 let names = profile.settings.iter().map(|setting| &setting.name);
                 names.filter(is_dim).for_each(|name| self.define(name));
             }
@@ -427,13 +452,15 @@ impl<'a> Visit<'a> for Bound<'a> {
     fn stmt(&mut self, stmt: &'a Stmt) {
         match &stmt.kind {
             StmtKind::Bind { names, value } => {
-                self.locals.extend(names.iter().map(|name| name.text.as_str()));
+                self.locals
+                    .extend(names.iter().map(|name| name.text.as_str()));
                 if let ExprKind::Made(Made { inputs: None, .. }) = &value.kind {
                     self.layers.insert(&names[0].text);
                 }
             }
             StmtKind::For { names, .. } => {
-                self.locals.extend(names.iter().map(|name| name.text.as_str()));
+                self.locals
+                    .extend(names.iter().map(|name| name.text.as_str()));
             }
             StmtKind::Typed { name, .. }
             | StmtKind::Equation { name, .. }
@@ -451,7 +478,8 @@ impl<'a> Visit<'a> for Bound<'a> {
 
     fn expr(&mut self, expr: &'a Expr) {
         if let ExprKind::Each { names, .. } = &expr.kind {
-            self.locals.extend(names.iter().map(|name| name.text.as_str()));
+            self.locals
+                .extend(names.iter().map(|name| name.text.as_str()));
         }
         walk_expr(self, expr);
     }
