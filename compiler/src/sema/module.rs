@@ -44,37 +44,81 @@ pub fn load(loader: &mut dyn Loader, path: &str, problems: &mut Problems) -> Opt
             return None;
         }
     };
-    let mut files = vec![parse(loader.sources(), path, &text, false, problems)];
+    let texts = reachable(loader, path, text);
+    let mut parsed = parse_together(loader.sources(), &texts);
+    let standard = parsed.split_off(texts.len());
+    let mut files = vec![];
+    for (file, found) in parsed {
+        found.iter().for_each(|diag| problems.push(diag.clone()));
+        files.push(file);
+    }
     let mut next = 0;
     while next < files.len() {
         resolve_uses(next, &mut files, loader, problems);
         next += 1;
     }
-    for (name, text) in stdlib::FILES {
-        files.push(parse(
-            loader.sources(),
-            &format!("stdlib/{name}"),
-            text,
-            true,
-            problems,
-        ));
+    for (file, found) in standard {
+        found.iter().for_each(|diag| problems.push(diag.clone()));
+        files.push(file);
     }
     Some(files)
 }
 
-fn parse(
-    sources: &mut Sources,
-    path: &str,
-    text: &str,
-    standard: bool,
-    problems: &mut Problems,
-) -> Loaded {
+/// The file and those that it seems to use, by a look at lines that begin with `use`: so that all can be parsed at once.
+/// What this overlooks is found in the trees.
+fn reachable(loader: &mut dyn Loader, path: &str, text: String) -> Vec<(String, String)> {
+    let mut texts = vec![(path.to_string(), text)];
+    let mut next = 0;
+    while next < texts.len() && texts.len() < MAX_FILES {
+        let (from, text) = &texts[next];
+        let uses = text.lines().filter(|line| line.starts_with("use "));
+        let named = uses.filter_map(|line| line.split('"').nth(1));
+        let paths: Vec<String> = named.map(|path| join(from, path)).collect();
+        for path in paths {
+            let is_new = !texts.iter().any(|(known, _)| *known == path);
+            if let Some(text) = is_new.then(|| loader.read(&path).ok()).flatten() {
+                texts.push((path, text));
+            }
+        }
+        next += 1;
+    }
+    texts
+}
+
+/// Parses the user's files and then the standard library's.
+fn parse_together(sources: &mut Sources, texts: &[(String, String)]) -> Vec<(Loaded, Problems)> {
+    let own = texts
+        .iter()
+        .map(|(path, text)| (path.clone(), text.as_str(), false));
+    let standard = stdlib::FILES
+        .iter()
+        .map(|(name, text)| (format!("stdlib/{name}"), *text, true));
+    let all: Vec<(String, &str, bool)> = own.chain(standard).collect();
+    let numbered: Vec<(u32, &str)> = all
+        .iter()
+        .map(|(path, text, _)| (sources.add(path, *text), *text))
+        .collect();
+    let trees = crate::syntax::parse_all(&numbered);
+    let file = |((path, _, standard), (ast, found)): ((String, &str, bool), _)| {
+        let file = Loaded {
+            path,
+            ast,
+            standard,
+            uses: vec![],
+            present: vec![],
+        };
+        (file, found)
+    };
+    all.into_iter().zip(trees).map(file).collect()
+}
+
+fn parse(sources: &mut Sources, path: &str, text: &str, problems: &mut Problems) -> Loaded {
     let id = sources.add(path, text);
     let ast = crate::syntax::parse(id, text, problems);
     Loaded {
         path: path.into(),
         ast,
-        standard,
+        standard: false,
         uses: vec![],
         present: vec![],
     }
@@ -99,7 +143,7 @@ fn resolve_uses(
         let found = known.or_else(|| match loader.read(&path) {
             Ok(_) if files.len() >= MAX_FILES => None,
             Ok(text) => {
-                let file = parse(loader.sources(), &path, &text, false, problems);
+                let file = parse(loader.sources(), &path, &text, problems);
                 files.push(file);
                 Some(files.len() - 1)
             }

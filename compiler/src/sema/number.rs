@@ -129,6 +129,11 @@ fn note(op: Arith, (x, p): (i64, &Note), (y, q): (i64, &Note)) -> Note {
         };
         return (text.len() <= MAX_NOTE).then(|| text.into());
     }
+    if let (Some(text), None, Arith::FloorDiv) = (p, q, op)
+        && let Some(text) = floored(text, x, y)
+    {
+        return (text.len() <= MAX_NOTE).then(|| text.into());
+    }
     let tight = !matches!(op, Arith::Add | Arith::Sub);
     let side = |value: i64, note: &Note, right: bool| match note {
         None => value.to_string(),
@@ -150,11 +155,26 @@ fn note(op: Arith, (x, p): (i64, &Note), (y, q): (i64, &Note)) -> Note {
         format!("{left} {} {right}", op.text())
     };
     let text = match (op, x, y) {
-        (Arith::Add | Arith::Sub, _, 0) | (Arith::Mul | Arith::Div | Arith::FloorDiv, _, 1) => left,
+        (Arith::Mul | Arith::Div | Arith::FloorDiv, _, 1) => return p.clone(),
+        (Arith::Add | Arith::Sub, _, 0) => left,
         (Arith::Add, 0, _) | (Arith::Mul, 1, _) => right,
         _ => unit,
     };
     (text.len() <= MAX_NOTE).then(|| text.into())
+}
+
+/// `(H - 1)//2` is `H/2 - 1` where H is even; x is the value of the text.
+fn floored(text: &str, x: i64, n: i64) -> Option<String> {
+    let (rest, constant) = constant(text);
+    let whole = x.checked_sub(constant)?;
+    if n < 2 || constant == 0 || whole % n != 0 || rest.contains(['+', '-', '%', '/']) {
+        return None;
+    }
+    Some(match floor_div(constant, n)? {
+        0 => format!("{rest}/{n}"),
+        c if c < 0 => format!("{rest}/{n} - {}", c.unsigned_abs()),
+        c => format!("{rest}/{n} + {c}"),
+    })
 }
 
 /// `H + 2` apart: its last constant, if no bracket holds it.

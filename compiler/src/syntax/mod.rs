@@ -12,5 +12,5 @@ pub mod visit;
 mod wrong;
 
 pub use format::format;
-pub use parse::parse;
+pub use parse::{parse, parse_all};
 pub use print::print_ast;
