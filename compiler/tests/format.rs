@@ -142,7 +142,7 @@ fn layout_does_not_depend_on_blanks() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn random_texts_keep_their_tree_and_their_comments(seed in any::<u64>(), n_items in 1usize..5) {

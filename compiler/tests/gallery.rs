@@ -113,11 +113,11 @@ fn json_has_the_documented_fields() {
             "class": "name",
             "message": "no op or layer `leakyrelu`",
             "file": "misspelt_op.vsr", "line": 2, "column": 27, "end_line": 2, "end_column": 36,
-            "start": 74, "end": 83, "text": "",
+            "start": 73, "end": 82, "text": "",
             "labels": [], "notes": [], "help": "did you mean `leaky_relu`?",
             "edit": {
                 "file": "misspelt_op.vsr", "line": 2, "column": 27, "end_line": 2, "end_column": 36,
-                "start": 74, "end": 83, "replacement": "leaky_relu",
+                "start": 73, "end": 82, "replacement": "leaky_relu",
             },
             "trail": [],
         }])

@@ -39,7 +39,8 @@ fn problems_come_as_one_types_and_go_again() {
     client.open("parts.vsr", PARTS);
     client.open(
         "net.vsr",
-        &NET.replace("Halve(ch, gain=2)", "Halve(ch, gian=2) |> sigmod"),
+        &NET.replace("gain=2", "gian=2")
+            .replace("@down", "@down |> sigmod"),
     );
     let found = client.diagnostics("net.vsr");
     let messages: Vec<&str> = found
@@ -133,7 +134,7 @@ fn definitions_are_found_in_all_files() {
     let input = client.at("textDocument/definition", "net.vsr", 3, 23);
     assert_eq!(
         input["range"]["start"],
-        json!({ "line": 1, "character": 23 })
+        json!({ "line": 1, "character": 22 })
     );
     let library = client.at("textDocument/definition", "parts.vsr", 2, 9);
     let path = library["uri"]

@@ -1,4 +1,5 @@
-//! Any bytes to the parser: it must give a tree and errors, render and print both, and never panic or hang.
+//! Any bytes to the parser: it must give a tree and errors, render and print both, and never panic or hang. What parses is
+//! formatted: the tree stays, and twice is once.
 //!
 //! Run with `cargo +nightly fuzz run parse -- -max_len=4096` in `compiler/`, seeded by the library:
 //! `cargo +nightly fuzz run parse ../stdlib ../models`.
@@ -19,5 +20,8 @@ fuzz_target!(|bytes: &[u8]| {
     problems.to_json(&sources);
     if problems.is_empty() {
         syntax::print_ast(&file);
+        let mut format = |text: &str| syntax::format(id, text, &mut problems);
+        let formatted = format(&text).expect("what parses is formatted, and keeps its tree");
+        assert_eq!(format(&formatted).as_ref(), Some(&formatted));
     }
 });

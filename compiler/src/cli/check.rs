@@ -84,11 +84,13 @@ pub fn run(args: &Check) -> Result<(), Failure> {
     } else {
         eprint!("{}", texts.concat());
     }
-    match n {
-        0 => Ok(()),
-        1 => Err(Failure::User("1 error".into())),
-        n => Err(Failure::User(format!("{n} errors"))),
+    if n == 0 {
+        return Ok(());
     }
+    if !args.json {
+        eprintln!("{n} {}", if n == 1 { "error" } else { "errors" });
+    }
+    Err(Failure::Shown)
 }
 
 fn rendered(problems: &Problems, sources: &Sources) -> String {

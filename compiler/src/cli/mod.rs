@@ -52,6 +52,8 @@ pub fn setting(text: &str) -> Result<(String, String), String> {
 pub enum Failure {
     Problems(Box<Problems>, Box<Sources>),
     User(String),
+    /// A user's errors that have been shown already.
+    Shown,
     Machine(String),
 }
 
@@ -63,6 +65,7 @@ pub fn finish(result: Result<(), Failure>, json: bool) -> ExitCode {
             show(&problems, &sources, json);
             return ExitCode::from(1);
         }
+        Err(Failure::Shown) => return ExitCode::from(1),
         Err(Failure::User(message)) => (message, 1),
         Err(Failure::Machine(message)) => (message, 2),
     };

@@ -36,7 +36,11 @@ impl<'a> Elab<'a, '_> {
                         (value?, default.span)
                     }
                     None => {
-                        return self.fail(span, fault(Class::Param, format!("{what} is missing")));
+                        let (name, of) = (&input.name.text, &d.name.text);
+                        let is_tensor = matches!(input.ty.kind, ast::TypeKind::Tensor { .. });
+                        let help = format!("give it by place or by name: `{of}({name}=…)`");
+                        let fault = fault(Class::Param, format!("{what} is missing"));
+                        return self.fail(span, fault.maybe_help((!is_tensor).then_some(help)));
                     }
                 },
             };

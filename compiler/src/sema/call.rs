@@ -491,7 +491,11 @@ impl<'a> Elab<'a, '_> {
                 super::scalar::shape_text(&dims.sizes)
             );
             let place = self.program.last_span(d);
-            return self.fail(place, fault(Class::Shape, text).other(span, label));
+            let help = "mend the body, or declare what it gives; a result type may be left out";
+            return self.fail(
+                place,
+                fault(Class::Shape, text).other(span, label).help(help),
+            );
         }
         match value {
             Value::Num(num) if d.elementwise && d.grad.is_none() => Ok(Value::Num(Rc::new(Num {

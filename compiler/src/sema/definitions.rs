@@ -372,8 +372,11 @@ impl<'p> Checker<'p, '_> {
             *at >= positional && !named && input.default.is_none()
         });
         if let Some((_, input)) = missing {
-            let text = format!("`{}` of {} is missing", input.name.text, d.name.text);
-            self.report(Class::Param, span, text, None);
+            let (name, of) = (&input.name.text, &d.name.text);
+            let is_piped = piped || matches!(input.ty.kind, ast::TypeKind::Tensor { .. });
+            let help = format!("give it by place or by name: `{of}({name}=…)`");
+            let text = format!("`{name}` of {of} is missing");
+            self.report(Class::Param, span, text, (!is_piped).then_some(help));
         }
     }
 

@@ -86,7 +86,14 @@ impl<'a> Elab<'a, '_> {
                 fit.shape.describe()
             );
             let wanted = format!("declared {}", axes_text(self, fit.axes));
-            return self.fail(fit.span, fault(Class::Shape, text).note(wanted));
+            let missing = fixed as i64 - rank as i64;
+            let help = match missing {
+                1.. => "take one with more axes, or add them by an index equation or `reshape`",
+                _ => {
+                    "take one with fewer axes: pick a position, as in `x[:, :, 0]`, or reduce some"
+                }
+            };
+            return self.fail(fit.span, fault(Class::Shape, text).note(wanted).help(help));
         }
         let covered = rank - fixed;
         let mut out = vec![];

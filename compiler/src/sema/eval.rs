@@ -155,10 +155,10 @@ impl<'a> Elab<'a, '_> {
             };
         }
         if let Some(condition) = self.program.bound_only_where(name, env) {
-            return fault(
-                Class::Name,
-                format!("`{name}` is bound only where {condition}"),
-            );
+            let text = format!("`{name}` is bound only where {condition}");
+            let help =
+                format!("give `{name}` a value before the `if`, or in its other branch, too");
+            return fault(Class::Name, text).help(help);
         }
         if self.program.is_callable(name, env.module) {
             return fault(
