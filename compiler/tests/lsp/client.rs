@@ -16,8 +16,8 @@ pub struct Client {
     output: Receiver<Value>,
     folder: tempfile::TempDir,
     next_id: i64,
-    /// Diagnostics that came while something else was waited for.
-    early: HashMap<String, Vec<Value>>,
+    /// The last diagnostics of each file.
+    latest: HashMap<String, Value>,
 }
 
 impl Client {
@@ -46,7 +46,7 @@ impl Client {
             output,
             folder,
             next_id: 0,
-            early: HashMap::new(),
+            latest: HashMap::new(),
         };
         let answer = client.request("initialize", json!({ "capabilities": {} }));
         assert_eq!(answer["result"]["capabilities"]["hoverProvider"], true);
@@ -71,21 +71,20 @@ impl Client {
 
     /// Any diagnostics that came before are forgotten.
     pub fn change(&mut self, name: &str, text: &str) {
-        self.early.clear();
+        self.latest.clear();
         let document = json!({ "uri": self.uri(name), "version": 2 });
         let params = json!({ "textDocument": document, "contentChanges": [{ "text": text }] });
         self.notify("textDocument/didChange", params);
     }
 
-    /// The next diagnostics of a file.
-    pub fn diagnostics(&mut self, name: &str) -> Value {
+    /// The diagnostics of a file, once there are n of them: older ones may still be under way.
+    pub fn diagnostics(&mut self, name: &str, n: usize) -> Value {
         let uri = self.uri(name);
         let uri = uri.as_str().expect("an address is a string").to_string();
         loop {
-            if let Some(early) = self.early.get_mut(&uri)
-                && !early.is_empty()
-            {
-                return early.remove(0);
+            let found = self.latest.get(&uri);
+            if let Some(found) = found.filter(|found| found.as_array().map(Vec::len) == Some(n)) {
+                return found.clone();
             }
             let message = self.receive();
             self.keep(&message);
@@ -170,7 +169,7 @@ impl Client {
         if message["method"] == "textDocument/publishDiagnostics" {
             let uri = message["params"]["uri"].as_str().unwrap_or("").to_string();
             let found = message["params"]["diagnostics"].clone();
-            self.early.entry(uri).or_default().push(found);
+            self.latest.insert(uri, found);
         }
     }
 }
