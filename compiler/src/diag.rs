@@ -111,6 +111,8 @@ pub struct Diag {
     pub secondary: Vec<Mark>,
     pub notes: Vec<String>,
     pub help: Option<String>,
+    /// The change that `help` speaks of, where it is certain: this text instead of the span's.
+    pub edit: Option<Mark>,
     /// The calls that led here, innermost first; the text says what was called (`Decode @decoder.0`).
     pub trail: Vec<Mark>,
 }
@@ -134,6 +136,7 @@ impl Diag {
             secondary: Vec::new(),
             notes: Vec::new(),
             help: None,
+            edit: None,
             trail: Vec::new(),
         }
     }
@@ -162,6 +165,15 @@ impl Diag {
 
     pub fn help(mut self, text: impl Into<String>) -> Diag {
         self.help = Some(text.into());
+        self
+    }
+
+    /// The change that the help speaks of.
+    pub fn edit(mut self, span: Span, replacement: impl Into<String>) -> Diag {
+        self.edit = Some(Mark {
+            span,
+            text: replacement.into(),
+        });
         self
     }
 

@@ -13,6 +13,10 @@
 //! | code | `backend/clif/` | tiles -> position-independent machine code |
 //! | artifact | `assemble.rs` | plans -> manifest, code, constants |
 //!
+//! Tools from the same parser: `syntax/format` (`vsrc fmt`: tokens with the tree's structure, never the tree alone, so
+//! that nothing written gets lost), `sema/check.rs` (`vsrc check`: all errors, also beside broken items), and in the
+//! binary `cli/lsp` (`vsrc lsp`: the check's facts and the names' occurrences).
+//!
 //! Arrows: pipeline -> {syntax, sema, autodiff, pass, schedule, tile, backend} -> ir -> equation -> diag. The runtime
 //! shares only the crate `vsr-artifact` with this one.
 //!
@@ -24,6 +28,13 @@
 //! # Decisions that differ from the first plan, and why
 //! - **The graph is canonical by construction.** `ir::build::Builder` canonicalises, folds and shares each equation as
 //!   it enters, so node order is a topological order and no pass meets a surface form.
+//! - **A check elaborates a sketch.** `Builder::sketch` keeps equations as they are written: nothing is folded, shared or
+//!   differentiated, since shapes, bounds and names need none of it. So all profiles of a network are checked at the
+//!   speed of typing; gradients are replaced by which weights the loss reaches.
+//! - **Errors stand at the user's line.** What fails inside of the standard library is reported at the call that led
+//!   there, with the library's line as the second place.
+//! - **Canonical style, finer.** Inputs that do not fit continue under the first one; the clauses `where` and `kernel`
+//!   take rows of their own as soon as a head does not fit on one; rows inside of a bracket indent by two more.
 //! - **Borders of zeros instead of zero rows.** A tensor that a contraction reads outside of its bounds is stored with
 //!   a physical border of zeros. All addresses are then affine: a row's offset plus a tap's offset, in forward, input
 //!   gradient and weight gradient alike; there is no guard and no per-tap row table in the inner loop.

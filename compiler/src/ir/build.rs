@@ -28,6 +28,7 @@ pub struct Builder<'g> {
     known: HashMap<Key, NodeId>,
     functions: Functions,
     forms: HashMap<Form, Arc<Canonical>>,
+    is_sketch: bool,
 }
 
 /// What makes two nodes the same.
@@ -51,7 +52,21 @@ impl<'g> Builder<'g> {
             known: HashMap::new(),
             functions: Functions::default(),
             forms: HashMap::new(),
+            is_sketch: false,
         }
+    }
+
+    /// For checks: equations stay as they are written, nothing is folded or shared. Shapes and reads are right; no later
+    /// stage takes such a graph.
+    pub fn sketch(graph: &'g mut Graph) -> Builder<'g> {
+        Builder {
+            is_sketch: true,
+            ..Builder::new(graph)
+        }
+    }
+
+    pub fn is_sketch(&self) -> bool {
+        self.is_sketch
     }
 
     pub fn graph(&self) -> &Graph {
@@ -116,6 +131,11 @@ impl<'g> Builder<'g> {
             shape.iter().product::<i64>(),
             "a constant fills its shape"
         );
+        if self.is_sketch {
+            return self
+                .graph
+                .add(Op::Const(Arc::new(data)), vec![], shape, origin);
+        }
         let key = Key::Const(data.iter().map(|x| x.to_bits()).collect(), shape.clone());
         self.intern(key, Op::Const(Arc::new(data)), vec![], shape, origin)
     }
@@ -155,6 +175,10 @@ impl<'g> Builder<'g> {
         shape: Vec<i64>,
         origin: Origin,
     ) -> NodeId {
+        if self.is_sketch {
+            let op = Op::Equation(vec![Arc::new(equation)]);
+            return self.graph.add(op, operands, shape, origin);
+        }
         let (mut equation, mut operands) = self.clean(&equation, &operands);
         while let [only] = operands[..]
             && let Some((over, source)) = view::over_digits(self.graph, &equation, only)
@@ -236,6 +260,12 @@ impl<'g> Builder<'g> {
         shape: Vec<i64>,
         origin: Origin,
     ) -> NodeId {
+        if self.is_sketch {
+            let pieces = pieces.into_iter().map(Arc::new).collect();
+            return self
+                .graph
+                .add(Op::Equation(pieces), operands, shape, origin);
+        }
         let (pieces, operands) = self.clean_all(&pieces, &operands);
         let pieces: Vec<Equation> = pieces.iter().filter_map(simplify::equation).collect();
         let (pieces, operands) = drop_unread(&pieces, &operands);
@@ -288,10 +318,15 @@ impl<'g> Builder<'g> {
     /// The same number everywhere.
     pub fn full(&mut self, value: f64, shape: Vec<i64>, origin: Origin) -> NodeId {
         let size: i64 = shape.iter().product();
-        if size <= FOLD_ELEMENTS {
+        if size <= FOLD_ELEMENTS && !self.is_sketch {
             return self.constant(vec![value as f32; size as usize], shape, origin);
         }
         let piece = map(&shape, Expr::Lit(Lit::new(value)));
+        if self.is_sketch {
+            return self
+                .graph
+                .add(Op::Equation(vec![Arc::new(piece)]), vec![], shape, origin);
+        }
         let key = Key::Equation(vec![piece.clone()], vec![], shape.clone());
         self.intern(
             key,

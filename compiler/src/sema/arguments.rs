@@ -3,7 +3,7 @@
 use super::call::Given;
 use super::dims::{Fit, axes_text};
 use super::elab::Elab;
-use super::error::{Failed, Fallible, fault, suggest};
+use super::error::{Failed, Fallible, fault, suggest_or_list};
 use super::module::Def;
 use super::scope::{Env, Mode};
 use super::value::{Dims, Value};
@@ -36,7 +36,11 @@ impl<'a> Elab<'a, '_> {
                         (value?, default.span)
                     }
                     None => {
-                        return self.fail(span, fault(Class::Param, format!("{what} is missing")));
+                        let (name, of) = (&input.name.text, &d.name.text);
+                        let is_tensor = matches!(input.ty.kind, ast::TypeKind::Tensor { .. });
+                        let help = format!("give it by place or by name: `{of}({name}=…)`");
+                        let fault = fault(Class::Param, format!("{what} is missing"));
+                        return self.fail(span, fault.maybe_help((!is_tensor).then_some(help)));
                     }
                 },
             };
@@ -67,6 +71,9 @@ impl<'a> Elab<'a, '_> {
         }
         self.match_types(&fits, env)?;
         for input in inputs {
+            if let Some(value) = env.vars.get(input.name.text.as_str()).cloned() {
+                self.note(input.name.span, &value);
+            }
             if let ast::TypeKind::Tensor { axes, .. } = &input.ty.kind {
                 for axis in axes {
                     if let ast::Axis::Pack(name) = axis {
@@ -106,7 +113,10 @@ impl<'a> Elab<'a, '_> {
                         self.fail(g.span, fault(Class::Param, text))
                     }
                     Some(name) => {
-                        let help = suggest(&name.text, inputs.iter().map(|i| i.name.text.as_str()));
+                        let names: Vec<&str> =
+                            inputs.iter().map(|i| i.name.text.as_str()).collect();
+                        let takes = format!("{} takes", d.name.text);
+                        let help = suggest_or_list(&name.text, &takes, &names);
                         let text = format!("{} has no parameter `{}`", d.name.text, name.text);
                         self.fail(name.span, fault(Class::Param, text).maybe_help(help))
                     }

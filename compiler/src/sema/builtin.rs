@@ -327,7 +327,11 @@ impl<'a> Elab<'a, '_> {
                     other.describe(),
                     count(rank, "axe").replace("1 axe", "1 axis")
                 );
-                self.fail(axis.1, fault(Class::Shape, text))
+                let help = format!(
+                    "axes count from 0 to {}, or from -1 backwards",
+                    rank.max(1) - 1
+                );
+                self.fail(axis.1, fault(Class::Shape, text).help(help))
             }
         }
     }
@@ -341,7 +345,9 @@ impl<'a> Elab<'a, '_> {
                 from.describe(),
                 to.describe()
             );
-            return self.fail(span, fault(Class::Shape, text));
+            let count = |dims: &Dims| dims.sizes.iter().product::<i64>();
+            let note = format!("{} elements, not {}", count(&from), count(&to));
+            return self.fail(span, fault(Class::Shape, text).note(note));
         }
         if from.sizes == to.sizes {
             return Ok(Value::Tensor(node));
@@ -456,12 +462,19 @@ impl<'a> Elab<'a, '_> {
                     first.describe(),
                     second.describe()
                 );
+                let differ: Vec<usize> = (0..rank)
+                    .filter(|a| shape.sizes[*a] != shapes[0].sizes[*a])
+                    .collect();
+                let help = match differ.as_slice() {
+                    [only] => format!("all other axes are equal: did you mean `axis={only}`?"),
+                    _ => format!("all axes but {axis} must be equal"),
+                };
                 let fault = fault(Class::Shape, text).note(format!(
                     "{} beside {}",
                     shapes[0].describe(),
                     shape.describe()
                 ));
-                return self.fail(span, fault);
+                return self.fail(span, fault.help(help));
             }
         }
         if let [node] = nodes.as_slice() {

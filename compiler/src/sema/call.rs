@@ -63,6 +63,9 @@ impl<'a> Elab<'a, '_> {
         env: &mut Env<'a>,
     ) -> Fallible<Value> {
         let name = callee.text.as_str();
+        if self.program.is_broken(name, env.module) {
+            return Err(Failed);
+        }
         if let Some(Value::Layer(layer)) = env.vars.get(name) {
             let layer = *layer;
             let given = self.arguments(piped, args, env)?;
@@ -204,8 +207,12 @@ impl<'a> Elab<'a, '_> {
             path,
             span: place,
         });
+        let (n_nodes, n_weights) = (self.b.graph().len(), self.weights.len());
         let result = self.deeper(span, f);
         self.frames.pop();
+        if result.is_ok() {
+            self.note_cost(d, span, n_nodes, n_weights);
+        }
         result
     }
 
@@ -238,6 +245,9 @@ impl<'a> Elab<'a, '_> {
     pub fn make(&mut self, make: &'a ast::Made, env: &mut Env<'a>) -> Fallible<usize> {
         let name = make.block.text.as_str();
         let program = self.program;
+        if program.is_broken(name, env.module) {
+            return Err(Failed);
+        }
         let Some(def) = program
             .find(name, env.module)
             .filter(|d| program.defs[*d].kind != DefKind::Op)
@@ -401,7 +411,9 @@ impl<'a> Elab<'a, '_> {
                 } else {
                     format!("{text}; {known}")
                 };
-                let fault = fault(Class::Where, text).other(clause.span, "required here");
+                let fault = fault(Class::Where, text)
+                    .other(clause.span, "required here")
+                    .maybe_help(multiples(clause, env));
                 return self.fail(place, fault);
             }
         }
@@ -479,7 +491,11 @@ impl<'a> Elab<'a, '_> {
                 super::scalar::shape_text(&dims.sizes)
             );
             let place = self.program.last_span(d);
-            return self.fail(place, fault(Class::Shape, text).other(span, label));
+            let help = "mend the body, or declare what it gives; a result type may be left out";
+            return self.fail(
+                place,
+                fault(Class::Shape, text).other(span, label).help(help),
+            );
         }
         match value {
             Value::Num(num) if d.elementwise && d.grad.is_none() => Ok(Value::Num(Rc::new(Num {
@@ -493,4 +509,41 @@ impl<'a> Elab<'a, '_> {
             }
         }
     }
+}
+
+/// For `H % 4 == 0`: the multiples next to what H is.
+fn multiples(clause: &ast::Expr, env: &Env<'_>) -> Option<String> {
+    use ast::{BinaryOp, ExprKind as E};
+    let is_zero = |e: &ast::Expr| matches!(e.kind, E::Int(0));
+    let E::Binary {
+        op: BinaryOp::Eq,
+        left,
+        right,
+        ..
+    } = &clause.kind
+    else {
+        return None;
+    };
+    let E::Binary {
+        op: BinaryOp::Mod,
+        left: of,
+        right: by,
+        ..
+    } = &left.kind
+    else {
+        return None;
+    };
+    let number = |e: &ast::Expr| match &e.kind {
+        E::Int(n) => Some(*n),
+        E::Name(name) | E::Dim(name) => env.vars.get(name.as_str())?.as_int(),
+        _ => None,
+    };
+    let (n, by) = (number(of)?, number(by).filter(|by| *by > 0)?);
+    let (below, above) = (n / by * by, n / by * by + by);
+    let near = if below > 0 {
+        format!("{below} or {above}")
+    } else {
+        above.to_string()
+    };
+    is_zero(right).then(|| format!("{near} would do"))
 }

@@ -51,7 +51,13 @@ fn report_cycle(program: &Program<'_>, ring: &[usize], problems: &mut Problems) 
         text.push_str(if at == 0 { " uses " } else { ", which uses " });
         text.push_str(&name(*def));
     }
-    problems.push(Diag::new(Class::Cycle, program.defs[first].name.span, text));
+    let mut diag = Diag::new(Class::Cycle, program.defs[first].name.span, text);
+    for def in &ring[1..] {
+        diag = diag.label(program.defs[*def].name.span, "on the way");
+    }
+    let help =
+        "nothing recurs: repeat with `for i in 0..n { … }`, which is unrolled while compiling";
+    problems.push(diag.help(help));
 }
 
 /// The definitions whose names a definition calls, each once.

@@ -5,7 +5,7 @@
 
 use super::arguments::count;
 use super::builtin::BUILTINS;
-use super::error::suggest;
+use super::error::{is_name, suggest, suggest_or_list, suggested};
 use super::eval::sorted;
 use super::module::{Def, DefKind, Program};
 use super::walk;
@@ -14,7 +14,8 @@ use crate::syntax::ast::{self, ExprKind as E, ItemKind, IxKind as I};
 use std::collections::HashSet;
 
 pub fn check(program: &Program<'_>, reported: &mut HashSet<Span>, problems: &mut Problems) {
-    for d in program.defs.iter().filter(|d| !d.standard) {
+    let is_sound = |d: &&Def<'_>| !d.standard && !program.is_broken(&d.name.text, d.module);
+    for d in program.defs.iter().filter(is_sound) {
         let mut checker = Checker {
             program,
             module: d.module,
@@ -102,12 +103,38 @@ impl<'p> Checker<'p, '_> {
             walk::each_in_type(result, &mut |e| self.expr(e, false));
         }
         d.wheres.iter().for_each(|e| self.expr(e, false));
+        self.unread(d);
         walk::each_in_body(d.body, &mut |e| self.expr(e, false));
         if let Some(grad) = d.grad {
             self.locals.insert(&grad.result.text);
             self.locals.insert(&grad.cotangent.text);
             self.bind_body(&grad.body);
             walk::each_in_body(&grad.body, &mut |e| self.expr(e, false));
+        }
+    }
+
+    /// Every weight is read somewhere in its block.
+    fn unread(&mut self, d: &'p Def<'p>) {
+        let mut declared = vec![];
+        walk::each_statement(d.body, &mut |stmt| {
+            if let ast::StmtKind::Param { name, .. } = &stmt.kind {
+                declared.push(name);
+            }
+        });
+        let mut read = HashSet::new();
+        walk::each_in_body(d.body, &mut |e| {
+            walk::each_name(e, &mut |name, _| {
+                read.insert(name);
+            });
+        });
+        for name in declared
+            .iter()
+            .filter(|name| !read.contains(name.text.as_str()))
+        {
+            let text = format!("`{}` is a weight that nothing reads", name.text);
+            let help =
+                "use it, or delete the line: it would be stored and loaded for nothing".to_string();
+            self.report(Class::Weight, name.span, text, Some(help));
         }
     }
 
@@ -211,20 +238,33 @@ impl<'p> Checker<'p, '_> {
 
     fn report(&mut self, class: Class, span: Span, text: String, help: Option<String>) {
         if self.reported.insert(span) {
-            let diag = Diag::new(class, span, text);
-            self.problems.push(match help {
-                Some(help) => diag.help(help),
-                None => diag,
-            });
+            let mut diag = Diag::new(class, span, text);
+            if let Some(new) = help.as_deref().and_then(suggested)
+                && is_name(self.program.text(span))
+            {
+                diag = diag.edit(span, new);
+            }
+            diag.help = help;
+            self.problems.push(diag);
         }
     }
 
     fn name(&mut self, name: &'p str, span: Span) {
-        let known = self.locals.contains(name) || name == "training";
+        let known = self.locals.contains(name)
+            || name == "training"
+            || self.program.is_broken(name, self.module);
         if known || self.program.frozen(name, self.module).is_some() {
             return;
         }
-        let help = suggest(name, sorted(self.locals.iter().copied()));
+        // Inside of what has been reported, a name may well be missing because of that.
+        let covers = |other: &Span| {
+            other.file == span.file && other.start <= span.start && span.end <= other.end
+        };
+        if self.reported.iter().any(covers) {
+            return;
+        }
+        let known = sorted(self.locals.iter().copied());
+        let help = suggest_or_list(name, "bound here are", &known);
         self.report(Class::Name, span, format!("`{name}` is not bound"), help);
     }
 
@@ -249,6 +289,7 @@ impl<'p> Checker<'p, '_> {
         let word = name.text.as_str();
         let special = ["uniform", "normal", "clips"];
         if self.locals.contains(word)
+            || self.program.is_broken(word, self.module)
             || special.contains(&word)
             || self.program.frozen(word, self.module).is_some()
         {
@@ -283,6 +324,9 @@ impl<'p> Checker<'p, '_> {
 
     fn made(&mut self, made: &'p ast::Made, piped: bool) {
         let word = made.block.text.as_str();
+        if self.program.is_broken(word, self.module) {
+            return;
+        }
         let def = self
             .program
             .find(word, self.module)
@@ -328,8 +372,11 @@ impl<'p> Checker<'p, '_> {
             *at >= positional && !named && input.default.is_none()
         });
         if let Some((_, input)) = missing {
-            let text = format!("`{}` of {} is missing", input.name.text, d.name.text);
-            self.report(Class::Param, span, text, None);
+            let (name, of) = (&input.name.text, &d.name.text);
+            let is_piped = piped || matches!(input.ty.kind, ast::TypeKind::Tensor { .. });
+            let help = format!("give it by place or by name: `{of}({name}=…)`");
+            let text = format!("`{name}` of {of} is missing");
+            self.report(Class::Param, span, text, (!is_piped).then_some(help));
         }
     }
 
@@ -346,7 +393,7 @@ impl<'p> Checker<'p, '_> {
                     }
                 }
                 Some(name) if !names.contains(&name.text.as_str()) => {
-                    let help = suggest(&name.text, names.iter().copied());
+                    let help = suggest_or_list(&name.text, &format!("{what} takes"), names);
                     let text = format!("{what} has no parameter `{}`", name.text);
                     self.report(Class::Param, name.span, text, help);
                 }
@@ -357,6 +404,7 @@ impl<'p> Checker<'p, '_> {
 
     fn rules(&mut self, frozen: &'p ast::Frozen) {
         if let Some(via) = &frozen.via
+            && !self.program.is_broken(&via.text, self.module)
             && !self.program.has_rules(&via.text, self.module)
         {
             let text = format!("no `weights {}` in this file, nor imported", via.text);

@@ -32,6 +32,8 @@ struct Axis<'a> {
 impl<'a> Elab<'a, '_> {
     pub fn match_types(&mut self, fits: &[Fit<'a>], env: &mut Env<'a>) -> Fallible<()> {
         let mut todo = vec![];
+        // Which tensor gave each dim its value.
+        let mut givers: Vec<(&str, usize)> = vec![];
         for (at, fit) in fits.iter().enumerate() {
             todo.extend(self.spread(at, fit, env)?);
         }
@@ -41,8 +43,16 @@ impl<'a> Elab<'a, '_> {
             for axis in todo {
                 let unknown = unknowns(axis.expr, env);
                 match unknown.len() {
-                    0 => self.check_axis(&fits[axis.fit], &axis, env)?,
-                    1 => self.solve(&fits[axis.fit], &axis, axis.expr, axis.value.clone(), env)?,
+                    0 => {
+                        let mut dims = givers.iter().filter(|(name, _)| mentions(axis.expr, name));
+                        let giver = dims.next().map(|(name, at)| (*name, &fits[*at]));
+                        self.check_axis(&fits[axis.fit], &axis, giver, env)?;
+                    }
+                    1 => {
+                        let value = axis.value.clone();
+                        self.solve(&fits[axis.fit], &axis, axis.expr, value, env)?;
+                        givers.push((unknown[0], axis.fit));
+                    }
                     _ => rest.push(axis),
                 }
             }
@@ -76,7 +86,14 @@ impl<'a> Elab<'a, '_> {
                 fit.shape.describe()
             );
             let wanted = format!("declared {}", axes_text(self, fit.axes));
-            return self.fail(fit.span, fault(Class::Shape, text).note(wanted));
+            let missing = fixed as i64 - rank as i64;
+            let help = match missing {
+                1.. => "take one with more axes, or add them by an index equation or `reshape`",
+                _ => {
+                    "take one with fewer axes: pick a position, as in `x[:, :, 0]`, or reduce some"
+                }
+            };
+            return self.fail(fit.span, fault(Class::Shape, text).note(wanted).help(help));
         }
         let covered = rank - fixed;
         let mut out = vec![];
@@ -132,7 +149,13 @@ impl<'a> Elab<'a, '_> {
         }
     }
 
-    fn check_axis(&mut self, fit: &Fit<'a>, axis: &Axis<'a>, env: &mut Env<'a>) -> Fallible<()> {
+    fn check_axis(
+        &mut self,
+        fit: &Fit<'a>,
+        axis: &Axis<'a>,
+        giver: Option<(&str, &Fit<'a>)>,
+        env: &mut Env<'a>,
+    ) -> Fallible<()> {
         let wanted = self.eval(axis.expr, env)?;
         let Value::Int(size, _) = wanted else {
             let text = format!("a dim must be an int, got {}", wanted.describe());
@@ -156,6 +179,14 @@ impl<'a> Elab<'a, '_> {
         let fault = fault(Class::Shape, text)
             .label(fit.shape.describe())
             .note(format!("declared {}", axes_text(self, fit.axes)));
+        let fault = match giver {
+            Some((name, other)) if other.span != fit.span => {
+                let declared = axes_text(self, other.axes);
+                let text = format!("{} gives `{name}`: declared {declared}", other.what);
+                fault.other(other.span, other.shape.describe()).note(text)
+            }
+            _ => fault,
+        };
         self.fail(fit.span, fault)
     }
 
@@ -272,6 +303,15 @@ impl<'a> Elab<'a, '_> {
             }
         }
         Ok(dims)
+    }
+}
+
+fn mentions(e: &ast::Expr, name: &str) -> bool {
+    match &e.kind {
+        E::Dim(own) => own == name,
+        E::Binary { left, right, .. } => mentions(left, name) || mentions(right, name),
+        E::Unary { operand, .. } => mentions(operand, name),
+        _ => false,
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! One `Elab` makes one entry. It never does IO and never decides anything by an operator's name.
 
-use super::error::{Failed, Fallible, Fault, fault};
+use super::error::{Failed, Fallible, Fault, fault, is_name, suggested};
+use super::facts::Facts;
 use super::lower;
 use super::module::Program;
 use super::promise::Promised;
@@ -62,6 +63,8 @@ pub struct Elab<'a, 'g> {
     /// `next`: stored tensor and its new value, in order.
     pub nexts: BTreeMap<usize, NodeId>,
     pub train: TrainBody<'a>,
+    /// What is found out about places in the text, if somebody wants to know.
+    pub facts: Option<&'g mut Facts>,
 }
 
 /// What a `train` body declares beside its values.
@@ -160,18 +163,30 @@ impl<'a, 'g> Elab<'a, 'g> {
             depth: 0,
             nexts: BTreeMap::new(),
             train: TrainBody::default(),
+            facts: None,
         }
     }
 
     /// Reports a problem once per place, with the calls that led there.
     pub fn report(&mut self, span: Span, fault: Fault) -> Failed {
-        if !self.reported.insert(span) || self.problems.len() >= MAX_PROBLEMS {
+        let details = *fault.details;
+        // What goes wrong inside of the library is the fault of the line that called it.
+        let caller = self.caller(span);
+        let place = caller.unwrap_or(span);
+        if !self.reported.insert(place) || self.problems.len() >= MAX_PROBLEMS {
             return Failed;
         }
-        let mut diag = Diag::new(fault.class, span, fault.message);
-        let details = *fault.details;
-        if let Some(text) = details.label {
-            diag = diag.here(text);
+        let mut diag = Diag::new(fault.class, place, fault.message);
+        let label = details.label.unwrap_or_default();
+        diag = match caller {
+            Some(_) if label.is_empty() => diag.label(span, "found here"),
+            Some(_) => diag.label(span, label),
+            None => diag.here(label),
+        };
+        if let Some(new) = details.help.as_deref().and_then(suggested)
+            && is_name(self.program.text(place))
+        {
+            diag = diag.edit(place, new);
         }
         for (place, text) in details.others {
             diag = diag.label(place, text);
@@ -195,6 +210,15 @@ impl<'a, 'g> Elab<'a, 'g> {
         }
         self.problems.push(diag);
         Failed
+    }
+
+    /// The innermost call by the user, if the place is in the standard library.
+    fn caller(&self, span: Span) -> Option<Span> {
+        if !self.program.is_standard(span) {
+            return None;
+        }
+        let mut calls = self.frames.iter().rev().filter_map(|frame| frame.span);
+        calls.find(|call| !self.program.is_standard(*call))
     }
 
     pub fn fail<T>(&mut self, span: Span, fault: Fault) -> Fallible<T> {

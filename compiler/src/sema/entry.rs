@@ -3,6 +3,7 @@
 use super::call::Given;
 use super::elab::{Elab, Layer, Weight, WeightKind};
 use super::error::{Failed, Fallible, fault, suggest};
+use super::facts::Facts;
 use super::module::{Def, Program};
 use super::scalar;
 use super::scope::Env;
@@ -32,6 +33,9 @@ pub struct Job<'a, 'p> {
     pub settings: &'a Settings<'a>,
     pub problems: &'p mut Problems,
     pub reported: &'p mut HashSet<Span>,
+    pub facts: Option<&'p mut Facts>,
+    /// Only problems are wanted, no graph.
+    pub is_check: bool,
 }
 
 impl<'a> Job<'a, '_> {
@@ -67,15 +71,33 @@ impl<'a> Job<'a, '_> {
         profile: &'a Profile<'a>,
         training: bool,
     ) -> Elab<'a, 'g> {
-        Elab::new(
+        let builder = match self.is_check {
+            true => Builder::sketch(graph),
+            false => Builder::new(graph),
+        };
+        let (problems, reported) = (&mut *self.problems, &mut *self.reported);
+        let mut elab = Elab::new(
             self.program,
-            self.problems,
-            self.reported,
-            Builder::new(graph),
+            problems,
+            reported,
+            builder,
             profile.name,
             training,
-        )
+        );
+        elab.facts = self.facts.as_deref_mut();
+        elab
     }
+}
+
+/// Where a `train` body binds a name last; the item's own name if it does not.
+fn binding(item: &ast::Train, name: &str) -> Span {
+    let mut place = item.name.span;
+    super::walk::each_bound(&item.body, &mut |bound| {
+        if bound.text == name {
+            place = bound.span;
+        }
+    });
+    place
 }
 
 type Outputs = Vec<(String, NodeId)>;
@@ -355,7 +377,9 @@ impl<'a> Elab<'a, '_> {
         let shape = self.shape_of(node);
         if !shape.sizes.is_empty() {
             let text = format!("`loss` is one number, got {}", shape.describe());
-            return self.fail(item.name.span, fault(Class::Shape, text));
+            let place = binding(item, "loss");
+            let help = "reduce it: `y[] = mean[...s] x[...s]`, or an op that gives `[]`";
+            return self.fail(place, fault(Class::Shape, text).help(help));
         }
         Ok(node)
     }
@@ -405,7 +429,7 @@ impl<'a> Elab<'a, '_> {
             Value::Int(n, _) if n > 0 => Ok(n as u64),
             other => {
                 let text = format!("`{name}` is a positive int, got {}", other.describe());
-                self.fail(item.name.span, fault(Class::Param, text))
+                self.fail(binding(item, name), fault(Class::Param, text))
             }
         }
     }
@@ -466,9 +490,14 @@ impl<'a> Elab<'a, '_> {
             .map(|w| (w.key.clone(), w.node))
             .collect();
         let nodes: Vec<NodeId> = trained.iter().map(|t| t.1).collect();
-        let gradients = crate::autodiff::gradients(&mut self.b, loss, &nodes);
+        let gradients = match self.b.is_sketch() {
+            true => self.sketched_gradients(loss, &nodes, span),
+            false => crate::autodiff::gradients(&mut self.b, loss, &nodes),
+        };
         if gradients.iter().all(Option::is_none) {
-            return self.fail(span, fault(Class::Grad, "`loss` reaches no parameter"));
+            let help = "the loss must depend on the model's result, and not only through `stop` or `floor`";
+            let fault = fault(Class::Grad, "`loss` reaches no parameter").help(help);
+            return self.fail(binding(item, "loss"), fault);
         }
         let reached: Vec<(String, NodeId, NodeId)> = trained
             .into_iter()

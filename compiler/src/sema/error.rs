@@ -68,30 +68,59 @@ pub fn suggest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     candidates
         .into_iter()
         .filter(|c| *c != name)
-        .map(|c| (distance(name, c), c))
+        .map(|c| (nearness(name, c), c))
         .filter(|(d, _)| *d <= limit)
         .min()
         .map(|(_, c)| format!("did you mean `{c}`?"))
 }
 
-/// Edit distance, ignoring case; names are short.
+/// The edit distance; a beginning (`pad` of `padding`) counts as near.
+fn nearness(name: &str, candidate: &str) -> usize {
+    let begins = candidate.len() > 2 && name.starts_with(candidate)
+        || name.len() > 2 && candidate.starts_with(name);
+    if begins { 1 } else { distance(name, candidate) }
+}
+
+/// The name that `suggest` proposed.
+pub fn suggested(help: &str) -> Option<&str> {
+    help.strip_prefix("did you mean `")?.strip_suffix("`?")
+}
+
+/// The text is one name, which another can replace.
+pub fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// The nearest name, or else all of them.
+pub fn suggest_or_list(name: &str, what: &str, candidates: &[&str]) -> Option<String> {
+    suggest(name, candidates.iter().copied()).or_else(|| {
+        let names: Vec<String> = candidates.iter().map(|name| format!("`{name}`")).collect();
+        (!names.is_empty() && names.len() <= 12).then(|| format!("{what} {}", names.join(", ")))
+    })
+}
+
+/// Edit distance, ignoring case; two neighbours exchanged count once. Names are short.
 fn distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (
         a.to_lowercase().chars().collect(),
         b.to_lowercase().chars().collect(),
     );
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let next = (diagonal + usize::from(x != y))
-                .min(row[j] + 1)
-                .min(row[j + 1] + 1);
-            diagonal = std::mem::replace(&mut row[j + 1], next);
+    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
+    for (i, row) in rows.iter_mut().enumerate() {
+        row[0] = i;
+    }
+    rows[0] = (0..=b.len()).collect();
+    for i in 1..=a.len() {
+        for j in 1..=b.len() {
+            let replaced = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut least = replaced.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                least = least.min(rows[i - 2][j - 2] + 1);
+            }
+            rows[i][j] = least;
         }
     }
-    row[b.len()]
+    rows[a.len()][b.len()]
 }
 
 #[cfg(test)]
@@ -107,6 +136,10 @@ mod tests {
         assert_eq!(
             suggest("sigmod", ["sigmoid", "silu"]),
             Some("did you mean `sigmoid`?".into())
+        );
+        assert_eq!(
+            suggest("gian", ["out", "gain"]),
+            Some("did you mean `gain`?".into())
         );
         assert_eq!(suggest("x", ["attention"]), None);
     }

@@ -4,7 +4,7 @@
 //! equation when they are bound or passed on.
 
 use super::elab::{Elab, MAX_PENDING};
-use super::error::{Failed, Fallible, Fault, fault, suggest};
+use super::error::{Failed, Fallible, Fault, fault, suggest, suggest_or_list};
 use super::number;
 use super::scalar::{self, Arith};
 use super::scope::{Bound, Env};
@@ -17,7 +17,9 @@ use std::rc::Rc;
 impl<'a> Elab<'a, '_> {
     pub fn eval(&mut self, e: &'a ast::Expr, env: &mut Env<'a>) -> Fallible<Value> {
         self.spend(e.span)?;
-        self.deeper(e.span, |elab| elab.eval_kind(e, env))
+        let value = self.deeper(e.span, |elab| elab.eval_kind(e, env))?;
+        self.note(e.span, &value);
+        Ok(value)
     }
 
     fn eval_kind(&mut self, e: &'a ast::Expr, env: &mut Env<'a>) -> Fallible<Value> {
@@ -95,6 +97,7 @@ impl<'a> Elab<'a, '_> {
                 }
                 ast::Stage::Made(made) => self.make_or_apply(made, Some(value), env)?,
             };
+            self.note(stage.span(), &next);
             value = (next, stage.span());
         }
         Ok(value.0)
@@ -120,6 +123,9 @@ impl<'a> Elab<'a, '_> {
         if name == "training" {
             return Ok(Value::Bool(self.training));
         }
+        if self.program.is_broken(name, env.module) {
+            return Err(Failed);
+        }
         if let Some(present) = self.frozen_present(name, span, env)? {
             return Ok(Value::Bool(present));
         }
@@ -135,19 +141,24 @@ impl<'a> Elab<'a, '_> {
                 .keys()
                 .copied()
                 .filter(|k| k.starts_with(|c: char| c.is_ascii_uppercase()));
-            let what = if env.def.is_some() {
-                "an input".into()
-            } else {
-                format!("profile {}", self.profile)
+            let near = suggest(name, sorted(known));
+            if env.def.is_some() {
+                return fault(Class::Dim, format!("`{name}` is not bound by an input"))
+                    .maybe_help(near);
+            }
+            let text = format!("profile {} gives `{name}` no value", self.profile);
+            let add = format!("add `{name} = …` to `profile {} {{ … }}`", self.profile);
+            let fault = fault(Class::Dim, text).help(near.unwrap_or(add));
+            return match self.program.profile(self.profile) {
+                Some(span) => fault.other(span, "this one"),
+                None => fault,
             };
-            return fault(Class::Dim, format!("`{name}` is not bound by {what}"))
-                .maybe_help(suggest(name, sorted(known)));
         }
         if let Some(condition) = self.program.bound_only_where(name, env) {
-            return fault(
-                Class::Name,
-                format!("`{name}` is bound only where {condition}"),
-            );
+            let text = format!("`{name}` is bound only where {condition}");
+            let help =
+                format!("give `{name}` a value before the `if`, or in its other branch, too");
+            return fault(Class::Name, text).help(help);
         }
         if self.program.is_callable(name, env.module) {
             return fault(
@@ -157,7 +168,8 @@ impl<'a> Elab<'a, '_> {
         }
         let indices = env.indices.keys().map(String::as_str);
         let known = sorted(env.vars.keys().copied().chain(indices));
-        fault(Class::Name, format!("`{name}` is not bound")).maybe_help(suggest(name, known))
+        let help = suggest_or_list(name, "bound here are", &known);
+        fault(Class::Name, format!("`{name}` is not bound")).maybe_help(help)
     }
 
     fn each(
@@ -252,11 +264,14 @@ impl<'a> Elab<'a, '_> {
     pub fn condition(&mut self, e: &'a ast::Expr, env: &mut Env<'a>) -> Fallible<bool> {
         match self.eval(e, env)? {
             Value::Bool(b) => Ok(b),
-            Value::Num(num) if Self::is_comparison(&num) => self.fail(
-                e.span,
-                fault(Class::Type, "this needs a compile-time bool")
-                    .help("`select(c, a, b)` chooses by element"),
-            ),
+            Value::Num(num) if Self::is_comparison(&num) => {
+                let condition = self.program.text(e.span);
+                let text = format!(
+                    "`if` chooses while compiling, and `{condition}` depends on values that are known only later"
+                );
+                let help = format!("`select({condition}, a, b)` chooses element by element");
+                self.fail(e.span, fault(Class::Type, text).help(help))
+            }
             other => {
                 let text = format!("this needs a compile-time bool, got {}", other.describe());
                 self.fail(e.span, fault(Class::Type, text))
@@ -424,10 +439,44 @@ pub fn int_pair(value: Value) -> (i64, super::value::Note) {
 }
 
 fn shapes_differ(op: Arith, p: &Dims, q: &Dims, other: Span) -> Fault {
-    fault(Class::Shape, format!("`{}` needs equal shapes", op.text()))
+    let fault = fault(Class::Shape, format!("`{}` needs equal shapes", op.text()))
         .label(p.describe())
-        .other(other, q.describe())
-        .help("only numbers and `[]` go with any shape; otherwise write an index equation")
+        .other(other, q.describe());
+    if p.sizes.len() != q.sizes.len() {
+        let help = "nothing broadcasts but numbers and `[]`: write an index equation, such as \
+            `y[b, c, i, j] = x[b, c, i, j] + bias[c]`";
+        return fault.help(help);
+    }
+    let odd: Vec<usize> = (0..p.sizes.len())
+        .filter(|a| p.sizes[*a] != q.sizes[*a])
+        .collect();
+    let axis = |a: &usize| {
+        format!(
+            "axis {a} is {} and {}",
+            p.axis(*a).describe(),
+            q.axis(*a).describe()
+        )
+    };
+    let axes: Vec<String> = odd.iter().map(axis).collect();
+    let fault = fault.note(axes.join("; "));
+    match factor(p, q, &odd) {
+        Some((n, side)) => fault.help(format!(
+            "the {side} is {n} times as large there: is a stride or a resize missing on one side?"
+        )),
+        None => fault,
+    }
+}
+
+/// How many times as large one side is on all the axes that differ, and which side.
+fn factor(p: &Dims, q: &Dims, odd: &[usize]) -> Option<(i64, &'static str)> {
+    let (large, small, side) = if p.sizes[odd[0]] > q.sizes[odd[0]] {
+        (p, q, "left side")
+    } else {
+        (q, p, "right side")
+    };
+    let n = large.sizes[odd[0]] / small.sizes[odd[0]];
+    let is_it = |a: &usize| large.sizes[*a] == n * small.sizes[*a];
+    (n > 1 && odd.len() > 1 && odd.iter().all(is_it)).then_some((n, side))
 }
 
 /// Known at compile time: no tensor, no number of an equation.

@@ -7,6 +7,7 @@
 mod arguments;
 mod builtin;
 mod call;
+mod check;
 mod custom;
 mod cycle;
 mod definitions;
@@ -15,6 +16,7 @@ mod elab;
 mod entry;
 mod error;
 mod eval;
+mod facts;
 mod index_equation;
 mod lower;
 mod module;
@@ -26,13 +28,17 @@ mod run;
 mod scalar;
 mod scope;
 mod settings;
+mod sketch;
 mod stdlib;
 mod tensor;
 mod value;
 mod walk;
 
+pub use check::{Checked, check};
 pub use elab::{Weight, WeightKind};
-pub use module::Loader;
+pub use facts::{Fact, Facts};
+pub use module::{Loaded, Loader};
+pub use stdlib::FILES as STANDARD_LIBRARY;
 
 use crate::diag::{Class, Diag, Problems, Sources, Span};
 use crate::ir::graph::Graph;
@@ -43,6 +49,13 @@ use std::collections::{BTreeMap, HashSet};
 
 /// Enough for the deepest nesting that `elab::MAX_DEPTH` allows in any build; only touched pages cost anything.
 const STACK_BYTES: usize = 256 << 20;
+
+/// Names and arguments of the builtins.
+pub fn builtins() -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
+    builtin::BUILTINS
+        .iter()
+        .map(|(name, _, args)| (*name, *args))
+}
 
 /// What to compile of a file.
 #[derive(Clone, Debug, Default)]
@@ -163,6 +176,8 @@ fn elaborate_loaded(
         settings: &settings,
         problems,
         reported: &mut reported,
+        facts: None,
+        is_check: false,
     };
     let made = entries(&settings, &mut job);
     definitions::check(&program, &mut reported, problems);

@@ -3,13 +3,13 @@
 //! Text enters through a `Loader`; nothing is evaluated here.
 
 use super::builtin::BUILTINS;
-use super::error::{Fault, fault, suggest};
+use super::error::{Fault, fault, suggest_or_list, suggested};
 use super::scope::Env;
 use super::stdlib;
 use super::walk;
 use crate::diag::{Class, Diag, Problems, Sources, Span};
 use crate::syntax::ast::{self, ItemKind};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Where texts come from. Paths are as the source writes them, relative to the first file's own place.
 pub trait Loader {
@@ -44,37 +44,81 @@ pub fn load(loader: &mut dyn Loader, path: &str, problems: &mut Problems) -> Opt
             return None;
         }
     };
-    let mut files = vec![parse(loader.sources(), path, &text, false, problems)];
+    let texts = reachable(loader, path, text);
+    let mut parsed = parse_together(loader.sources(), &texts);
+    let standard = parsed.split_off(texts.len());
+    let mut files = vec![];
+    for (file, found) in parsed {
+        found.iter().for_each(|diag| problems.push(diag.clone()));
+        files.push(file);
+    }
     let mut next = 0;
     while next < files.len() {
         resolve_uses(next, &mut files, loader, problems);
         next += 1;
     }
-    for (name, text) in stdlib::FILES {
-        files.push(parse(
-            loader.sources(),
-            &format!("stdlib/{name}"),
-            text,
-            true,
-            problems,
-        ));
+    for (file, found) in standard {
+        found.iter().for_each(|diag| problems.push(diag.clone()));
+        files.push(file);
     }
     Some(files)
 }
 
-fn parse(
-    sources: &mut Sources,
-    path: &str,
-    text: &str,
-    standard: bool,
-    problems: &mut Problems,
-) -> Loaded {
+/// The file and those that it seems to use, by a look at lines that begin with `use`: so that all can be parsed at once.
+/// What this overlooks is found in the trees.
+fn reachable(loader: &mut dyn Loader, path: &str, text: String) -> Vec<(String, String)> {
+    let mut texts = vec![(path.to_string(), text)];
+    let mut next = 0;
+    while next < texts.len() && texts.len() < MAX_FILES {
+        let (from, text) = &texts[next];
+        let uses = text.lines().filter(|line| line.starts_with("use "));
+        let named = uses.filter_map(|line| line.split('"').nth(1));
+        let paths: Vec<String> = named.map(|path| join(from, path)).collect();
+        for path in paths {
+            let is_new = !texts.iter().any(|(known, _)| *known == path);
+            if let Some(text) = is_new.then(|| loader.read(&path).ok()).flatten() {
+                texts.push((path, text));
+            }
+        }
+        next += 1;
+    }
+    texts
+}
+
+/// Parses the user's files and then the standard library's.
+fn parse_together(sources: &mut Sources, texts: &[(String, String)]) -> Vec<(Loaded, Problems)> {
+    let own = texts
+        .iter()
+        .map(|(path, text)| (path.clone(), text.as_str(), false));
+    let standard = stdlib::FILES
+        .iter()
+        .map(|(name, text)| (format!("stdlib/{name}"), *text, true));
+    let all: Vec<(String, &str, bool)> = own.chain(standard).collect();
+    let numbered: Vec<(u32, &str)> = all
+        .iter()
+        .map(|(path, text, _)| (sources.add(path, *text), *text))
+        .collect();
+    let trees = crate::syntax::parse_all(&numbered);
+    let file = |((path, _, standard), (ast, found)): ((String, &str, bool), _)| {
+        let file = Loaded {
+            path,
+            ast,
+            standard,
+            uses: vec![],
+            present: vec![],
+        };
+        (file, found)
+    };
+    all.into_iter().zip(trees).map(file).collect()
+}
+
+fn parse(sources: &mut Sources, path: &str, text: &str, problems: &mut Problems) -> Loaded {
     let id = sources.add(path, text);
     let ast = crate::syntax::parse(id, text, problems);
     Loaded {
         path: path.into(),
         ast,
-        standard,
+        standard: false,
         uses: vec![],
         present: vec![],
     }
@@ -99,7 +143,7 @@ fn resolve_uses(
         let found = known.or_else(|| match loader.read(&path) {
             Ok(_) if files.len() >= MAX_FILES => None,
             Ok(text) => {
-                let file = parse(loader.sources(), &path, &text, false, problems);
+                let file = parse(loader.sources(), &path, &text, problems);
                 files.push(file);
                 Some(files.len() - 1)
             }
@@ -176,6 +220,8 @@ pub struct Program<'a> {
     items: Vec<HashMap<&'a str, usize>>,
     frozen: Vec<HashMap<&'a str, FrozenRef<'a>>>,
     rules: Vec<HashMap<&'a str, Span>>,
+    /// Names whose definitions have been reported: what uses them stays silent.
+    broken: Vec<HashSet<&'a str>>,
     standard: HashMap<&'a str, usize>,
 }
 
@@ -189,6 +235,7 @@ impl<'a> Program<'a> {
             items: empty(),
             frozen: files.iter().map(|_| HashMap::new()).collect(),
             rules: files.iter().map(|_| HashMap::new()).collect(),
+            broken: files.iter().map(broken).collect(),
             standard: HashMap::new(),
         };
         for at in 0..files.len() {
@@ -271,6 +318,10 @@ impl<'a> Program<'a> {
         problems: &mut Problems,
     ) {
         let key: &'a str = &name.text;
+        if self.broken[from].contains(key) {
+            self.broken[at].insert(key);
+            return;
+        }
         if self.items[at].contains_key(key)
             || self.rules[at].contains_key(key)
             || self.frozen[at].contains_key(key)
@@ -295,10 +346,13 @@ impl<'a> Program<'a> {
                 .map(|(k, _)| *k);
             let known = super::eval::sorted(known.chain(self.rules[from].keys().copied()));
             let mut diag = Diag::new(Class::Import, name.span, format!("no `{key}` in {path}"));
-            if let Some(help) = suggest(key, known) {
-                diag = diag.help(help);
+            let help = suggest_or_list(key, &format!("{path} defines"), &known);
+            if let Some(new) = help.as_deref().and_then(suggested) {
+                diag = diag.edit(name.span, new);
             }
+            diag.help = help;
             problems.push(diag);
+            self.broken[at].insert(key);
         }
     }
 
@@ -308,6 +362,30 @@ impl<'a> Program<'a> {
             .get(name)
             .or_else(|| self.standard.get(name))
             .copied()
+    }
+
+    /// What is wrong with the definition of that name has been reported.
+    pub fn is_broken(&self, name: &str, module: usize) -> bool {
+        self.broken[module].contains(name)
+    }
+
+    /// Where the first file names a profile.
+    pub fn profile(&self, name: &str) -> Option<Span> {
+        let mut profiles = self.files[0]
+            .ast
+            .items
+            .iter()
+            .filter_map(|item| match &item.kind {
+                ItemKind::Profile(profile) => Some(&profile.name),
+                _ => None,
+            });
+        profiles.find(|own| own.text == name).map(|own| own.span)
+    }
+
+    /// The span stands in a file of the standard library.
+    pub fn is_standard(&self, span: Span) -> bool {
+        let mut standard = self.files.iter().filter(|file| file.standard);
+        standard.any(|file| file.ast.id == span.file)
     }
 
     pub fn frozen(&self, name: &str, module: usize) -> Option<&FrozenRef<'a>> {
@@ -405,6 +483,19 @@ impl<'a> Program<'a> {
         );
         (self.last_span(d), text)
     }
+}
+
+/// Names of a file that mean nothing because of errors: of items that do not parse, and of files that cannot be read.
+fn broken(file: &Loaded) -> HashSet<&str> {
+    let uses = file.ast.items.iter().filter_map(|item| match &item.kind {
+        ItemKind::Use(u) => Some(u),
+        _ => None,
+    });
+    let unread = uses.zip(&file.uses).filter(|(_, from)| from.is_none());
+    let names = unread.flat_map(|(u, _)| u.names.iter().map(|name| name.text.as_str()));
+    names
+        .chain(file.ast.broken.iter().map(String::as_str))
+        .collect()
 }
 
 fn op_def<'a>(module: usize, op: &'a ast::Op, doc: &'a str, standard: bool) -> Def<'a> {

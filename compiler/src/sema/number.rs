@@ -12,6 +12,9 @@ const MAX_NOTE: usize = 32;
 pub fn arith(op: Arith, a: &Value, b: &Value) -> Result<Value, Fault> {
     match (a, b) {
         (Value::Int(x, p), Value::Int(y, q)) => {
+            if op == Arith::Div && p.is_some() && *y > 0 && x % y != 0 {
+                return Err(inexact((*x, p), (*y, q)));
+            }
             let value = int_arith(op, *x, *y)?;
             Ok(match value {
                 Value::Int(v, _) => Value::Int(v, note(op, (*x, p), (*y, q))),
@@ -37,6 +40,34 @@ pub fn arith(op: Arith, a: &Value, b: &Value) -> Result<Value, Fault> {
             )),
         },
     }
+}
+
+/// `H/4` where H is 45.
+fn inexact((x, p): (i64, &Note), (y, q): (i64, &Note)) -> Fault {
+    let name = p
+        .as_ref()
+        .map_or_else(|| x.to_string(), |name| name.to_string());
+    let by = q
+        .as_ref()
+        .map_or_else(|| y.to_string(), |name| name.to_string());
+    let bracketed = if name.contains(' ') {
+        format!("({name})")
+    } else {
+        name.clone()
+    };
+    let (below, above) = (x / y * y, x / y * y + y);
+    let near = if below > 0 {
+        format!("{below} or {above}")
+    } else {
+        above.to_string()
+    };
+    fault(
+        Class::Dim,
+        format!("`{bracketed}/{by}` is not exact: {name} is {x}, and {x}/{y} is no whole number"),
+    )
+    .help(format!(
+        "give it a multiple of {y}, such as {near}; or round down with `{bracketed}//{by}`"
+    ))
 }
 
 fn int_arith(op: Arith, a: i64, b: i64) -> Result<Value, Fault> {
@@ -84,6 +115,25 @@ fn note(op: Arith, (x, p): (i64, &Note), (y, q): (i64, &Note)) -> Note {
     if p.is_none() && q.is_none() {
         return None;
     }
+    if let (Some(text), None, Arith::Add | Arith::Sub) = (p, q, op) {
+        let (rest, before) = constant(text);
+        let sum = if op == Arith::Add {
+            before.checked_add(y)?
+        } else {
+            before.checked_sub(y)?
+        };
+        let text = match sum {
+            0 => rest.to_string(),
+            n if n < 0 => format!("{rest} - {}", n.unsigned_abs()),
+            n => format!("{rest} + {n}"),
+        };
+        return (text.len() <= MAX_NOTE).then(|| text.into());
+    }
+    if let (Some(text), None, Arith::FloorDiv) = (p, q, op)
+        && let Some(text) = floored(text, x, y)
+    {
+        return (text.len() <= MAX_NOTE).then(|| text.into());
+    }
     let tight = !matches!(op, Arith::Add | Arith::Sub);
     let side = |value: i64, note: &Note, right: bool| match note {
         None => value.to_string(),
@@ -105,11 +155,38 @@ fn note(op: Arith, (x, p): (i64, &Note), (y, q): (i64, &Note)) -> Note {
         format!("{left} {} {right}", op.text())
     };
     let text = match (op, x, y) {
-        (Arith::Add | Arith::Sub, _, 0) | (Arith::Mul | Arith::Div | Arith::FloorDiv, _, 1) => left,
+        (Arith::Mul | Arith::Div | Arith::FloorDiv, _, 1) => return p.clone(),
+        (Arith::Add | Arith::Sub, _, 0) => left,
         (Arith::Add, 0, _) | (Arith::Mul, 1, _) => right,
         _ => unit,
     };
     (text.len() <= MAX_NOTE).then(|| text.into())
+}
+
+/// `(H - 1)//2` is `H/2 - 1` where H is even; x is the value of the text.
+fn floored(text: &str, x: i64, n: i64) -> Option<String> {
+    let (rest, constant) = constant(text);
+    let whole = x.checked_sub(constant)?;
+    if n < 2 || constant == 0 || whole % n != 0 || rest.contains(['+', '-', '%', '/']) {
+        return None;
+    }
+    Some(match floor_div(constant, n)? {
+        0 => format!("{rest}/{n}"),
+        c if c < 0 => format!("{rest}/{n} - {}", c.unsigned_abs()),
+        c => format!("{rest}/{n} + {c}"),
+    })
+}
+
+/// `H + 2` apart: its last constant, if no bracket holds it.
+fn constant(text: &str) -> (&str, i64) {
+    for (sign, factor) in [(" + ", 1), (" - ", -1)] {
+        if let Some((rest, digits)) = text.rsplit_once(sign)
+            && let Ok(n) = digits.parse::<i64>()
+        {
+            return (rest, factor * n);
+        }
+    }
+    (text, 0)
 }
 
 pub fn compare(relation: Relation, a: &Value, b: &Value) -> Result<bool, Fault> {

@@ -109,9 +109,16 @@ impl<'a> Elab<'a, '_> {
         let weight = self.weights[at].clone();
         if !env.replay {
             let block = self.frames.last().map_or(String::new(), |f| f.name.clone());
-            let fault = fault(Class::Label, format!("`{}` is declared twice", weight.key))
-                .other(weight.span, "first here")
-                .help(format!("label this `{block}`: `{block}(…) @name`"));
+            let fault = fault(Class::Label, format!("`{}` is declared twice", weight.key));
+            // The same place twice is a loop.
+            let fault = match place == weight.span {
+                true => fault.help(format!(
+                    "each turn of the loop needs a label of its own: `{block}(…) @name.{{i}}`"
+                )),
+                false => fault
+                    .other(weight.span, "first here")
+                    .help(format!("label this `{block}`: `{block}(…) @name`")),
+            };
             return self.fail(place, fault);
         }
         if is_state {
@@ -130,7 +137,8 @@ impl<'a> Elab<'a, '_> {
                 Class::Label,
                 format!("`{}` is shared, but would be {now} here", weight.key),
             )
-            .other(weight.span, format!("here it is {first}"));
+            .other(weight.span, format!("here it is {first}"))
+            .help("a layer bound to a name keeps one set of weights: make two layers, with two labels");
             return self.fail(place, fault);
         }
         Ok(())

@@ -181,7 +181,8 @@ impl<'a> Elab<'a, '_> {
                         "slice {from}:{to} of axis {axis}, which is {}",
                         n.describe()
                     );
-                    return self.fail(item.span, fault(Class::Range, text));
+                    let help = format!("a slice ends at {size} at the latest, and holds something");
+                    return self.fail(item.span, fault(Class::Range, text).help(help));
                 }
                 let extent = self.at(item.span, number::arith(Arith::Sub, &high, &low))?;
                 Ok((
@@ -197,7 +198,8 @@ impl<'a> Elab<'a, '_> {
                 let at = if i < 0 { i.saturating_add(size) } else { i };
                 if !(0..size).contains(&at) {
                     let text = format!("position {i} of axis {axis}, which is {}", n.describe());
-                    return self.fail(e.span, fault(Class::Range, text));
+                    let help = format!("positions go from 0 to {}, or from -1 backwards", size - 1);
+                    return self.fail(e.span, fault(Class::Range, text).help(help));
                 }
                 Ok((Cut::At(at), None))
             }

@@ -27,7 +27,10 @@ impl<'a> Elab<'a, '_> {
                 None
             };
             match self.statement(statement, env, last) {
-                Ok(v) => value = v,
+                Ok(v) => {
+                    self.note_bound(statement, env);
+                    value = v;
+                }
                 Err(Failed) => {
                     failed = true;
                     mark_failed(statement, env);

@@ -128,23 +128,44 @@ pub fn each_in_type<'a>(ty: &'a ast::Type, f: &mut dyn FnMut(&'a ast::Expr)) {
 /// Calls `f` with every name that a body binds, those inside `for` and `if` too.
 pub fn each_bound<'a>(body: &'a ast::Body, f: &mut dyn FnMut(&'a ast::Ident)) {
     for stmt in &body.stmts {
+        each_bound_here(stmt, f);
         match &stmt.kind {
-            S::Bind { names, .. } => names.iter().for_each(&mut *f),
-            S::Typed { name, .. }
-            | S::Equation { name, .. }
-            | S::Param { name, .. }
-            | S::State { name, .. }
-            | S::Next { name, .. }
-            | S::Data { name, .. }
-            | S::Metric { name, .. } => f(name),
-            S::For { names, body, .. } => {
-                names.iter().for_each(&mut *f);
-                each_bound(body, f);
-            }
+            S::For { body, .. } => each_bound(body, f),
             S::If(choice) => {
                 each_bound(&choice.then, f);
                 choice.otherwise.iter().for_each(|b| each_bound(b, f));
             }
+            _ => {}
+        }
+    }
+}
+
+/// The same for one statement, without what its bodies bind.
+pub fn each_bound_here<'a>(stmt: &'a ast::Stmt, f: &mut dyn FnMut(&'a ast::Ident)) {
+    match &stmt.kind {
+        S::Bind { names, .. } | S::For { names, .. } => names.iter().for_each(f),
+        S::Typed { name, .. }
+        | S::Equation { name, .. }
+        | S::Param { name, .. }
+        | S::State { name, .. }
+        | S::Next { name, .. }
+        | S::Data { name, .. }
+        | S::Metric { name, .. } => f(name),
+        S::If(_) => {}
+    }
+}
+
+/// Calls `f` with every statement, those inside `for` and `if` too.
+pub fn each_statement<'a>(body: &'a ast::Body, f: &mut dyn FnMut(&'a ast::Stmt)) {
+    for stmt in &body.stmts {
+        f(stmt);
+        match &stmt.kind {
+            S::For { body, .. } => each_statement(body, f),
+            S::If(choice) => {
+                each_statement(&choice.then, f);
+                choice.otherwise.iter().for_each(|b| each_statement(b, f));
+            }
+            _ => {}
         }
     }
 }

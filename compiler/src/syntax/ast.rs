@@ -10,6 +10,8 @@ pub struct File {
     /// The `##` lines that open the file, when a blank line or a `use` parts them from the first definition.
     pub doc: String,
     pub items: Vec<Item>,
+    /// Names of items with syntax errors, whether they are among `items` or left out.
+    pub broken: Vec<String>,
 }
 
 /// A name with its place. `Upper` names are blocks or dims, `lower` ones values, ops and indices.

@@ -4,10 +4,13 @@
 pub mod ast;
 mod build;
 mod build_expr;
+mod format;
 mod parse;
 mod print;
 mod scan;
+pub mod visit;
 mod wrong;
 
-pub use parse::parse;
+pub use format::format;
+pub use parse::{parse, parse_all};
 pub use print::print_ast;

@@ -1,6 +1,7 @@
 //! Text to tree: the scan cuts the text into items, pest parses each, the builder makes the tree. An item with an error
 //! does not hide the errors of the next. Any text gives a tree, perhaps an empty one, and never a panic.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use pest::Parser;
@@ -18,6 +19,7 @@ pub(super) struct Grammar;
 
 /// Enough for the recursive descent of `scan::MAX_NESTING` levels in any build; only touched pages cost anything.
 const STACK_BYTES: usize = 256 << 20;
+const MAX_WORKERS: usize = 8;
 
 /// Parses one file. What is wrong goes to `problems`; items with errors are left out or kept as far as they were read.
 pub fn parse(file: u32, text: &str, problems: &mut Problems) -> File {
@@ -45,16 +47,71 @@ pub fn parse(file: u32, text: &str, problems: &mut Problems) -> File {
             id: file,
             doc: String::new(),
             items: Vec::new(),
+            broken: Vec::new(),
         }
     })
+}
+
+/// Parses many files at once, on all processors. Each file's tree and problems, in the order given.
+pub fn parse_all(files: &[(u32, &str)]) -> Vec<(File, Problems)> {
+    let n_workers = thread::available_parallelism().map_or(1, |n| n.get());
+    let n_workers = n_workers.min(MAX_WORKERS).min(files.len());
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut done = Vec::new();
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some((file, text)) = files.get(at) else {
+                return done;
+            };
+            let mut problems = Problems::new();
+            let tree = parse_here(*file, text, &mut problems);
+            done.push((at, tree, problems));
+        }
+    };
+    let mut done = thread::scope(|scope| {
+        let spawn = |_| {
+            let thread = thread::Builder::new().stack_size(STACK_BYTES);
+            thread.spawn_scoped(scope, work).ok()
+        };
+        let workers: Vec<_> = (0..n_workers).filter_map(spawn).collect();
+        let join = |worker: thread::ScopedJoinHandle<'_, Vec<_>>| {
+            worker
+                .join()
+                .expect("the parser refuses what it cannot parse")
+        };
+        workers.into_iter().flat_map(join).collect::<Vec<_>>()
+    });
+    done.sort_by_key(|(at, _, _)| *at);
+    let mut done = done.into_iter().peekable();
+    let parsed =
+        files
+            .iter()
+            .enumerate()
+            .map(|(at, (file, text))| match done.next_if(|d| d.0 == at) {
+                Some((_, tree, problems)) => (tree, problems),
+                // No worker could be started: `parse` tries once more, and says so.
+                None => {
+                    let mut problems = Problems::new();
+                    (parse(*file, text, &mut problems), problems)
+                }
+            });
+    parsed.collect()
 }
 
 fn parse_here(file: u32, text: &str, problems: &mut Problems) -> File {
     let scan = scan::scan(file, text, problems);
     let mut items = Vec::new();
+    let mut broken = Vec::new();
     for chunk in &scan.chunks {
+        let (n_problems, n_items) = (problems.len(), items.len());
         if !chunk.is_broken {
             parse_chunk(file, text, chunk, &scan, problems, &mut items);
+        }
+        if chunk.is_broken || problems.len() > n_problems {
+            broken.extend(names(&text[chunk.start..chunk.end]));
+            let made = items[n_items..].iter().filter_map(Item::name);
+            broken.extend(made.map(|name| name.text.clone()));
         }
     }
     let definition = items
@@ -65,7 +122,18 @@ fn parse_here(file: u32, text: &str, problems: &mut Problems) -> File {
         id: file,
         doc,
         items,
+        broken,
     }
+}
+
+/// What the item at the start of `text` defines, as far as one can see: the words up to the first mark, but the first.
+fn names(text: &str) -> impl Iterator<Item = String> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | ' ' | ',');
+    let end = text.find(|c| !is_name(c)).unwrap_or(text.len());
+    let words = text[..end]
+        .split([' ', ','])
+        .filter(|word| !word.is_empty());
+    words.skip(1).map(str::to_string)
 }
 
 fn parse_chunk(

@@ -327,8 +327,18 @@ impl Scanner<'_> {
                     "`{}` does not close `{}`",
                     closer as char, level.opener as char
                 );
+                let right = match level.opener {
+                    b'(' => ')',
+                    b'[' => ']',
+                    _ => '}',
+                };
+                let help = format!(
+                    "a `{right}` is missing before, or `{}` is too much",
+                    closer as char
+                );
                 let diag = Diag::new(Class::Syntax, self.span(at, at + 1), message)
-                    .label(self.span(level.at, level.at + 1), "opened here");
+                    .label(self.span(level.at, level.at + 1), "opened here")
+                    .help(help);
                 self.push(diag);
             }
         } else if !self.is_broken() {

@@ -116,7 +116,8 @@ impl Stop<'_> {
     }
 
     fn special(&self) -> Option<Diag> {
-        self.untouched()
+        self.python()
+            .or_else(|| self.untouched())
             .or_else(|| self.operator_after_pipeline())
             .or_else(|| self.operator_after_if())
             .or_else(|| self.assignment_in_expression())
@@ -124,6 +125,31 @@ impl Stop<'_> {
             .or_else(|| self.reserved_as_name())
             .or_else(|| self.unknown_item())
             .or_else(|| self.no_number())
+    }
+
+    /// What one writes by habit of Python.
+    fn python(&self) -> Option<Diag> {
+        let is_next = !self.text[self.before_end..self.start].contains('\n');
+        let last = self.last_word();
+        if last == "return" && is_next {
+            let start = self.before_end - last.len();
+            let span = Span::new(self.file, start, self.before_end);
+            let diag = Diag::new(Class::Syntax, span, "there is no `return`");
+            return Some(diag.help("a body's last line is its value: write the value alone"));
+        }
+        if self.found == "." && is_next && self.after_value() {
+            return Some(
+                self.diag("`.` means nothing here: values have no members")
+                    .help("call by name, `f(x)` or `x |> f`; the standard library needs no prefix"),
+            );
+        }
+        if self.found == "if" && self.after_value() && is_next {
+            return Some(
+                self.diag("`if` stands before both its values")
+                    .help("write `if condition { a } else { b }`"),
+            );
+        }
+        None
     }
 
     fn untouched(&self) -> Option<Diag> {

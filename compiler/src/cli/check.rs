@@ -1,0 +1,102 @@
+//! `vsrc check`: all errors of each file, and of what it uses, in one run. Writes nothing.
+
+use super::{Failure, Files, setting};
+use std::io::IsTerminal;
+use vsr_compiler::diag::{Problems, Sources};
+use vsr_compiler::sema::{self, Options};
+
+#[derive(clap::Args)]
+#[command(
+    after_help = "Every `train` item and every model of a file is checked under all its profiles; without a profile, \
+names and argument lists are. An error silences what depends on it.
+
+Examples:
+  vsrc check models/vsr.vsr
+  vsrc check models/*.vsr
+  vsrc check models/vsr.vsr --set H=90 --profile tile
+
+With --json, standard output is one list of objects, one an error, in the order found:
+  class     syntax import name type param dim shape range where label weight grad cycle kernel
+  message   one sentence
+  file, line, column, end_line, end_column
+            the place, counted from 1 in characters; null where no line is to blame
+  start, end
+            the same in bytes from 0
+  text      what stands under the place, perhaps empty: `[B, 64, H/2, W/2] = [8, 64, 32, 32]`
+  labels    the other places, each with the fields of a place and `text`
+  notes     more sentences
+  help      what to do, or null
+  edit      the change that does it, or null: a place and `replacement`
+  trail     the calls that led here, innermost first, as labels"
+)]
+pub struct Check {
+    /// The .vsr files
+    #[arg(required = true)]
+    files: Vec<String>,
+    /// Check only this profile (repeat for more)
+    #[arg(long)]
+    profile: Vec<String>,
+    /// Override a dim of the profiles or a parameter of the model: --set H=128, --set ch=16
+    #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
+    set: Vec<(String, String)>,
+    /// Print a list of objects (below) on standard output
+    #[arg(long)]
+    json: bool,
+    /// Print how long each file took
+    #[arg(long)]
+    timings: bool,
+}
+
+pub fn run(args: &Check) -> Result<(), Failure> {
+    let options = Options {
+        name: None,
+        profiles: args.profile.clone(),
+        set: args.set.clone(),
+    };
+    let mut all: Vec<serde_json::Value> = Vec::new();
+    let mut texts: Vec<String> = Vec::new();
+    for path in &args.files {
+        let start = std::time::Instant::now();
+        let (mut files, mut problems) = (Files::default(), Problems::new());
+        sema::check(&mut files, path, &options, false, &mut problems);
+        if args.timings {
+            eprintln!("{path}: {:.1} ms", start.elapsed().as_secs_f64() * 1e3);
+        }
+        // Files that are used by several are checked with each, and reported once.
+        for value in problems
+            .to_json(&files.sources)
+            .as_array()
+            .into_iter()
+            .flatten()
+        {
+            if !all.contains(value) {
+                all.push(value.clone());
+            }
+        }
+        let text = rendered(&problems, &files.sources);
+        if !text.is_empty() && !texts.contains(&text) {
+            texts.push(text);
+        }
+    }
+    let n = all.len();
+    if args.json {
+        println!("{}", serde_json::Value::Array(all));
+    } else {
+        eprint!("{}", texts.concat());
+    }
+    if n == 0 {
+        return Ok(());
+    }
+    if !args.json {
+        eprintln!("{n} {}", if n == 1 { "error" } else { "errors" });
+    }
+    Err(Failure::Shown)
+}
+
+fn rendered(problems: &Problems, sources: &Sources) -> String {
+    if std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
+        problems.render_coloured(sources)
+    } else {
+        problems.render(sources)
+    }
+}
