@@ -44,6 +44,7 @@ pub mod equation;
 pub mod ir;
 pub mod pass;
 pub mod pipeline;
+pub mod report;
 pub mod schedule;
 pub mod sema;
 pub mod syntax;

@@ -198,6 +198,7 @@ impl<'a> Elab<'a, '_> {
         let d = &self.program.defs[def];
         // The compiler's own call of the model has no place in the text.
         let place = (span != d.name.span).then_some(span);
+        self.calls.open(d, &path, place, self.b.graph().len());
         self.frames.push(Frame {
             def,
             name: d.name.text.clone(),
@@ -206,6 +207,7 @@ impl<'a> Elab<'a, '_> {
         });
         let result = self.deeper(span, f);
         self.frames.pop();
+        self.calls.close(self.b.graph().len());
         result
     }
 
@@ -347,6 +349,7 @@ impl<'a> Elab<'a, '_> {
         let mark = self.declared.len();
         let value = self.enter_call(def, path, span, |elab| {
             elab.bind_inputs(d, d.inputs, given, &mut inner, span)?;
+            elab.calls.bound(d, &inner.vars, |place| program.text(place));
             let value = elab.run_body(d, &mut inner)?;
             elab.finish_body(d, value, &mut inner)
         })?;

@@ -7,6 +7,7 @@
 mod arguments;
 mod builtin;
 mod call;
+mod calls;
 mod custom;
 mod cycle;
 mod definitions;
@@ -31,6 +32,7 @@ mod tensor;
 mod value;
 mod walk;
 
+pub use calls::Call;
 pub use elab::{Weight, WeightKind};
 pub use module::Loader;
 
@@ -83,6 +85,8 @@ pub struct EntryGraph {
     pub dims: BTreeMap<String, i64>,
     pub inputs: Vec<PortDecl>,
     pub graph: Graph,
+    /// The blocks and ops that made the graph, outer ones first.
+    pub calls: Vec<Call>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
