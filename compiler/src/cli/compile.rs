@@ -1,0 +1,186 @@
+//! `vsrc compile`: a file to a folder of native code, or one stage of the way printed.
+
+use super::{Failure, Files, read, setting};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+use vsr_artifact::manifest::{Entry, Manifest, WeightKind};
+use vsr_compiler::backend::clif::Target;
+use vsr_compiler::diag::{Problems, Sources};
+use vsr_compiler::pipeline::{self, Compiled, Stage};
+use vsr_compiler::sema::Options;
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  vsrc compile models/vsr.vsr
+  vsrc compile models/vsr.vsr -o small --set ch=16 --profile train --profile tile
+  vsrc compile models/vdsr.vsr --emit schedule")]
+pub struct Compile {
+    /// The .vsr file
+    file: String,
+    /// Which `train` item or model, if the file has several
+    name: Option<String>,
+    /// Folder to write
+    #[arg(short, long, default_value = "compiled", value_name = "DIR")]
+    output: PathBuf,
+    /// Compile only this profile (repeat for more)
+    #[arg(long)]
+    profile: Vec<String>,
+    /// Override a dim of the profiles or a parameter of the model: --set H=128, --set ch=16
+    #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
+    set: Vec<(String, String)>,
+    /// Print a stage instead of writing the artifact
+    #[arg(long, value_parser = ["ast", "graph", "grad", "schedule", "tile", "clif"], value_name = "STAGE")]
+    emit: Option<String>,
+    /// Processors it shall run on: x86-64-v3 needs AVX2 and FMA (AVX-512 is used where it is)
+    #[arg(long, default_value = "x86-64-v3", value_parser = ["x86-64-v3", "cpu-portable"])]
+    target: String,
+    /// One JSON object on standard output; problems, too
+    #[arg(long)]
+    pub json: bool,
+    /// Print nothing but errors
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+pub fn run(args: &Compile) -> Result<(), Failure> {
+    let start = Instant::now();
+    if args.emit.as_deref() == Some("ast") {
+        return print_ast(&args.file);
+    }
+    let options = Options {
+        name: args.name.clone(),
+        profiles: args.profile.clone(),
+        set: args.set.clone(),
+    };
+    let target = Target::from_name(&args.target).expect("clap knows the targets");
+    let emit = args.emit.as_deref().and_then(Stage::from_name);
+    let (mut files, mut problems) = (Files::default(), Problems::new());
+    let compiled = pipeline::compile(
+        &mut files,
+        &args.file,
+        &options,
+        target,
+        emit,
+        &mut problems,
+    );
+    let Some(Compiled { artifact, emitted }) = compiled else {
+        return Err(Failure::Problems(
+            Box::new(problems),
+            Box::new(files.sources),
+        ));
+    };
+    if let Some(text) = emitted {
+        print!("{text}");
+        return Ok(());
+    }
+    vsr_artifact::write(&args.output, &artifact).map_err(|e| match e.is_machine() {
+        true => Failure::Machine(e.to_string()),
+        false => Failure::User(e.to_string()),
+    })?;
+    let seconds = start.elapsed().as_secs_f64();
+    if args.json {
+        println!(
+            "{}",
+            summary(&artifact.manifest, artifact.code.len(), seconds)
+        );
+    } else if !args.quiet {
+        print_summary(
+            &artifact.manifest,
+            artifact.code.len(),
+            seconds,
+            &args.output,
+        );
+    }
+    Ok(())
+}
+
+fn print_ast(path: &str) -> Result<(), Failure> {
+    let text = read(path).map_err(|e| Failure::User(format!("{path}: {e}")))?;
+    let (mut sources, mut problems) = (Sources::new(), Problems::new());
+    let file = sources.add(path, text.clone());
+    let ast = vsr_compiler::syntax::parse(file, &text, &mut problems);
+    if !problems.is_empty() {
+        return Err(Failure::Problems(Box::new(problems), Box::new(sources)));
+    }
+    print!("{}", vsr_compiler::syntax::print_ast(&ast));
+    Ok(())
+}
+
+/// Bytes of weights, of states, and of optimisers' states.
+fn stored(manifest: &Manifest) -> (u64, u64) {
+    let bytes = |w: &vsr_artifact::manifest::Weight| 4 * w.shape.iter().product::<u64>();
+    let of = |optimizer: bool| {
+        let wanted = |w: &&vsr_artifact::manifest::Weight| {
+            matches!(w.kind, WeightKind::Optimizer { .. }) == optimizer
+        };
+        manifest.weights.iter().filter(wanted).map(bytes).sum()
+    };
+    (of(false), of(true))
+}
+
+fn parameters(manifest: &Manifest) -> u64 {
+    let kept = |w: &&vsr_artifact::manifest::Weight| {
+        matches!(w.kind, WeightKind::Trained | WeightKind::Frozen)
+    };
+    manifest
+        .weights
+        .iter()
+        .filter(kept)
+        .map(|w| w.shape.iter().product::<u64>())
+        .sum()
+}
+
+fn summary(manifest: &Manifest, code_bytes: usize, seconds: f64) -> serde_json::Value {
+    let (weights, optimizer) = stored(manifest);
+    let entry = |e: &Entry| {
+        serde_json::json!({
+            "name": e.name, "profile": e.profile, "flops": e.flops, "kernels": e.launches.len(),
+            "arena_bytes": e.arena_bytes, "folded_bytes": e.folded_bytes, "scratch_bytes_per_thread": e.scratch_bytes,
+        })
+    };
+    serde_json::json!({
+        "model": manifest.model.name, "parameters": parameters(manifest), "weight_bytes": weights,
+        "optimizer_bytes": optimizer, "code_bytes": code_bytes, "kernels": manifest.kernels.len(),
+        "entries": manifest.entries.iter().map(entry).collect::<Vec<_>>(), "seconds": seconds,
+    })
+}
+
+fn print_summary(manifest: &Manifest, code_bytes: usize, seconds: f64, output: &Path) {
+    let (weights, optimizer) = stored(manifest);
+    println!(
+        "{}: {} parameters",
+        manifest.model.name,
+        parameters(manifest)
+    );
+    println!(
+        "{:<8} {:<10} {:>10} {:>8} {:>14} {:>12} {:>16}",
+        "entry", "profile", "GFLOP", "kernels", "params+state", "arena", "scratch/thread"
+    );
+    for e in &manifest.entries {
+        let stored = if e.name == "train" {
+            weights + optimizer
+        } else {
+            weights
+        } + e.folded_bytes;
+        println!(
+            "{:<8} {:<10} {:>10.3} {:>8} {:>14} {:>12} {:>16}",
+            e.name,
+            e.profile,
+            e.flops as f64 / 1e9,
+            e.launches.len(),
+            megabytes(stored),
+            megabytes(e.arena_bytes),
+            megabytes(e.scratch_bytes)
+        );
+    }
+    println!(
+        "code     {} kernels, {} KB (a driver's context: none on the CPU)",
+        manifest.kernels.len(),
+        code_bytes / 1024
+    );
+    println!("wrote    {} in {seconds:.2} s", output.display());
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{:.2} MB", bytes as f64 / 1e6)
+}

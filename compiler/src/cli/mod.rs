@@ -1,0 +1,76 @@
+//! What the commands of `vsrc` share: files of this machine, how a command fails, how problems are shown. One file a
+//! command; the library does no IO, these do.
+
+pub mod compile;
+
+use std::io::IsTerminal;
+use std::path::Path;
+use std::process::ExitCode;
+use vsr_compiler::diag::{Problems, Sources};
+use vsr_compiler::sema::Loader;
+
+/// Files of this machine.
+#[derive(Default)]
+pub struct Files {
+    pub sources: Sources,
+}
+
+pub fn read(path: &str) -> Result<String, String> {
+    let bytes = std::fs::read(path).map_err(|e| e.to_string())?;
+    String::from_utf8(bytes).map_err(|_| "the file is not text in UTF-8".to_string())
+}
+
+impl Loader for Files {
+    fn read(&mut self, path: &str) -> Result<String, String> {
+        read(path)
+    }
+
+    fn sources(&mut self) -> &mut Sources {
+        &mut self.sources
+    }
+
+    fn exists(&mut self, path: &str) -> bool {
+        Path::new(path).is_file()
+    }
+}
+
+/// `NAME=VALUE` of `--set`.
+pub fn setting(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text
+        .split_once('=')
+        .ok_or("write NAME=VALUE, such as H=128")?;
+    Ok((name.trim().to_string(), value.trim().to_string()))
+}
+
+/// Why the command failed, and whose error it was.
+pub enum Failure {
+    Problems(Box<Problems>, Box<Sources>),
+    User(String),
+    Machine(String),
+}
+
+/// Shows why a command failed; the exit code says whose error it was.
+pub fn finish(result: Result<(), Failure>, json: bool) -> ExitCode {
+    let message = match result {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(Failure::Problems(problems, sources)) => {
+            show(&problems, &sources, json);
+            return ExitCode::from(1);
+        }
+        Err(Failure::User(message)) => (message, 1),
+        Err(Failure::Machine(message)) => (message, 2),
+    };
+    eprintln!("error: {}", message.0);
+    ExitCode::from(message.1)
+}
+
+/// Problems as JSON on standard output, or as text beside it, in colours where a terminal shows them.
+pub fn show(problems: &Problems, sources: &Sources, json: bool) {
+    if json {
+        println!("{}", problems.to_json(sources));
+    } else if std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
+        eprint!("{}", problems.render_coloured(sources));
+    } else {
+        eprint!("{}", problems.render(sources));
+    }
+}
