@@ -43,6 +43,7 @@ pub mod diag;
 pub mod equation;
 pub mod ir;
 pub mod pass;
+pub mod picture;
 pub mod pipeline;
 pub mod report;
 pub mod schedule;

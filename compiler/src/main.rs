@@ -6,7 +6,7 @@
 mod cli;
 
 use clap::{Parser, Subcommand};
-use cli::{compile, finish};
+use cli::{compile, finish, graph, report};
 use std::process::ExitCode;
 
 #[derive(Parser)]
@@ -24,10 +24,16 @@ struct Cli {
 enum Command {
     /// Compile a network to a folder of native code
     Compile(compile::Compile),
+    /// What a network costs, block by block: parameters, FLOPs, bytes, memory, time; before anything runs
+    Report(report::Report),
+    /// Draw a network: blocks, and the shapes between them
+    Graph(graph::Graph),
 }
 
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Compile(args) => finish(compile::run(&args), args.json),
+        Command::Report(args) => finish(report::run(&args), args.json),
+        Command::Graph(args) => finish(graph::run(&args), false),
     }
 }

@@ -58,7 +58,11 @@ pub fn save(roofs: &Roofs, path: Option<PathBuf>) -> Result<PathBuf> {
 
 pub fn text(roofs: &Roofs) -> String {
     let mut out = format!("{}, {}\n", roofs.machine, roofs.level);
-    let _ = writeln!(out, "{:>8} {:>12} {:>12}", "threads", "GFLOP/s", "copy GB/s");
+    let _ = writeln!(
+        out,
+        "{:>8} {:>12} {:>12}",
+        "threads", "GFLOP/s", "copy GB/s"
+    );
     for r in &roofs.roofs {
         let _ = writeln!(
             out,

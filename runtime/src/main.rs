@@ -270,7 +270,11 @@ fn run_roofs(path: Option<PathBuf>, common: &Common) -> Result<()> {
     if common.json {
         print(roofs.text().trim_end());
     } else if !common.quiet {
-        print(&format!("{}wrote {}", bench_roofs::text(&roofs), path.display()));
+        print(&format!(
+            "{}wrote {}",
+            bench_roofs::text(&roofs),
+            path.display()
+        ));
     }
     Ok(())
 }

@@ -2,6 +2,8 @@
 //! command; the library does no IO, these do.
 
 pub mod compile;
+pub mod graph;
+pub mod report;
 
 use std::io::IsTerminal;
 use std::path::Path;

@@ -64,7 +64,9 @@ impl Rows {
         for call in calls.iter().filter(|c| c.is_block && !c.path.is_empty()) {
             let is_own = call.parent.is_none_or(|p| calls[p].path != call.path);
             if is_own {
-                self.names.entry(call.path.clone()).or_insert_with(|| call.name.clone());
+                self.names
+                    .entry(call.path.clone())
+                    .or_insert_with(|| call.name.clone());
                 self.row(&call.path);
             }
         }
@@ -72,7 +74,11 @@ impl Rows {
 
     fn row(&mut self, path: &str) -> &mut Block {
         let folded = match self.depth {
-            Some(depth) => path.splitn(depth + 1, '.').take(depth).collect::<Vec<_>>().join("."),
+            Some(depth) => path
+                .splitn(depth + 1, '.')
+                .take(depth)
+                .collect::<Vec<_>>()
+                .join("."),
             None => path.to_string(),
         };
         let at = *self.by_path.entry(folded.clone()).or_insert_with(|| {
@@ -102,12 +108,17 @@ impl Rows {
 
     /// Rows that cost anything, each with its shares.
     pub fn finish(mut self, entries: &BTreeMap<String, EntryCost>) -> Vec<Block> {
-        self.rows.retain(|r| r.parameters > 0 || !r.entries.is_empty());
+        self.rows
+            .retain(|r| r.parameters > 0 || !r.entries.is_empty());
         for row in &mut self.rows {
             row.name = self.names.get(&row.path).cloned().unwrap_or_default();
             for (key, cost) in &mut row.entries {
                 let whole = entries[key].seconds;
-                cost.share = if whole > 0.0 { cost.seconds / whole } else { 0.0 };
+                cost.share = if whole > 0.0 {
+                    cost.seconds / whole
+                } else {
+                    0.0
+                };
             }
         }
         // What lies in no block stands last.

@@ -6,7 +6,7 @@
 mod blocks;
 mod text;
 
-pub use text::text;
+pub use text::{count, text, thousands};
 
 use crate::backend::clif;
 use crate::diag::Problems;
@@ -149,7 +149,9 @@ pub(crate) fn elements(w: &WeightDecl) -> u64 {
 /// What the plan knows of the whole.
 fn cost(plan: &EntryPlan, profile: String) -> EntryCost {
     let all = plan.setup.iter().chain(&plan.launches);
-    let scratch = all.map(|l| clif::scratch_bytes(&tile::lift(&l.kernel).0)).max();
+    let scratch = all
+        .map(|l| clif::scratch_bytes(&tile::lift(&l.kernel).0))
+        .max();
     EntryCost {
         profile,
         arena_bytes: plan.arena_bytes,

@@ -53,7 +53,15 @@ fn totals(out: &mut String, report: &Report) {
     let _ = writeln!(
         out,
         "\n{:<12} {:<10} {:>10} {:>10} {:>10} {:>10} {:>12} {:>9} {:>11}",
-        "entry", "profile", "FLOP", "moved", "arena", "folded", "scratch/thr", "launches", "at roofs"
+        "entry",
+        "profile",
+        "FLOP",
+        "moved",
+        "arena",
+        "folded",
+        "scratch/thr",
+        "launches",
+        "at roofs"
     );
     for (key, e) in ordered(report) {
         let _ = writeln!(
@@ -83,7 +91,12 @@ fn table(out: &mut String, report: &Report, key: &str, cost: &EntryCost) {
         .filter(|b| b.entries.contains_key(key) || b.parameters > 0)
         .map(|b| (b, title(b)))
         .collect();
-    let width = rows.iter().map(|r| r.1.chars().count()).max().unwrap_or(0).clamp(5, 60);
+    let width = rows
+        .iter()
+        .map(|r| r.1.chars().count())
+        .max()
+        .unwrap_or(0)
+        .clamp(5, 60);
     let _ = writeln!(
         out,
         "\n{key} ({}), {:.0} % of the time bound by computing\n{:<width$} {:>13} {:>10} {:>10} {:>11} {:>10} {:>7}",
@@ -154,7 +167,9 @@ pub fn bytes(n: u64) -> String {
 }
 
 pub fn count(n: u64) -> String {
-    scaled(n as f64, &["", "k", "M", "G", "T", "P"]).trim_end().to_string()
+    scaled(n as f64, &["", "k", "M", "G", "T", "P"])
+        .trim_end()
+        .to_string()
 }
 
 fn seconds(s: f64) -> String {

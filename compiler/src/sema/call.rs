@@ -349,7 +349,8 @@ impl<'a> Elab<'a, '_> {
         let mark = self.declared.len();
         let value = self.enter_call(def, path, span, |elab| {
             elab.bind_inputs(d, d.inputs, given, &mut inner, span)?;
-            elab.calls.bound(d, &inner.vars, |place| program.text(place));
+            elab.calls
+                .bound(d, &inner.vars, |place| program.text(place));
             let value = elab.run_body(d, &mut inner)?;
             elab.finish_body(d, value, &mut inner)
         })?;

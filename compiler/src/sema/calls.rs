@@ -80,7 +80,7 @@ impl Calls {
             let shown = p
                 .default
                 .as_ref()
-                .is_none_or(|e| is_literal(e) && text(e.span) != value);
+                .is_none_or(|e| is_literal(e) && !same(text(e.span), &value));
             if shown {
                 call.parameters.push((p.name.text.clone(), value));
             }
@@ -90,6 +90,14 @@ impl Calls {
                 call.inputs.push((input.name.text.clone(), *node));
             }
         }
+    }
+}
+
+/// `1` and `1.0` are one number.
+fn same(a: &str, b: &str) -> bool {
+    match (a.parse::<f64>(), b.parse::<f64>()) {
+        (Ok(a), Ok(b)) => a == b,
+        _ => a == b,
     }
 }
 

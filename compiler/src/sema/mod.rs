@@ -30,7 +30,7 @@ mod settings;
 mod stdlib;
 mod tensor;
 mod value;
-mod walk;
+pub(crate) mod walk;
 
 pub use calls::Call;
 pub use elab::{Weight, WeightKind};

@@ -34,8 +34,7 @@ impl Roof {
 }
 
 /// Nominal machines: cores x GHz x 32 operations a cycle (two 256-bit multiply-adds), and what their memory usually copies.
-pub const NAMED: [(&str, u64, f64, f64); 2] =
-    [("laptop", 4, 3.0, 30.0), ("desktop", 8, 4.0, 40.0)];
+pub const NAMED: [(&str, u64, f64, f64); 2] = [("laptop", 4, 3.0, 30.0), ("desktop", 8, 4.0, 40.0)];
 
 /// The defaults of that name.
 pub fn named(name: &str) -> Option<Roofs> {
@@ -66,8 +65,9 @@ pub fn default_path() -> Option<PathBuf> {
 impl Roofs {
     /// Reads the text of a file that `vsr-run bench --roofs` wrote.
     pub fn parse(text: &str) -> Result<Roofs, String> {
-        let roofs: Roofs = serde_json::from_str(text)
-            .map_err(|e| format!("this is no list of roofs ({e}); `vsr-run bench --roofs` writes one"))?;
+        let roofs: Roofs = serde_json::from_str(text).map_err(|e| {
+            format!("this is no list of roofs ({e}); `vsr-run bench --roofs` writes one")
+        })?;
         let possible = |r: &Roof| {
             let positive = |x: f64| x.is_finite() && x > 0.0;
             r.threads > 0 && positive(r.fma_gflops) && positive(r.copy_gb_per_s)
@@ -75,7 +75,8 @@ impl Roofs {
         let rising = roofs.roofs.windows(2).all(|w| w[0].threads < w[1].threads);
         if roofs.roofs.is_empty() || !rising || !roofs.roofs.iter().all(possible) {
             return Err(
-                "its numbers are not possible; measure again with `vsr-run bench --roofs`".to_string(),
+                "its numbers are not possible; measure again with `vsr-run bench --roofs`"
+                    .to_string(),
             );
         }
         Ok(roofs)
@@ -128,7 +129,11 @@ mod tests {
     fn impossible_roofs_are_refused() {
         let mut roofs = named("desktop").unwrap();
         roofs.roofs[0].fma_gflops = 0.0;
-        assert!(Roofs::parse(&roofs.text()).unwrap_err().contains("not possible"));
+        assert!(
+            Roofs::parse(&roofs.text())
+                .unwrap_err()
+                .contains("not possible")
+        );
         assert!(Roofs::parse("{").unwrap_err().contains("no list of roofs"));
         assert!(Roofs::parse("{\"machine\":\"m\",\"level\":\"avx2\",\"roofs\":[]}").is_err());
     }
