@@ -40,6 +40,7 @@ pub mod assemble;
 pub mod autodiff;
 pub mod backend;
 pub mod diag;
+pub mod doc;
 pub mod equation;
 pub mod ir;
 pub mod pass;

@@ -6,7 +6,7 @@
 mod cli;
 
 use clap::{Parser, Subcommand};
-use cli::{compile, finish, graph, report};
+use cli::{compile, doc, finish, graph, report};
 use std::process::ExitCode;
 
 #[derive(Parser)]
@@ -28,6 +28,8 @@ enum Command {
     Report(report::Report),
     /// Draw a network: blocks, and the shapes between them
     Graph(graph::Graph),
+    /// Write pages about the standard library and models, from their comments and signatures
+    Doc(doc::Doc),
 }
 
 fn main() -> ExitCode {
@@ -35,5 +37,6 @@ fn main() -> ExitCode {
         Command::Compile(args) => finish(compile::run(&args), args.json),
         Command::Report(args) => finish(report::run(&args), args.json),
         Command::Graph(args) => finish(graph::run(&args), false),
+        Command::Doc(args) => finish(doc::run(&args), false),
     }
 }

@@ -2,6 +2,7 @@
 //! command; the library does no IO, these do.
 
 pub mod compile;
+pub mod doc;
 pub mod graph;
 pub mod report;
 

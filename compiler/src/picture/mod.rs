@@ -22,6 +22,8 @@ mod tree;
 
 use crate::diag::{Class, Diag, Problems};
 use crate::sema::{self, EntryGraph, Loader, Options};
+pub use svg::escape;
+
 use names::Names;
 use scene::{Item, Level, Scene, Stage};
 use std::collections::{BTreeSet, HashMap};

@@ -35,6 +35,7 @@ pub(crate) mod walk;
 pub use calls::Call;
 pub use elab::{Weight, WeightKind};
 pub use module::Loader;
+pub use stdlib::FILES as STANDARD_FILES;
 
 use crate::diag::{Class, Diag, Problems, Sources, Span};
 use crate::ir::graph::Graph;
