@@ -6,7 +6,7 @@ mod sema;
 
 use sema::Files;
 use vsr_compiler::diag::Problems;
-use vsr_compiler::picture::layout::{Path, Rect};
+use vsr_compiler::picture::layout::{Path, Placed, Rect};
 use vsr_compiler::picture::{Picture, picture};
 use vsr_compiler::sema::Options;
 
@@ -158,38 +158,39 @@ fn overlap(a: &Rect, b: &Rect) -> bool {
     a.x < b.right() && b.x < a.right() && a.y < b.bottom() && b.y < a.bottom()
 }
 
-#[test]
-fn no_two_boxes_overlap_in_any_model_at_any_depth() {
+/// Every scene of a model folded, and its whole picture at three depths.
+fn each_level(check: impl Fn(&str, &Placed)) {
     for (name, picture) in models() {
-        let folded = picture.placed.iter().map(|p| p.boxes.clone());
-        let unfolded = (1..=3).flat_map(|depth| picture.levels(depth));
-        for level in folded.chain(unfolded) {
-            for (i, a) in level.iter().enumerate() {
-                for b in &level[i + 1..] {
-                    assert!(!overlap(a, b), "{name}: {a:?} and {b:?}");
-                }
-            }
+        picture.placed.iter().for_each(|p| check(&name, p));
+        for depth in 1..=3 {
+            picture
+                .levels(depth)
+                .iter()
+                .for_each(|p| check(&format!("{name} at depth {depth}"), p));
         }
     }
 }
 
 #[test]
-fn every_box_lies_inside_of_its_picture() {
-    for (name, picture) in models() {
-        for placed in &picture.placed {
-            for b in &placed.boxes {
-                let inside = b.x >= 0.0
-                    && b.y >= 0.0
-                    && b.right() <= placed.width
-                    && b.bottom() <= placed.height;
-                assert!(
-                    inside,
-                    "{name}: {b:?} of {} x {}",
-                    placed.width, placed.height
-                );
+fn no_two_boxes_overlap_in_any_model_at_any_depth() {
+    each_level(|name, level| {
+        for (i, a) in level.boxes.iter().enumerate() {
+            for b in &level.boxes[i + 1..] {
+                assert!(!overlap(a, b), "{name}: {a:?} and {b:?}");
             }
         }
-    }
+    });
+}
+
+#[test]
+fn every_box_lies_inside_of_its_picture() {
+    each_level(|name, level| {
+        let (w, h) = (level.width + 0.5, level.height + 0.5);
+        for b in &level.boxes {
+            let inside = b.x >= 0.0 && b.y >= 0.0 && b.right() <= w && b.bottom() <= h;
+            assert!(inside, "{name}: {b:?} of {w} x {h}");
+        }
+    });
 }
 
 /// A piece of a wire runs through the inside of a box.
@@ -208,28 +209,45 @@ fn crosses(wire: &Path, r: &Rect) -> bool {
 
 #[test]
 fn wires_turn_at_right_angles_and_run_through_no_box() {
-    for (name, picture) in models() {
-        for placed in &picture.placed {
-            for wire in &placed.wires {
-                let square = |w: &[(f64, f64)]| {
-                    (w[0].0 - w[1].0).abs() < 0.6 || (w[0].1 - w[1].1).abs() < 0.6
-                };
+    each_level(|name, level| {
+        for wire in &level.wires {
+            let square =
+                |w: &[(f64, f64)]| (w[0].0 - w[1].0).abs() < 0.6 || (w[0].1 - w[1].1).abs() < 0.6;
+            assert!(
+                wire.points.windows(2).all(square),
+                "{name}: {:?}",
+                wire.points
+            );
+            for (at, r) in level.boxes.iter().enumerate() {
+                let own = at == wire.from || at == wire.to;
                 assert!(
-                    wire.points.windows(2).all(square),
-                    "{name}: {:?}",
+                    own || !crosses(wire, r),
+                    "{name}: {:?} through {r:?}",
                     wire.points
                 );
-                for (at, r) in placed.boxes.iter().enumerate() {
-                    let own = at == wire.from || at == wire.to;
-                    assert!(
-                        own || !crosses(wire, r),
-                        "{name}: {:?} through {r:?}",
-                        wire.points
-                    );
-                }
             }
         }
-    }
+    });
+}
+
+#[test]
+fn wires_begin_and_end_at_their_boxes() {
+    each_level(|name, level| {
+        for wire in &level.wires {
+            let (first, last) = (wire.points[0], wire.points[wire.points.len() - 1]);
+            let (from, to) = (&level.boxes[wire.from], &level.boxes[wire.to]);
+            let on = |r: &Rect, x: f64| r.x - 1.0 <= x && x <= r.right() + 1.0;
+            let near = |a: f64, b: f64| (a - b).abs() < 6.0;
+            assert!(
+                on(from, first.0) && near(first.1, from.bottom()),
+                "{name}: {first:?} of {from:?}"
+            );
+            assert!(
+                on(to, last.0) && near(last.1, to.y),
+                "{name}: {last:?} of {to:?}"
+            );
+        }
+    });
 }
 
 #[test]

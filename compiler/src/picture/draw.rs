@@ -29,7 +29,12 @@ pub fn unfold(scenes: &[Scene], placed: &[Placed], at: usize, depth: usize) -> D
         .parts
         .iter()
         .map(|part| {
-            let inner = part.inner.filter(|_| depth > 1 && part.repeat == 1)?;
+            let inner = part.inner.filter(|_| depth > 1)?;
+            // A stack shows the inside of one of its boxes.
+            let inner = match part.repeat {
+                1 => inner,
+                _ => scenes[inner].parts.first()?.inner?,
+            };
             Some(unfold(scenes, placed, inner, depth - 1))
         })
         .collect();

@@ -30,9 +30,13 @@ fn char_width(c: char) -> f64 {
 
 /// A box's title with its label, for the frame of an opened one.
 pub fn caption(p: &Part) -> String {
+    let title = match p.repeat {
+        1 => p.title.clone(),
+        n => format!("{} \u{d7} {n}", p.title),
+    };
     match p.lines.iter().find(|l| l.starts_with('@')) {
-        Some(label) => format!("{}  {label}", p.title),
-        None => p.title.clone(),
+        Some(label) => format!("{title}  {label}"),
+        None => title,
     }
 }
 

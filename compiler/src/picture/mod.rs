@@ -184,20 +184,21 @@ impl Picture {
         html::html(self, depth)
     }
 
-    /// Every rectangle as it is drawn, frames of opened blocks included, by level: for tests.
-    pub fn levels(&self, depth: usize) -> Vec<Vec<layout::Rect>> {
-        fn collect(d: &draw::Drawing, levels: &mut Vec<Vec<layout::Rect>>) {
-            levels.push(d.boxes.clone());
-            d.inner
-                .iter()
-                .flatten()
-                .for_each(|(_, _, inner)| collect(inner, levels));
+    /// Boxes and wires as they are drawn, level by level, opened blocks as frames: for tests.
+    pub fn levels(&self, depth: usize) -> Vec<layout::Placed> {
+        fn collect(d: draw::Drawing, levels: &mut Vec<layout::Placed>) {
+            levels.push(layout::Placed {
+                width: d.width,
+                height: d.height,
+                boxes: d.boxes,
+                wires: d.wires,
+            });
+            let inner = d.inner.into_iter().flatten();
+            inner.for_each(|(_, _, inner)| collect(inner, levels));
         }
         let mut levels = vec![];
-        collect(
-            &draw::unfold(&self.scenes, &self.placed, self.root, depth),
-            &mut levels,
-        );
+        let drawing = draw::unfold(&self.scenes, &self.placed, self.root, depth);
+        collect(drawing, &mut levels);
         levels
     }
 }

@@ -69,6 +69,8 @@ fn called(e: &ast::Expr) -> Option<&str> {
             stage: ast::Stage::Apply { name, .. },
             ..
         } => Some(&name.text),
+        // The elements of a list become tensors at the list's place.
+        E::Each { body, .. } => called(body),
         _ => None,
     }
 }
