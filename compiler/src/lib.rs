@@ -12,9 +12,12 @@
 //! | tiles | `tile/` | kernels as small programs over tiles; printed, lifted, interpreted |
 //! | code | `backend/clif/` | tiles -> position-independent machine code |
 //! | artifact | `assemble.rs` | plans -> manifest, code, constants |
+//! | report | `report/` | plans -> parameters, FLOPs, bytes, memory, time by block; no code is made |
+//! | picture | `picture/` | the elaborated graph and its calls -> boxes and wires: SVG, a page, Graphviz text |
+//! | pages | `doc/` | `##` comments and signatures -> HTML or Markdown |
 //!
-//! Arrows: pipeline -> {syntax, sema, autodiff, pass, schedule, tile, backend} -> ir -> equation -> diag. The runtime
-//! shares only the crate `vsr-artifact` with this one.
+//! Arrows: doc -> picture -> report -> pipeline -> {syntax, sema, autodiff, pass, schedule, tile, backend} -> ir ->
+//! equation -> diag. The runtime shares only the crate `vsr-artifact` with this one.
 //!
 //! # What never happens
 //! - No Rust file knows an operator's name: the standard library is text, templates are chosen by an equation's shape.
