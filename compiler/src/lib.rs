@@ -12,13 +12,16 @@
 //! | tiles | `tile/` | kernels as small programs over tiles; printed, lifted, interpreted |
 //! | code | `backend/clif/` | tiles -> position-independent machine code |
 //! | artifact | `assemble.rs` | plans -> manifest, code, constants |
+//! | report | `report/` | plans -> parameters, FLOPs, bytes, memory, time by block; no code is made |
+//! | picture | `picture/` | the elaborated graph and its calls -> boxes and wires: SVG, a page, Graphviz text |
+//! | pages | `doc/` | `##` comments and signatures -> HTML or Markdown |
 //!
 //! Tools from the same parser: `syntax/format` (`vsrc fmt`: tokens with the tree's structure, never the tree alone, so
 //! that nothing written gets lost), `sema/check.rs` (`vsrc check`: all errors, also beside broken items), and in the
 //! binary `cli/lsp` (`vsrc lsp`: the check's facts and the names' occurrences).
 //!
-//! Arrows: pipeline -> {syntax, sema, autodiff, pass, schedule, tile, backend} -> ir -> equation -> diag. The runtime
-//! shares only the crate `vsr-artifact` with this one.
+//! Arrows: doc -> picture -> report -> pipeline -> {syntax, sema, autodiff, pass, schedule, tile, backend} -> ir ->
+//! equation -> diag. The runtime shares only the crate `vsr-artifact` with this one.
 //!
 //! # What never happens
 //! - No Rust file knows an operator's name: the standard library is text, templates are chosen by an equation's shape.
@@ -51,10 +54,13 @@ pub mod assemble;
 pub mod autodiff;
 pub mod backend;
 pub mod diag;
+pub mod doc;
 pub mod equation;
 pub mod ir;
 pub mod pass;
+pub mod picture;
 pub mod pipeline;
+pub mod report;
 pub mod schedule;
 pub mod sema;
 pub mod syntax;

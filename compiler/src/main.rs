@@ -6,7 +6,7 @@
 mod cli;
 
 use clap::{Parser, Subcommand};
-use cli::{check, compile, finish, fmt, lsp};
+use cli::{check, compile, doc, finish, fmt, graph, lsp, report};
 use std::process::ExitCode;
 
 #[derive(Parser)]
@@ -30,6 +30,12 @@ enum Command {
     Fmt(fmt::Fmt),
     /// Serve editors over standard input and output
     Lsp(lsp::Lsp),
+    /// What a network costs, block by block: parameters, FLOPs, bytes, memory, time; before anything runs
+    Report(report::Report),
+    /// Draw a network: blocks, and the shapes between them
+    Graph(graph::Graph),
+    /// Write pages about the standard library and models, from their comments and signatures
+    Doc(doc::Doc),
 }
 
 fn main() -> ExitCode {
@@ -38,5 +44,8 @@ fn main() -> ExitCode {
         Command::Check(args) => finish(check::run(&args), false),
         Command::Lsp(args) => finish(lsp::run(&args), false),
         Command::Fmt(args) => finish(fmt::run(&args), false),
+        Command::Report(args) => finish(report::run(&args), args.json),
+        Command::Graph(args) => finish(graph::run(&args), false),
+        Command::Doc(args) => finish(doc::run(&args), false),
     }
 }

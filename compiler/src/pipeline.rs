@@ -127,7 +127,7 @@ fn field(graph: &Graph) -> Option<Field> {
     })
 }
 
-fn optimised(graph: Graph) -> Graph {
+pub(crate) fn optimised(graph: Graph) -> Graph {
     let graph = pass::optimise(graph);
     if let Err(message) = ir::verify::verify(&graph) {
         panic!("the optimised graph is not well formed: {message}");

@@ -1,5 +1,6 @@
 //! `bench`: the time of every launch of an entry, beside what this machine can do at most, measured in the same run.
 
+use crate::device::cpu::Pool;
 use crate::error::Result;
 use crate::session::Session;
 use serde::Serialize;
@@ -56,7 +57,8 @@ pub fn bench(session: &mut Session, entry: usize, repeats: usize, seed: u64) -> 
         .map(|(p, d)| (p.name.as_str(), d.as_slice()))
         .collect();
     session.run(entry, &inputs, seed, 0)?;
-    let (peak, copy) = machine(session);
+    let level = session.level();
+    let (peak, copy) = machine(session.pool(), level);
     let (mut whole, mut each) = (f64::INFINITY, vec![f64::INFINITY; plan.launches.len()]);
     for _ in 0..repeats.max(1) {
         let start = Instant::now();
@@ -107,16 +109,14 @@ fn noise(name: &str, shape: &[u64], seed: u64) -> Vec<f32> {
 }
 
 /// Multiply-adds and copied bytes a second of all threads at once.
-pub fn machine(session: &mut Session) -> (f64, f64) {
-    let (level, n) = (session.level(), session.n_threads());
+pub fn machine(pool: &mut Pool, level: Level) -> (f64, f64) {
+    let n = pool.n_threads();
     let peak = Mutex::new(0.0);
     let add = |sum: &Mutex<f64>, v: f64| *sum.lock().unwrap_or_else(|e| e.into_inner()) += v;
-    session
-        .pool()
-        .run(&|_| add(&peak, measure::peak_flops(level)));
+    pool.run(&|_| add(&peak, measure::peak_flops(level)));
     let copy = Mutex::new(0.0);
     let len = (64 << 20) / 4 / n.max(1);
-    session.pool().run(&|_| {
+    pool.run(&|_| {
         let (src, mut dst) = (vec![1.0f32; len], vec![0.0f32; len]);
         add(&copy, measure::copy_bandwidth(level, &src, &mut dst));
     });

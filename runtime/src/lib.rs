@@ -4,6 +4,7 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 pub mod bench;
+pub mod bench_roofs;
 pub mod data;
 pub mod device;
 pub mod error;

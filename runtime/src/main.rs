@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use vsr_runtime::session::{Options, Session};
 use vsr_runtime::weights::Scope;
-use vsr_runtime::{Error, Result, bench, eval, exec, info, interrupt, train, upscale};
+use vsr_runtime::{Error, Result, bench, bench_roofs, eval, exec, info, interrupt, train, upscale};
 
 #[derive(Parser)]
 #[command(
@@ -122,10 +122,16 @@ struct Exec {
 #[derive(Args)]
 #[command(after_help = "Example:
   vsr-run bench compiled/ --entry infer --threads 1
-  vsr-run bench compiled/ --json > bench.json")]
+  vsr-run bench compiled/ --json > bench.json
+  vsr-run bench --roofs                    what this machine can do at most, for `vsrc report`")]
 struct Bench {
     /// Folder that vsrc wrote
-    compiled: PathBuf,
+    #[arg(required_unless_present = "roofs")]
+    compiled: Option<PathBuf>,
+    /// Measure the machine alone, and write its roofs to FILE [default: vsr/roofs.json in the user's cache folder]
+    #[arg(long, value_name = "FILE", num_args = 0..=1,
+          conflicts_with_all = ["compiled", "entry", "profile", "weights", "repeats", "all"])]
+    roofs: Option<Option<PathBuf>>,
     /// infer, eval or train
     #[arg(long, default_value = "infer")]
     entry: String,
@@ -281,8 +287,27 @@ fn run_exec(args: &Exec, common: &Common) -> Result<()> {
     Ok(())
 }
 
+fn run_roofs(path: Option<PathBuf>, common: &Common) -> Result<()> {
+    let roofs = bench_roofs::measure(common.threads);
+    let path = bench_roofs::save(&roofs, path)?;
+    if common.json {
+        print(roofs.text().trim_end());
+    } else if !common.quiet {
+        print(&format!(
+            "{}wrote {}",
+            bench_roofs::text(&roofs),
+            path.display()
+        ));
+    }
+    Ok(())
+}
+
 fn run_bench(args: &Bench, common: &Common) -> Result<()> {
-    let mut session = open(&args.compiled, args.weights.as_deref(), common)?;
+    if let Some(path) = &args.roofs {
+        return run_roofs(path.clone(), common);
+    }
+    let folder = args.compiled.as_ref().expect("clap asks for one of both");
+    let mut session = open(folder, args.weights.as_deref(), common)?;
     let entry = session.find(&args.entry, &args.profile)?;
     let report = bench::bench(&mut session, entry, args.repeats, common.seed())?;
     if common.json {

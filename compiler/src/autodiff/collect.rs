@@ -12,6 +12,8 @@ pub enum Contribution {
     Pieces {
         pieces: Vec<Equation>,
         operands: Vec<NodeId>,
+        /// What is differentiated here: the work belongs to its block.
+        origin: Origin,
     },
 }
 
@@ -25,6 +27,8 @@ const MOST_PIECES: usize = 64;
 struct Layer {
     pieces: Vec<Equation>,
     operands: Vec<NodeId>,
+    /// Of the first contribution.
+    origin: Origin,
 }
 
 pub fn collect(
@@ -38,15 +42,23 @@ pub fn collect(
     for contribution in arrived {
         match contribution {
             Contribution::Node(id) => terms.push(id),
-            Contribution::Pieces { pieces, operands } => {
+            Contribution::Pieces {
+                pieces,
+                operands,
+                origin,
+            } => {
                 for piece in pieces {
-                    place(&mut layers, piece, &operands);
+                    place(&mut layers, piece, &operands, &origin);
                 }
             }
         }
     }
     for layer in layers {
-        terms.push(b.pieces(layer.pieces, layer.operands, shape.to_vec(), origin.clone()));
+        let origin = Origin {
+            name: origin.name.clone(),
+            ..layer.origin
+        };
+        terms.push(b.pieces(layer.pieces, layer.operands, shape.to_vec(), origin));
     }
     terms.retain(|id| b.uniform(*id) != Some(0.0));
     if terms.is_empty() {
@@ -56,7 +68,7 @@ pub fn collect(
 }
 
 /// Puts a piece where it merges, else where it is disjoint, else into a layer of its own.
-fn place(layers: &mut Vec<Layer>, piece: Equation, operands: &[NodeId]) {
+fn place(layers: &mut Vec<Layer>, piece: Equation, operands: &[NodeId], origin: &Origin) {
     for layer in layers.iter_mut() {
         if layer.merge(&piece, operands) {
             return;
@@ -68,7 +80,10 @@ fn place(layers: &mut Vec<Layer>, piece: Equation, operands: &[NodeId]) {
     match layers.iter_mut().find(fits) {
         Some(layer) => layer.add(&piece, operands),
         None => {
-            let mut layer = Layer::default();
+            let mut layer = Layer {
+                origin: origin.clone(),
+                ..Layer::default()
+            };
             layer.add(&piece, operands);
             layers.push(layer);
         }

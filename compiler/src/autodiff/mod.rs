@@ -202,6 +202,7 @@ impl<'a, 'g> Reverse<'a, 'g> {
             Contribution::Pieces {
                 pieces: part.pieces.clone(),
                 operands,
+                origin: self.origin(id),
             }
         };
         self.pending[target.index()].push(contribution);

@@ -3,8 +3,11 @@
 
 pub mod check;
 pub mod compile;
+pub mod doc;
 pub mod fmt;
+pub mod graph;
 pub mod lsp;
+pub mod report;
 
 use std::io::IsTerminal;
 use std::path::Path;

@@ -44,6 +44,8 @@ pub struct LaunchPlan {
     pub tasks: u64,
     pub flops: u64,
     pub bytes: u64,
+    /// Of the results that it leaves behind, borders included.
+    pub result_bytes: u64,
     pub label: String,
     pub anchor: &'static str,
     /// One line for each fused member.
@@ -58,6 +60,7 @@ struct Pending {
     members: Vec<String>,
     flops: u64,
     bytes: u64,
+    result_bytes: u64,
     setup: bool,
 }
 
@@ -323,6 +326,8 @@ fn kernels(ctx: &Context, groups: &[Group], folded: &[bool]) -> Vec<Pending> {
         let members = group.members.iter().map(|m| describe(ctx, m)).collect();
         let flops = group.members.iter().map(work).sum();
         let bytes = traffic(ctx, &builder);
+        let stored = group.members.iter().filter(|m| m.stored);
+        let result_bytes = stored.map(|m| bytes_of(ctx.layout(m.value))).sum();
         pending.push(Pending {
             builder,
             label,
@@ -330,6 +335,7 @@ fn kernels(ctx: &Context, groups: &[Group], folded: &[bool]) -> Vec<Pending> {
             members,
             flops,
             bytes,
+            result_bytes,
             setup,
         });
     }
@@ -371,6 +377,7 @@ fn open(ctx: &Context, id: ValueId, setup: bool) -> Option<Pending> {
         members: vec![],
         flops: 0,
         bytes,
+        result_bytes: 0,
         setup,
     })
 }
@@ -539,6 +546,7 @@ fn finish(p: Pending, slots: &BTreeMap<ValueId, Slot>) -> LaunchPlan {
         kernel,
         flops: p.flops,
         bytes: p.bytes,
+        result_bytes: p.result_bytes,
         label: p.label,
         anchor: p.anchor,
         members: p.members,

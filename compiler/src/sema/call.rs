@@ -201,6 +201,7 @@ impl<'a> Elab<'a, '_> {
         let d = &self.program.defs[def];
         // The compiler's own call of the model has no place in the text.
         let place = (span != d.name.span).then_some(span);
+        self.calls.open(d, &path, place, self.b.graph().len());
         self.frames.push(Frame {
             def,
             name: d.name.text.clone(),
@@ -213,6 +214,7 @@ impl<'a> Elab<'a, '_> {
         if result.is_ok() {
             self.note_cost(d, span, n_nodes, n_weights);
         }
+        self.calls.close(self.b.graph().len());
         result
     }
 
@@ -357,6 +359,8 @@ impl<'a> Elab<'a, '_> {
         let mark = self.declared.len();
         let value = self.enter_call(def, path, span, |elab| {
             elab.bind_inputs(d, d.inputs, given, &mut inner, span)?;
+            elab.calls
+                .bound(d, &inner.vars, |place| program.text(place));
             let value = elab.run_body(d, &mut inner)?;
             elab.finish_body(d, value, &mut inner)
         })?;

@@ -2,6 +2,7 @@
 //!
 //! One `Elab` makes one entry. It never does IO and never decides anything by an operator's name.
 
+use super::calls::Calls;
 use super::error::{Failed, Fallible, Fault, fault, is_name, suggested};
 use super::facts::Facts;
 use super::lower;
@@ -53,6 +54,7 @@ pub struct Elab<'a, 'g> {
     /// Keys in the order in which they were declared, repeated applications included.
     pub declared: Vec<String>,
     pub frames: Vec<Frame>,
+    pub calls: Calls,
     /// Where the `train` body starts.
     pub root: u32,
     pub randoms: HashMap<u64, u64>,
@@ -156,6 +158,7 @@ impl<'a, 'g> Elab<'a, 'g> {
             weight_of: HashMap::new(),
             declared: vec![],
             frames: vec![],
+            calls: Calls::default(),
             root: 0,
             randoms: HashMap::new(),
             fuel: FUEL,

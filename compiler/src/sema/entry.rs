@@ -1,6 +1,7 @@
 //! Entries: `infer` for a profile, `train` and `eval` for a `train` item.
 
 use super::call::Given;
+use super::calls::Call;
 use super::elab::{Elab, Layer, Weight, WeightKind};
 use super::error::{Failed, Fallible, fault, suggest};
 use super::facts::Facts;
@@ -44,9 +45,7 @@ impl<'a> Job<'a, '_> {
         let settings = self.settings;
         let mut elab = self.elab(&mut graph, profile, false);
         let parts = elab.infer_entry(settings, profile);
-        finish(elab, parts).map(|(parts, weights, parameters)| {
-            made("infer", profile, graph, parts, weights, parameters)
-        })
+        finish(elab, parts).map(|finished| made("infer", profile, graph, finished))
     }
 
     pub fn train(
@@ -60,9 +59,7 @@ impl<'a> Job<'a, '_> {
         let settings = self.settings;
         let mut elab = self.elab(&mut graph, profile, training);
         let parts = elab.train_entry(item, settings, profile);
-        finish(elab, parts).map(|(parts, weights, parameters)| {
-            made(name, profile, graph, parts, weights, parameters)
-        })
+        finish(elab, parts).map(|finished| made(name, profile, graph, finished))
     }
 
     fn elab<'g>(
@@ -108,7 +105,7 @@ struct Parts {
     info: Option<TrainInfo>,
 }
 
-type Finished = (Parts, Vec<Weight>, BTreeMap<String, String>);
+type Finished = (Parts, Vec<Weight>, BTreeMap<String, String>, Vec<Call>);
 
 /// Takes what an elaboration made and lets go of the graph.
 fn finish(elab: Elab<'_, '_>, parts: Fallible<Parts>) -> Option<Finished> {
@@ -117,16 +114,19 @@ fn finish(elab: Elab<'_, '_>, parts: Fallible<Parts>) -> Option<Finished> {
         all.map(|(name, value)| (name.to_string(), super::settings::literal(value)))
             .collect()
     });
-    Some((parts.ok()?, elab.weights, parameters.unwrap_or_default()))
+    Some((
+        parts.ok()?,
+        elab.weights,
+        parameters.unwrap_or_default(),
+        elab.calls.list,
+    ))
 }
 
 fn made(
     name: &'static str,
     profile: &Profile<'_>,
     mut graph: Graph,
-    parts: Parts,
-    weights: Vec<Weight>,
-    parameters: BTreeMap<String, String>,
+    (parts, weights, parameters, calls): Finished,
 ) -> Made {
     graph.outputs = parts.outputs;
     let entry = EntryGraph {
@@ -136,6 +136,7 @@ fn made(
         dims: profile.dims.clone(),
         inputs: parts.inputs,
         graph,
+        calls,
     };
     Made {
         entry,

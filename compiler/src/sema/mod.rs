@@ -7,6 +7,7 @@
 mod arguments;
 mod builtin;
 mod call;
+mod calls;
 mod check;
 mod custom;
 mod cycle;
@@ -32,8 +33,9 @@ mod sketch;
 mod stdlib;
 mod tensor;
 mod value;
-mod walk;
+pub(crate) mod walk;
 
+pub use calls::Call;
 pub use check::{Checked, check};
 pub use elab::{Weight, WeightKind};
 pub use facts::{Fact, Facts};
@@ -96,6 +98,8 @@ pub struct EntryGraph {
     pub dims: BTreeMap<String, i64>,
     pub inputs: Vec<PortDecl>,
     pub graph: Graph,
+    /// The blocks and ops that made the graph, outer ones first.
+    pub calls: Vec<Call>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

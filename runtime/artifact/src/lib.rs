@@ -11,6 +11,7 @@ mod error;
 mod folder;
 pub mod host;
 pub mod manifest;
+pub mod roofs;
 
 pub use code::CODE_OFFSET;
 pub use error::{Error, reason};

@@ -1,0 +1,483 @@
+//! One level of a network as boxes and wires: what stands directly inside a group, every child folded.
+//!
+//! Enters the tree and the graph; leaves a scene for each group that can be opened. Copies are drawn as wires, an
+//! elementwise function behind a box becomes a line in it, and layers that run again with the same weights are one box.
+
+use super::cycles;
+use super::names::{self, Names};
+use super::tree::{Kind, Tree};
+use crate::equation::{Expr, Reducer};
+use crate::ir::graph::{Graph, NodeId, Op};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// Where tensors enter or leave.
+    Terminal,
+    Box,
+    /// Without weights.
+    Plain,
+    Circle,
+}
+
+#[derive(Clone, Debug)]
+pub struct Part {
+    pub shape: Shape,
+    pub title: String,
+    pub lines: Vec<String>,
+    /// What decides the colour.
+    pub colour: String,
+    /// The scene inside.
+    pub inner: Option<usize>,
+    /// So many alike, one after the other.
+    pub repeat: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wire {
+    pub from: usize,
+    pub to: usize,
+    /// Wires of one value.
+    pub value: usize,
+    /// The value's shape.
+    pub label: String,
+    /// Against the flow: from one application of a layer to the next.
+    pub feedback: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Scene {
+    pub parts: Vec<Part>,
+    pub wires: Vec<Wire>,
+}
+
+/// What stands at one level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Item {
+    /// A value from outside.
+    In(usize),
+    Group(usize),
+    Loose(usize),
+    /// A value that leaves; the number of an output at the top.
+    Out(usize),
+}
+
+pub struct Stage<'a> {
+    pub graph: &'a Graph,
+    pub tree: &'a Tree,
+    pub names: &'a Names,
+    /// Nodes that the results need and that are drawn.
+    pub drawn: Vec<bool>,
+    /// Of each group: the drawn nodes in it and in the groups below.
+    nodes: Vec<Vec<usize>>,
+    users: Vec<Vec<NodeId>>,
+}
+
+/// The items of one group, before they become parts.
+pub struct Level {
+    pub group: usize,
+    /// In order of their first node.
+    pub items: Vec<Item>,
+    /// (from, to, node)
+    pub edges: BTreeSet<(usize, usize, usize)>,
+    /// Lines added to an item: functions behind it.
+    pub added: BTreeMap<usize, Vec<String>>,
+    /// Items that stand for several: their values of one shape are one wire.
+    pub joined: BTreeSet<usize>,
+}
+
+impl<'a> Stage<'a> {
+    pub fn new(graph: &'a Graph, tree: &'a Tree, names: &'a Names) -> Stage<'a> {
+        let roots: Vec<NodeId> = graph.outputs.iter().map(|o| o.1).collect();
+        let mut drawn = graph.ancestors(&roots);
+        for id in graph.ids() {
+            let node = graph.node(id);
+            let is_silent = matches!(node.op, Op::Param { .. } | Op::State { .. } | Op::Const(_))
+                || (matches!(node.op, Op::Equation(_)) && node.operands.is_empty());
+            drawn[id.index()] &= !is_silent;
+        }
+        let mut nodes = vec![vec![]; tree.groups.len()];
+        for id in (0..graph.len()).filter(|id| drawn[*id]) {
+            let mut at = Some(tree.of[id]);
+            while let Some(group) = at {
+                nodes[group].push(id);
+                at = tree.groups[group].parent;
+            }
+        }
+        Stage {
+            graph,
+            tree,
+            names,
+            drawn,
+            nodes,
+            users: graph.users(),
+        }
+    }
+
+    pub fn is_empty(&self, group: usize) -> bool {
+        self.nodes[group].is_empty()
+    }
+
+    fn operands(&self, node: usize) -> impl Iterator<Item = usize> + '_ {
+        let all = self.graph.node(NodeId::from(node as u32)).operands.iter();
+        all.map(|o| o.index()).filter(|o| self.drawn[*o])
+    }
+
+    /// The child of `group` in which the node lies; None: not in the group at all.
+    fn item(&self, group: usize, open: &BTreeSet<usize>, node: usize) -> Option<Item> {
+        let mut at = self.tree.of[node];
+        let mut outermost = None;
+        while at != group {
+            if !open.contains(&at) {
+                outermost = Some(at);
+            }
+            at = self.tree.groups[at].parent?;
+        }
+        Some(outermost.map_or(Item::Loose(node), Item::Group))
+    }
+
+    /// A copy of one value: reshaped, sliced, moved. Drawn as a wire.
+    fn copied(&self, node: usize) -> Option<usize> {
+        let n = self.graph.node(NodeId::from(node as u32));
+        match &n.op {
+            Op::Equation(pieces) if n.operands.len() == 1 => {
+                let copies = pieces
+                    .iter()
+                    .all(|p| p.reducer == Reducer::Map && matches!(p.body, Expr::Read(_)));
+                (copies && pieces.len() == 1).then(|| n.operands[0].index())
+            }
+            Op::Custom { .. } | Op::Update => Some(n.operands[0].index()),
+            _ => None,
+        }
+    }
+
+    /// Everything directly inside `group`; groups in `open` (namespaces) are seen through.
+    pub fn level(&self, group: usize, open: &BTreeSet<usize>) -> Level {
+        let mut level = Level {
+            group,
+            items: vec![],
+            edges: BTreeSet::new(),
+            added: BTreeMap::new(),
+            joined: BTreeSet::new(),
+        };
+        let mut place: HashMap<Item, usize> = HashMap::new();
+        // The item behind each node of the level, copies resolved.
+        let mut behind: HashMap<usize, usize> = HashMap::new();
+        for &id in &self.nodes[group] {
+            let Some(mut item) = self.item(group, open, id) else {
+                continue;
+            };
+            let from: Vec<(usize, usize)> = self
+                .operands(id)
+                .map(|o| match behind.get(&o) {
+                    Some(at) => (*at, o),
+                    None => (level.place(&mut place, Item::In(o)), o),
+                })
+                .collect();
+            if let (Item::Loose(_), Some(source)) = (item, self.copied(id))
+                && self.drawn[source]
+                && let Some((at, _)) = from.first()
+            {
+                behind.insert(id, *at);
+                continue;
+            }
+            if let Item::Loose(node) = item
+                && let Op::Input { .. } = self.graph.node(NodeId::from(node as u32)).op
+            {
+                item = Item::In(node);
+            }
+            let at = level.place(&mut place, item);
+            behind.insert(id, at);
+            for (source, o) in from {
+                if source != at {
+                    level.edges.insert((source, at, o));
+                }
+            }
+        }
+        for (number, (_, id)) in self.graph.outputs.iter().enumerate().filter(|_| group == 0) {
+            let at = level.place(&mut place, Item::Out(number));
+            if let Some(from) = behind.get(&id.index()) {
+                level.edges.insert((*from, at, id.index()));
+            }
+        }
+        if group != 0 {
+            for node in self.leaving(group) {
+                let at = level.place(&mut place, Item::Out(node));
+                if let Some(from) = behind.get(&node) {
+                    level.edges.insert((*from, at, node));
+                }
+            }
+        }
+        level
+    }
+
+    /// Values of a group that others read.
+    fn leaving(&self, group: usize) -> Vec<usize> {
+        let inside = |node: usize| self.nodes[group].binary_search(&node).is_ok();
+        let is_output = |node: usize| self.graph.outputs.iter().any(|o| o.1.index() == node);
+        let leaves = |node: &&usize| {
+            let users = self.users[**node].iter().map(|u| u.index());
+            is_output(**node) || users.into_iter().any(|u| self.drawn[u] && !inside(u))
+        };
+        self.nodes[group].iter().filter(leaves).copied().collect()
+    }
+
+    pub fn shape(&self, node: usize) -> String {
+        let shape = self.graph.shape(NodeId::from(node as u32));
+        match shape {
+            [] => "scalar".to_string(),
+            shape => {
+                let sizes: Vec<String> = shape.iter().map(i64::to_string).collect();
+                sizes.join("\u{d7}")
+            }
+        }
+    }
+
+    /// Elementwise in one tensor: it can be a line in the box before it.
+    fn is_elementwise(&self, node: usize) -> bool {
+        let n = self.graph.node(NodeId::from(node as u32));
+        let drawn: Vec<usize> = self.operands(node).collect();
+        match &n.op {
+            Op::Equation(pieces) => {
+                let [source] = drawn[..] else { return false };
+                pieces.len() == 1
+                    && pieces[0].reducer == Reducer::Map
+                    && self.graph.shape(NodeId::from(source as u32)) == n.shape
+            }
+            _ => false,
+        }
+    }
+
+    /// Functions behind a box that nobody else reads become lines in it.
+    pub fn absorb(&self, level: &mut Level) {
+        for at in 0..level.items.len() {
+            let Item::Loose(node) = level.items[at] else {
+                continue;
+            };
+            let sources: BTreeSet<usize> = level
+                .edges
+                .iter()
+                .filter(|e| e.1 == at)
+                .map(|e| e.0)
+                .collect();
+            let Some(source) = sources.first().copied().filter(|_| sources.len() == 1) else {
+                continue;
+            };
+            let alone = level.edges.iter().filter(|e| e.0 == source).count() == 1;
+            let takes = match level.items[source] {
+                Item::Group(_) => true,
+                Item::Loose(before) => !names::is_operator(&self.name(before)),
+                _ => false,
+            };
+            if !(alone && takes && self.is_elementwise(node)) {
+                continue;
+            }
+            let name = self.name(node);
+            level.added.entry(source).or_default().push(name);
+            let moved: Vec<_> = level
+                .edges
+                .iter()
+                .filter(|e| e.0 == at || e.1 == at)
+                .copied()
+                .collect();
+            for edge in moved {
+                level.edges.remove(&edge);
+                if edge.0 == at {
+                    level.edges.insert((source, edge.1, edge.2));
+                }
+            }
+            level.items[at] = GONE;
+        }
+    }
+
+    pub fn name(&self, node: usize) -> String {
+        self.names.name(self.graph.node(NodeId::from(node as u32)))
+    }
+
+    /// Parts and wires; `inner` knows the scenes of groups.
+    pub fn scene(&self, mut level: Level, inner: &HashMap<usize, usize>) -> Scene {
+        self.absorb(&mut level);
+        while cycles::merge(self, &mut level) {}
+        self.same_values(&mut level);
+        let feedback = cycles::feedback(&level);
+        let kept: Vec<usize> = (0..level.items.len())
+            .filter(|at| level.items[*at] != GONE)
+            .collect();
+        let number: HashMap<usize, usize> =
+            kept.iter().enumerate().map(|(n, at)| (*at, n)).collect();
+        let parts = kept
+            .iter()
+            .map(|at| self.part(&level, *at, inner))
+            .collect();
+        let mut seen = BTreeSet::new();
+        let mut wires = vec![];
+        for (from, to, node) in &level.edges {
+            if seen.insert((*from, *to, *node)) {
+                wires.push(Wire {
+                    from: number[from],
+                    to: number[to],
+                    value: *node,
+                    label: self.shape(*node),
+                    feedback: feedback.contains(&(*from, *to)),
+                });
+            }
+        }
+        let mut scene = Scene { parts, wires };
+        scene.join_alike();
+        scene
+    }
+
+    /// What a layer gives each time it is applied is one value, as far as its shape is.
+    fn same_values(&self, level: &mut Level) {
+        let uses = |at: usize| match level.items[at] {
+            Item::Group(group) => self.tree.groups[group].n_uses,
+            _ => 1,
+        };
+        let mut first: BTreeMap<(usize, String), usize> = BTreeMap::new();
+        let edges = level.edges.iter().map(|(from, to, node)| {
+            if level.joined.contains(from) || uses(*from) > 1 {
+                let same = first.entry((*from, self.shape(*node))).or_insert(*node);
+                return (*from, *to, *same);
+            }
+            (*from, *to, *node)
+        });
+        level.edges = edges.collect();
+    }
+
+    fn part(&self, level: &Level, at: usize, inner: &HashMap<usize, usize>) -> Part {
+        let mut part = match level.items[at] {
+            Item::In(node) => terminal(self.input_name(level.group, node)),
+            Item::Out(number) if level.group == 0 => terminal(self.graph.outputs[number].0.clone()),
+            Item::Out(_) => terminal(String::new()),
+            Item::Group(group) => self.group(group, level.group, inner.get(&group).copied()),
+            Item::Loose(node) => loose(self.name(node)),
+        };
+        part.lines
+            .extend(level.added.get(&at).into_iter().flatten().cloned());
+        part
+    }
+
+    fn input_name(&self, group: usize, node: usize) -> String {
+        if let Op::Input { name } = &self.graph.node(NodeId::from(node as u32)).op
+            && group == 0
+        {
+            return name.clone();
+        }
+        let named = self.tree.groups[group]
+            .inputs
+            .iter()
+            .find(|(n, _)| *n == node);
+        named.map(|(_, name)| name.clone()).unwrap_or_default()
+    }
+
+    fn group(&self, group: usize, within: usize, inner: Option<usize>) -> Part {
+        let g = &self.tree.groups[group];
+        let base = &self.tree.groups[within].path;
+        let label = match base.as_str() {
+            "" => g.path.as_str(),
+            base => g
+                .path
+                .strip_prefix(base)
+                .unwrap_or(&g.path)
+                .trim_start_matches('.'),
+        };
+        let mut lines = vec![];
+        if !g.details.is_empty() && g.kind != Kind::Op {
+            lines.push(g.details.clone());
+        }
+        if g.kind != Kind::Op && !label.is_empty() && g.kind != Kind::Namespace {
+            lines.push(format!("@{label}"));
+        }
+        if g.parameters > 0 {
+            lines.push(format!("{} parameters", crate::report::count(g.parameters)));
+        }
+        let title = match g.kind {
+            Kind::Namespace => label.to_string(),
+            _ if g.n_uses > 1 => format!("{} (\u{d7}{} shared)", g.name, g.n_uses),
+            _ => g.name.clone(),
+        };
+        Part {
+            shape: if g.parameters > 0 {
+                Shape::Box
+            } else {
+                Shape::Plain
+            },
+            title,
+            lines,
+            colour: g.name.clone(),
+            inner,
+            repeat: 1,
+        }
+    }
+}
+
+/// Marks an item that became part of another.
+pub const GONE: Item = Item::In(usize::MAX);
+
+impl Level {
+    fn place(&mut self, place: &mut HashMap<Item, usize>, item: Item) -> usize {
+        *place.entry(item).or_insert_with(|| {
+            self.items.push(item);
+            self.items.len() - 1
+        })
+    }
+}
+
+fn terminal(title: String) -> Part {
+    Part {
+        shape: Shape::Terminal,
+        title,
+        lines: vec![],
+        colour: String::new(),
+        inner: None,
+        repeat: 1,
+    }
+}
+
+fn loose(name: String) -> Part {
+    Part {
+        shape: if names::is_operator(&name) {
+            Shape::Circle
+        } else {
+            Shape::Plain
+        },
+        title: name,
+        ..terminal(String::new())
+    }
+}
+
+impl Scene {
+    /// Several values between the same two boxes are one wire with all their shapes.
+    fn join_alike(&mut self) {
+        let mut by_ends: BTreeMap<(usize, usize, bool), Vec<usize>> = BTreeMap::new();
+        for (at, wire) in self.wires.iter().enumerate() {
+            by_ends
+                .entry((wire.from, wire.to, wire.feedback))
+                .or_default()
+                .push(at);
+        }
+        let mut joined = vec![];
+        for (_, all) in by_ends {
+            let mut wire = self.wires[all[0]].clone();
+            if all.len() > 1 {
+                let mut counts: Vec<(String, usize)> = vec![];
+                for at in &all {
+                    let label = &self.wires[*at].label;
+                    match counts.iter_mut().find(|c| c.0 == *label) {
+                        Some(count) => count.1 += 1,
+                        None => counts.push((label.clone(), 1)),
+                    }
+                }
+                let word = |(label, n): &(String, usize)| match n {
+                    1 => label.clone(),
+                    n => format!("{n} \u{b7} {label}"),
+                };
+                let words: Vec<String> = counts.iter().take(2).map(word).collect();
+                let rest = if counts.len() > 2 { ", \u{2026}" } else { "" };
+                wire.label = words.join(", ") + rest;
+            }
+            joined.push(wire);
+        }
+        self.wires = joined;
+    }
+}

@@ -1,0 +1,336 @@
+//! `vsrc report` against an outside truth: counts by hand, counts of the published networks, the compiler's own plan.
+
+#![allow(clippy::unwrap_used)]
+
+mod sema;
+
+use sema::Files;
+use vsr_artifact::roofs::{Roof, named};
+use vsr_compiler::backend::clif::Target;
+use vsr_compiler::diag::Problems;
+use vsr_compiler::pipeline;
+use vsr_compiler::report::{Report, Roofline, report, text};
+use vsr_compiler::sema::Options;
+
+fn roofline() -> Roofline {
+    let roofs = named("laptop").unwrap();
+    Roofline {
+        name: roofs.machine.clone(),
+        file: None,
+        roof: roofs.of(None).unwrap(),
+    }
+}
+
+fn of(texts: &[(&str, &str)], path: &str, options: &Options, depth: Option<usize>) -> Report {
+    let mut files = Files::default();
+    for (name, text) in texts {
+        files.texts.insert((*name).into(), (*text).into());
+    }
+    let mut problems = Problems::new();
+    report(&mut files, path, options, depth, roofline(), &mut problems)
+        .unwrap_or_else(|| panic!("{:?}", problems.iter().collect::<Vec<_>>()))
+}
+
+fn options(profiles: &[&str], set: &[(&str, &str)]) -> Options {
+    Options {
+        name: None,
+        profiles: profiles.iter().map(|p| (*p).into()).collect(),
+        set: set
+            .iter()
+            .map(|(n, v)| ((*n).into(), (*v).into()))
+            .collect(),
+    }
+}
+
+/// The FLOPs and parameters of one expression on `[B, C, H, W] = [2, 6, 8, 10]`.
+fn small(expression: &str, result: &str) -> (u64, u64) {
+    let text = format!(
+        "model Case()(x: [B, 6, H, W]) -> {result} {{\n  {expression}\n}}\n\
+         profile case {{ B = 2  H = 8  W = 10 }}\n"
+    );
+    let made = of(
+        &[("case.vsr", &text)],
+        "case.vsr",
+        &Options::default(),
+        None,
+    );
+    (made.entries["infer"].flops, made.parameters)
+}
+
+#[test]
+fn small_networks_counted_by_hand() {
+    // A multiply and an add for each term of a sum.
+    let pixels = 2 * 8 * 10;
+    let conv = small("x |> Conv2d(4, bias=false) @a", "[B, 4, H, W]");
+    assert_eq!(conv, (2 * pixels * 4 * 6 * 9, 4 * 6 * 9));
+    // The bias: one add for each result.
+    let biased = small("x |> Conv2d(4) @a", "[B, 4, H, W]");
+    assert_eq!(biased, (2 * pixels * 4 * 6 * 9 + pixels * 4, 4 * 6 * 9 + 4));
+    let strided = small(
+        "x |> Conv2d(4, stride=2, bias=false) @a",
+        "[B, 4, H/2, W/2]",
+    );
+    assert_eq!(strided, (2 * (pixels / 4) * 4 * 6 * 9, 4 * 6 * 9));
+    let grouped = small(
+        "x |> Conv2d(4, k=1, groups=2, bias=false) @a",
+        "[B, 4, H, W]",
+    );
+    assert_eq!(grouped, (2 * pixels * 4 * 3, 4 * 3));
+    let linear = small("x |> tokens |> Linear(5, bias=false) @a", "[B, H*W, 5]");
+    assert_eq!(linear, (2 * pixels * 5 * 6, 5 * 6));
+    // Two in a row, a residual: the second reads 6 channels again.
+    let residual = small(
+        "x + (x |> Conv2d(7, k=1, bias=false) @a |> Conv2d(6, k=1, bias=false) @b)",
+        "[B, 6, H, W]",
+    );
+    assert_eq!(residual, (2 * pixels * 7 * 6 * 2 + pixels * 6, 7 * 6 * 2));
+}
+
+#[test]
+fn vdsr_is_its_convolutions() {
+    let made = of(&[], "models/vdsr.vsr", &options(&["picture"], &[]), None);
+    assert_eq!((made.parameters, made.tensors), (664_704, 20));
+    // Every weight is multiplied and added once for each pixel; relu and the skip are the rest.
+    let convolutions = 2 * 256 * 256 * 664_704;
+    let others = 256 * 256 * (19 * 64 + 1);
+    assert_eq!(made.entries["infer"].flops, convolutions + others);
+    let middle = made.blocks.iter().find(|b| b.path == "features.2").unwrap();
+    assert_eq!(
+        (middle.name.as_str(), middle.parameters),
+        ("Conv2d", 36_864)
+    );
+    assert_eq!(
+        middle.entries["infer"].flops,
+        2 * 256 * 256 * 36_864 + 256 * 256 * 64
+    );
+}
+
+#[test]
+fn the_flagship_has_its_published_numbers() {
+    let made = of(&[], "models/vsr.vsr", &options(&["tile"], &[]), Some(1));
+    assert_eq!(made.parameters, 6_802_510);
+    let gflop = made.entries["infer"].flops as f64 / 1e9;
+    assert!((gflop - 17.11).abs() < 0.005, "{gflop}");
+    let paths: Vec<&str> = made.blocks.iter().map(|b| b.path.as_str()).collect();
+    let expected = [
+        "encoder",
+        "align",
+        "fusion",
+        "bottleneck",
+        "decoder",
+        "body",
+        "tail",
+        "out",
+        "refine",
+        "",
+    ];
+    assert_eq!(paths, expected);
+}
+
+#[test]
+fn sdxl_has_its_published_numbers() {
+    let made = of(
+        &[],
+        "models/sdxl-unet.vsr",
+        &options(&["side512"], &[]),
+        Some(1),
+    );
+    assert_eq!((made.parameters, made.tensors), (2_567_463_684, 1680));
+    // 0.79 T multiply-adds for the whole network; without a prompt the second attentions fold away.
+    let tflop = made.entries["infer"].flops as f64 / 1e12;
+    assert!((1.3..1.58).contains(&tflop), "{tflop}");
+}
+
+#[test]
+fn blocks_add_up_to_the_whole_at_every_depth() {
+    let small = options(
+        &["train", "tile"],
+        &[
+            ("ch", "8"),
+            ("rank", "8"),
+            ("H", "16"),
+            ("W", "16"),
+            ("T", "3"),
+            ("B", "1"),
+        ],
+    );
+    for depth in [Some(1), Some(2), None] {
+        let made = of(&[], "models/vsr.vsr", &small, depth);
+        let parameters: u64 = made.blocks.iter().map(|b| b.parameters).sum();
+        let tensors: u64 = made.blocks.iter().map(|b| b.tensors).sum();
+        assert_eq!((parameters, tensors), (made.parameters, made.tensors));
+        for (key, entry) in &made.entries {
+            let of_entry = || made.blocks.iter().filter_map(|b| b.entries.get(key));
+            assert_eq!(
+                of_entry().map(|c| c.flops).sum::<u64>(),
+                entry.flops,
+                "{key}"
+            );
+            assert_eq!(
+                of_entry().map(|c| c.bytes).sum::<u64>(),
+                entry.bytes,
+                "{key}"
+            );
+            assert_eq!(
+                of_entry().map(|c| c.launches).sum::<u64>(),
+                entry.launches,
+                "{key}"
+            );
+            let shares: f64 = of_entry().map(|c| c.share).sum();
+            assert!((shares - 1.0).abs() < 1e-9, "{key}: {shares}");
+        }
+        let segments = made
+            .blocks
+            .iter()
+            .map(|b| b.path.split('.').count())
+            .max()
+            .unwrap();
+        assert!(depth.is_none_or(|d| segments <= d) && (depth.is_some() || segments > 2));
+    }
+}
+
+#[test]
+fn a_training_step_belongs_to_the_blocks_that_it_trains() {
+    let made = of(
+        &[],
+        "models/vdsr.vsr",
+        &options(&["train"], &[("B", "2")]),
+        Some(1),
+    );
+    let share = |path: &str| {
+        let block = made.blocks.iter().find(|b| b.path == path);
+        block
+            .and_then(|b| b.entries.get("train"))
+            .map_or(0.0, |c| c.share)
+    };
+    assert!(share("features") > 0.95, "{}", share("features"));
+    assert!(
+        share("optimizer") > 0.0 && share("") < 0.03,
+        "{}",
+        share("")
+    );
+    // Forward, input gradient and weight gradient; the first layer has no input gradient.
+    let (train, eval) = (&made.entries["train"], &made.entries["eval"]);
+    let ratio = train.flops as f64 / eval.flops as f64;
+    assert!((2.9..3.1).contains(&ratio), "{ratio}");
+    assert_eq!(made.optimizer_bytes, 4 * (2 * 664_704 + 20));
+}
+
+#[test]
+fn memory_and_flops_are_those_of_the_artifact() {
+    let set = [
+        ("ch", "8"),
+        ("rank", "8"),
+        ("H", "16"),
+        ("W", "16"),
+        ("T", "3"),
+        ("B", "1"),
+    ];
+    let options = options(&["train", "tile"], &set);
+    let made = of(&[], "models/vsr.vsr", &options, Some(1));
+    let mut problems = Problems::new();
+    let target = Target::X86_64V3;
+    let compiled = pipeline::compile(
+        &mut Files::default(),
+        "models/vsr.vsr",
+        &options,
+        target,
+        None,
+        &mut problems,
+    )
+    .unwrap();
+    let entries = &compiled.artifact.manifest.entries;
+    assert_eq!(entries.len(), 3);
+    for entry in entries {
+        let cost = &made.entries[&entry.name];
+        assert_eq!(cost.arena_bytes, entry.arena_bytes, "{}", entry.name);
+        assert_eq!(cost.folded_bytes, entry.folded_bytes, "{}", entry.name);
+        assert_eq!(
+            cost.scratch_bytes_per_thread, entry.scratch_bytes,
+            "{}",
+            entry.name
+        );
+        assert_eq!(cost.flops, entry.flops, "{}", entry.name);
+        assert_eq!(
+            cost.launches as usize,
+            entry.launches.len(),
+            "{}",
+            entry.name
+        );
+    }
+}
+
+#[test]
+fn times_follow_the_roofs() {
+    let options = options(&["picture"], &[]);
+    let slow = of(&[], "models/vdsr.vsr", &options, Some(1));
+    let mut roof = roofline();
+    roof.roof = Roof {
+        threads: 4,
+        fma_gflops: 10.0 * roof.roof.fma_gflops,
+        copy_gb_per_s: 10.0 * roof.roof.copy_gb_per_s,
+    };
+    let mut problems = Problems::new();
+    let fast = report(
+        &mut Files::default(),
+        "models/vdsr.vsr",
+        &options,
+        Some(1),
+        roof,
+        &mut problems,
+    )
+    .unwrap();
+    let (slow, fast) = (slow.entries["infer"].seconds, fast.entries["infer"].seconds);
+    assert!((slow / fast - 10.0).abs() < 1e-6);
+    assert!(slow >= 87.2e9 / 384e9);
+}
+
+#[test]
+fn json_has_the_promised_keys_and_text_says_which_roofs() {
+    let made = of(
+        &[],
+        "models/vdsr.vsr",
+        &options(&[], &[("depth", "3"), ("width", "8")]),
+        Some(1),
+    );
+    let json = serde_json::to_value(&made).unwrap();
+    for key in ["parameters", "tensors"] {
+        assert!(json[key].is_u64(), "{key}");
+    }
+    for entry in ["infer", "train"] {
+        for key in ["flops", "arena_bytes"] {
+            assert!(
+                json["entries"][entry][key].as_u64().unwrap() > 0,
+                "{entry} {key}"
+            );
+        }
+    }
+    assert!(json["blocks"].as_array().unwrap().len() >= 2);
+    assert!(
+        json["blocks"][0]["entries"]["infer"]["activation_bytes"]
+            .as_u64()
+            .unwrap()
+            > 0
+    );
+    let text = text(&made);
+    assert!(text.contains("nominal numbers of `laptop`"), "{text}");
+    assert!(
+        text.contains("infer") && text.contains("features"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_second_profile_has_a_name_of_its_own() {
+    let text = "model Case()(x: [B, 3]) -> [B, 2] = x |> Linear(2) @a\n\
+                profile small { B = 2 }\nprofile large { B = 8 }\n";
+    let made = of(&[("case.vsr", text)], "case.vsr", &Options::default(), None);
+    assert_eq!(
+        made.entries.keys().collect::<Vec<_>>(),
+        ["infer", "infer large"]
+    );
+    assert_eq!(
+        made.entries["infer large"].flops,
+        4 * made.entries["infer"].flops
+    );
+}

@@ -1,0 +1,96 @@
+//! `bench --roofs`: what this machine can do at most, for every useful number of threads, as a file for `vsrc report`.
+//!
+//! Enters nothing but the machine; leaves numbers. No network is read or run.
+
+use crate::bench;
+use crate::device::cpu::Pool;
+use crate::error::{Error, Result};
+use crate::files;
+use std::fmt::Write;
+use std::path::PathBuf;
+use vsr_artifact::roofs::{self, Roof, Roofs};
+use vsr_kernels::Level;
+
+/// One thread, powers of two, and the most: `--threads`, or every core.
+fn counts(most: usize) -> Vec<usize> {
+    let mut counts: Vec<usize> = std::iter::successors(Some(1), |n| Some(2 * n))
+        .take_while(|n| *n < most)
+        .collect();
+    counts.push(most);
+    counts
+}
+
+/// Measures; 0 threads means every core.
+pub fn measure(threads: usize) -> Roofs {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let most = if threads == 0 { cores } else { threads };
+    let level = Level::detect();
+    let roof = |n: usize| {
+        let (peak, copy) = bench::machine(&mut Pool::new(n), level);
+        Roof {
+            threads: n as u64,
+            fma_gflops: peak / 1e9,
+            copy_gb_per_s: copy / 1e9,
+        }
+    };
+    Roofs {
+        machine: processor().unwrap_or_else(|| "this machine".to_string()),
+        level: level.name().to_string(),
+        roofs: counts(most).into_iter().map(roof).collect(),
+    }
+}
+
+/// The processor's name, where the system tells it.
+fn processor() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
+    let line = text.lines().find(|l| l.starts_with("model name"))?;
+    Some(line.split_once(':')?.1.trim().to_string())
+}
+
+/// Writes to `path`, or to the user's cache folder; tells where.
+pub fn save(roofs: &Roofs, path: Option<PathBuf>) -> Result<PathBuf> {
+    let path = path.or_else(roofs::default_path).ok_or_else(|| {
+        Error::user("this system names no cache folder: give the file, `--roofs FILE`")
+    })?;
+    files::write_whole(&path, &[roofs.text().as_bytes()])?;
+    Ok(path)
+}
+
+pub fn text(roofs: &Roofs) -> String {
+    let mut out = format!("{}, {}\n", roofs.machine, roofs.level);
+    let _ = writeln!(
+        out,
+        "{:>8} {:>12} {:>12}",
+        "threads", "GFLOP/s", "copy GB/s"
+    );
+    for r in &roofs.roofs {
+        let _ = writeln!(
+            out,
+            "{:>8} {:>12.1} {:>12.1}",
+            r.threads, r.fma_gflops, r.copy_gb_per_s
+        );
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thread_counts_rise_to_the_most() {
+        assert_eq!(counts(1), [1]);
+        assert_eq!(counts(2), [1, 2]);
+        assert_eq!(counts(6), [1, 2, 4, 6]);
+        assert_eq!(counts(8), [1, 2, 4, 8]);
+    }
+
+    #[test]
+    fn what_is_measured_is_possible_and_read_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let measured = measure(1);
+        let path = save(&measured, Some(dir.path().join("a/roofs.json"))).unwrap();
+        assert_eq!(Roofs::read(&path).unwrap(), measured);
+        assert!(text(&measured).contains("GFLOP/s"));
+    }
+}
