@@ -65,6 +65,10 @@ def flagship(name, **over):
     over = {"ch": 8, "rank": 8, "blocks": 1, **over}
     dims = {"B": 1, "T": 3, "H": 16, "W": 16}
     model = disturb(vsr.Vsr(**over), 0.03)
+    if model.align.deform:
+        with torch.no_grad():
+            offset = model.align.offset["out"].weight
+            offset.copy_(exact(100 * offset))  # offsets of whole pixels
     x = moving(1, 3, 16, 16)
     clip = moving(1, 4, 64, 64)
     terms = vsr.losses(model, clip)

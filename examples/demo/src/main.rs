@@ -37,7 +37,12 @@ struct Args {
 
 const SCALE: usize = 4;
 /// The width of the shipped weights, and a training step that takes a fraction of a second.
-const SETTINGS: [(&str, &str); 3] = [("ch", "16"), ("strength", "0"), ("lr", "1e-4")];
+const SETTINGS: [(&str, &str); 4] = [
+    ("ch", "24"),
+    ("blocks", "6"),
+    ("strength", "0"),
+    ("lr", "1e-4"),
+];
 
 type Outcome<T> = Result<T, String>;
 
@@ -58,7 +63,7 @@ fn main() -> ExitCode {
 fn demo(args: &Args) -> Outcome<()> {
     let start = Instant::now();
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let weights = here.join("weights/vsr-ch16.safetensors");
+    let weights = here.join("weights/vsr-ch24.safetensors");
     let clip = here.join("clip/bigbuckbunny.mp4");
     std::fs::create_dir_all(&args.out).map_err(|e| format!("{}: {e}", args.out.display()))?;
     let compiled = args.out.join("compiled");
@@ -130,7 +135,7 @@ fn compile(to: &Path) -> Outcome<()> {
     vsr_artifact::write(&to.with_extension("train"), &artifacts[0]).map_err(text)?;
     vsr_artifact::write(to, &artifacts[1]).map_err(text)?;
     println!(
-        "plan   models/vsr.vsr, ch=16: two entries compiled in {:.2} s",
+        "plan   models/vsr.vsr, ch=24: two entries compiled in {:.2} s",
         start.elapsed().as_secs_f64()
     );
     Ok(())
