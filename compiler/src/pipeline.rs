@@ -7,10 +7,10 @@ use crate::backend::clif::{self, Target};
 use crate::diag::{Problems, Sources};
 use crate::ir;
 use crate::ir::graph::{Graph, NodeId, Op};
-use crate::sema::{self, Elaborated, Loader, Options, TrainInfo};
+use crate::sema::{self, Elaborated, Loader, Options, TrainInfo, WeightKind};
 use crate::{pass, schedule, tile};
 use vsr_artifact::Artifact;
-use vsr_artifact::manifest::{Field, Model, Place, Port, Train};
+use vsr_artifact::manifest::{Absent, Field, Frozen, FrozenTensor, Model, Place, Port, Train};
 
 /// What `--emit` may print after elaboration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,8 +162,37 @@ fn header(e: &Elaborated, files: &[(String, Vec<u8>)]) -> Header {
             parameters: e.model.parameters.clone(),
         },
         train: e.train.as_ref().map(train),
+        frozen: frozen(e),
         source_hash: vsr_artifact::source_hash(files),
     }
+}
+
+/// Where the frozen weights lie, and which networks go without.
+fn frozen(e: &Elaborated) -> Frozen {
+    let mut frozen = Frozen::default();
+    for weight in &e.weights {
+        let WeightKind::Frozen(source) = &weight.kind else {
+            continue;
+        };
+        let known = frozen.files.iter().position(|f| *f == source.file);
+        let file = known.unwrap_or_else(|| {
+            frozen.files.push(source.file.clone());
+            frozen.files.len() - 1
+        });
+        frozen.tensors.push(FrozenTensor {
+            weight: weight.key.clone(),
+            file: file as u32,
+            key: source.key.clone(),
+            rows: source.rows.map(|(low, high)| [low as u64, high as u64]),
+            transposed: source.transposed,
+        });
+    }
+    let absent = e.absent.iter().map(|(name, file)| Absent {
+        name: name.clone(),
+        file: file.clone(),
+    });
+    frozen.absent = absent.collect();
+    frozen
 }
 
 fn train(t: &TrainInfo) -> Train {

@@ -10,6 +10,7 @@ pub mod error;
 pub mod eval;
 pub mod exec;
 pub mod files;
+pub mod frozen;
 pub mod info;
 pub mod interrupt;
 pub mod metrics;

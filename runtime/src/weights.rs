@@ -20,8 +20,13 @@ pub enum Scope {
 /// Faults of one kind that an error lists before it only counts.
 const LISTED: usize = 12;
 
+/// Frozen weights come from files of their own and are in no other.
 fn in_scope(weight: &Weight, scope: Scope) -> bool {
-    scope == Scope::Everything || !matches!(weight.kind, WeightKind::Optimizer { .. })
+    match weight.kind {
+        WeightKind::Frozen => false,
+        WeightKind::Optimizer { .. } => scope == Scope::Everything,
+        WeightKind::Trained | WeightKind::State => true,
+    }
 }
 
 pub fn elements(weight: &Weight) -> usize {
@@ -30,7 +35,11 @@ pub fn elements(weight: &Weight) -> usize {
 
 /// First values. Each weight has numbers of its own, found by its key: another weight changes none of them.
 pub fn init(manifest: &Manifest, storage: &mut Memory, seed: u64) {
-    for weight in &manifest.weights {
+    for weight in manifest
+        .weights
+        .iter()
+        .filter(|w| w.kind != WeightKind::Frozen)
+    {
         init_one(weight, storage, seed);
     }
 }
@@ -66,7 +75,10 @@ fn init_one(weight: &Weight, storage: &mut Memory, seed: u64) {
 
 /// Keys that training cannot invent.
 pub fn required(manifest: &Manifest) -> Vec<&str> {
-    let required = manifest.weights.iter().filter(|w| w.init == Init::Required);
+    let required = manifest
+        .weights
+        .iter()
+        .filter(|w| w.init == Init::Required && w.kind != WeightKind::Frozen);
     required.map(|w| w.key.as_str()).collect()
 }
 
@@ -94,7 +106,8 @@ pub fn load(
             file.copy(&weight.key, values);
         }
     }
-    for weight in manifest.weights.iter().filter(|w| !in_scope(w, scope)) {
+    let rest = |w: &&Weight| !in_scope(w, scope) && w.kind != WeightKind::Frozen;
+    for weight in manifest.weights.iter().filter(rest) {
         init_one(weight, storage, 0);
     }
     Ok(file.metadata)

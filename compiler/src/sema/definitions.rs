@@ -357,7 +357,7 @@ impl<'p> Checker<'p, '_> {
 
     fn rules(&mut self, frozen: &'p ast::Frozen) {
         if let Some(via) = &frozen.via
-            && !self.program.has_rules(&via.text, self.module)
+            && self.program.rules(&via.text, self.module).is_none()
         {
             let text = format!("no `weights {}` in this file, nor imported", via.text);
             self.report(Class::Name, via.span, text, None);

@@ -3,6 +3,7 @@
 //! One `Elab` makes one entry. It never does IO and never decides anything by an operator's name.
 
 use super::error::{Failed, Fallible, Fault, fault};
+use super::frozen::{FrozenUse, Source};
 use super::lower;
 use super::module::Program;
 use super::promise::Promised;
@@ -12,7 +13,7 @@ use crate::equation::index::Ix;
 use crate::equation::{Equation, Expr, Pos, Read, Reducer};
 use crate::ir::build::Builder;
 use crate::ir::graph::{Init, NodeId, Op, Origin};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
 /// Steps of evaluation before a text counts as endless.
@@ -62,6 +63,10 @@ pub struct Elab<'a, 'g> {
     /// `next`: stored tensor and its new value, in order.
     pub nexts: BTreeMap<usize, NodeId>,
     pub train: TrainBody<'a>,
+    /// Frozen networks that were called: their layers.
+    pub frozen: BTreeMap<usize, FrozenUse>,
+    /// Optional ones that were asked for and have no file.
+    pub absent: BTreeSet<usize>,
 }
 
 /// What a `train` body declares beside its values.
@@ -86,9 +91,10 @@ pub struct Layer<'a> {
     pub replay: bool,
     /// Belongs to this weight (an optimiser's layer).
     pub of: Option<Rc<str>>,
+    /// Belongs to this frozen network.
+    pub frozen: Option<usize>,
     /// Keys of the first application, sorted.
     pub keys: Option<Vec<String>>,
-    pub has_state: bool,
     pub span: Span,
 }
 
@@ -105,8 +111,12 @@ pub struct Weight {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WeightKind {
     Trained,
+    /// Loaded from a file of its own, and never changed.
+    Frozen(Box<Source>),
     State,
-    Optimizer { of: String },
+    Optimizer {
+        of: String,
+    },
 }
 
 /// One call on the way here.
@@ -160,6 +170,8 @@ impl<'a, 'g> Elab<'a, 'g> {
             depth: 0,
             nexts: BTreeMap::new(),
             train: TrainBody::default(),
+            frozen: BTreeMap::new(),
+            absent: BTreeSet::new(),
         }
     }
 

@@ -3,6 +3,7 @@
 use super::call::Given;
 use super::elab::{Elab, Layer, Weight, WeightKind};
 use super::error::{Failed, Fallible, fault, suggest};
+use super::frozen::FrozenUse;
 use super::module::{Def, Program};
 use super::scalar;
 use super::scope::Env;
@@ -15,7 +16,7 @@ use crate::equation::{Binary, Expr, Pos, Read, Reducer, Relation};
 use crate::ir::build::Builder;
 use crate::ir::graph::{Graph, Init, NodeId};
 use crate::syntax::ast;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::rc::Rc;
 
 /// What one entry adds to the whole.
@@ -23,6 +24,8 @@ pub struct Made {
     pub entry: EntryGraph,
     pub weights: Vec<Weight>,
     pub train: Option<TrainInfo>,
+    pub frozen: BTreeMap<usize, FrozenUse>,
+    pub absent: BTreeSet<usize>,
     /// The model's compile-time parameters, as written.
     pub parameters: BTreeMap<String, String>,
 }
@@ -40,9 +43,7 @@ impl<'a> Job<'a, '_> {
         let settings = self.settings;
         let mut elab = self.elab(&mut graph, profile, false);
         let parts = elab.infer_entry(settings, profile);
-        finish(elab, parts).map(|(parts, weights, parameters)| {
-            made("infer", profile, graph, parts, weights, parameters)
-        })
+        finish(elab, parts).map(|finished| made("infer", profile, graph, finished))
     }
 
     pub fn train(
@@ -56,9 +57,7 @@ impl<'a> Job<'a, '_> {
         let settings = self.settings;
         let mut elab = self.elab(&mut graph, profile, training);
         let parts = elab.train_entry(item, settings, profile);
-        finish(elab, parts).map(|(parts, weights, parameters)| {
-            made(name, profile, graph, parts, weights, parameters)
-        })
+        finish(elab, parts).map(|finished| made(name, profile, graph, finished))
     }
 
     fn elab<'g>(
@@ -86,26 +85,34 @@ struct Parts {
     info: Option<TrainInfo>,
 }
 
-type Finished = (Parts, Vec<Weight>, BTreeMap<String, String>);
+struct Finished {
+    parts: Parts,
+    weights: Vec<Weight>,
+    parameters: BTreeMap<String, String>,
+    frozen: BTreeMap<usize, FrozenUse>,
+    absent: BTreeSet<usize>,
+}
 
 /// Takes what an elaboration made and lets go of the graph.
-fn finish(elab: Elab<'_, '_>, parts: Fallible<Parts>) -> Option<Finished> {
+fn finish(mut elab: Elab<'_, '_>, parts: Fallible<Parts>) -> Option<Finished> {
+    let fits = elab.check_frozen();
     let parameters = elab.layers.first().map(|layer| {
         let all = layer.parameters.iter();
         all.map(|(name, value)| (name.to_string(), super::settings::literal(value)))
             .collect()
     });
-    Some((parts.ok()?, elab.weights, parameters.unwrap_or_default()))
+    fits.ok()?;
+    Some(Finished {
+        parts: parts.ok()?,
+        weights: elab.weights,
+        parameters: parameters.unwrap_or_default(),
+        frozen: elab.frozen,
+        absent: elab.absent,
+    })
 }
 
-fn made(
-    name: &'static str,
-    profile: &Profile<'_>,
-    mut graph: Graph,
-    parts: Parts,
-    weights: Vec<Weight>,
-    parameters: BTreeMap<String, String>,
-) -> Made {
+fn made(name: &'static str, profile: &Profile<'_>, mut graph: Graph, finished: Finished) -> Made {
+    let parts = finished.parts;
     graph.outputs = parts.outputs;
     let entry = EntryGraph {
         name,
@@ -117,9 +124,11 @@ fn made(
     };
     Made {
         entry,
-        weights,
+        weights: finished.weights,
         train: parts.info,
-        parameters,
+        frozen: finished.frozen,
+        absent: finished.absent,
+        parameters: finished.parameters,
     }
 }
 
@@ -174,8 +183,8 @@ impl<'a> Elab<'a, '_> {
                     path: "".into(),
                     replay: false,
                     of: None,
+                    frozen: None,
                     keys: None,
-                    has_state: false,
                     span: d.name.span,
                 });
                 let layer = self.layers.len() - 1;
@@ -612,8 +621,8 @@ impl<'a> Elab<'a, '_> {
                 path: "optimizer".into(),
                 replay: false,
                 of: Some(of),
+                frozen: None,
                 keys: None,
-                has_state: false,
                 span: l.span,
             }
         };

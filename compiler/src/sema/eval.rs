@@ -118,10 +118,10 @@ impl<'a> Elab<'a, '_> {
             None => {}
         }
         if name == "training" {
-            return Ok(Value::Bool(self.training));
+            return Ok(Value::Bool(self.training && env.frozen.is_none()));
         }
-        if let Some(present) = self.frozen_present(name, span, env)? {
-            return Ok(Value::Bool(present));
+        if let Some(frozen) = self.program.frozen(name, env.module) {
+            return self.frozen_present(frozen, span).map(Value::Bool);
         }
         let fault = self.unbound(name, env);
         self.fail(span, fault)

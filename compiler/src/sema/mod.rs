@@ -15,6 +15,7 @@ mod elab;
 mod entry;
 mod error;
 mod eval;
+mod frozen;
 mod index_equation;
 mod lower;
 mod module;
@@ -22,6 +23,7 @@ mod number;
 mod param;
 mod promise;
 mod read;
+mod rename;
 mod run;
 mod scalar;
 mod scope;
@@ -32,6 +34,7 @@ mod value;
 mod walk;
 
 pub use elab::{Weight, WeightKind};
+pub use frozen::Source;
 pub use module::Loader;
 
 use crate::diag::{Class, Diag, Problems, Sources, Span};
@@ -62,6 +65,8 @@ pub struct Elaborated {
     pub train: Option<TrainInfo>,
     /// Every weight and state of all entries, in order of declaration, optimiser's state last.
     pub weights: Vec<Weight>,
+    /// Optional frozen networks that were asked for and have no file: name and path.
+    pub absent: Vec<(String, String)>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -213,10 +218,23 @@ fn assemble(
         merge(&mut weights, one, problems);
     }
     same_parameters(&made, problems);
+    let used: Vec<_> = made.iter().map(|m| &m.frozen).collect();
+    frozen::unread(program, &used, problems);
     if !problems.is_empty() {
         return None;
     }
-    weights.sort_by_key(|w| matches!(w.kind, WeightKind::Optimizer { .. }));
+    weights.sort_by_key(|w| match w.kind {
+        WeightKind::Trained | WeightKind::State => 0,
+        WeightKind::Frozen(_) => 1,
+        WeightKind::Optimizer { .. } => 2,
+    });
+    let absent: std::collections::BTreeSet<usize> =
+        made.iter().flat_map(|m| m.absent.clone()).collect();
+    let absent = absent.into_iter().map(|id| {
+        let frozen = &program.frozen[id];
+        (frozen.item.name.text.clone(), frozen.path.clone())
+    });
+    let absent = absent.collect();
     let train = made
         .iter()
         .find(|m| m.entry.name == "train")
@@ -227,6 +245,7 @@ fn assemble(
         entries,
         train,
         weights,
+        absent,
     })
 }
 
@@ -264,7 +283,7 @@ fn same_parameters(made: &[Made], problems: &mut Problems) {
         let kept = m
             .weights
             .iter()
-            .filter(|w| !matches!(w.kind, WeightKind::Optimizer { .. }));
+            .filter(|w| matches!(w.kind, WeightKind::Trained | WeightKind::State));
         kept.map(|w| (w.key.clone(), w.span)).collect()
     };
     let Some(train) = made.iter().find(|m| m.entry.name == "train").map(keys) else {

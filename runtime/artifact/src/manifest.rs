@@ -15,6 +15,8 @@ pub struct Manifest {
     pub train: Option<Train>,
     /// Every weight, then every state, in order of their keys' first use. One storage for all entries.
     pub weights: Vec<Weight>,
+    #[serde(default)]
+    pub frozen: Frozen,
     /// Bytes of the storage that holds all weights and states.
     pub storage_bytes: u64,
     pub entries: Vec<Entry>,
@@ -80,6 +82,37 @@ pub enum WeightKind {
     Optimizer {
         of: String,
     },
+}
+
+/// Weights that come from files of their own and never change; they are in no checkpoint.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Frozen {
+    /// Paths as the compiler was given them: absolute, or relative to where it ran.
+    pub files: Vec<String>,
+    pub tensors: Vec<FrozenTensor>,
+    /// Optional networks that had no file when this was compiled.
+    pub absent: Vec<Absent>,
+}
+
+/// The place of one frozen weight: a tensor of a file, or a part of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FrozenTensor {
+    /// Key among the weights.
+    pub weight: String,
+    /// Index into the files.
+    pub file: u32,
+    /// Key in the file.
+    pub key: String,
+    /// Of the first axis, from and to.
+    pub rows: Option<[u64; 2]>,
+    /// The file's two axes are the other way round.
+    pub transposed: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Absent {
+    pub name: String,
+    pub file: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

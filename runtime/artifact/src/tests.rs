@@ -36,6 +36,7 @@ fn artifact(features: &[&str]) -> Artifact {
             },
             train: None,
             weights: vec![],
+            frozen: Default::default(),
             storage_bytes: 0,
             entries: vec![],
             kernels: vec![],

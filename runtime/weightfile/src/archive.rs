@@ -55,7 +55,9 @@ pub fn entries(bytes: &[u8]) -> Result<BTreeMap<String, Range<usize>>, String> {
         let name = String::from_utf8_lossy(text).into_owned();
         let (size, place) = sizes(&b, at, extra_at..next)?;
         if b.u16(at + 10)? != 0 {
-            return Err(format!("holds {name} compressed, which `torch.save` never does"));
+            return Err(format!(
+                "holds {name} compressed, which `torch.save` never does"
+            ));
         }
         found.insert(name, contents(&b, place, size)?);
         at = next + comment as usize;
@@ -67,7 +69,9 @@ pub fn entries(bytes: &[u8]) -> Result<BTreeMap<String, Range<usize>>, String> {
 fn directory(b: &Bytes<'_>) -> Result<(u64, usize), String> {
     let len = b.0.len();
     let lowest = len.saturating_sub(22 + 65_535);
-    let end = (lowest..len.saturating_sub(21)).rev().find(|at| b.is(*at, END));
+    let end = (lowest..len.saturating_sub(21))
+        .rev()
+        .find(|at| b.is(*at, END));
     let end = end.ok_or("is an archive without an end: was it cut off?")?;
     let locator = end.wrapping_sub(20);
     if end >= 20 && b.is(locator, LOCATOR_64) {
@@ -105,7 +109,9 @@ fn contents(b: &Bytes<'_>, place: u64, size: u64) -> Result<Range<usize>, String
         return Err(DAMAGED.into());
     }
     let start = at + 30 + b.u16(at + 26)? as usize + b.u16(at + 28)? as usize;
-    let end = usize::try_from(size).ok().and_then(|n| start.checked_add(n));
+    let end = usize::try_from(size)
+        .ok()
+        .and_then(|n| start.checked_add(n));
     match end.filter(|end| *end <= b.0.len()) {
         Some(end) => Ok(start..end),
         None => Err(DAMAGED.into()),

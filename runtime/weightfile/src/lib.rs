@@ -78,7 +78,9 @@ pub fn header(bytes: &[u8]) -> Result<Header, String> {
         return torch::header(bytes);
     }
     if bytes.starts_with(&[0x80, 2, 0x8a, 10]) {
-        return Err("was saved by PyTorch before version 1.6: load it there and save it again".into());
+        return Err(
+            "was saved by PyTorch before version 1.6: load it there and save it again".into(),
+        );
     }
     safe_header(bytes)
 }
@@ -164,9 +166,22 @@ impl Mapped {
         let size = tensor.dtype.bytes();
         let bytes = self.map.get(tensor.at.clone()).unwrap_or_default();
         let bytes = bytes.get(first * size..).unwrap_or_default();
-        let twos = || bytes.as_chunks::<2>().0.iter().map(|b| u16::from_le_bytes(*b));
+        let twos = || {
+            bytes
+                .as_chunks::<2>()
+                .0
+                .iter()
+                .map(|b| u16::from_le_bytes(*b))
+        };
         match tensor.dtype {
-            DType::F32 => fill(to, bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b))),
+            DType::F32 => fill(
+                to,
+                bytes
+                    .as_chunks::<4>()
+                    .0
+                    .iter()
+                    .map(|b| f32::from_le_bytes(*b)),
+            ),
             DType::F64 => {
                 let eights = bytes.as_chunks::<8>().0.iter();
                 fill(to, eights.map(|b| f64::from_le_bytes(*b) as f32));

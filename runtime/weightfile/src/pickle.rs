@@ -226,7 +226,9 @@ impl<'b> Machine<'b> {
                 self.push(Value::Outside(id));
             }
             other => {
-                return Err(format!("holds a pickle with the instruction {other:#04x}, which no tensor needs"));
+                return Err(format!(
+                    "holds a pickle with the instruction {other:#04x}, which no tensor needs"
+                ));
             }
         }
         Ok(())
@@ -246,7 +248,11 @@ impl<'b> Machine<'b> {
         }
         let bits = self.number(n)?;
         let unused = 64 - 8 * n as u32;
-        let value = if n == 0 { 0 } else { (bits << unused) as i64 >> unused };
+        let value = if n == 0 {
+            0
+        } else {
+            (bits << unused) as i64 >> unused
+        };
         self.push(Value::Int(value));
         Ok(())
     }
@@ -288,7 +294,8 @@ impl<'b> Machine<'b> {
     fn recall(&mut self, n: usize) -> Step<()> {
         let at = self.number(n)?;
         let id = self.memo.get(&at).copied();
-        self.stack.push(id.ok_or("holds a pickle that recalls what it never stored")?);
+        self.stack
+            .push(id.ok_or("holds a pickle that recalls what it never stored")?);
         Ok(())
     }
 
@@ -305,7 +312,8 @@ impl<'b> Machine<'b> {
 
     /// An ordered dictionary is a dictionary; any other call stays a record.
     fn call(&self, callee: Id, arguments: Id) -> Value {
-        let ordered = matches!(&self.values[callee], Value::Global(g) if g == "collections.OrderedDict");
+        let ordered =
+            matches!(&self.values[callee], Value::Global(g) if g == "collections.OrderedDict");
         let empty = matches!(&self.values[arguments], Value::Tuple(a) if a.is_empty());
         if ordered && empty {
             return Value::Dict(vec![]);
@@ -326,5 +334,10 @@ impl<'b> Machine<'b> {
 }
 
 fn pairs(items: &[Id]) -> Vec<(Id, Id)> {
-    items.as_chunks::<2>().0.iter().map(|[k, v]| (*k, *v)).collect()
+    items
+        .as_chunks::<2>()
+        .0
+        .iter()
+        .map(|[k, v]| (*k, *v))
+        .collect()
 }

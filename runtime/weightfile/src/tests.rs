@@ -18,8 +18,11 @@ fn values(bytes: &[u8], name: &str) -> Vec<f32> {
 #[test]
 fn a_state_dict_is_read() {
     let header = header(PLAIN).unwrap();
-    let kinds: Vec<(&str, &str, &[u64])> =
-        header.tensors.iter().map(|(k, t)| (k.as_str(), t.dtype.name(), t.shape.as_slice())).collect();
+    let kinds: Vec<(&str, &str, &[u64])> = header
+        .tensors
+        .iter()
+        .map(|(k, t)| (k.as_str(), t.dtype.name(), t.shape.as_slice()))
+        .collect();
     assert_eq!(
         kinds,
         [
@@ -61,9 +64,15 @@ fn wrappers_of_training_scripts_are_looked_into() {
 fn what_is_no_tensor_is_refused_and_nothing_is_called() {
     let refused = |bytes: &[u8]| header(bytes).unwrap_err();
     let evil = refused(include_bytes!("fixtures/call.pth"));
-    assert!(evil.contains("asks to call posix.system") || evil.contains("asks to call os.system"), "{evil}");
+    assert!(
+        evil.contains("asks to call posix.system") || evil.contains("asks to call os.system"),
+        "{evil}"
+    );
     let strided = refused(include_bytes!("fixtures/strided.pth"));
-    assert!(strided.contains("holds a.weight with strides [1, 3]"), "{strided}");
+    assert!(
+        strided.contains("holds a.weight with strides [1, 3]"),
+        "{strided}"
+    );
     let module = refused(include_bytes!("fixtures/module.pth"));
     assert!(module.contains("not a dictionary of tensors"), "{module}");
     let old = refused(&[0x80, 2, 0x8a, 10, 0x6c, 0xfc, 0x9c]);
@@ -92,7 +101,13 @@ fn damaged_files_never_panic() {
 
 #[test]
 fn halves_are_exact() {
-    let cases = [(0x3c00, 1.0), (0xc000, -2.0), (0x0001, 5.960_464_5e-8), (0x7bff, 65504.0), (0x8000, -0.0)];
+    let cases = [
+        (0x3c00, 1.0),
+        (0xc000, -2.0),
+        (0x0001, 5.960_464_5e-8),
+        (0x7bff, 65504.0),
+        (0x8000, -0.0),
+    ];
     for (bits, value) in cases {
         assert_eq!(half(bits).to_bits(), f32::to_bits(value));
     }

@@ -9,7 +9,14 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// What checkpoints call the dictionary of weights, the one to prefer first.
-const WRAPPERS: [&str; 6] = ["params_ema", "params", "state_dict", "model_state_dict", "model", "generator"];
+const WRAPPERS: [&str; 6] = [
+    "params_ema",
+    "params",
+    "state_dict",
+    "model_state_dict",
+    "model",
+    "generator",
+];
 /// A wrapper in a wrapper, and so on.
 const MAX_WRAPPERS: usize = 4;
 
@@ -47,11 +54,17 @@ impl Reader<'_> {
         for _ in 0..MAX_WRAPPERS {
             let Value::Dict(pairs) = self.pickle.get(id) else {
                 let what = self.describe(id);
-                return Err(format!("holds {what}, not a dictionary of tensors: save the network's `state_dict()`"));
+                return Err(format!(
+                    "holds {what}, not a dictionary of tensors: save the network's `state_dict()`"
+                ));
             };
             let named = |name: &&str| {
-                let inner = pairs.iter().find(|(k, _)| self.pickle.text(*k) == Some(name));
-                inner.map(|(_, v)| *v).filter(|v| matches!(self.pickle.get(*v), Value::Dict(_)))
+                let inner = pairs
+                    .iter()
+                    .find(|(k, _)| self.pickle.text(*k) == Some(name));
+                inner
+                    .map(|(_, v)| *v)
+                    .filter(|v| matches!(self.pickle.get(*v), Value::Dict(_)))
             };
             match WRAPPERS.iter().find_map(named) {
                 Some(inner) => id = inner,
@@ -73,10 +86,13 @@ impl Reader<'_> {
                     header.tensors.insert(name.to_string(), tensor);
                 }
                 // Counters beside the weights.
-                Value::None | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Text(_) => {}
+                Value::None | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Text(_) => {
+                }
                 _ => {
                     let what = self.describe(*value);
-                    return Err(format!("holds {what} at {name}, where a tensor is expected"));
+                    return Err(format!(
+                        "holds {what} at {name}, where a tensor is expected"
+                    ));
                 }
             }
         }
@@ -89,7 +105,10 @@ impl Reader<'_> {
     /// `_rebuild_tensor_v2(storage, offset, size, stride, …)`, perhaps inside of `_rebuild_parameter(tensor, …)`.
     fn tensor(&self, name: &str, id: Id) -> Result<Tensor, String> {
         let Value::Call(callee, arguments) = self.pickle.get(id) else {
-            return Err(format!("holds {} at {name}, where a tensor is expected", self.describe(id)));
+            return Err(format!(
+                "holds {} at {name}, where a tensor is expected",
+                self.describe(id)
+            ));
         };
         let global = match self.pickle.get(*callee) {
             Value::Global(g) => g.as_str(),
@@ -97,9 +116,13 @@ impl Reader<'_> {
         };
         let arguments = self.pickle.items(*arguments).unwrap_or_default();
         match (global, arguments) {
-            ("torch._utils._rebuild_parameter", [tensor, ..]) if *tensor != id => self.plain(name, *tensor),
+            ("torch._utils._rebuild_parameter", [tensor, ..]) if *tensor != id => {
+                self.plain(name, *tensor)
+            }
             ("torch._utils._rebuild_tensor_v2", _) => self.plain(name, id),
-            _ => Err(format!("asks to call {global} at {name}; only plain tensors are read, nothing is executed")),
+            _ => Err(format!(
+                "asks to call {global} at {name}; only plain tensors are read, nothing is executed"
+            )),
         }
     }
 
@@ -109,22 +132,36 @@ impl Reader<'_> {
             return Err(damaged());
         };
         let is_tensor = matches!(self.pickle.get(*callee), Value::Global(g) if g == "torch._utils._rebuild_tensor_v2");
-        let Some([storage, offset, size, stride, ..]) = self.pickle.items(*arguments).filter(|_| is_tensor) else {
+        let Some([storage, offset, size, stride, ..]) =
+            self.pickle.items(*arguments).filter(|_| is_tensor)
+        else {
             return Err(damaged());
         };
         let shape = self.sizes(*size).ok_or_else(damaged)?;
         let strides = self.sizes(*stride).ok_or_else(damaged)?;
         if !contiguous(&shape, &strides) {
-            return Err(format!("holds {name} with strides {strides:?}: save it after `.contiguous()`"));
+            return Err(format!(
+                "holds {name} with strides {strides:?}: save it after `.contiguous()`"
+            ));
         }
-        let offset = self.pickle.int(*offset).and_then(|n| usize::try_from(n).ok()).ok_or_else(damaged)?;
+        let offset = self
+            .pickle
+            .int(*offset)
+            .and_then(|n| usize::try_from(n).ok())
+            .ok_or_else(damaged)?;
         let (dtype, place) = self.storage(name, *storage)?;
-        let elements = shape.iter().try_fold(1u64, |n, s| n.checked_mul(*s)).and_then(|n| usize::try_from(n).ok());
+        let elements = shape
+            .iter()
+            .try_fold(1u64, |n, s| n.checked_mul(*s))
+            .and_then(|n| usize::try_from(n).ok());
         let bytes = |n: usize| n.checked_mul(dtype.bytes());
-        let range = elements.and_then(bytes).zip(bytes(offset)).and_then(|(length, skip)| {
-            let start = place.start.checked_add(skip)?;
-            Some(start..start.checked_add(length)?)
-        });
+        let range = elements
+            .and_then(bytes)
+            .zip(bytes(offset))
+            .and_then(|(length, skip)| {
+                let start = place.start.checked_add(skip)?;
+                Some(start..start.checked_add(length)?)
+            });
         match range.filter(|r| r.end <= place.end) {
             Some(at) => Ok(Tensor { dtype, shape, at }),
             None => Err(format!("is damaged: {name} is larger than its storage")),
@@ -133,7 +170,10 @@ impl Reader<'_> {
 
     fn sizes(&self, id: Id) -> Option<Vec<u64>> {
         let items = self.pickle.items(id)?;
-        items.iter().map(|i| self.pickle.int(*i).and_then(|n| u64::try_from(n).ok())).collect()
+        items
+            .iter()
+            .map(|i| self.pickle.int(*i).and_then(|n| u64::try_from(n).ok()))
+            .collect()
     }
 
     /// `("storage", torch.FloatStorage, "0", "cpu", 64)`
@@ -145,16 +185,21 @@ impl Reader<'_> {
         let Some([word, kind, key, ..]) = self.pickle.items(*reference) else {
             return Err(damaged());
         };
-        let (Some("storage"), Value::Global(kind), Some(key)) =
-            (self.pickle.text(*word), self.pickle.get(*kind), self.pickle.text(*key))
-        else {
+        let (Some("storage"), Value::Global(kind), Some(key)) = (
+            self.pickle.text(*word),
+            self.pickle.get(*kind),
+            self.pickle.text(*key),
+        ) else {
             return Err(damaged());
         };
-        let dtype = element(kind).ok_or_else(|| format!("holds {name} as {kind}, which is not read"))?;
+        let dtype =
+            element(kind).ok_or_else(|| format!("holds {name} as {kind}, which is not read"))?;
         let place = self.entries.get(&format!("{}data/{key}", self.folder));
         match place {
             Some(place) => Ok((dtype, place.clone())),
-            None => Err(format!("is damaged: the storage {key} of {name} is not in it")),
+            None => Err(format!(
+                "is damaged: the storage {key} of {name} is not in it"
+            )),
         }
     }
 
