@@ -7,11 +7,14 @@
 #![allow(clippy::unwrap_used)]
 
 mod golden;
+#[path = "../../tests/src/reference.rs"]
+mod reference;
 mod sema;
 
 use std::collections::BTreeMap;
 
 use golden::{Golden, distance, folder, golden, input, product};
+use reference::{fnv, noise, weight};
 use sema::model;
 use vsr_compiler::autodiff::gradients;
 use vsr_compiler::ir::build::Builder;
@@ -19,39 +22,8 @@ use vsr_compiler::ir::eval::{Given, evaluate_nodes};
 use vsr_compiler::ir::graph::{NodeId, Origin};
 use vsr_compiler::sema::{Elaborated, Options, Weight};
 
-fn fnv(text: &str) -> u64 {
-    let step = |h: u64, b: u8| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3);
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, step)
-}
-
-/// Numbers in [-1, 1): splitmix64 from the key's hash, as in `make_networks.py`.
-fn noise(key: &str, n: usize) -> Vec<f64> {
-    let mut state = fnv(key);
-    let mut next = || {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ z >> 31) >> 40) as f64 / f64::from(1 << 23) - 1.0
-    };
-    (0..n).map(|_| next()).collect()
-}
-
 fn count(shape: &[i64]) -> usize {
     shape.iter().product::<i64>() as usize
-}
-
-fn weight(key: &str, shape: &[i64]) -> Vec<f64> {
-    let u = noise(key, count(shape));
-    let round = |x: f64| f64::from(x as f32);
-    if shape.len() >= 2 {
-        let inputs = count(&shape[1..]) as f64;
-        let scale = (0.5 + 0.5 * (4.5 / inputs).log2()).floor().exp2();
-        u.iter().map(|x| round(x * scale)).collect()
-    } else if key.ends_with("weight") {
-        u.iter().map(|x| round(1.0 + 0.25 * x)).collect()
-    } else {
-        u.iter().map(|x| round(0.125 * x)).collect()
-    }
 }
 
 fn elaborated(golden: &Golden) -> Elaborated {
