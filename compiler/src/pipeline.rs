@@ -4,7 +4,7 @@
 
 use crate::assemble::{Header, Planned, assemble};
 use crate::backend::clif::{self, Target};
-use crate::diag::{Problems, Sources};
+use crate::diag::{Class, Diag, Problems, Sources, Span};
 use crate::ir;
 use crate::ir::graph::{Graph, NodeId, Op};
 use crate::sema::{self, Elaborated, Loader, Options, TrainInfo, WeightKind};
@@ -53,6 +53,7 @@ pub fn compile(
     problems: &mut Problems,
 ) -> Option<Compiled> {
     let elaborated = sema::elaborate(loader, path, options, problems)?;
+    check_precision(&elaborated, problems)?;
     let files = files(loader.sources());
     let header = header(&elaborated, &files);
     let mut weights = schedule::WeightTable::declared(&elaborated.weights);
@@ -69,6 +70,7 @@ pub fn compile(
         if emit == Some(Stage::Schedule) {
             text += &schedule::print(&name, &plan);
         }
+        check_memory(&entry.profile, entry.memory, &plan, &weights, problems);
         planned.push(Planned {
             name: entry.name.to_string(),
             profile: entry.profile,
@@ -77,6 +79,9 @@ pub fn compile(
             axes: entry.inputs.into_iter().map(|p| (p.name, p.axes)).collect(),
             field,
         });
+    }
+    if !problems.is_empty() {
+        return None;
     }
     let assembled = assemble(header, &weights.weights, planned, target)
         .unwrap_or_else(|message| panic!("code generation failed: {message}"));
@@ -104,6 +109,46 @@ pub fn compile(
         artifact,
         emitted: emit.map(|_| text),
     })
+}
+
+/// The CPU computes and stores f32.
+fn check_precision(elaborated: &Elaborated, problems: &mut Problems) -> Option<()> {
+    for entry in &elaborated.entries {
+        if let (Some(span), false) = (entry.precision_at, entry.precision == "f32") {
+            let (profile, float) = (&entry.profile, entry.precision);
+            let text = format!("profile {profile} is for {float}, which the CPU does not do yet");
+            problems.push(
+                Diag::new(Class::Param, span, text)
+                    .help("leave `float` out, or pick other profiles with `--profile`"),
+            );
+        }
+    }
+    problems.is_empty().then_some(())
+}
+
+/// What a profile allows in `memory` is kept to, or compiling ends here.
+fn check_memory(
+    profile: &str,
+    memory: Option<(f64, Span)>,
+    plan: &schedule::EntryPlan,
+    weights: &schedule::WeightTable,
+    problems: &mut Problems,
+) {
+    let Some((allowed, span)) = memory else {
+        return;
+    };
+    let elements: i64 = weights
+        .weights
+        .iter()
+        .map(|w| w.shape.iter().product::<i64>())
+        .sum();
+    let bytes = 4 * elements as u64 + plan.arena_bytes + plan.folded_bytes;
+    let needed = bytes as f64 / f64::from(1 << 30);
+    if needed > allowed {
+        let text =
+            format!("profile {profile} needs {needed:.3} GiB, and its `memory` is {allowed}");
+        problems.push(Diag::new(Class::Param, span, text).help("shrink its dims, or allow more"));
+    }
 }
 
 /// How far a result of pictures sees, where that is finite along both axes: then tiles are exact.

@@ -42,6 +42,31 @@ pub fn init(manifest: &Manifest, storage: &mut Memory, seed: u64) {
     {
         init_one(weight, storage, seed);
     }
+    start_means(manifest, storage);
+}
+
+/// The weight that an optimiser's state is the running mean of (`ema`).
+fn mean_of<'m>(manifest: &'m Manifest, weight: &Weight) -> Option<&'m Weight> {
+    match &weight.kind {
+        WeightKind::Optimizer { of } if weight.key.strip_prefix("ema.") == Some(of) => {
+            manifest.weights.iter().find(|w| w.key == *of)
+        }
+        _ => None,
+    }
+}
+
+/// A running mean that has no history is the weight itself.
+fn start_means(manifest: &Manifest, storage: &mut Memory) {
+    for mean in &manifest.weights {
+        let Some(weight) = mean_of(manifest, mean) else {
+            continue;
+        };
+        let n = elements(weight);
+        let values = storage.floats(weight.offset, n).map(<[f32]>::to_vec);
+        if let (Some(values), Some(to)) = (values, storage.floats_mut(mean.offset, n)) {
+            to.copy_from_slice(&values);
+        }
+    }
 }
 
 fn init_one(weight: &Weight, storage: &mut Memory, seed: u64) {
@@ -110,6 +135,9 @@ pub fn load(
     for weight in manifest.weights.iter().filter(rest) {
         init_one(weight, storage, 0);
     }
+    if scope == Scope::Model {
+        start_means(manifest, storage);
+    }
     Ok(file.metadata)
 }
 
@@ -158,7 +186,7 @@ fn list(text: &mut String, title: &str, keys: &[String]) {
     }
 }
 
-/// Writes all weights in scope, whole or not at all.
+/// Writes all weights in scope, whole or not at all. A file for inference holds the running means, where there are any.
 pub fn save(
     manifest: &Manifest,
     storage: &Memory,
@@ -168,11 +196,20 @@ pub fn save(
 ) -> Result<()> {
     let mut metadata = BTreeMap::from([("model".to_string(), manifest.model.name.clone())]);
     metadata.extend(extra.clone());
+    let means: BTreeMap<&str, u64> = manifest
+        .weights
+        .iter()
+        .filter(|_| scope == Scope::Model)
+        .filter_map(|w| Some((mean_of(manifest, w)?.key.as_str(), w.offset)))
+        .collect();
     let chosen = manifest.weights.iter().filter(|w| in_scope(w, scope));
-    let views = chosen.map(|w| View {
-        name: &w.key,
-        shape: &w.shape,
-        data: storage.floats(w.offset, elements(w)).unwrap_or_default(),
+    let views = chosen.map(|w| {
+        let offset = means.get(w.key.as_str()).copied().unwrap_or(w.offset);
+        View {
+            name: &w.key,
+            shape: &w.shape,
+            data: storage.floats(offset, elements(w)).unwrap_or_default(),
+        }
     });
     tensors::write(path, &views.collect::<Vec<_>>(), &metadata)
 }

@@ -106,6 +106,12 @@ impl Graph {
         &self.dag[id]
     }
 
+    /// Another stored tensor of the same shape takes the place of one.
+    pub fn replace_stored(&mut self, id: NodeId, op: Op) {
+        debug_assert!(matches!(op, Op::Param { .. } | Op::State { .. }));
+        self.dag[id].op = op;
+    }
+
     pub fn shape(&self, id: NodeId) -> &[i64] {
         &self.dag[id].shape
     }

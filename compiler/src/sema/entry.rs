@@ -14,7 +14,7 @@ use crate::diag::{Class, Problems, Span};
 use crate::equation::index::Ix;
 use crate::equation::{Binary, Expr, Pos, Read, Reducer, Relation};
 use crate::ir::build::Builder;
-use crate::ir::graph::{Graph, Init, NodeId};
+use crate::ir::graph::{Graph, Init, NodeId, Op};
 use crate::syntax::ast;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::rc::Rc;
@@ -114,10 +114,15 @@ fn finish(mut elab: Elab<'_, '_>, parts: Fallible<Parts>) -> Option<Finished> {
 fn made(name: &'static str, profile: &Profile<'_>, mut graph: Graph, finished: Finished) -> Made {
     let parts = finished.parts;
     graph.outputs = parts.outputs;
+    if name == "eval" && parts.info.as_ref().is_some_and(|i| i.ema.is_some()) {
+        read_means(&mut graph, &finished.weights);
+    }
     let entry = EntryGraph {
         name,
         profile: profile.name.to_string(),
         precision: profile.precision,
+        precision_at: profile.precision_at,
+        memory: profile.memory,
         dims: profile.dims.clone(),
         inputs: parts.inputs,
         graph,
@@ -130,6 +135,24 @@ fn made(name: &'static str, profile: &Profile<'_>, mut graph: Graph, finished: F
         absent: finished.absent,
         parameters: finished.parameters,
     }
+}
+
+/// With `ema`, the held-out measure is that of the weights' running means.
+fn read_means(graph: &mut Graph, weights: &[Weight]) {
+    for weight in weights.iter().filter(|w| w.kind == WeightKind::Trained) {
+        let of = &weight.key;
+        let mean = Op::State {
+            key: mean_key(of),
+            init: Init::Constant(0.0),
+            of: Some(of.clone()),
+        };
+        graph.replace_stored(weight.node, mean);
+    }
+}
+
+/// Where the running mean of a weight is kept.
+fn mean_key(key: &str) -> String {
+    format!("ema.{key}")
 }
 
 impl<'a> Elab<'a, '_> {
@@ -660,7 +683,7 @@ impl<'a> Elab<'a, '_> {
         span: Span,
     ) -> Fallible<(NodeId, NodeId)> {
         let shape = self.shape_of(weight);
-        let state_key = format!("ema.{key}");
+        let state_key = mean_key(key);
         let origin = self.origin("ema", "mean", span);
         let init = Init::Constant(0.0);
         let state = self.b.state(

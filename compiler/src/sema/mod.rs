@@ -85,6 +85,10 @@ pub struct EntryGraph {
     pub profile: String,
     /// `f32`, `tf32`, `bf16` or `f16`.
     pub precision: &'static str,
+    /// Where the profile says so.
+    pub precision_at: Option<Span>,
+    /// What the profile allows, in GiB, and where it says so.
+    pub memory: Option<(f64, Span)>,
     pub dims: BTreeMap<String, i64>,
     pub inputs: Vec<PortDecl>,
     pub graph: Graph,
