@@ -101,6 +101,7 @@ impl<'p> Checker<'p, '_> {
             input.default.iter().for_each(|e| self.expr(e, false));
         }
         if let Some(result) = d.result {
+            self.precision(result);
             walk::each_in_type(result, &mut |e| self.expr(e, false));
         }
         d.wheres.iter().for_each(|e| self.expr(e, false));
@@ -183,7 +184,23 @@ impl<'p> Checker<'p, '_> {
     }
 
     fn bind_type(&mut self, ty: &'p ast::Type) {
+        self.precision(ty);
         walk::each_in_type(ty, &mut |e| self.bind_dims(e));
+    }
+
+    /// A type may keep a tensor in f32; every other precision is the profile's.
+    fn precision(&mut self, ty: &'p ast::Type) {
+        if let ast::TypeKind::Tensor {
+            precision: Some(p), ..
+        } = &ty.kind
+            && *p != ast::DType::F32
+        {
+            let text = format!(
+                "a type says `f32[…]` or nothing; `{}` is for a profile's `float`",
+                p.name()
+            );
+            self.report(Class::Type, ty.span, text, None);
+        }
     }
 
     fn bind_dims(&mut self, e: &'p ast::Expr) {

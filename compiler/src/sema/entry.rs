@@ -489,6 +489,10 @@ impl<'a> Elab<'a, '_> {
         let rate = self.required(item, env, "rate")?;
         let rate = self.rate(&rate, given, span)?;
         let clip = self.optional_number(item, env, "clip")?;
+        if let Some(clip) = clip.filter(|c| *c <= 0.0) {
+            let text = format!("`clip` is the largest norm of the gradients, above 0; got {clip}");
+            return self.fail(span, fault(Class::Param, text));
+        }
         let ema = self.optional_number(item, env, "ema")?;
 
         let trained: Vec<(String, NodeId)> = self

@@ -28,8 +28,14 @@ impl<'a> Elab<'a, '_> {
             E::Bool(b) => Ok(Value::Bool(*b)),
             E::Name(name) | E::Dim(name) => self.name(name, e.span, env),
             E::List(items) => {
-                let items: Fallible<Vec<Value>> = items.iter().map(|x| self.eval(x, env)).collect();
-                Ok(Value::list(items?))
+                let values: Fallible<Vec<Value>> =
+                    items.iter().map(|x| self.eval(x, env)).collect();
+                let values = values?;
+                if let Some(at) = values.iter().position(|v| matches!(v, Value::Layer(_))) {
+                    let text = "layers are not listed; bind one to a name, or apply it here";
+                    return self.fail(items[at].span, fault(Class::Type, text));
+                }
+                Ok(Value::list(values))
             }
             E::Each {
                 body,
