@@ -9,6 +9,7 @@ use crate::ir;
 use crate::ir::graph::{Graph, NodeId, Op};
 use crate::sema::{self, Elaborated, Loader, Options, TrainInfo, WeightKind};
 use crate::{pass, schedule, tile};
+use std::collections::BTreeSet;
 use vsr_artifact::Artifact;
 use vsr_artifact::manifest::{Absent, Field, Frozen, FrozenTensor, Model, Place, Port, Train};
 
@@ -52,15 +53,19 @@ pub fn compile(
     emit: Option<Stage>,
     problems: &mut Problems,
 ) -> Option<Compiled> {
-    let elaborated = sema::elaborate(loader, path, options, problems)?;
+    let mut elaborated = sema::elaborate(loader, path, options, problems)?;
     check_precision(&elaborated, problems)?;
+    for entry in &mut elaborated.entries {
+        entry.graph = optimised(std::mem::take(&mut entry.graph));
+    }
+    drop_unread(&mut elaborated);
     let files = files(loader.sources());
     let header = header(&elaborated, &files);
     let mut weights = schedule::WeightTable::declared(&elaborated.weights);
     let mut text = String::new();
     let mut planned = vec![];
     for entry in elaborated.entries {
-        let graph = optimised(entry.graph);
+        let graph = entry.graph;
         let name = format!("{} {}", entry.name, entry.profile);
         if emit == Some(Stage::Grad) || (emit == Some(Stage::Graph) && entry.name == "infer") {
             text += &format!("# entry {name}\n{}", crate::ir::print::print(&graph));
@@ -109,6 +114,26 @@ pub fn compile(
         artifact,
         emitted: emit.map(|_| text),
     })
+}
+
+/// Frozen weights that no entry needs any more (what only a missing prompt reaches) take no memory.
+fn drop_unread(elaborated: &mut Elaborated) {
+    let mut read = BTreeSet::new();
+    for graph in elaborated.entries.iter().map(|e| &e.graph) {
+        for id in graph.ids() {
+            if let Op::Param {
+                key,
+                trained: false,
+                ..
+            } = &graph.node(id).op
+            {
+                read.insert(key.clone());
+            }
+        }
+    }
+    elaborated
+        .weights
+        .retain(|w| !matches!(w.kind, WeightKind::Frozen(_)) || read.contains(&w.key));
 }
 
 /// The CPU computes and stores f32.

@@ -15,11 +15,11 @@ use std::collections::BTreeMap;
 
 use golden::{Golden, distance, folder, golden, input, product};
 use reference::{fnv, noise, weight};
-use sema::model;
+use sema::{model, run};
 use vsr_compiler::autodiff::gradients;
 use vsr_compiler::ir::build::Builder;
 use vsr_compiler::ir::eval::{Given, evaluate_nodes};
-use vsr_compiler::ir::graph::{NodeId, Origin};
+use vsr_compiler::ir::graph::{NodeId, Op, Origin};
 use vsr_compiler::sema::{Elaborated, Options, Weight};
 
 fn count(shape: &[i64]) -> usize {
@@ -208,4 +208,40 @@ fn full_networks_have_the_keys_and_shapes_of_their_checkpoints() {
         let digest = format!("{:016x}", fnv(&lines.join("\n")));
         assert_eq!(row["digest"], digest.as_str(), "{name}: keys and shapes");
     }
+}
+
+/// Without a prompt, what only the context reaches is no work: the second attention of every block is its output's bias.
+#[test]
+fn an_absent_prompt_folds_away() {
+    let text = "use SdxlUnet from \"models/sdxl-unet.vsr\"
+model Outer()(z: [B, 4, H, W], t: f32[B]) -> [B, 4, H, W] =
+  SdxlUnet(width=[8, 16, 24], depth=[0, 1, 2], head=8, groups=4)(z, t, zeros([B, 5, 12]), zeros([B, 10]), [8, 4, 0, 0, 8, 4])
+profile p { B = 1  H = 8  W = 4 }
+";
+    let made = run(&[("outer.vsr", text)], "outer.vsr", &Options::default()).unwrap();
+    let graph = vsr_compiler::pass::optimise(made.entries[0].graph.clone());
+    let needed = graph.ancestors(&[graph.outputs[0].1]);
+    let read: Vec<&str> = graph
+        .ids()
+        .filter(|id| needed[id.index()])
+        .filter_map(|id| match &graph.node(id).op {
+            Op::Param { key, .. } => Some(key.as_str()),
+            _ => None,
+        })
+        .collect();
+    let dead = [
+        "attn2.to_q",
+        "attn2.to_k",
+        "attn2.to_v",
+        "attn2.to_out.0.weight",
+        "norm2.weight",
+    ];
+    let blocks = |key: &&&str| key.contains("transformer_blocks");
+    let left: Vec<&&str> = read
+        .iter()
+        .filter(blocks)
+        .filter(|k| dead.iter().any(|d| k.contains(d)))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+    assert!(read.iter().any(|k| k.contains("attn2.to_out.0.bias")));
 }

@@ -235,3 +235,68 @@ profile p {{ B = 1 }}
         .expect("it runs");
     assert_eq!(opened.session.output(0, "output"), [13.0, 29.0]);
 }
+
+/// Without a prompt, the weights that only a prompt reaches are not even loaded; the result is that of a prompt of zeros.
+#[test]
+fn an_absent_prompt_costs_no_memory() {
+    let (golden, mut whole) = compiled("sdxl-unet");
+    let folder = tempfile::tempdir().expect("a folder");
+    let weights = whole.session.manifest().weights.clone();
+    whole.session.init_weights(0);
+    let mut file = BTreeMap::new();
+    for w in &weights {
+        let values = weight(&w.key, &w.shape);
+        whole
+            .session
+            .set_weight(&w.key, &values)
+            .expect("its own key");
+        file.insert(w.key.clone(), (w.shape.clone(), values));
+    }
+    write(&folder.path().join("unet.safetensors"), &file);
+    let text = format!(
+        "use SdxlUnet from \"{}\"
+frozen unet = SdxlUnet(width=[8, 16, 24], depth=[0, 1, 2], head=8, groups=4) from \"unet.safetensors\"
+model Outer()(z: [B, 4, H, W], t: f32[B]) -> [B, 4, H, W] =
+  unet(z, t, zeros([B, 5, 12]), zeros([B, 10]), [96, 64, 3, 5, 128, 72])
+profile p {{ B = 2  H = 8  W = 4 }}
+",
+        root().join("models/sdxl-unet.vsr").display()
+    );
+    let mut opened = beside(folder.path(), &text);
+    let kept = opened.session.manifest().frozen.tensors.len();
+    // Of each transformer block: the query's norm, three projections and the output's matrix.
+    let dead = weights.iter().filter(|w| {
+        let of = |names: &[&str]| names.iter().any(|n| w.key.contains(n));
+        w.key.contains("transformer_blocks")
+            && of(&[
+                "attn2.to_q",
+                "attn2.to_k",
+                "attn2.to_v",
+                "attn2.to_out.0.weight",
+                "norm2",
+            ])
+    });
+    assert_eq!(kept, weights.len() - dead.count());
+    let (z, t) = (
+        golden.tensors["z"].as_slice(),
+        golden.tensors["t"].as_slice(),
+    );
+    opened
+        .session
+        .run(0, &[("z", z), ("t", t)], 0, 0)
+        .expect("it runs");
+    let (ctx, pooled) = (vec![0.0; 2 * 5 * 12], vec![0.0; 2 * 10]);
+    let given = [
+        ("z", z),
+        ("t", t),
+        ("ctx", &ctx[..]),
+        ("pooled", &pooled[..]),
+        ("ids", &golden.tensors["ids"][..]),
+    ];
+    whole.session.run(0, &given, 0, 0).expect("it runs");
+    let d = distance(
+        opened.session.output(0, "output"),
+        whole.session.output(0, "output"),
+    );
+    assert!(d < 1e-5, "off by {d:.1e}");
+}
