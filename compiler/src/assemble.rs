@@ -8,8 +8,8 @@ use crate::schedule::{EntryPlan, LaunchPlan, PlannedBuffer, Slot, WeightDecl, We
 use crate::tile::{self, Kernel};
 use std::collections::BTreeMap;
 use vsr_artifact::manifest::{
-    Entry, Field, Frozen, Init, KernelInfo, Launch, Manifest, Model, Place, Port, Target, Train,
-    Weight,
+    Entry, Field, Frozen, Init, KernelInfo, Launch, Layout, Manifest, Model, Place, Port, Target,
+    Train, Weight,
 };
 
 /// One entry with what the plan does not know.
@@ -35,6 +35,7 @@ pub struct Header {
     pub model: Model,
     pub train: Option<Train>,
     pub frozen: Frozen,
+    pub layouts: Vec<Layout>,
     pub source_hash: String,
 }
 
@@ -77,6 +78,7 @@ pub fn assemble(
         train: header.train,
         weights,
         frozen: header.frozen,
+        layouts: header.layouts,
         storage_bytes,
         entries,
         kernels: shared.kernels.iter().enumerate().map(info).collect(),

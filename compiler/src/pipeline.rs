@@ -11,7 +11,9 @@ use crate::sema::{self, Elaborated, Loader, Options, TrainInfo, WeightKind};
 use crate::{pass, schedule, tile};
 use std::collections::BTreeSet;
 use vsr_artifact::Artifact;
-use vsr_artifact::manifest::{Absent, Field, Frozen, FrozenTensor, Model, Place, Port, Train};
+use vsr_artifact::manifest::{
+    Absent, Field, Frozen, FrozenTensor, Layout, Model, Place, Port, Stored, Train,
+};
 
 /// What `--emit` may print after elaboration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -233,6 +235,7 @@ fn header(e: &Elaborated, files: &[(String, Vec<u8>)]) -> Header {
         },
         train: e.train.as_ref().map(train),
         frozen: frozen(e),
+        layouts: e.layouts.iter().map(layout).collect(),
         source_hash: vsr_artifact::source_hash(files),
     }
 }
@@ -250,11 +253,8 @@ fn frozen(e: &Elaborated) -> Frozen {
             frozen.files.len() - 1
         });
         frozen.tensors.push(FrozenTensor {
-            weight: weight.key.clone(),
             file: file as u32,
-            key: source.key.clone(),
-            rows: source.rows.map(|(low, high)| [low as u64, high as u64]),
-            transposed: source.transposed,
+            stored: stored(&weight.key, &source.part),
         });
     }
     let absent = e.absent.iter().map(|(name, file)| Absent {
@@ -263,6 +263,24 @@ fn frozen(e: &Elaborated) -> Frozen {
     });
     frozen.absent = absent.collect();
     frozen
+}
+
+fn stored(weight: &str, part: &sema::Renamed) -> Stored {
+    Stored {
+        weight: weight.to_string(),
+        key: part.key.clone(),
+        rows: part.rows.map(|(low, high)| [low as u64, high as u64]),
+        transposed: part.transposed,
+    }
+}
+
+fn layout(l: &sema::Layout) -> Layout {
+    let tensors = l.tensors.iter().map(|(weight, part)| stored(weight, part));
+    Layout {
+        name: l.name.clone(),
+        tensors: tensors.collect(),
+        ignored: l.ignored.clone(),
+    }
 }
 
 fn train(t: &TrainInfo) -> Train {

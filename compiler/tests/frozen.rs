@@ -117,7 +117,11 @@ fn with_its_file_a_network_is_a_layer_whose_weights_never_train() {
     assert_eq!(key, "inner:first.fc.weight");
     assert_eq!(source.file, "nets/w/inner.safetensors");
     assert_eq!(
-        (source.key.as_str(), source.rows, source.transposed),
+        (
+            source.part.key.as_str(),
+            source.part.rows,
+            source.part.transposed
+        ),
         ("first.fc.weight", None, false)
     );
     let graph = &entry(&made, "infer", "p").graph;
@@ -138,7 +142,7 @@ fn rules_rename_cut_and_transpose() {
         ("counter", &[]),
     ]);
     let made = with(&format!("{OPTIONAL} via public as f32"), Some(Ok(stored))).unwrap();
-    let keys: Vec<String> = sources(&made).into_iter().map(|s| s.1.key).collect();
+    let keys: Vec<String> = sources(&made).into_iter().map(|s| s.1.part.key).collect();
     assert_eq!(
         keys[1..4],
         [
@@ -155,12 +159,12 @@ fn rules_rename_cut_and_transpose() {
     ]);
     let made = with(&format!("{OPTIONAL} via packed"), Some(Ok(stored))).unwrap();
     let sources = sources(&made);
-    assert_eq!(sources[0].1.rows, Some((0, 4)));
+    assert_eq!(sources[0].1.part.rows, Some((0, 4)));
     assert_eq!(
-        (sources[3].1.key.as_str(), sources[3].1.rows),
+        (sources[3].1.part.key.as_str(), sources[3].1.part.rows),
         ("both.bias", Some((4, 8)))
     );
-    assert!(sources[4].1.transposed && sources[4].1.key == "proj");
+    assert!(sources[4].1.part.transposed && sources[4].1.part.key == "proj");
 }
 
 /// Two networks of one file: a tensor counts as read if one of them reads it.

@@ -189,7 +189,7 @@ fn full_networks_have_the_keys_and_shapes_of_their_checkpoints() {
     let table: serde_json::Value = serde_json::from_str(&text).unwrap();
     for (name, models) in [
         ("sdxl-unet", &["SdxlUnet"][..]),
-        ("sdxl-vae", &["SdxlEncode", "SdxlDecode"]),
+        ("sdxl-vae", &["SdxlVae"]),
         ("vgg16", &["Vgg16"]),
         ("clip-image", &["ClipImage"]),
         ("spynet", &["SpyNet"]),
@@ -244,4 +244,34 @@ profile p { B = 1  H = 8  W = 4 }
         .collect();
     assert!(left.is_empty(), "{left:?}");
     assert!(read.iter().any(|k| k.contains("attn2.to_out.0.bias")));
+}
+
+/// Every key of the single files, by our rules: the public converter took each of them back to ours.
+#[test]
+fn rules_reach_every_key_of_the_single_files() {
+    let text = std::fs::read_to_string(folder("networks/keys.json")).unwrap();
+    let table: serde_json::Value = serde_json::from_str(&text).unwrap();
+    for (name, models) in [("sdxl-unet", "SdxlUnet"), ("sdxl-vae", "SdxlVae")] {
+        let path = format!("models/{name}.vsr");
+        let options = Options {
+            name: Some(models.into()),
+            profiles: vec![profile(&path).to_string()],
+            set: vec![],
+        };
+        let made = model(&path, &options);
+        let ldm = made.layouts.iter().find(|l| l.name == "ldm").unwrap();
+        let mut lines: Vec<String> = ldm
+            .tensors
+            .iter()
+            .map(|(own, part)| format!("{own} {}", part.key))
+            .collect();
+        lines.sort();
+        let digest = format!("{:016x}", fnv(&lines.join("\n")));
+        assert_eq!(
+            table[name]["ldm"],
+            digest.as_str(),
+            "{name}\n{}",
+            lines[..8].join("\n")
+        );
+    }
 }

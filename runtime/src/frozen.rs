@@ -7,22 +7,29 @@ use crate::error::{Error, Result};
 use crate::tensors::Mapped;
 use crate::weights::elements;
 use std::path::{Path, PathBuf};
-use vsr_artifact::manifest::{FrozenTensor, Manifest, Weight};
+use vsr_artifact::manifest::{Manifest, Stored, Weight};
 
 /// Reads every frozen weight. `dir` is the artifact's folder.
 pub fn load(manifest: &Manifest, storage: &mut Memory, dir: &Path) -> Result<()> {
     for (index, name) in manifest.frozen.files.iter().enumerate() {
         let path = find(dir, name)?;
         let file = Mapped::open(&path)?;
-        for place in manifest
+        for tensor in manifest
             .frozen
             .tensors
             .iter()
             .filter(|t| t.file as usize == index)
         {
+            let place = &tensor.stored;
             let weight = manifest.weights.iter().find(|w| w.key == place.weight);
             if let Some(weight) = weight {
-                load_one(&file, &path, place, weight, storage)?;
+                check(&file, place, weight).map_err(|why| {
+                    Error::file(
+                        &path,
+                        format!("is not the file that was compiled with: {why}"),
+                    )
+                })?;
+                copy(&file, place, weight, storage);
             }
         }
     }
@@ -48,48 +55,45 @@ fn find(dir: &Path, name: &str) -> Result<PathBuf> {
     Err(Error::user(why))
 }
 
-fn load_one(
-    file: &Mapped,
-    path: &Path,
-    place: &FrozenTensor,
-    weight: &Weight,
-    storage: &mut Memory,
-) -> Result<()> {
+/// Whether a part of the file is the weight; if not, why.
+pub fn check(file: &Mapped, place: &Stored, weight: &Weight) -> std::result::Result<(), String> {
     let key = &place.key;
-    let changed = |why: String| {
-        Error::file(
-            path,
-            format!("is not the file that was compiled with: {why}"),
-        )
-    };
-    let shape = file
-        .shape(key)
-        .ok_or_else(|| changed(format!("it has no {key}")))?;
-    file.check_type(key)?;
-    let row = shape.iter().skip(1).product::<u64>() as usize;
-    let rows = shape.first().copied().unwrap_or(1);
-    let (low, high) = place
-        .rows
-        .map_or((0, rows), |[low, high]| (low, high.min(rows)));
-    let n = high.saturating_sub(low) as usize * row;
-    if n != elements(weight) {
-        let (got, want) = (shape, &weight.shape);
-        return Err(changed(format!(
-            "{key} is {got:?}, the network takes {want:?}"
-        )));
+    let shape = file.shape(key).ok_or_else(|| format!("it has no {key}"))?;
+    file.check_type(key).map_err(|e| e.to_string())?;
+    let mut part = shape.to_vec();
+    if let (Some([low, high]), Some(rows)) = (place.rows, part.first_mut()) {
+        *rows = high.min(*rows).saturating_sub(low);
     }
-    let Some(to) = storage.floats_mut(weight.offset, n) else {
+    if place.transposed {
+        part.reverse();
+    }
+    // Axes of one element are no difference.
+    let plain = |s: &[u64]| s.iter().copied().filter(|n| *n != 1).collect::<Vec<u64>>();
+    if plain(&part) == plain(&weight.shape) {
         return Ok(());
+    }
+    Err(format!(
+        "{key} is {shape:?}, the network's {} is {:?}",
+        weight.key, weight.shape
+    ))
+}
+
+/// Copies a part of the file that [`check`] accepts.
+pub fn copy(file: &Mapped, place: &Stored, weight: &Weight, storage: &mut Memory) {
+    let n = elements(weight);
+    let (Some(shape), Some(to)) = (file.shape(&place.key), storage.floats_mut(weight.offset, n))
+    else {
+        return;
     };
-    let first = low as usize * row;
+    let row = shape.iter().skip(1).product::<u64>() as usize;
+    let first = place.rows.map_or(0, |[low, _]| low as usize * row);
     if place.transposed {
         let mut plain = vec![0.0; n];
-        file.copy_from(key, first, &mut plain);
+        file.copy_from(&place.key, first, &mut plain);
         transpose(&plain, row, to);
     } else {
-        file.copy_from(key, first, to);
+        file.copy_from(&place.key, first, to);
     }
-    Ok(())
 }
 
 /// Rows of `row` numbers to columns.

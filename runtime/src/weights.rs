@@ -2,11 +2,13 @@
 
 use crate::device::cpu::Memory;
 use crate::error::{Error, Result};
+use crate::frozen;
 use crate::tensors::{self, Mapped, View};
 use std::collections::BTreeMap;
 use std::path::Path;
-use vsr_artifact::manifest::{Init, Manifest, Weight, WeightKind};
+use vsr_artifact::manifest::{Init, Layout, Manifest, Stored, Weight, WeightKind};
 use vsr_kernels::{Level, philox};
+use vsr_weightfile::pattern;
 
 /// What a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,9 +119,23 @@ pub fn load(
 ) -> Result<BTreeMap<String, String>> {
     let file = Mapped::open(path)?;
     let faults = compare(manifest, &file, scope);
+    let layout = manifest
+        .layouts
+        .iter()
+        .find(|l| misfits(manifest, &file, l).is_empty());
+    if let (Some(layout), Scope::Model, false) = (layout, scope, faults.is_empty()) {
+        load_layout(manifest, storage, &file, layout);
+        return Ok(file.metadata);
+    }
     if !faults.is_empty() {
         let model = &manifest.model.name;
-        let why = format!("holds the weights of another network, not of {model}:\n{faults}");
+        let others: String = manifest
+            .layouts
+            .iter()
+            .map(|l| other_layout(manifest, &file, l))
+            .collect();
+        let why =
+            format!("holds the weights of another network, not of {model}:\n{faults}{others}");
         return Err(Error::file(path, why));
     }
     let chosen = || manifest.weights.iter().filter(|w| in_scope(w, scope));
@@ -131,6 +147,12 @@ pub fn load(
             file.copy(&weight.key, values);
         }
     }
+    reset_rest(manifest, storage, scope);
+    Ok(file.metadata)
+}
+
+/// What a file of this scope does not hold starts again.
+fn reset_rest(manifest: &Manifest, storage: &mut Memory, scope: Scope) {
     let rest = |w: &&Weight| !in_scope(w, scope) && w.kind != WeightKind::Frozen;
     for weight in manifest.weights.iter().filter(rest) {
         init_one(weight, storage, 0);
@@ -138,7 +160,48 @@ pub fn load(
     if scope == Scope::Model {
         start_means(manifest, storage);
     }
-    Ok(file.metadata)
+}
+
+/// What keeps a file from being read in a public layout.
+fn misfits(manifest: &Manifest, file: &Mapped, layout: &Layout) -> Vec<String> {
+    let mut found: Vec<String> = placed(manifest, layout)
+        .filter_map(|(place, weight)| frozen::check(file, place, weight).err())
+        .collect();
+    let ignored: Vec<_> = layout.ignored.iter().map(|p| pattern::tokens(p)).collect();
+    for (key, _) in file.shapes() {
+        let used = layout.tensors.iter().any(|t| t.key == key);
+        if !used && !ignored.iter().any(|p| pattern::catch(p, key).is_some()) {
+            found.push(format!("{key} is not in the network"));
+        }
+    }
+    found
+}
+
+fn placed<'m>(
+    manifest: &'m Manifest,
+    layout: &'m Layout,
+) -> impl Iterator<Item = (&'m Stored, &'m Weight)> {
+    let weights: BTreeMap<&str, &Weight> = manifest
+        .weights
+        .iter()
+        .map(|w| (w.key.as_str(), w))
+        .collect();
+    let pair = move |place: &'m Stored| Some((place, *weights.get(place.weight.as_str())?));
+    layout.tensors.iter().filter_map(pair)
+}
+
+fn load_layout(manifest: &Manifest, storage: &mut Memory, file: &Mapped, layout: &Layout) {
+    for (place, weight) in placed(manifest, layout) {
+        frozen::copy(file, place, weight, storage);
+    }
+    reset_rest(manifest, storage, Scope::Model);
+}
+
+fn other_layout(manifest: &Manifest, file: &Mapped, layout: &Layout) -> String {
+    let misfits = misfits(manifest, file, layout);
+    let first = misfits.first().map_or("", String::as_str);
+    let (name, n) = (&layout.name, misfits.len());
+    format!("\n  nor does it have the layout {name}: {first} (1 of {n})")
 }
 
 fn compare(manifest: &Manifest, file: &Mapped, scope: Scope) -> String {

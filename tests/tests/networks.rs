@@ -204,6 +204,29 @@ profile p {{ B = 2  H = 24  W = 20 }}
     );
 }
 
+/// The same file as `--weights` of the network itself: its layout is found among the rules beside the model.
+#[test]
+fn public_layouts_are_read_as_weights() {
+    let (golden, mut clip) = compiled("clip-image");
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut file = openai(clip.session.manifest());
+    let path = folder.path().join("clip.safetensors");
+    write(&path, &file);
+    clip.session
+        .load_weights(&path, Scope::Model)
+        .expect("the layout `openai`");
+    check_outputs(&mut clip.session, &golden, 1e-5, "clip through `openai`");
+    file.remove("visual.proj");
+    write(&path, &file);
+    let missed = clip
+        .session
+        .load_weights(&path, Scope::Model)
+        .expect_err("a weight less")
+        .to_string();
+    let said = "nor does it have the layout openai: it has no visual.proj (1 of 1)";
+    assert!(missed.contains(said), "{missed}");
+}
+
 #[test]
 fn weights_come_from_a_pytorch_archive_too() {
     let folder = tempfile::tempdir().expect("a folder");

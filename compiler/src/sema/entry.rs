@@ -4,6 +4,7 @@ use super::call::Given;
 use super::elab::{Elab, Layer, Weight, WeightKind};
 use super::error::{Failed, Fallible, fault, suggest};
 use super::frozen::FrozenUse;
+use super::layout::Layout;
 use super::module::{Def, Program};
 use super::scalar;
 use super::scope::Env;
@@ -26,6 +27,7 @@ pub struct Made {
     pub train: Option<TrainInfo>,
     pub frozen: BTreeMap<usize, FrozenUse>,
     pub absent: BTreeSet<usize>,
+    pub layouts: Vec<Layout>,
     /// The model's compile-time parameters, as written.
     pub parameters: BTreeMap<String, String>,
 }
@@ -91,6 +93,7 @@ struct Finished {
     parameters: BTreeMap<String, String>,
     frozen: BTreeMap<usize, FrozenUse>,
     absent: BTreeSet<usize>,
+    layouts: Vec<Layout>,
 }
 
 /// Takes what an elaboration made and lets go of the graph.
@@ -102,8 +105,10 @@ fn finish(mut elab: Elab<'_, '_>, parts: Fallible<Parts>) -> Option<Finished> {
             .collect()
     });
     fits.ok()?;
+    let parts = parts.ok()?;
     Some(Finished {
-        parts: parts.ok()?,
+        layouts: elab.layouts().ok()?,
+        parts,
         weights: elab.weights,
         parameters: parameters.unwrap_or_default(),
         frozen: elab.frozen,
@@ -133,6 +138,7 @@ fn made(name: &'static str, profile: &Profile<'_>, mut graph: Graph, finished: F
         train: parts.info,
         frozen: finished.frozen,
         absent: finished.absent,
+        layouts: finished.layouts,
         parameters: finished.parameters,
     }
 }

@@ -18,9 +18,7 @@ use vsr_weightfile::{Header, Tensor};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
     pub file: String,
-    pub key: String,
-    pub rows: Option<(i64, i64)>,
-    pub transposed: bool,
+    pub part: Renamed,
 }
 
 /// A frozen network that was called: what it reads, and what does not fit.
@@ -112,7 +110,10 @@ impl<'a> Elab<'a, '_> {
         let found = self.frozen.entry(id).or_default();
         let Ok(renamed) = renamed else {
             found.failed = true;
-            return Source::plain(&frozen.path, key);
+            return Source {
+                file: frozen.path.clone(),
+                part: Renamed::default(),
+            };
         };
         let stored = frozen.stored.and_then(|s| s.as_ref().ok());
         match stored.and_then(|header| header.tensors.get(&renamed.key)) {
@@ -126,9 +127,7 @@ impl<'a> Elab<'a, '_> {
         }
         Source {
             file: frozen.path.clone(),
-            key: renamed.key,
-            rows: renamed.rows,
-            transposed: renamed.transposed,
+            part: renamed,
         }
     }
 
@@ -149,17 +148,6 @@ impl<'a> Elab<'a, '_> {
             }
         }
         if failed { Err(Failed) } else { Ok(()) }
-    }
-}
-
-impl Source {
-    fn plain(file: &str, key: &str) -> Source {
-        Source {
-            file: file.into(),
-            key: key.into(),
-            rows: None,
-            transposed: false,
-        }
     }
 }
 

@@ -17,6 +17,7 @@ mod error;
 mod eval;
 mod frozen;
 mod index_equation;
+mod layout;
 mod lower;
 mod module;
 mod number;
@@ -35,7 +36,9 @@ mod walk;
 
 pub use elab::{Weight, WeightKind};
 pub use frozen::Source;
+pub use layout::Layout;
 pub use module::Loader;
+pub use rename::Renamed;
 
 use crate::diag::{Class, Diag, Problems, Sources, Span};
 use crate::ir::graph::Graph;
@@ -67,6 +70,8 @@ pub struct Elaborated {
     pub weights: Vec<Weight>,
     /// Optional frozen networks that were asked for and have no file: name and path.
     pub absent: Vec<(String, String)>,
+    /// How public checkpoints hold the model's weights.
+    pub layouts: Vec<Layout>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -243,6 +248,7 @@ fn assemble(
         .iter()
         .find(|m| m.entry.name == "train")
         .and_then(|m| m.train.clone());
+    let layouts = made.first().map(|m| m.layouts.clone()).unwrap_or_default();
     let entries = made.into_iter().map(|m| m.entry).collect();
     Some(Elaborated {
         model,
@@ -250,6 +256,7 @@ fn assemble(
         train,
         weights,
         absent,
+        layouts,
     })
 }
 

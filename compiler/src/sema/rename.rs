@@ -10,6 +10,7 @@ use crate::diag::Class;
 use crate::syntax::ast::{self, Piece, WeightRuleKind as R};
 use std::collections::HashMap;
 use std::rc::Rc;
+use vsr_weightfile::pattern::{Caught, Token, catch};
 
 /// A key of the file, and the part of its tensor.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,23 +21,12 @@ pub struct Renamed {
     pub transposed: bool,
 }
 
-/// Tries of one pattern on one key before it counts as endless.
-const MAX_TRIES: usize = 20_000;
-
-/// One piece of a pattern; dots are text.
-enum Token<'a> {
-    Text(&'a str),
-    /// `{i}`: a segment, or a part of one.
-    One(&'a str),
-    /// `{...p}`: one segment or more.
-    Rest(&'a str),
+/// Matches a whole key with a path's pieces.
+pub fn matches<'a, 'k>(pattern: &'a ast::Path, key: &'k str) -> Option<Caught<'a, 'k>> {
+    catch(&tokens(pattern)?, key)
 }
 
-/// What the holes of a pattern caught, by name.
-type Caught<'a, 'k> = Vec<(&'a str, &'k str)>;
-
-/// Matches a whole key, each hole as short as it can be. `None` also where it takes too many tries.
-pub fn matches<'a, 'k>(pattern: &'a ast::Path, key: &'k str) -> Option<Caught<'a, 'k>> {
+fn tokens(pattern: &ast::Path) -> Option<Vec<Token<'_>>> {
     let mut tokens = vec![];
     for (at, segment) in pattern.segments.iter().enumerate() {
         if at > 0 {
@@ -50,9 +40,17 @@ pub fn matches<'a, 'k>(pattern: &'a ast::Path, key: &'k str) -> Option<Caught<'a
             });
         }
     }
-    let mut caught = vec![];
-    let mut tries = MAX_TRIES;
-    rest_matches(&tokens, key, &mut caught, &mut tries).then_some(caught)
+    Some(tokens)
+}
+
+/// A pattern as `vsr_weightfile::pattern::tokens` reads it.
+pub fn written(pattern: &ast::Path) -> Option<String> {
+    let words = tokens(pattern)?.into_iter().map(|token| match token {
+        Token::Text(text) => text.to_string(),
+        Token::One(name) => format!("{{{name}}}"),
+        Token::Rest(name) => format!("{{...{name}}}"),
+    });
+    Some(words.collect())
 }
 
 /// The name in a hole of a pattern.
@@ -61,49 +59,6 @@ pub fn hole(e: &ast::Expr) -> Option<&str> {
         ast::ExprKind::Name(name) => Some(name),
         _ => None,
     }
-}
-
-fn rest_matches<'a, 'k>(
-    tokens: &[Token<'a>],
-    key: &'k str,
-    caught: &mut Caught<'a, 'k>,
-    tries: &mut usize,
-) -> bool {
-    let Some((token, rest)) = tokens.split_first() else {
-        return key.is_empty();
-    };
-    let (name, one) = match token {
-        Token::Text(text) => {
-            return key
-                .strip_prefix(*text)
-                .is_some_and(|key| rest_matches(rest, key, caught, tries));
-        }
-        Token::One(name) => (*name, true),
-        Token::Rest(name) => (*name, false),
-    };
-    let first_dot = key.find('.').unwrap_or(key.len());
-    let ends = key.char_indices().map(|(at, c)| at + c.len_utf8());
-    for end in ends.take_while(|end| !one || *end <= first_dot) {
-        // A rest is whole segments.
-        if !one && !(end == key.len() || key[end..].starts_with('.')) {
-            continue;
-        }
-        if *tries == 0 {
-            return false;
-        }
-        *tries -= 1;
-        let text = &key[..end];
-        let known = caught.iter().find(|(n, _)| *n == name);
-        if known.is_some_and(|(_, t)| *t != text) {
-            continue;
-        }
-        caught.push((name, text));
-        if rest_matches(rest, &key[end..], caught, tries) {
-            return true;
-        }
-        caught.pop();
-    }
-    false
 }
 
 impl<'a> Elab<'a, '_> {
@@ -189,62 +144,5 @@ fn captured(text: &str) -> Value {
     match text.parse::<i64>() {
         Ok(i) if i.to_string() == text => Value::int(i),
         _ => Value::Str(Rc::from(text)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::diag::Problems;
-
-    /// The left side of the one rule of a text.
-    fn caught(pattern: &str, key: &str) -> Option<Vec<(String, String)>> {
-        let text = format!("weights w {{ {pattern} -> x }}");
-        let file = crate::syntax::parse(0, &text, &mut Problems::new());
-        let ast::ItemKind::Weights(weights) = &file.items[0].kind else {
-            panic!("no rules in {text}");
-        };
-        let R::Rename { from, .. } = &weights.rules[0].kind else {
-            panic!("no renaming in {text}");
-        };
-        let own = |c: Caught<'_, '_>| {
-            c.iter()
-                .map(|(n, t)| (n.to_string(), t.to_string()))
-                .collect()
-        };
-        matches(from, key).map(own)
-    }
-
-    fn pairs(all: &[(&str, &str)]) -> Option<Vec<(String, String)>> {
-        Some(
-            all.iter()
-                .map(|(n, t)| (n.to_string(), t.to_string()))
-                .collect(),
-        )
-    }
-
-    #[test]
-    fn holes_catch_as_little_as_they_can() {
-        assert_eq!(caught("a.{i}.b", "a.12.b"), pairs(&[("i", "12")]));
-        assert_eq!(caught("a.{i}.b", "a.1.2.b"), None);
-        assert_eq!(
-            caught("norm{n}.{p}", "norm3.bias"),
-            pairs(&[("n", "3"), ("p", "bias")])
-        );
-        assert_eq!(
-            caught("{...a}.x.{...p}", "b.x.x.c"),
-            pairs(&[("a", "b"), ("p", "x.c")])
-        );
-        assert_eq!(caught("{...p}", "a.b.c"), pairs(&[("p", "a.b.c")]));
-        assert_eq!(caught("{...a}.b", "b"), None);
-        assert_eq!(caught("{i}.{i}", "1.2"), None);
-        assert_eq!(caught("{i}.{i}", "1.1").map(|c| c.len()), Some(2));
-    }
-
-    #[test]
-    fn a_pattern_without_an_end_gives_up() {
-        let pattern = "{...a}.{...b}.{...c}.{...d}.{...e}.{...f}.{...g}.z";
-        let key = vec!["a"; 60].join(".");
-        assert_eq!(caught(pattern, &key), None);
     }
 }

@@ -17,6 +17,9 @@ pub struct Manifest {
     pub weights: Vec<Weight>,
     #[serde(default)]
     pub frozen: Frozen,
+    /// Other ways in which a file may hold the weights: the `weights` items beside the model.
+    #[serde(default)]
+    pub layouts: Vec<Layout>,
     /// Bytes of the storage that holds all weights and states.
     pub storage_bytes: u64,
     pub entries: Vec<Entry>,
@@ -94,19 +97,32 @@ pub struct Frozen {
     pub absent: Vec<Absent>,
 }
 
-/// The place of one frozen weight: a tensor of a file, or a part of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FrozenTensor {
-    /// Key among the weights.
-    pub weight: String,
     /// Index into the files.
     pub file: u32,
+    pub stored: Stored,
+}
+
+/// The place of one weight: a tensor of a file, or a part of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stored {
+    /// Key among the weights.
+    pub weight: String,
     /// Key in the file.
     pub key: String,
     /// Of the first axis, from and to.
     pub rows: Option<[u64; 2]>,
     /// The file's two axes are the other way round.
     pub transposed: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Layout {
+    pub name: String,
+    pub tensors: Vec<Stored>,
+    /// Patterns of keys that may stand in the file, too.
+    pub ignored: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
