@@ -65,7 +65,7 @@ fn rest_matches<'a, 'k>(
     let ends = key.char_indices().map(|(at, c)| at + c.len_utf8());
     for end in ends.take_while(|end| !one || *end <= first_dot) {
         // A rest is whole segments.
-        if !one && !(end == key.len() || key[end..].starts_with('.')) {
+        if !(one || end == key.len() || key[end..].starts_with('.')) {
             continue;
         }
         if *tries == 0 {
