@@ -8,7 +8,8 @@ use crate::schedule::{EntryPlan, LaunchPlan, PlannedBuffer, Slot, WeightDecl, We
 use crate::tile::{self, Kernel};
 use std::collections::BTreeMap;
 use vsr_artifact::manifest::{
-    Entry, Field, Init, KernelInfo, Launch, Manifest, Model, Place, Port, Target, Train, Weight,
+    Entry, Field, Frozen, Init, KernelInfo, Launch, Layout, Manifest, Model, Place, Port, Target,
+    Train, Weight,
 };
 
 /// One entry with what the plan does not know.
@@ -33,6 +34,8 @@ pub struct Assembled {
 pub struct Header {
     pub model: Model,
     pub train: Option<Train>,
+    pub frozen: Frozen,
+    pub layouts: Vec<Layout>,
     pub source_hash: String,
 }
 
@@ -74,6 +77,8 @@ pub fn assemble(
         model: header.model,
         train: header.train,
         weights,
+        frozen: header.frozen,
+        layouts: header.layouts,
         storage_bytes,
         entries,
         kernels: shared.kernels.iter().enumerate().map(info).collect(),

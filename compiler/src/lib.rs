@@ -21,7 +21,9 @@
 //! binary `cli/lsp` (`vsrc lsp`: the check's facts and the names' occurrences).
 //!
 //! Arrows: doc -> picture -> report -> pipeline -> {syntax, sema, autodiff, pass, schedule, tile, backend} -> ir ->
-//! equation -> diag. The runtime shares only the crate `vsr-artifact` with this one.
+//! equation -> diag. The runtime shares only two crates with this one: `vsr-artifact`, and `vsr-weightfile`, which reads
+//! the headers of weight files.
+//! The language is described in `stdlib/README.md`.
 //!
 //! # What never happens
 //! - No Rust file knows an operator's name: the standard library is text, templates are chosen by an equation's shape.
@@ -45,6 +47,10 @@
 //!   reduction, a value, a destination. Only `contract` and `rows` stand beside it.
 //! - **Packing is an equation.** Weights reach the microkernel's panels through an ordinary map, which a `setup` list
 //!   runs once when weights are loaded (and every step while they change).
+//! - **Layouts are found, not chosen.** The `weights` items beside a model are resolved while compiling, key by key, and
+//!   stored in the artifact: `--weights` takes a public checkpoint in any of them, without a switch.
+//! - **SDXL's UNet takes its prompt.** The text's tokens are an input; zeros fold away, and the frozen weights that only they
+//!   reach are not loaded.
 //! - **A new weight is written where it is computed** when every read of the old one is done by then; Adam's three
 //!   tensors and the weight are one kernel.
 

@@ -4,13 +4,16 @@
 
 use crate::assemble::{Header, Planned, assemble};
 use crate::backend::clif::{self, Target};
-use crate::diag::{Problems, Sources};
+use crate::diag::{Class, Diag, Problems, Sources, Span};
 use crate::ir;
 use crate::ir::graph::{Graph, NodeId, Op};
-use crate::sema::{self, Elaborated, Loader, Options, TrainInfo};
+use crate::sema::{self, Elaborated, Loader, Options, TrainInfo, WeightKind};
 use crate::{pass, schedule, tile};
+use std::collections::BTreeSet;
 use vsr_artifact::Artifact;
-use vsr_artifact::manifest::{Field, Model, Place, Port, Train};
+use vsr_artifact::manifest::{
+    Absent, Field, Frozen, FrozenTensor, Layout, Model, Place, Port, Stored, Train,
+};
 
 /// What `--emit` may print after elaboration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,14 +55,19 @@ pub fn compile(
     emit: Option<Stage>,
     problems: &mut Problems,
 ) -> Option<Compiled> {
-    let elaborated = sema::elaborate(loader, path, options, problems)?;
+    let mut elaborated = sema::elaborate(loader, path, options, problems)?;
+    check_precision(&elaborated, problems)?;
+    for entry in &mut elaborated.entries {
+        entry.graph = optimised(std::mem::take(&mut entry.graph));
+    }
+    drop_unread(&mut elaborated);
     let files = files(loader.sources());
     let header = header(&elaborated, &files);
     let mut weights = schedule::WeightTable::declared(&elaborated.weights);
     let mut text = String::new();
     let mut planned = vec![];
     for entry in elaborated.entries {
-        let graph = optimised(entry.graph);
+        let graph = entry.graph;
         let name = format!("{} {}", entry.name, entry.profile);
         if emit == Some(Stage::Grad) || (emit == Some(Stage::Graph) && entry.name == "infer") {
             text += &format!("# entry {name}\n{}", crate::ir::print::print(&graph));
@@ -69,6 +77,7 @@ pub fn compile(
         if emit == Some(Stage::Schedule) {
             text += &schedule::print(&name, &plan);
         }
+        check_memory(&entry.profile, entry.memory, &plan, &weights, problems);
         planned.push(Planned {
             name: entry.name.to_string(),
             profile: entry.profile,
@@ -77,6 +86,9 @@ pub fn compile(
             axes: entry.inputs.into_iter().map(|p| (p.name, p.axes)).collect(),
             field,
         });
+    }
+    if !problems.is_empty() {
+        return None;
     }
     let assembled = assemble(header, &weights.weights, planned, target)
         .unwrap_or_else(|message| panic!("code generation failed: {message}"));
@@ -104,6 +116,66 @@ pub fn compile(
         artifact,
         emitted: emit.map(|_| text),
     })
+}
+
+/// Frozen weights that no entry needs any more (what only a missing prompt reaches) take no memory.
+fn drop_unread(elaborated: &mut Elaborated) {
+    let mut read = BTreeSet::new();
+    for graph in elaborated.entries.iter().map(|e| &e.graph) {
+        for id in graph.ids() {
+            if let Op::Param {
+                key,
+                trained: false,
+                ..
+            } = &graph.node(id).op
+            {
+                read.insert(key.clone());
+            }
+        }
+    }
+    elaborated
+        .weights
+        .retain(|w| !matches!(w.kind, WeightKind::Frozen(_)) || read.contains(&w.key));
+}
+
+/// The CPU computes and stores f32.
+fn check_precision(elaborated: &Elaborated, problems: &mut Problems) -> Option<()> {
+    for entry in &elaborated.entries {
+        if let (Some(span), false) = (entry.precision_at, entry.precision == "f32") {
+            let (profile, float) = (&entry.profile, entry.precision);
+            let text = format!("profile {profile} is for {float}, which the CPU does not do yet");
+            problems.push(
+                Diag::new(Class::Param, span, text)
+                    .help("leave `float` out, or pick other profiles with `--profile`"),
+            );
+        }
+    }
+    problems.is_empty().then_some(())
+}
+
+/// What a profile allows in `memory` is kept to, or compiling ends here.
+fn check_memory(
+    profile: &str,
+    memory: Option<(f64, Span)>,
+    plan: &schedule::EntryPlan,
+    weights: &schedule::WeightTable,
+    problems: &mut Problems,
+) {
+    let Some((allowed, span)) = memory else {
+        return;
+    };
+    let elements: i64 = weights
+        .weights
+        .iter()
+        .map(|w| w.shape.iter().product::<i64>())
+        .sum();
+    let bytes = 4 * elements as u64 + plan.arena_bytes + plan.folded_bytes;
+    let needed = bytes as f64 / f64::from(1 << 30);
+    if needed > allowed {
+        let text =
+            format!("profile {profile} needs {needed:.3} GiB, and its `memory` is {allowed}");
+        problems.push(Diag::new(Class::Param, span, text).help("shrink its dims, or allow more"));
+    }
 }
 
 /// How far a result of pictures sees, where that is finite along both axes: then tiles are exact.
@@ -162,7 +234,52 @@ fn header(e: &Elaborated, files: &[(String, Vec<u8>)]) -> Header {
             parameters: e.model.parameters.clone(),
         },
         train: e.train.as_ref().map(train),
+        frozen: frozen(e),
+        layouts: e.layouts.iter().map(layout).collect(),
         source_hash: vsr_artifact::source_hash(files),
+    }
+}
+
+/// Where the frozen weights lie, and which networks go without.
+fn frozen(e: &Elaborated) -> Frozen {
+    let mut frozen = Frozen::default();
+    for weight in &e.weights {
+        let WeightKind::Frozen(source) = &weight.kind else {
+            continue;
+        };
+        let known = frozen.files.iter().position(|f| *f == source.file);
+        let file = known.unwrap_or_else(|| {
+            frozen.files.push(source.file.clone());
+            frozen.files.len() - 1
+        });
+        frozen.tensors.push(FrozenTensor {
+            file: file as u32,
+            stored: stored(&weight.key, &source.part),
+        });
+    }
+    let absent = e.absent.iter().map(|(name, file)| Absent {
+        name: name.clone(),
+        file: file.clone(),
+    });
+    frozen.absent = absent.collect();
+    frozen
+}
+
+fn stored(weight: &str, part: &sema::Renamed) -> Stored {
+    Stored {
+        weight: weight.to_string(),
+        key: part.key.clone(),
+        rows: part.rows.map(|(low, high)| [low as u64, high as u64]),
+        transposed: part.transposed,
+    }
+}
+
+fn layout(l: &sema::Layout) -> Layout {
+    let tensors = l.tensors.iter().map(|(weight, part)| stored(weight, part));
+    Layout {
+        name: l.name.clone(),
+        tensors: tensors.collect(),
+        ignored: l.ignored.clone(),
     }
 }
 

@@ -5,132 +5,39 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod golden;
 mod sema;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use safetensors::SafeTensors;
+use golden::{Golden, distance, folder, golden, input, product};
 use sema::{entry, model};
 use vsr_compiler::autodiff::gradients;
-use vsr_compiler::equation::{Binary, Equation, Expr, Pos, Read, Reducer, index::Ix};
 use vsr_compiler::ir::build::Builder;
 use vsr_compiler::ir::eval::{Given, evaluate, evaluate_nodes};
-use vsr_compiler::ir::graph::{Graph, NodeId, Origin};
+use vsr_compiler::ir::graph::{NodeId, Origin};
 use vsr_compiler::sema::{EntryGraph, Options};
 
 const TOLERANCE: f64 = 2e-6;
 
-/// A golden file: its tensors by name, and its metadata.
-struct Golden {
-    tensors: BTreeMap<String, Vec<f64>>,
-    about: BTreeMap<String, String>,
-}
-
-fn folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../tests/goldens")
-        .join(name)
-}
-
-fn golden(path: &Path) -> Golden {
-    let bytes = std::fs::read(path).unwrap();
-    let file = SafeTensors::deserialize(&bytes).unwrap();
-    let tensors = file.iter().map(|(name, tensor)| {
-        let numbers = tensor.data().chunks_exact(4);
-        let wide = numbers.map(|b| f64::from(f32::from_le_bytes(b.try_into().unwrap())));
-        (name.to_string(), wide.collect())
-    });
-    let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
-    let about = header.metadata().clone().unwrap_or_default();
-    Golden {
-        tensors: tensors.collect(),
-        about: about.into_iter().collect(),
+fn entry_of(golden: &Golden, name: &str, profile: &str, dims: &str) -> EntryGraph {
+    let mut set = golden.settings("set");
+    if name == "infer" {
+        set.retain(|(k, _)| k != "strength");
     }
-}
-
-impl Golden {
-    /// The tensors whose names begin so, without the beginning.
-    fn under(&self, prefix: &str) -> BTreeMap<String, Vec<f64>> {
-        let found = self.tensors.iter().filter_map(|(k, v)| {
-            let key = k.strip_prefix(prefix)?;
-            Some((key.to_string(), v.clone()))
-        });
-        found.collect()
-    }
-
-    /// `{"a": 1}` of the metadata as settings.
-    fn settings(&self, key: &str) -> Vec<(String, String)> {
-        let text = self.about.get(key).map_or("{}", String::as_str);
-        let map: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text).unwrap();
-        map.into_iter().map(|(k, v)| (k, v.to_string())).collect()
-    }
-
-    fn entry(&self, name: &str, profile: &str, dims: &str) -> EntryGraph {
-        let mut set = self.settings("set");
-        if name == "infer" {
-            set.retain(|(k, _)| k != "strength");
-        }
-        set.extend(self.settings(dims));
-        let options = Options {
-            name: None,
-            profiles: vec![profile.into()],
-            set,
-        };
-        entry(&model(&self.about["source"], &options), name, profile).clone()
-    }
-}
-
-/// The largest difference over the largest number.
-fn distance(a: &[f64], b: &[f64]) -> f64 {
-    assert_eq!(a.len(), b.len());
-    let size = b.iter().fold(1e-12f64, |m, x| m.max(x.abs()));
-    let apart = a.iter().zip(b).fold(0f64, |m, (x, y)| m.max((x - y).abs()));
-    if apart.is_nan() {
-        f64::INFINITY
-    } else {
-        apart / size
-    }
-}
-
-/// `sum(y*dy)` as a node of the graph.
-fn product(b: &mut Builder<'_>, y: NodeId, dy: NodeId) -> NodeId {
-    let shape = b.shape(y).to_vec();
-    let read = |operand| {
-        let at = (0..shape.len()).map(|v| Pos::Ix(Ix::var(v))).collect();
-        Box::new(Expr::Read(Read {
-            operand,
-            at,
-            outside: None,
-        }))
+    set.extend(golden.settings(dims));
+    let options = Options {
+        name: None,
+        profiles: vec![profile.into()],
+        set,
     };
-    let body = Expr::Binary(Binary::Mul, read(0), read(1));
-    let equation = Equation {
-        free: vec![],
-        reducer: if shape.is_empty() {
-            Reducer::Map
-        } else {
-            Reducer::Sum
-        },
-        reduced: shape,
-        body,
-        guards: vec![],
-        write: vec![],
-    };
-    b.equation(equation, vec![y, dy], vec![], Origin::default())
-}
-
-fn input(graph: &Graph, name: &str) -> Option<NodeId> {
-    use vsr_compiler::ir::graph::Op;
-    graph
-        .ids()
-        .find(|id| matches!(&graph.node(*id).op, Op::Input { name: n } if n == name))
+    entry(&model(&golden.about["source"], &options), name, profile).clone()
 }
 
 /// What is wrong with an op: values, then gradients.
 fn check_op(path: &Path) -> Vec<String> {
     let golden = golden(path);
-    let mut graph = golden.entry("infer", "case", "").graph;
+    let mut graph = entry_of(&golden, "infer", "case", "").graph;
     let mut given = Given {
         inputs: golden.tensors.clone(),
         ..Given::default()
@@ -202,7 +109,7 @@ fn check_network(name: &str, profile: &str, infer: &str) {
         weights: weights.clone(),
         ..Given::default()
     };
-    let run = golden.entry("infer", profile, infer);
+    let run = entry_of(&golden, "infer", profile, infer);
     let values = evaluate(&run.graph, &given).unwrap();
     let y = values.get(run.graph.outputs[0].1).unwrap();
     assert!(
@@ -210,7 +117,7 @@ fn check_network(name: &str, profile: &str, infer: &str) {
         "{name}: the result"
     );
 
-    let train = golden.entry("train", "train", "dims").graph;
+    let train = entry_of(&golden, "train", "train", "dims").graph;
     let mut given = given;
     for (name, value) in [("step", 0.0), ("epoch", 0.0), ("rate", 1e-3)] {
         given.inputs.insert(name.into(), vec![value]);
@@ -256,7 +163,7 @@ fn narrow_vdsr_agrees_with_pytorch() {
 #[test]
 fn three_steps_of_adam_agree_with_pytorch() {
     let golden = golden(&folder("vdsr.safetensors"));
-    let train = golden.entry("train", "train", "dims").graph;
+    let train = entry_of(&golden, "train", "train", "dims").graph;
     let mut given = Given {
         inputs: golden.tensors.clone(),
         weights: golden.under("weight."),

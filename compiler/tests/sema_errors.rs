@@ -149,10 +149,6 @@ const CASES: &[(&str, &str)] = &[
         "op f(x: [N]) { x }\nop f(x: [N]) { 2*x }\nmodel M()(x: [N]) { f(x) }",
     ),
     (
-        "weights",
-        "use Line from \"other.vsr\"\nfrozen net? = Line() from \"there.safetensors\"\nmodel M()(x: [N]) { if net { net(x) } else { x } }",
-    ),
-    (
         "missing weights",
         "use Line from \"other.vsr\"\nfrozen net? = Line() from \"not.safetensors\"\nmodel M()(x: [N]) { net(x) }",
     ),
@@ -198,11 +194,7 @@ fn message(text: &str) -> String {
     if !text.contains("profile") {
         text.push_str("\nprofile p { B = 2  C = 8  N = 4 }");
     }
-    let files = [
-        ("bad.vsr", text.as_str()),
-        ("other.vsr", OTHER),
-        ("there.safetensors", ""),
-    ];
+    let files = [("bad.vsr", text.as_str()), ("other.vsr", OTHER)];
     match run(&files, "bad.vsr", &Options::default()) {
         Ok(_) => "no error\n".into(),
         Err(text) => text,

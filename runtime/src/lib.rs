@@ -11,6 +11,7 @@ pub mod error;
 pub mod eval;
 pub mod exec;
 pub mod files;
+pub mod frozen;
 pub mod info;
 pub mod interrupt;
 pub mod metrics;

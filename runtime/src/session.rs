@@ -5,6 +5,7 @@
 
 use crate::device::cpu::{Call, Code, Memory, Pool, Run};
 use crate::error::{Error, Result};
+use crate::frozen;
 use crate::weights::{self, Scope};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -76,7 +77,7 @@ impl Session {
             .max()
             .unwrap_or(0);
         let scratch = (0..pool.n_threads()).map(|_| Memory::zeroed(scratch_bytes, "scratch"));
-        let session = Session {
+        let mut session = Session {
             dir: dir.to_path_buf(),
             code: Code::load(&artifact.code, Some(&dir.join("code.bin")))?,
             consts,
@@ -89,6 +90,7 @@ impl Session {
             manifest,
         };
         session.check()?;
+        frozen::load(&session.manifest, &mut session.storage, dir)?;
         Ok(session)
     }
 

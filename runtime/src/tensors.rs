@@ -1,9 +1,11 @@
-//! Named f32 tensors in safetensors files: read whole and checked, written whole with the same bytes for the same tensors.
+//! Named tensors in files, as f32: read from safetensors or PyTorch's archives and checked, written as safetensors, whole,
+//! with the same bytes for the same tensors.
 
 use crate::error::{Error, Result};
 use crate::files;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use vsr_weightfile::Fault;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tensor {
@@ -24,61 +26,42 @@ pub struct View<'a> {
     pub data: &'a [f32],
 }
 
-/// A file whose header was checked. Its tensors stay in the file until they are asked for.
+/// A weight file whose header was checked. Its tensors stay in the file until they are asked for.
 pub struct Mapped {
-    map: memmap2::Mmap,
+    file: vsr_weightfile::Mapped,
     path: PathBuf,
     pub metadata: BTreeMap<String, String>,
-    entries: BTreeMap<String, (safetensors::Dtype, Vec<u64>, std::ops::Range<usize>)>,
 }
 
 impl Mapped {
     pub fn open(path: &Path) -> Result<Mapped> {
-        let file = std::fs::File::open(path).map_err(|e| Error::io("read", path, &e))?;
-        let map = unsafe { memmap2::Mmap::map(&file) }.map_err(|e| Error::io("read", path, &e))?;
-        let damaged = |e| {
-            Error::file(
-                path,
-                format!("is not a safetensors file, or is damaged ({e})"),
-            )
-        };
-        let (_, header) = safetensors::SafeTensors::read_metadata(&map).map_err(damaged)?;
-        let parsed = safetensors::SafeTensors::deserialize(&map).map_err(damaged)?;
-        let metadata = header.metadata().iter().flatten();
-        let metadata = metadata.map(|(k, v)| (k.clone(), v.clone())).collect();
-        let base = map.as_ptr() as usize;
-        let entries = parsed.iter().map(|(name, view)| {
-            let start = view.data().as_ptr() as usize - base;
-            let shape = view.shape().iter().map(|n| *n as u64).collect();
-            let range = start..start + view.data().len();
-            (name.to_string(), (view.dtype(), shape, range))
-        });
-        let entries = entries.collect();
+        let file = vsr_weightfile::Mapped::open(path).map_err(|fault| match fault {
+            Fault::Io(e) => Error::io("read", path, &e),
+            Fault::Content(why) => Error::file(path, why),
+        })?;
         Ok(Mapped {
-            map,
+            metadata: file.header.metadata.clone(),
+            file,
             path: path.to_path_buf(),
-            metadata,
-            entries,
         })
     }
 
     /// Names and shapes.
     pub fn shapes(&self) -> impl Iterator<Item = (&str, &[u64])> {
-        self.entries
-            .iter()
-            .map(|(name, e)| (name.as_str(), e.1.as_slice()))
+        let tensors = self.file.header.tensors.iter();
+        tensors.map(|(name, t)| (name.as_str(), t.shape.as_slice()))
     }
 
     pub fn shape(&self, name: &str) -> Option<&[u64]> {
-        self.entries.get(name).map(|e| e.1.as_slice())
+        self.file.tensor(name).map(|t| t.shape.as_slice())
     }
 
     /// Whether a tensor's type is one that is read, and if not, the sentence that says so.
     pub fn check_type(&self, name: &str) -> Result<()> {
-        use safetensors::Dtype::{BF16, F16, F32};
-        match self.entries.get(name) {
-            Some((dtype, ..)) if !matches!(dtype, F32 | F16 | BF16) => {
-                let why = format!("{name} is {dtype:?}; only f32, f16 and bf16 are read");
+        match self.file.tensor(name) {
+            Some(tensor) if !tensor.dtype.is_float() => {
+                let kind = tensor.dtype.name();
+                let why = format!("{name} is {kind}; only f32, f64, f16 and bf16 are read");
                 Err(Error::file(&self.path, why))
             }
             _ => Ok(()),
@@ -87,29 +70,18 @@ impl Mapped {
 
     /// Copies a tensor, as f32, as far as `to` reaches. Call [`Mapped::check_type`] first.
     pub fn copy(&self, name: &str, to: &mut [f32]) {
-        let Some((dtype, _, range)) = self.entries.get(name) else {
-            return;
-        };
-        let bytes = &self.map[range.clone()];
-        let (fours, _) = bytes.as_chunks::<4>();
-        let (twos, _) = bytes.as_chunks::<2>();
-        let words = || twos.iter().map(|b| u16::from_le_bytes(*b));
-        match dtype {
-            safetensors::Dtype::F32 => to
-                .iter_mut()
-                .zip(fours)
-                .for_each(|(v, b)| *v = f32::from_le_bytes(*b)),
-            safetensors::Dtype::BF16 => {
-                to.iter_mut()
-                    .zip(words())
-                    .for_each(|(v, w)| *v = f32::from_bits(u32::from(w) << 16));
-            }
-            _ => to.iter_mut().zip(words()).for_each(|(v, w)| *v = half(w)),
+        self.copy_from(name, 0, to);
+    }
+
+    /// As [`Mapped::copy`], from element `first` on.
+    pub fn copy_from(&self, name: &str, first: usize, to: &mut [f32]) {
+        if let Some(tensor) = self.file.tensor(name) {
+            self.file.copy(tensor, first, to);
         }
     }
 }
 
-/// Reads f32, f16 and bf16 tensors as f32.
+/// Reads every tensor as f32.
 pub fn read(path: &Path) -> Result<File> {
     let mapped = Mapped::open(path)?;
     let mut out = File {
@@ -124,18 +96,6 @@ pub fn read(path: &Path) -> Result<File> {
         out.tensors.insert(name.to_string(), Tensor { shape, data });
     }
     Ok(out)
-}
-
-/// f16 as f32, exactly.
-fn half(bits: u16) -> f32 {
-    let sign = u32::from(bits >> 15) << 31;
-    let (exponent, fraction) = (u32::from(bits >> 10 & 31), u32::from(bits & 1023));
-    let magnitude = match exponent {
-        0 => (fraction as f32 / 16_777_216.0).to_bits(),
-        31 => 0x7f80_0000 | fraction << 13,
-        _ => (exponent + 112) << 23 | fraction << 13,
-    };
-    f32::from_bits(sign | magnitude)
 }
 
 /// Writes tensors in the given order, whole or not at all.
@@ -224,20 +184,5 @@ mod tests {
                 .to_string()
                 .contains("there is no such file")
         );
-    }
-
-    #[test]
-    fn halves_are_exact() {
-        let cases = [
-            (0x3c00, 1.0),
-            (0xc000, -2.0),
-            (0x0001, 5.960_464_5e-8),
-            (0x7bff, 65504.0),
-            (0x8000, -0.0),
-        ];
-        for (bits, value) in cases {
-            assert_eq!(half(bits).to_bits(), f32::to_bits(value));
-        }
-        assert!(half(0x7e00).is_nan() && half(0x7c00).is_infinite());
     }
 }

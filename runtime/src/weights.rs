@@ -2,11 +2,13 @@
 
 use crate::device::cpu::Memory;
 use crate::error::{Error, Result};
+use crate::frozen;
 use crate::tensors::{self, Mapped, View};
 use std::collections::BTreeMap;
 use std::path::Path;
-use vsr_artifact::manifest::{Init, Manifest, Weight, WeightKind};
+use vsr_artifact::manifest::{Init, Layout, Manifest, Stored, Weight, WeightKind};
 use vsr_kernels::{Level, philox};
+use vsr_weightfile::pattern;
 
 /// What a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,8 +23,13 @@ pub enum Scope {
 /// Faults of one kind that an error lists before it only counts.
 const LISTED: usize = 12;
 
+/// Frozen weights come from files of their own and are in no other.
 fn in_scope(weight: &Weight, scope: Scope) -> bool {
-    scope == Scope::Everything || !matches!(weight.kind, WeightKind::Optimizer { .. })
+    match weight.kind {
+        WeightKind::Frozen => false,
+        WeightKind::Optimizer { .. } => scope == Scope::Everything,
+        WeightKind::Trained | WeightKind::State => true,
+    }
 }
 
 pub fn elements(weight: &Weight) -> usize {
@@ -31,7 +38,11 @@ pub fn elements(weight: &Weight) -> usize {
 
 /// First values. Each weight has numbers of its own, found by its key: another weight changes none of them.
 pub fn init(manifest: &Manifest, storage: &mut Memory, seed: u64) {
-    for weight in &manifest.weights {
+    for weight in manifest
+        .weights
+        .iter()
+        .filter(|w| w.kind != WeightKind::Frozen)
+    {
         init_one(weight, storage, seed);
     }
     start_means(manifest, storage);
@@ -101,7 +112,10 @@ fn init_one(weight: &Weight, storage: &mut Memory, seed: u64) {
 
 /// Keys that training cannot invent.
 pub fn required(manifest: &Manifest) -> Vec<&str> {
-    let required = manifest.weights.iter().filter(|w| w.init == Init::Required);
+    let required = manifest
+        .weights
+        .iter()
+        .filter(|w| w.init == Init::Required && w.kind != WeightKind::Frozen);
     required.map(|w| w.key.as_str()).collect()
 }
 
@@ -115,9 +129,23 @@ pub fn load(
 ) -> Result<BTreeMap<String, String>> {
     let file = Mapped::open(path)?;
     let faults = compare(manifest, &file, scope);
+    let layout = manifest
+        .layouts
+        .iter()
+        .find(|l| misfits(manifest, &file, l).is_empty());
+    if let (Some(layout), Scope::Model, false) = (layout, scope, faults.is_empty()) {
+        load_layout(manifest, storage, &file, layout);
+        return Ok(file.metadata);
+    }
     if !faults.is_empty() {
         let model = &manifest.model.name;
-        let why = format!("holds the weights of another network, not of {model}:\n{faults}");
+        let others: String = manifest
+            .layouts
+            .iter()
+            .map(|l| other_layout(manifest, &file, l))
+            .collect();
+        let why =
+            format!("holds the weights of another network, not of {model}:\n{faults}{others}");
         return Err(Error::file(path, why));
     }
     let chosen = manifest.weights.iter().filter(|w| in_scope(w, scope));
@@ -132,13 +160,61 @@ pub fn load(
             file.copy(key, values);
         }
     }
+    reset_rest(manifest, storage, scope);
+    Ok(file.metadata)
+}
+
+/// What a file of this scope does not hold starts again.
+fn reset_rest(manifest: &Manifest, storage: &mut Memory, scope: Scope) {
+    let rest = |w: &&Weight| !in_scope(w, scope) && w.kind != WeightKind::Frozen;
+    for weight in manifest.weights.iter().filter(rest) {
+        init_one(weight, storage, 0);
+    }
     if scope == Scope::Model {
-        for weight in manifest.weights.iter().filter(|w| !in_scope(w, scope)) {
-            init_one(weight, storage, 0);
-        }
         start_means(manifest, storage);
     }
-    Ok(file.metadata)
+}
+
+/// What keeps a file from being read in a public layout.
+fn misfits(manifest: &Manifest, file: &Mapped, layout: &Layout) -> Vec<String> {
+    let mut found: Vec<String> = placed(manifest, layout)
+        .filter_map(|(place, weight)| frozen::check(file, place, weight).err())
+        .collect();
+    let ignored: Vec<_> = layout.ignored.iter().map(|p| pattern::tokens(p)).collect();
+    for (key, _) in file.shapes() {
+        let used = layout.tensors.iter().any(|t| t.key == key);
+        if !used && !ignored.iter().any(|p| pattern::catch(p, key).is_some()) {
+            found.push(format!("{key} is not in the network"));
+        }
+    }
+    found
+}
+
+fn placed<'m>(
+    manifest: &'m Manifest,
+    layout: &'m Layout,
+) -> impl Iterator<Item = (&'m Stored, &'m Weight)> {
+    let weights: BTreeMap<&str, &Weight> = manifest
+        .weights
+        .iter()
+        .map(|w| (w.key.as_str(), w))
+        .collect();
+    let pair = move |place: &'m Stored| Some((place, *weights.get(place.weight.as_str())?));
+    layout.tensors.iter().filter_map(pair)
+}
+
+fn load_layout(manifest: &Manifest, storage: &mut Memory, file: &Mapped, layout: &Layout) {
+    for (place, weight) in placed(manifest, layout) {
+        frozen::copy(file, place, weight, storage);
+    }
+    reset_rest(manifest, storage, Scope::Model);
+}
+
+fn other_layout(manifest: &Manifest, file: &Mapped, layout: &Layout) -> String {
+    let misfits = misfits(manifest, file, layout);
+    let first = misfits.first().map_or("", String::as_str);
+    let (name, n) = (&layout.name, misfits.len());
+    format!("\n  nor does it have the layout {name}: {first} (1 of {n})")
 }
 
 /// Where a file keeps what a weight is loaded from: a checkpoint that training resumes from has the mean beside it.
@@ -206,7 +282,7 @@ fn list(text: &mut String, title: &str, keys: &[String]) {
     }
 }
 
-/// Writes all weights in scope, whole or not at all.
+/// Writes all weights in scope, whole or not at all. A file for inference holds the running means, where there are any.
 pub fn save(
     manifest: &Manifest,
     storage: &Memory,

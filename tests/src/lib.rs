@@ -2,6 +2,8 @@
 //!
 //! Enters names of files; leaves sessions of native code. Only folders made here are written to.
 
+pub mod reference;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -30,6 +32,11 @@ impl Loader for Repository {
         root().join(path).is_file()
     }
 
+    fn weights(&mut self, path: &str) -> Result<vsr_weightfile::Header, String> {
+        let mapped = vsr_weightfile::Mapped::open(&root().join(path));
+        mapped.map(|m| m.header).map_err(|e| e.to_string())
+    }
+
     fn sources(&mut self) -> &mut Sources {
         &mut self.0
     }
@@ -40,9 +47,22 @@ impl Loader for Repository {
 /// # Panics
 /// If it does not compile: the message is the problems.
 pub fn artifact(path: &str, profiles: &[&str], set: &[(String, String)]) -> vsr_artifact::Artifact {
+    artifact_of(path, None, profiles, set)
+}
+
+/// As [`artifact`], of one model of several.
+///
+/// # Panics
+/// If it does not compile: the message is the problems.
+pub fn artifact_of(
+    path: &str,
+    name: Option<&str>,
+    profiles: &[&str],
+    set: &[(String, String)],
+) -> vsr_artifact::Artifact {
     let (mut files, mut problems) = (Repository::default(), Problems::new());
     let options = Options {
-        name: None,
+        name: name.map(str::to_string),
         profiles: profiles.iter().map(|p| (*p).to_string()).collect(),
         set: set.to_vec(),
     };
@@ -70,10 +90,17 @@ pub struct Opened {
 /// # Panics
 /// If one of them fails.
 pub fn open(path: &str, profiles: &[&str], set: &[(String, String)], n_threads: usize) -> Opened {
+    open_artifact(&artifact(path, profiles, set), n_threads)
+}
+
+/// Writes and opens.
+///
+/// # Panics
+/// If one of them fails.
+pub fn open_artifact(artifact: &vsr_artifact::Artifact, n_threads: usize) -> Opened {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let compiled = folder.path().join("compiled");
-    vsr_artifact::write(&compiled, &artifact(path, profiles, set))
-        .expect("the artifact is written");
+    vsr_artifact::write(&compiled, artifact).expect("the artifact is written");
     let options = session::Options {
         threads: n_threads,
         level: None,

@@ -28,6 +28,9 @@ pub struct Compile {
     /// Override a dim of the profiles or a parameter of the model: --set H=128, --set ch=16
     #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
     set: Vec<(String, String)>,
+    /// A missing weight file of an optional network is an error
+    #[arg(long)]
+    strict: bool,
     /// Print a stage instead of writing the artifact
     #[arg(long, value_parser = ["ast", "graph", "grad", "schedule", "tile", "clif"], value_name = "STAGE")]
     emit: Option<String>,
@@ -69,6 +72,18 @@ pub fn run(args: &Compile) -> Result<(), Failure> {
             Box::new(files.sources),
         ));
     };
+    if let (true, Some(absent)) = (args.strict, artifact.manifest.frozen.absent.first()) {
+        let (name, file) = (&absent.name, &absent.file);
+        let n = artifact.manifest.frozen.absent.len();
+        let others = if n > 1 {
+            format!(" (and {} more)", n - 1)
+        } else {
+            String::new()
+        };
+        return Err(Failure::User(format!(
+            "{file} is missing, so the network goes without `{name}`{others}; that is an error with --strict"
+        )));
+    }
     if let Some(text) = emitted {
         print!("{text}");
         return Ok(());
@@ -118,16 +133,9 @@ fn stored(manifest: &Manifest) -> (u64, u64) {
     (of(false), of(true))
 }
 
-fn parameters(manifest: &Manifest) -> u64 {
-    let kept = |w: &&vsr_artifact::manifest::Weight| {
-        matches!(w.kind, WeightKind::Trained | WeightKind::Frozen)
-    };
-    manifest
-        .weights
-        .iter()
-        .filter(kept)
-        .map(|w| w.shape.iter().product::<u64>())
-        .sum()
+fn parameters(manifest: &Manifest, kind: &WeightKind) -> u64 {
+    let of_kind = manifest.weights.iter().filter(|w| w.kind == *kind);
+    of_kind.map(|w| w.shape.iter().product::<u64>()).sum()
 }
 
 fn summary(manifest: &Manifest, code_bytes: usize, seconds: f64) -> serde_json::Value {
@@ -139,7 +147,9 @@ fn summary(manifest: &Manifest, code_bytes: usize, seconds: f64) -> serde_json::
         })
     };
     serde_json::json!({
-        "model": manifest.model.name, "parameters": parameters(manifest), "weight_bytes": weights,
+        "model": manifest.model.name, "parameters": parameters(manifest, &WeightKind::Trained),
+        "frozen_parameters": parameters(manifest, &WeightKind::Frozen),
+        "absent": manifest.frozen.absent, "weight_bytes": weights,
         "optimizer_bytes": optimizer, "code_bytes": code_bytes, "kernels": manifest.kernels.len(),
         "entries": manifest.entries.iter().map(entry).collect::<Vec<_>>(), "seconds": seconds,
     })
@@ -147,10 +157,14 @@ fn summary(manifest: &Manifest, code_bytes: usize, seconds: f64) -> serde_json::
 
 fn print_summary(manifest: &Manifest, code_bytes: usize, seconds: f64, output: &Path) {
     let (weights, optimizer) = stored(manifest);
+    let frozen = match parameters(manifest, &WeightKind::Frozen) {
+        0 => String::new(),
+        n => format!(", {n} frozen"),
+    };
     println!(
-        "{}: {} parameters",
+        "{}: {} parameters{frozen}",
         manifest.model.name,
-        parameters(manifest)
+        parameters(manifest, &WeightKind::Trained)
     );
     println!(
         "{:<8} {:<10} {:>10} {:>8} {:>14} {:>12} {:>16}",
@@ -178,6 +192,9 @@ fn print_summary(manifest: &Manifest, code_bytes: usize, seconds: f64, output: &
         manifest.kernels.len(),
         code_bytes / 1024
     );
+    for absent in &manifest.frozen.absent {
+        println!("without  {}: there is no {}", absent.name, absent.file);
+    }
     println!("wrote    {} in {seconds:.2} s", output.display());
 }
 

@@ -41,6 +41,11 @@ impl Loader for Files {
     fn exists(&mut self, path: &str) -> bool {
         Path::new(path).is_file()
     }
+
+    fn weights(&mut self, path: &str) -> Result<vsr_weightfile::Header, String> {
+        let mapped = vsr_weightfile::Mapped::open(Path::new(path));
+        mapped.map(|m| m.header).map_err(|e| e.to_string())
+    }
 }
 
 /// `NAME=VALUE` of `--set`.

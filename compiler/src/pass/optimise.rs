@@ -25,10 +25,11 @@ pub fn optimise(graph: Graph) -> Graph {
     })
 }
 
-/// Only nodes that an output or an update needs, and everything that is given from outside.
+/// Only nodes that an output or an update needs, and everything that is given from outside; a frozen weight that
+/// nothing needs is not even loaded.
 pub fn drop_dead(graph: &Graph) -> Graph {
     let is_root = |id: &NodeId| match &graph.node(*id).op {
-        Op::Update | Op::Param { .. } | Op::State { .. } => true,
+        Op::Update | Op::Param { trained: true, .. } | Op::State { .. } => true,
         Op::Input { name } => !name.starts_with('$'),
         _ => false,
     };

@@ -80,6 +80,7 @@ impl WeightTable {
         for w in weights {
             let kind = match &w.kind {
                 crate::sema::WeightKind::Trained => WeightKind::Trained,
+                crate::sema::WeightKind::Frozen(_) => WeightKind::Frozen,
                 crate::sema::WeightKind::State => WeightKind::State,
                 crate::sema::WeightKind::Optimizer { of } => {
                     WeightKind::Optimizer { of: of.clone() }

@@ -285,6 +285,10 @@ impl<'a> Elab<'a, '_> {
     /// `tune(x, lo, hi)` is x; the range is for the runtime.
     fn tune(&mut self, x: &Slot, lo: &Slot, hi: &Slot, span: Span) -> Fallible<Value> {
         match (x.0.as_number(), lo.0.as_number(), hi.0.as_number()) {
+            (Some(_), Some(low), Some(high)) if low >= high => {
+                let text = format!("`tune` searches from {low} to {high}, which is nothing");
+                self.fail(span, fault(Class::Param, text))
+            }
             (Some(_), Some(low), Some(high)) => {
                 if let Some(name) = self.train.binding
                     && !self.train.tunable.iter().any(|t| t.0 == name)

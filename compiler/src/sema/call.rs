@@ -72,7 +72,9 @@ impl<'a> Elab<'a, '_> {
             return self.apply(layer, given, span, env);
         }
         if let Some(frozen) = self.program.frozen(name, env.module) {
-            return self.fail(callee.span, self.program.frozen_fault(name, frozen));
+            let layer = self.frozen_layer(frozen, callee.span)?;
+            let given = self.arguments(piped, args, env)?;
+            return self.apply(layer, given, span, env);
         }
         let def = self.program.find(name, env.module);
         let own = def.filter(|d| !self.program.defs[*d].standard);
@@ -103,23 +105,6 @@ impl<'a> Elab<'a, '_> {
         }
     }
 
-    /// Whether `name` is a `frozen` network, and its weights are there.
-    pub fn frozen_present(
-        &mut self,
-        name: &str,
-        span: Span,
-        env: &Env<'a>,
-    ) -> Fallible<Option<bool>> {
-        let Some(frozen) = self.program.frozen(name, env.module) else {
-            return Ok(None);
-        };
-        if frozen.present || !frozen.item.is_optional {
-            let fault = self.program.frozen_fault(name, frozen);
-            return self.fail(span, fault);
-        }
-        Ok(Some(false))
-    }
-
     fn call_op(
         &mut self,
         def: usize,
@@ -142,6 +127,7 @@ impl<'a> Elab<'a, '_> {
         }
         let mut inner = Env::new(d.module, Some(def), env.path.clone());
         inner.mode = if numbers { Mode::Scalar } else { Mode::Whole };
+        inner.frozen = env.frozen;
         self.enter_call(def, env.path.clone(), span, |elab| {
             elab.bind_inputs(d, d.inputs, given, &mut inner, span)?;
             let value = elab.with_promise(d, |elab| {
@@ -272,8 +258,8 @@ impl<'a> Elab<'a, '_> {
             path,
             replay: env.replay,
             of: env.of.clone(),
+            frozen: env.frozen,
             keys: None,
-            has_state: false,
             span: make.block.span,
         });
         Ok(self.layers.len() - 1)
@@ -335,9 +321,9 @@ impl<'a> Elab<'a, '_> {
             );
         }
         let program = self.program;
-        let (def, path, of) = {
+        let (def, path, of, frozen) = {
             let l = &self.layers[layer];
-            (l.def, l.path.clone(), l.of.clone())
+            (l.def, l.path.clone(), l.of.clone(), l.frozen)
         };
         let d = &program.defs[def];
         for g in &mut given {
@@ -348,14 +334,7 @@ impl<'a> Elab<'a, '_> {
         inner.vars = self.layers[layer].parameters.clone();
         inner.replay = self.layers[layer].replay || self.layers[layer].keys.is_some();
         inner.of = of;
-        inner.layer = Some(layer);
-        if inner.replay && self.layers[layer].has_state {
-            let text = format!(
-                "{} has state and is applied a second time in one step",
-                d.name.text
-            );
-            return self.fail(span, fault(Class::Label, text));
-        }
+        inner.frozen = frozen;
         let mark = self.declared.len();
         let value = self.enter_call(def, path, span, |elab| {
             elab.bind_inputs(d, d.inputs, given, &mut inner, span)?;

@@ -45,6 +45,7 @@ pub fn check(program: &Program<'_>, reported: &mut HashSet<Span>, problems: &mut
                     checker.made(&frozen.network, false);
                     checker.rules(frozen);
                 }
+                ItemKind::Weights(weights) => checker.patterns(weights),
                 _ => {}
             }
         }
@@ -91,6 +92,7 @@ impl<'p> Checker<'p, '_> {
 
     fn definition(&mut self, d: &'p Def<'p>) {
         self.signature(d);
+        self.solvable(d);
         for input in d.parameters.iter().chain(d.inputs) {
             self.locals.insert(&input.name.text);
             self.bind_type(&input.ty);
@@ -100,6 +102,7 @@ impl<'p> Checker<'p, '_> {
             input.default.iter().for_each(|e| self.expr(e, false));
         }
         if let Some(result) = d.result {
+            self.precision(result);
             walk::each_in_type(result, &mut |e| self.expr(e, false));
         }
         d.wheres.iter().for_each(|e| self.expr(e, false));
@@ -138,6 +141,59 @@ impl<'p> Checker<'p, '_> {
         }
     }
 
+    /// Whether the axes of all inputs together determine every dim is a matter of the text alone.
+    fn solvable(&mut self, d: &'p Def<'p>) {
+        let mut known: HashSet<&str> = HashSet::new();
+        let axes = d.inputs.iter().filter_map(|input| match &input.ty.kind {
+            ast::TypeKind::Tensor { axes, .. } => Some(axes),
+            _ => None,
+        });
+        let mut todo: Vec<&ast::Expr> = axes
+            .flatten()
+            .filter_map(|axis| match axis {
+                ast::Axis::Dim(e) => Some(e),
+                ast::Axis::Pack(_) => None,
+            })
+            .collect();
+        loop {
+            let before = todo.len();
+            todo.retain(|e| {
+                let unknown = unknown_dims(e, &known);
+                known.extend(unknown.first().filter(|_| unknown.len() == 1));
+                unknown.len() > 1
+            });
+            if todo.len() == before {
+                break;
+            }
+        }
+        if let Some(e) = todo.first() {
+            let names = unknown_dims(e, &known).join("`, `");
+            let text = format!(
+                "`{}` does not determine `{names}`",
+                self.program.text(e.span)
+            );
+            self.report(Class::Dim, e.span, text, None);
+        }
+    }
+
+    /// Left of an arrow and after `ignore`, a hole is a name.
+    fn patterns(&mut self, weights: &'p ast::Weights) {
+        for rule in &weights.rules {
+            let (ast::WeightRuleKind::Ignore(path)
+            | ast::WeightRuleKind::Rename { from: path, .. }) = &rule.kind;
+            for piece in path.segments.iter().flat_map(|s| &s.pieces) {
+                if let ast::Piece::Hole(e) = piece
+                    && super::rename::hole(e).is_none()
+                {
+                    let text =
+                        "this hole catches a part of a key, so it is a name: `{i}`".to_string();
+                    let help = "right of the arrow it may compute: `{2*i + 1}`".to_string();
+                    self.report(Class::Weight, e.span, text, Some(help));
+                }
+            }
+        }
+    }
+
     fn train(&mut self, train: &'p ast::Train) {
         self.locals
             .extend(["step", "epoch", train.name.text.as_str()]);
@@ -155,7 +211,23 @@ impl<'p> Checker<'p, '_> {
     }
 
     fn bind_type(&mut self, ty: &'p ast::Type) {
+        self.precision(ty);
         walk::each_in_type(ty, &mut |e| self.bind_dims(e));
+    }
+
+    /// A type may keep a tensor in f32; every other precision is the profile's.
+    fn precision(&mut self, ty: &'p ast::Type) {
+        if let ast::TypeKind::Tensor {
+            precision: Some(p), ..
+        } = &ty.kind
+            && *p != ast::DType::F32
+        {
+            let text = format!(
+                "a type says `f32[…]` or nothing; `{}` is for a profile's `float`",
+                p.name()
+            );
+            self.report(Class::Type, ty.span, text, None);
+        }
     }
 
     fn bind_dims(&mut self, e: &'p ast::Expr) {
@@ -405,10 +477,22 @@ impl<'p> Checker<'p, '_> {
     fn rules(&mut self, frozen: &'p ast::Frozen) {
         if let Some(via) = &frozen.via
             && !self.program.is_broken(&via.text, self.module)
-            && !self.program.has_rules(&via.text, self.module)
+            && self.program.rules(&via.text, self.module).is_none()
         {
             let text = format!("no `weights {}` in this file, nor imported", via.text);
             self.report(Class::Name, via.span, text, None);
+        }
+    }
+}
+
+/// The dims of an axis that are not known yet, each as often as it occurs.
+fn unknown_dims<'p>(e: &'p ast::Expr, known: &HashSet<&str>) -> Vec<&'p str> {
+    match &e.kind {
+        E::Dim(name) if !known.contains(name.as_str()) => vec![name],
+        _ => {
+            let mut all = vec![];
+            walk::each_child(e, &mut |x| all.extend(unknown_dims(x, known)));
+            all
         }
     }
 }

@@ -5,6 +5,7 @@
 use super::calls::Calls;
 use super::error::{Failed, Fallible, Fault, fault, is_name, suggested};
 use super::facts::Facts;
+use super::frozen::{FrozenUse, Source};
 use super::lower;
 use super::module::Program;
 use super::promise::Promised;
@@ -14,7 +15,7 @@ use crate::equation::index::Ix;
 use crate::equation::{Equation, Expr, Pos, Read, Reducer};
 use crate::ir::build::Builder;
 use crate::ir::graph::{Init, NodeId, Op, Origin};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
 /// Steps of evaluation before a text counts as endless.
@@ -67,6 +68,10 @@ pub struct Elab<'a, 'g> {
     pub train: TrainBody<'a>,
     /// What is found out about places in the text, if somebody wants to know.
     pub facts: Option<&'g mut Facts>,
+    /// Frozen networks that were called: their layers.
+    pub frozen: BTreeMap<usize, FrozenUse>,
+    /// Optional ones that were asked for and have no file.
+    pub absent: BTreeSet<usize>,
 }
 
 /// What a `train` body declares beside its values.
@@ -91,9 +96,10 @@ pub struct Layer<'a> {
     pub replay: bool,
     /// Belongs to this weight (an optimiser's layer).
     pub of: Option<Rc<str>>,
+    /// Belongs to this frozen network.
+    pub frozen: Option<usize>,
     /// Keys of the first application, sorted.
     pub keys: Option<Vec<String>>,
-    pub has_state: bool,
     pub span: Span,
 }
 
@@ -110,8 +116,12 @@ pub struct Weight {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WeightKind {
     Trained,
+    /// Loaded from a file of its own, and never changed.
+    Frozen(Box<Source>),
     State,
-    Optimizer { of: String },
+    Optimizer {
+        of: String,
+    },
 }
 
 /// One call on the way here.
@@ -167,6 +177,8 @@ impl<'a, 'g> Elab<'a, 'g> {
             nexts: BTreeMap::new(),
             train: TrainBody::default(),
             facts: None,
+            frozen: BTreeMap::new(),
+            absent: BTreeSet::new(),
         }
     }
 

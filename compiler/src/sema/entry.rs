@@ -5,6 +5,8 @@ use super::calls::Call;
 use super::elab::{Elab, Layer, Weight, WeightKind};
 use super::error::{Failed, Fallible, fault, suggest};
 use super::facts::Facts;
+use super::frozen::FrozenUse;
+use super::layout::Layout;
 use super::module::{Def, Program};
 use super::scalar;
 use super::scope::Env;
@@ -17,7 +19,7 @@ use crate::equation::{Binary, Expr, Pos, Read, Reducer, Relation};
 use crate::ir::build::Builder;
 use crate::ir::graph::{Graph, Init, NodeId};
 use crate::syntax::ast;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::rc::Rc;
 
 /// What one entry adds to the whole.
@@ -25,6 +27,9 @@ pub struct Made {
     pub entry: EntryGraph,
     pub weights: Vec<Weight>,
     pub train: Option<TrainInfo>,
+    pub frozen: BTreeMap<usize, FrozenUse>,
+    pub absent: BTreeSet<usize>,
+    pub layouts: Vec<Layout>,
     /// The model's compile-time parameters, as written.
     pub parameters: BTreeMap<String, String>,
 }
@@ -105,44 +110,59 @@ struct Parts {
     info: Option<TrainInfo>,
 }
 
-type Finished = (Parts, Vec<Weight>, BTreeMap<String, String>, Vec<Call>);
+struct Finished {
+    parts: Parts,
+    weights: Vec<Weight>,
+    parameters: BTreeMap<String, String>,
+    frozen: BTreeMap<usize, FrozenUse>,
+    absent: BTreeSet<usize>,
+    layouts: Vec<Layout>,
+    calls: Vec<Call>,
+}
 
 /// Takes what an elaboration made and lets go of the graph.
-fn finish(elab: Elab<'_, '_>, parts: Fallible<Parts>) -> Option<Finished> {
+fn finish(mut elab: Elab<'_, '_>, parts: Fallible<Parts>) -> Option<Finished> {
+    let fits = elab.check_frozen();
     let parameters = elab.layers.first().map(|layer| {
         let all = layer.parameters.iter();
         all.map(|(name, value)| (name.to_string(), super::settings::literal(value)))
             .collect()
     });
-    Some((
-        parts.ok()?,
-        elab.weights,
-        parameters.unwrap_or_default(),
-        elab.calls.list,
-    ))
+    fits.ok()?;
+    let parts = parts.ok()?;
+    Some(Finished {
+        layouts: elab.layouts().ok()?,
+        parts,
+        weights: elab.weights,
+        parameters: parameters.unwrap_or_default(),
+        frozen: elab.frozen,
+        absent: elab.absent,
+        calls: elab.calls.list,
+    })
 }
 
-fn made(
-    name: &'static str,
-    profile: &Profile<'_>,
-    mut graph: Graph,
-    (parts, weights, parameters, calls): Finished,
-) -> Made {
+fn made(name: &'static str, profile: &Profile<'_>, mut graph: Graph, finished: Finished) -> Made {
+    let parts = finished.parts;
     graph.outputs = parts.outputs;
     let entry = EntryGraph {
         name,
         profile: profile.name.to_string(),
         precision: profile.precision,
+        precision_at: profile.precision_at,
+        memory: profile.memory,
         dims: profile.dims.clone(),
         inputs: parts.inputs,
         graph,
-        calls,
+        calls: finished.calls,
     };
     Made {
         entry,
-        weights,
+        weights: finished.weights,
         train: parts.info,
-        parameters,
+        frozen: finished.frozen,
+        absent: finished.absent,
+        layouts: finished.layouts,
+        parameters: finished.parameters,
     }
 }
 
@@ -197,8 +217,8 @@ impl<'a> Elab<'a, '_> {
                     path: "".into(),
                     replay: false,
                     of: None,
+                    frozen: None,
                     keys: None,
-                    has_state: false,
                     span: d.name.span,
                 });
                 let layer = self.layers.len() - 1;
@@ -482,6 +502,10 @@ impl<'a> Elab<'a, '_> {
         let rate = self.required(item, env, "rate")?;
         let rate = self.rate(&rate, given, span)?;
         let clip = self.optional_number(item, env, "clip")?;
+        if let Some(clip) = clip.filter(|c| *c <= 0.0) {
+            let text = format!("`clip` is the largest norm of the gradients, above 0; got {clip}");
+            return self.fail(span, fault(Class::Param, text));
+        }
         let ema = self.optional_number(item, env, "ema")?;
 
         let trained: Vec<(String, NodeId)> = self
@@ -642,8 +666,8 @@ impl<'a> Elab<'a, '_> {
                 path: "optimizer".into(),
                 replay: false,
                 of: Some(of),
+                frozen: None,
                 keys: None,
-                has_state: false,
                 span: l.span,
             }
         };

@@ -30,8 +30,14 @@ impl<'a> Elab<'a, '_> {
             E::Bool(b) => Ok(Value::Bool(*b)),
             E::Name(name) | E::Dim(name) => self.name(name, e.span, env),
             E::List(items) => {
-                let items: Fallible<Vec<Value>> = items.iter().map(|x| self.eval(x, env)).collect();
-                Ok(Value::list(items?))
+                let values: Fallible<Vec<Value>> =
+                    items.iter().map(|x| self.eval(x, env)).collect();
+                let values = values?;
+                if let Some(at) = values.iter().position(|v| matches!(v, Value::Layer(_))) {
+                    let text = "layers are not listed; bind one to a name, or apply it here";
+                    return self.fail(items[at].span, fault(Class::Type, text));
+                }
+                Ok(Value::list(values))
             }
             E::Each {
                 body,
@@ -121,13 +127,13 @@ impl<'a> Elab<'a, '_> {
             None => {}
         }
         if name == "training" {
-            return Ok(Value::Bool(self.training));
+            return Ok(Value::Bool(self.training && env.frozen.is_none()));
         }
         if self.program.is_broken(name, env.module) {
             return Err(Failed);
         }
-        if let Some(present) = self.frozen_present(name, span, env)? {
-            return Ok(Value::Bool(present));
+        if let Some(frozen) = self.program.frozen(name, env.module) {
+            return self.frozen_present(frozen, span).map(Value::Bool);
         }
         let fault = self.unbound(name, env);
         self.fail(span, fault)

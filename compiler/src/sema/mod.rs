@@ -18,13 +18,16 @@ mod entry;
 mod error;
 mod eval;
 mod facts;
+mod frozen;
 mod index_equation;
+mod layout;
 mod lower;
 mod module;
 mod number;
 mod param;
 mod promise;
 mod read;
+mod rename;
 mod run;
 mod scalar;
 mod scope;
@@ -39,7 +42,10 @@ pub use calls::Call;
 pub use check::{Checked, check};
 pub use elab::{Weight, WeightKind};
 pub use facts::{Fact, Facts};
+pub use frozen::Source;
+pub use layout::Layout;
 pub use module::{Loaded, Loader};
+pub use rename::Renamed;
 pub use stdlib::FILES as STANDARD_LIBRARY;
 
 use crate::diag::{Class, Diag, Problems, Sources, Span};
@@ -77,6 +83,10 @@ pub struct Elaborated {
     pub train: Option<TrainInfo>,
     /// Every weight and state of all entries, in order of declaration, optimiser's state last.
     pub weights: Vec<Weight>,
+    /// Optional frozen networks that were asked for and have no file: name and path.
+    pub absent: Vec<(String, String)>,
+    /// How public checkpoints hold the model's weights.
+    pub layouts: Vec<Layout>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -95,6 +105,10 @@ pub struct EntryGraph {
     pub profile: String,
     /// `f32`, `tf32`, `bf16` or `f16`.
     pub precision: &'static str,
+    /// Where the profile says so.
+    pub precision_at: Option<Span>,
+    /// What the profile allows, in GiB, and where it says so.
+    pub memory: Option<(f64, Span)>,
     pub dims: BTreeMap<String, i64>,
     pub inputs: Vec<PortDecl>,
     pub graph: Graph,
@@ -232,20 +246,36 @@ fn assemble(
         merge(&mut weights, one, problems);
     }
     same_parameters(&made, problems);
+    let used: Vec<_> = made.iter().map(|m| &m.frozen).collect();
+    frozen::unread(program, &used, problems);
     if !problems.is_empty() {
         return None;
     }
-    weights.sort_by_key(|w| matches!(w.kind, WeightKind::Optimizer { .. }));
+    weights.sort_by_key(|w| match w.kind {
+        WeightKind::Trained | WeightKind::State => 0,
+        WeightKind::Frozen(_) => 1,
+        WeightKind::Optimizer { .. } => 2,
+    });
+    let absent: std::collections::BTreeSet<usize> =
+        made.iter().flat_map(|m| m.absent.clone()).collect();
+    let absent = absent.into_iter().map(|id| {
+        let frozen = &program.frozen[id];
+        (frozen.item.name.text.clone(), frozen.path.clone())
+    });
+    let absent = absent.collect();
     let train = made
         .iter()
         .find(|m| m.entry.name == "train")
         .and_then(|m| m.train.clone());
+    let layouts = made.first().map(|m| m.layouts.clone()).unwrap_or_default();
     let entries = made.into_iter().map(|m| m.entry).collect();
     Some(Elaborated {
         model,
         entries,
         train,
         weights,
+        absent,
+        layouts,
     })
 }
 
@@ -283,7 +313,7 @@ fn same_parameters(made: &[Made], problems: &mut Problems) {
         let kept = m
             .weights
             .iter()
-            .filter(|w| !matches!(w.kind, WeightKind::Optimizer { .. }));
+            .filter(|w| matches!(w.kind, WeightKind::Trained | WeightKind::State));
         kept.map(|w| (w.key.clone(), w.span)).collect()
     };
     let Some(train) = made.iter().find(|m| m.entry.name == "train").map(keys) else {

@@ -3,19 +3,25 @@
 //! Text enters through a `Loader`; nothing is evaluated here.
 
 use super::builtin::BUILTINS;
-use super::error::{Fault, fault, suggest_or_list, suggested};
+use super::error::{suggest_or_list, suggested};
 use super::scope::Env;
 use super::stdlib;
 use super::walk;
 use crate::diag::{Class, Diag, Problems, Sources, Span};
 use crate::syntax::ast::{self, ItemKind};
 use std::collections::{BTreeMap, HashMap, HashSet};
+use vsr_weightfile::Header;
 
 /// Where texts come from. Paths are as the source writes them, relative to the first file's own place.
 pub trait Loader {
     fn read(&mut self, path: &str) -> Result<String, String>;
     /// Whether a file (a network's weights) is there.
     fn exists(&mut self, path: &str) -> bool;
+    /// Names, types and shapes of the tensors of a weight file that is there; an error ends a sentence about the file.
+    fn weights(&mut self, path: &str) -> Result<Header, String> {
+        let _ = path;
+        Err("cannot be read here".into())
+    }
     /// The texts read so far, the standard library's too: what `Problems::render` shows lines of.
     fn sources(&mut self) -> &mut Sources;
 }
@@ -26,8 +32,8 @@ pub struct Loaded {
     pub standard: bool,
     /// Files of this module's `use` items, in order.
     pub uses: Vec<Option<usize>>,
-    /// Which weight files of `frozen` items are there.
-    pub present: Vec<String>,
+    /// The weight files of `frozen` items that are there: what they hold, or why they cannot be read.
+    pub stored: BTreeMap<String, Result<Header, String>>,
 }
 
 const MAX_FILES: usize = 200;
@@ -105,7 +111,7 @@ fn parse_together(sources: &mut Sources, texts: &[(String, String)]) -> Vec<(Loa
             ast,
             standard,
             uses: vec![],
-            present: vec![],
+            stored: BTreeMap::new(),
         };
         (file, found)
     };
@@ -120,7 +126,7 @@ fn parse(sources: &mut Sources, path: &str, text: &str, problems: &mut Problems)
         ast,
         standard: false,
         uses: vec![],
-        present: vec![],
+        stored: BTreeMap::new(),
     }
 }
 
@@ -159,7 +165,10 @@ fn resolve_uses(
         files[at].uses.push(found);
     }
     weights.retain(|path| loader.exists(path));
-    files[at].present = weights;
+    for path in weights {
+        let header = loader.weights(&path);
+        files[at].stored.insert(path, header);
+    }
 }
 
 /// `path` relative to the folder of `from`, without `.` and `..` where they can be resolved.
@@ -208,8 +217,11 @@ pub struct Def<'a> {
 
 pub struct FrozenRef<'a> {
     pub item: &'a ast::Frozen,
+    pub module: usize,
+    /// The weight file as the loader knows it.
     pub path: String,
-    pub present: bool,
+    /// What the file holds; `None`: there is no such file.
+    pub stored: Option<&'a Result<Header, String>>,
 }
 
 pub struct Program<'a> {
@@ -218,10 +230,11 @@ pub struct Program<'a> {
     pub defs: Vec<Def<'a>>,
     /// Of each module: what it defines and imports.
     items: Vec<HashMap<&'a str, usize>>,
-    frozen: Vec<HashMap<&'a str, FrozenRef<'a>>>,
-    rules: Vec<HashMap<&'a str, Span>>,
     /// Names whose definitions have been reported: what uses them stays silent.
     broken: Vec<HashSet<&'a str>>,
+    pub frozen: Vec<FrozenRef<'a>>,
+    frozen_names: Vec<HashMap<&'a str, usize>>,
+    rules: Vec<HashMap<&'a str, &'a ast::Weights>>,
     standard: HashMap<&'a str, usize>,
 }
 
@@ -233,7 +246,8 @@ impl<'a> Program<'a> {
             files,
             defs: vec![],
             items: empty(),
-            frozen: files.iter().map(|_| HashMap::new()).collect(),
+            frozen: vec![],
+            frozen_names: empty(),
             rules: files.iter().map(|_| HashMap::new()).collect(),
             broken: files.iter().map(broken).collect(),
             standard: HashMap::new(),
@@ -267,18 +281,16 @@ impl<'a> Program<'a> {
                 }
                 ItemKind::Frozen(frozen) => {
                     let path = join(&file.path, &frozen.file.text);
-                    let present = file.present.contains(&path);
-                    self.frozen[at].insert(
-                        &frozen.name.text,
-                        FrozenRef {
-                            item: frozen,
-                            path,
-                            present,
-                        },
-                    );
+                    self.frozen_names[at].insert(&frozen.name.text, self.frozen.len());
+                    self.frozen.push(FrozenRef {
+                        item: frozen,
+                        module: at,
+                        stored: file.stored.get(&path),
+                        path,
+                    });
                 }
                 ItemKind::Weights(weights) => {
-                    self.rules[at].insert(&weights.name.text, weights.name.span);
+                    self.rules[at].insert(&weights.name.text, weights);
                 }
                 ItemKind::Use(_) | ItemKind::Train(_) | ItemKind::Profile(_) => {}
             }
@@ -324,7 +336,7 @@ impl<'a> Program<'a> {
         }
         if self.items[at].contains_key(key)
             || self.rules[at].contains_key(key)
-            || self.frozen[at].contains_key(key)
+            || self.frozen_names[at].contains_key(key)
         {
             let text = format!("`{key}` is imported, and also defined here");
             problems.push(Diag::new(Class::Name, name.span, text));
@@ -337,8 +349,8 @@ impl<'a> Program<'a> {
             .filter(|d| self.defs[*d].module == from);
         if let Some(def) = own {
             self.items[at].insert(key, def);
-        } else if let Some(span) = self.rules[from].get(key).copied() {
-            self.rules[at].insert(key, span);
+        } else if let Some(rules) = self.rules[from].get(key).copied() {
+            self.rules[at].insert(key, rules);
         } else {
             let known = self.items[from]
                 .iter()
@@ -388,13 +400,14 @@ impl<'a> Program<'a> {
         standard.any(|file| file.ast.id == span.file)
     }
 
-    pub fn frozen(&self, name: &str, module: usize) -> Option<&FrozenRef<'a>> {
-        self.frozen[module].get(name)
+    /// The number of a `frozen` item of the file.
+    pub fn frozen(&self, name: &str, module: usize) -> Option<usize> {
+        self.frozen_names[module].get(name).copied()
     }
 
     /// A `weights` item of that name is in the file, or imported.
-    pub fn has_rules(&self, name: &str, module: usize) -> bool {
-        self.rules[module].contains_key(name)
+    pub fn rules(&self, name: &str, module: usize) -> Option<&'a ast::Weights> {
+        self.rules[module].get(name).copied()
     }
 
     /// What can be called from a module.
@@ -408,24 +421,6 @@ impl<'a> Program<'a> {
 
     pub fn is_callable(&self, name: &str, module: usize) -> bool {
         self.callables(module).any(|c| c == name)
-    }
-
-    pub fn frozen_fault(&self, name: &str, frozen: &FrozenRef<'a>) -> Fault {
-        if frozen.present {
-            let text = format!(
-                "{} is there, but this version does not read the weights of frozen networks yet",
-                frozen.path
-            );
-            return fault(Class::Weight, text)
-                .help("move the file away: the branch without it is taken");
-        }
-        fault(
-            Class::Weight,
-            format!("{} is missing, so `{name}` cannot be called", frozen.path),
-        )
-        .help(format!(
-            "choose at compile time: `if {name} {{ … }} else {{ … }}`"
-        ))
     }
 
     pub fn text(&self, span: Span) -> &'a str {

@@ -91,6 +91,12 @@ impl<'a> Elab<'a, '_> {
             None if env.path.is_empty() => name.text.clone(),
             None => format!("{}.{}", env.path, name.text),
         };
+        if let Some(frozen) = env.frozen.map(|id| &self.program.frozen[id]) {
+            // The network's name leads the paths of its blocks, for messages; its keys begin with a prefix instead.
+            let start = frozen.item.name.text.len() + 1;
+            let prefix = frozen.prefix(self.program);
+            return Ok(format!("{prefix}{}", own.get(start..).unwrap_or_default()));
+        }
         Ok(match &env.of {
             Some(of) => format!("{own}.{of}"),
             None => own,
@@ -121,7 +127,7 @@ impl<'a> Elab<'a, '_> {
             };
             return self.fail(place, fault);
         }
-        if is_state {
+        if is_state && env.frozen.is_none() {
             let text = format!(
                 "a layer with state (`{}`) is applied once in a step",
                 weight.key
@@ -154,18 +160,26 @@ impl<'a> Elab<'a, '_> {
         env: &Env<'a>,
     ) -> usize {
         let origin = self.origin(&env.path, &name.text, name.span);
-        let of = env.of.as_ref().map(|of| of.to_string());
-        let node = if is_state {
-            self.b.state(&key, init, of.clone(), shape.clone(), origin)
-        } else {
-            self.b.param(&key, init, true, shape.clone(), origin)
-        };
-        let kind = match (is_state, of) {
-            (false, _) => WeightKind::Trained,
-            (true, None) => WeightKind::State,
-            (true, Some(of)) => WeightKind::Optimizer { of },
-        };
         let span = self.frames.last().and_then(|f| f.span).unwrap_or(name.span);
+        let of = env.of.as_ref().map(|of| of.to_string());
+        let kind = match (env.frozen, is_state, of.clone()) {
+            (Some(id), ..) => {
+                let start = self.program.frozen[id].prefix(self.program).len();
+                let own = key[start..].to_string();
+                WeightKind::Frozen(Box::new(self.frozen_source(id, &own, &shape, span)))
+            }
+            (None, false, _) => WeightKind::Trained,
+            (None, true, None) => WeightKind::State,
+            (None, true, Some(of)) => WeightKind::Optimizer { of },
+        };
+        let (node, init) = match (&kind, is_state) {
+            (WeightKind::Frozen(_), _) => {
+                let init = Init::Required;
+                (self.b.param(&key, init, false, shape.clone(), origin), init)
+            }
+            (_, true) => (self.b.state(&key, init, of, shape.clone(), origin), init),
+            (_, false) => (self.b.param(&key, init, true, shape.clone(), origin), init),
+        };
         self.weight_of.insert(key.clone(), self.weights.len());
         self.weights.push(Weight {
             key,
@@ -240,7 +254,7 @@ impl<'a> Elab<'a, '_> {
             );
             return self.fail(e.span, fault(Class::Shape, text));
         }
-        if self.training {
+        if self.training && env.frozen.is_none() {
             self.nexts.insert(at, node);
         }
         env.vars.insert(&name.text, Value::Tensor(node));

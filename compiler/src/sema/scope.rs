@@ -38,8 +38,8 @@ pub struct Env<'a> {
     pub path: Rc<str>,
     pub replay: bool,
     pub of: Option<Rc<str>>,
-    /// The layer whose body this is.
-    pub layer: Option<usize>,
+    /// Belongs to this frozen network.
+    pub frozen: Option<usize>,
 }
 
 impl<'a> Env<'a> {
@@ -55,7 +55,7 @@ impl<'a> Env<'a> {
             path,
             replay: false,
             of: None,
-            layer: None,
+            frozen: None,
         }
     }
 

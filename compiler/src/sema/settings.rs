@@ -12,7 +12,10 @@ pub struct Profile<'a> {
     pub name: &'a str,
     pub dims: BTreeMap<String, i64>,
     pub precision: &'static str,
-    pub memory: Option<f64>,
+    /// Where `float` stands, if it does.
+    pub precision_at: Option<Span>,
+    /// GiB, and where it stands.
+    pub memory: Option<(f64, Span)>,
 }
 
 pub struct Settings<'a> {
@@ -67,6 +70,15 @@ fn choose<'a>(
     let models: Vec<usize> = (0..program.defs.len())
         .filter(|d| program.defs[*d].module == 0 && program.defs[*d].kind == DefKind::Model)
         .collect();
+    for (at, train) in trains.iter().enumerate() {
+        let first = trains[..at].iter().find(|t| t.name.text == train.name.text);
+        if let Some(first) = first {
+            let text = format!("train `{}` is defined twice", train.name.text);
+            let diag = Diag::new(Class::Name, train.name.span, text);
+            problems.push(diag.label(first.name.span, "first here"));
+            return None;
+        }
+    }
     let path = &program.files[0].path;
     if let Some(name) = &options.name {
         if let Some(train) = trains.iter().find(|t| t.name.text == *name) {
@@ -163,6 +175,7 @@ fn profiles<'a>(file: &'a ast::File, problems: &mut Problems) -> Option<Vec<Prof
             name: &profile.name.text,
             dims: BTreeMap::new(),
             precision: "f32",
+            precision_at: None,
             memory: None,
         };
         for setting in &profile.settings {
@@ -195,9 +208,12 @@ fn apply_setting(profile: &mut Profile<'_>, setting: &ast::Setting, problems: &m
             Class::Dim,
             format!("`{name}` is a dim: a positive int"),
         ),
-        ("float", V::Precision(p)) => profile.precision = p.name(),
-        ("memory", V::Int(x)) if x > 0 => profile.memory = Some(x as f64),
-        ("memory", V::Float(x)) if x > 0.0 => profile.memory = Some(x),
+        ("float", V::Precision(p)) => {
+            profile.precision = p.name();
+            profile.precision_at = Some(setting.span);
+        }
+        ("memory", V::Int(x)) if x > 0 => profile.memory = Some((x as f64, setting.span)),
+        ("memory", V::Float(x)) if x > 0.0 => profile.memory = Some((x, setting.span)),
         ("float", _) => fail(
             problems,
             Class::Param,

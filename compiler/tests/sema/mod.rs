@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use vsr_compiler::diag::{Problems, Sources};
 use vsr_compiler::sema::{Elaborated, EntryGraph, Loader, Options, WeightKind, elaborate};
+use vsr_weightfile::Header;
 
 /// Files of the repository, and files that stand in the test.
 #[derive(Default)]
 pub struct Files {
     pub texts: BTreeMap<String, String>,
+    /// Weight files that are there, and what they hold.
+    pub headers: BTreeMap<String, Result<Header, String>>,
     sources: Sources,
 }
 
@@ -21,7 +24,11 @@ impl Loader for Files {
     }
 
     fn exists(&mut self, path: &str) -> bool {
-        self.texts.contains_key(path)
+        self.headers.contains_key(path)
+    }
+
+    fn weights(&mut self, path: &str) -> Result<Header, String> {
+        self.headers[path].clone()
     }
 
     fn sources(&mut self) -> &mut Sources {
@@ -31,7 +38,16 @@ impl Loader for Files {
 
 /// Elaborates; an error is its rendered text.
 pub fn run(texts: &[(&str, &str)], path: &str, options: &Options) -> Result<Elaborated, String> {
-    let mut files = Files::default();
+    run_with(Files::default(), texts, path, options)
+}
+
+/// As `run`, with weight files.
+pub fn run_with(
+    mut files: Files,
+    texts: &[(&str, &str)],
+    path: &str,
+    options: &Options,
+) -> Result<Elaborated, String> {
     for (name, text) in texts {
         files.texts.insert((*name).to_string(), (*text).to_string());
     }

@@ -15,6 +15,11 @@ pub struct Manifest {
     pub train: Option<Train>,
     /// Every weight, then every state, in order of their keys' first use. One storage for all entries.
     pub weights: Vec<Weight>,
+    #[serde(default)]
+    pub frozen: Frozen,
+    /// Other ways in which a file may hold the weights: the `weights` items beside the model.
+    #[serde(default)]
+    pub layouts: Vec<Layout>,
     /// Bytes of the storage that holds all weights and states.
     pub storage_bytes: u64,
     pub entries: Vec<Entry>,
@@ -97,6 +102,50 @@ pub enum WeightKind {
     Optimizer {
         of: String,
     },
+}
+
+/// Weights that come from files of their own and never change; they are in no checkpoint.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Frozen {
+    /// Paths as the compiler was given them: absolute, or relative to where it ran.
+    pub files: Vec<String>,
+    pub tensors: Vec<FrozenTensor>,
+    /// Optional networks that had no file when this was compiled.
+    pub absent: Vec<Absent>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FrozenTensor {
+    /// Index into the files.
+    pub file: u32,
+    pub stored: Stored,
+}
+
+/// The place of one weight: a tensor of a file, or a part of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stored {
+    /// Key among the weights.
+    pub weight: String,
+    /// Key in the file.
+    pub key: String,
+    /// Of the first axis, from and to.
+    pub rows: Option<[u64; 2]>,
+    /// The file's two axes are the other way round.
+    pub transposed: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Layout {
+    pub name: String,
+    pub tensors: Vec<Stored>,
+    /// Patterns of keys that may stand in the file, too.
+    pub ignored: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Absent {
+    pub name: String,
+    pub file: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

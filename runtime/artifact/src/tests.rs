@@ -36,6 +36,8 @@ fn artifact(features: &[&str]) -> Artifact {
             },
             train: None,
             weights: vec![],
+            frozen: Default::default(),
+            layouts: vec![],
             storage_bytes: 0,
             entries: vec![],
             kernels: vec![],

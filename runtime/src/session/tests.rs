@@ -63,6 +63,8 @@ pub(crate) fn manifest() -> Manifest {
             parameters: BTreeMap::new(),
         },
         train: None,
+        frozen: Default::default(),
+        layouts: vec![],
         weights: vec![
             weight("w", &[2, 3], Init::Normal(0.0, 2.0), 0),
             weight("a.b", &[4], Init::Uniform(3.0, 4.0), 64),

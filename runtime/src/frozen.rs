@@ -1,0 +1,106 @@
+//! Frozen networks' weights: from the files that the artifact names straight to their place, cut and turned on the way.
+//!
+//! Enters a checked manifest; leaves its frozen weights filled, or a sentence about the file that does not fit.
+
+use crate::device::cpu::Memory;
+use crate::error::{Error, Result};
+use crate::tensors::Mapped;
+use crate::weights::elements;
+use std::path::{Path, PathBuf};
+use vsr_artifact::manifest::{Manifest, Stored, Weight};
+
+/// Reads every frozen weight. `dir` is the artifact's folder.
+pub fn load(manifest: &Manifest, storage: &mut Memory, dir: &Path) -> Result<()> {
+    for (index, name) in manifest.frozen.files.iter().enumerate() {
+        let path = find(dir, name)?;
+        let file = Mapped::open(&path)?;
+        for tensor in manifest
+            .frozen
+            .tensors
+            .iter()
+            .filter(|t| t.file as usize == index)
+        {
+            let place = &tensor.stored;
+            let weight = manifest.weights.iter().find(|w| w.key == place.weight);
+            if let Some(weight) = weight {
+                check(&file, place, weight).map_err(|why| {
+                    Error::file(
+                        &path,
+                        format!("is not the file that was compiled with: {why}"),
+                    )
+                })?;
+                copy(&file, place, weight, storage);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A weight file lies in the artifact's folder, by its name alone, or where the compiler found it.
+fn find(dir: &Path, name: &str) -> Result<PathBuf> {
+    let own = Path::new(name);
+    let beside = own.file_name().map(|file| dir.join(file));
+    let places = beside.into_iter().chain([own.to_path_buf()]);
+    let mut tried = vec![];
+    for place in places {
+        if place.is_file() {
+            return Ok(place);
+        }
+        tried.push(place.display().to_string());
+    }
+    let tried = tried.join(" nor ");
+    let why = format!(
+        "the weights of a frozen network are neither {tried}: copy the file into the compiled folder"
+    );
+    Err(Error::user(why))
+}
+
+/// Whether a part of the file is the weight; if not, why.
+pub fn check(file: &Mapped, place: &Stored, weight: &Weight) -> std::result::Result<(), String> {
+    let key = &place.key;
+    let shape = file.shape(key).ok_or_else(|| format!("it has no {key}"))?;
+    file.check_type(key).map_err(|e| e.to_string())?;
+    let mut part = shape.to_vec();
+    if let (Some([low, high]), Some(rows)) = (place.rows, part.first_mut()) {
+        *rows = high.min(*rows).saturating_sub(low);
+    }
+    if place.transposed {
+        part.reverse();
+    }
+    // Axes of one element are no difference.
+    let plain = |s: &[u64]| s.iter().copied().filter(|n| *n != 1).collect::<Vec<u64>>();
+    if plain(&part) == plain(&weight.shape) {
+        return Ok(());
+    }
+    Err(format!(
+        "{key} is {shape:?}, the network's {} is {:?}",
+        weight.key, weight.shape
+    ))
+}
+
+/// Copies a part of the file that [`check`] accepts.
+pub fn copy(file: &Mapped, place: &Stored, weight: &Weight, storage: &mut Memory) {
+    let n = elements(weight);
+    let (Some(shape), Some(to)) = (file.shape(&place.key), storage.floats_mut(weight.offset, n))
+    else {
+        return;
+    };
+    let row = shape.iter().skip(1).product::<u64>() as usize;
+    let first = place.rows.map_or(0, |[low, _]| low as usize * row);
+    if place.transposed {
+        let mut plain = vec![0.0; n];
+        file.copy_from(&place.key, first, &mut plain);
+        transpose(&plain, row, to);
+    } else {
+        file.copy_from(&place.key, first, to);
+    }
+}
+
+/// Rows of `row` numbers to columns.
+fn transpose(from: &[f32], row: usize, to: &mut [f32]) {
+    let n_rows = from.len() / row.max(1);
+    for (at, value) in from.iter().enumerate() {
+        let (i, j) = (at / row, at % row);
+        to[j * n_rows + i] = *value;
+    }
+}
