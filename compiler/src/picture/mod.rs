@@ -139,10 +139,21 @@ fn seen_through(stage: &Stage<'_>, group: usize) -> BTreeSet<usize> {
 
 /// Namespaces around one box say nothing that its label does not.
 fn of_one(tree: &Tree) -> BTreeSet<usize> {
-    let is_box = |g: &&usize| tree.groups[**g].kind != Kind::Op;
-    let holds_one = |g: &usize| tree.groups[*g].children.iter().filter(is_box).count() == 1;
-    let all = (0..tree.groups.len()).filter(|g| tree.groups[*g].kind == Kind::Namespace);
-    all.filter(holds_one).collect()
+    let mut found = BTreeSet::new();
+    let is_namespace = |g: usize| tree.groups[g].kind == Kind::Namespace;
+    // Children stand behind their parents.
+    for group in (0..tree.groups.len()).rev().filter(|g| is_namespace(*g)) {
+        let children = tree.groups[group].children.iter().copied();
+        let boxes: Vec<usize> = children
+            .filter(|g| tree.groups[*g].kind != Kind::Op)
+            .collect();
+        if let [only] = boxes[..]
+            && (!is_namespace(only) || found.contains(&only))
+        {
+            found.insert(group);
+        }
+    }
+    found
 }
 
 fn untangled(stage: &Stage<'_>, group: usize, mut open: BTreeSet<usize>) -> BTreeSet<usize> {
