@@ -286,6 +286,57 @@ fn text_of_the_source_cannot_break_out_of_a_picture() {
     assert_eq!(picture.html(1).matches("<script").count(), 2);
 }
 
+/// A layer that is applied eight times is drawn once inside, too.
+#[test]
+fn the_inside_of_a_shared_layer_is_drawn_once() {
+    let picture = of(None, "models/basicvsr-pp.vsr", None);
+    let root = &picture.scenes[picture.root];
+    let shared = root
+        .parts
+        .iter()
+        .find(|p| p.title.starts_with("SpyNet"))
+        .unwrap();
+    assert_eq!(shared.title, "SpyNet (×8 shared)");
+    let inside = &picture.scenes[shared.inner.unwrap()];
+    let alone = of(None, "models/spynet.vsr", None);
+    let warps = |titles: &[vsr_compiler::picture::scene::Part]| {
+        titles.iter().filter(|p| p.title == "warp").count()
+    };
+    assert_eq!(warps(&inside.parts), warps(&alone.scenes[alone.root].parts));
+    assert!(inside.parts.iter().all(|p| !p.title.contains("shared")));
+}
+
+/// Networks that are hardly any: each is drawn, folded and unfolded, in every form.
+#[test]
+fn odd_networks_are_drawn_too() {
+    let odd = [
+        "model Case()(x: [B, 4, H, W]) -> [B, 4, H, W] = x",
+        "model Case()(x: [B, 4, H, W]) -> [B, 4, H, W] = zeros([B, 4, H, W])",
+        "model Case()(x: [B, 4, H, W]) -> list = [x, relu(x), x |> Conv2d(4) @a]",
+        "model Case()(x: [B, 4, H, W], y: [B, 4, H, W]) -> [B, 4, H, W] = x + y + x",
+        "model Case()(x: [B, 4, H, W]) -> [] = mean(x |> Conv2d(4) @a |> Conv2d(4) @a.b |> Conv2d(4) @b.a.c)",
+        "model Case()(x: [B, 4, H, W]) -> [B, 4, H, W] {\n  f = Conv2d(4) @f\n  x |> f |> tanh |> f |> tanh |> f |> tanh\n}",
+        "model Case()(x: [B, 4, H, W]) -> [B, 4, H, W] {\n  f = Two() @f\n  f(f(x)) + f(x)\n}\n\
+         block Two()(x: [B, C, H, W]) -> [B, C, H, W] { x |> Conv2d(C) @a |> Conv2d(C) @b }",
+        "model Case()(x: [B, 4, H, W]) -> [B, 4, H, W] { x |> Plain() |> Plain() |> Plain() }\n\
+         block Plain()(x: [B, C, H, W]) -> [B, C, H, W] { x*sigmoid(x) }",
+    ];
+    for text in odd {
+        let text = format!("{text}\nprofile p {{ B = 1  H = 4  W = 4 }}\n");
+        let picture = of(Some(&text), "odd.vsr", None);
+        for depth in [1, 2, 9] {
+            let (svg, dot) = (picture.svg(depth), picture.dot(depth));
+            assert!(svg.contains(">Case<") && dot.matches('{').count() == dot.matches('}').count());
+            for level in picture.levels(depth) {
+                let whole =
+                    |r: &Rect| [r.x, r.y, r.w, r.h].iter().all(|v| v.is_finite()) && r.w > 0.0;
+                assert!(level.boxes.iter().all(whole), "{text}");
+                assert!(level.wires.iter().all(|w| w.points.len() >= 2), "{text}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_file_that_only_trains_says_what_is_missing() {
     let mut problems = Problems::new();

@@ -69,7 +69,7 @@ fn level(out: &mut String, scenes: &[Scene], drawing: &Drawing, prefix: &str, in
             attributes.push(format!("lhead=cluster_{to}"));
         }
         if wire.feedback {
-            attributes.push("style=dashed, constraint=false".to_string());
+            attributes.push("style=dashed".to_string());
         }
         let _ = writeln!(out, "{indent}{from} -> {to} [{}];", attributes.join(", "));
     }

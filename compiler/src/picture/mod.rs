@@ -106,10 +106,10 @@ fn is_openable(tree: &Tree, group: usize) -> bool {
     matches!(tree.groups[group].kind, Kind::Block | Kind::Namespace)
 }
 
-/// Namespaces of a level that are not drawn as boxes: those that would feed each other, and all of one parent where the
-/// level stays small enough.
+/// Namespaces of a level that are not drawn as boxes: those around one box, those that would feed each other, and all of
+/// one parent where the level stays small enough.
 fn seen_through(stage: &Stage<'_>, group: usize) -> BTreeSet<usize> {
-    let mut open = untangled(stage, group, BTreeSet::new());
+    let mut open = untangled(stage, group, of_one(stage.tree));
     let mut tried: BTreeSet<usize> = BTreeSet::new();
     loop {
         let level = stage.level(group, &open);
@@ -135,6 +135,25 @@ fn seen_through(stage: &Stage<'_>, group: usize) -> BTreeSet<usize> {
             open = wider;
         }
     }
+}
+
+/// Namespaces around one box say nothing that its label does not.
+fn of_one(tree: &Tree) -> BTreeSet<usize> {
+    let mut found = BTreeSet::new();
+    let is_namespace = |g: usize| tree.groups[g].kind == Kind::Namespace;
+    // Children stand behind their parents.
+    for group in (0..tree.groups.len()).rev().filter(|g| is_namespace(*g)) {
+        let children = tree.groups[group].children.iter().copied();
+        let boxes: Vec<usize> = children
+            .filter(|g| tree.groups[*g].kind != Kind::Op)
+            .collect();
+        if let [only] = boxes[..]
+            && (!is_namespace(only) || found.contains(&only))
+        {
+            found.insert(group);
+        }
+    }
+    found
 }
 
 fn untangled(stage: &Stage<'_>, group: usize, mut open: BTreeSet<usize>) -> BTreeSet<usize> {

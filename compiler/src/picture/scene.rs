@@ -163,7 +163,7 @@ impl<'a> Stage<'a> {
         let mut place: HashMap<Item, usize> = HashMap::new();
         // The item behind each node of the level, copies resolved.
         let mut behind: HashMap<usize, usize> = HashMap::new();
-        for &id in &self.nodes[group] {
+        for id in self.shown(group) {
             let Some(mut item) = self.item(group, open, id) else {
                 continue;
             };
@@ -211,15 +211,24 @@ impl<'a> Stage<'a> {
         level
     }
 
+    /// The nodes of a group, without those of later applications of it or of what is around it.
+    fn shown(&self, group: usize) -> Vec<usize> {
+        let around: BTreeSet<usize> =
+            std::iter::successors(Some(group), |g| self.tree.groups[*g].parent).collect();
+        let is_first =
+            |id: &&usize| self.tree.again[**id].is_none_or(|layer| !around.contains(&layer));
+        self.nodes[group].iter().filter(is_first).copied().collect()
+    }
+
     /// Values of a group that others read.
     fn leaving(&self, group: usize) -> Vec<usize> {
         let inside = |node: usize| self.nodes[group].binary_search(&node).is_ok();
         let is_output = |node: usize| self.graph.outputs.iter().any(|o| o.1.index() == node);
-        let leaves = |node: &&usize| {
-            let users = self.users[**node].iter().map(|u| u.index());
-            is_output(**node) || users.into_iter().any(|u| self.drawn[u] && !inside(u))
+        let leaves = |node: &usize| {
+            let mut users = self.users[*node].iter().map(|u| u.index());
+            is_output(*node) || users.any(|u| self.drawn[u] && !inside(u))
         };
-        self.nodes[group].iter().filter(leaves).copied().collect()
+        self.shown(group).into_iter().filter(leaves).collect()
     }
 
     pub fn shape(&self, node: usize) -> String {
@@ -282,7 +291,7 @@ impl<'a> Stage<'a> {
                 .collect();
             for edge in moved {
                 level.edges.remove(&edge);
-                if edge.0 == at {
+                if edge.0 == at && edge.1 != source {
                     level.edges.insert((source, edge.1, edge.2));
                 }
             }
@@ -312,7 +321,7 @@ impl<'a> Stage<'a> {
         let mut seen = BTreeSet::new();
         let mut wires = vec![];
         for (from, to, node) in &level.edges {
-            if seen.insert((*from, *to, *node)) {
+            if from != to && seen.insert((*from, *to, *node)) {
                 wires.push(Wire {
                     from: number[from],
                     to: number[to],

@@ -40,6 +40,8 @@ pub struct Tree {
     pub groups: Vec<Group>,
     /// The innermost group of each node.
     pub of: Vec<usize>,
+    /// Of a node that a later application of a layer made: that layer's group. Inside of it, the first one is drawn.
+    pub again: Vec<Option<usize>>,
 }
 
 type Key = (usize, Kind, String, usize);
@@ -49,6 +51,8 @@ struct Grower {
     known: HashMap<Key, usize>,
     /// The group of each call.
     of_call: Vec<usize>,
+    /// The outermost layer around each call that is applied once more.
+    again: Vec<Option<usize>>,
 }
 
 pub fn tree(graph: &Graph, calls: &[Call], model: &str) -> Tree {
@@ -57,19 +61,25 @@ pub fn tree(graph: &Graph, calls: &[Call], model: &str) -> Tree {
         groups: vec![root],
         known: HashMap::new(),
         of_call: vec![],
+        again: vec![],
     };
     for (at, call) in calls.iter().enumerate() {
-        let place = grower.place(at, call);
+        let around = call.parent.and_then(|p| grower.again[p]);
+        let (place, again) = grower.place(at, call);
         grower.of_call.push(place);
+        grower.again.push(around.or(again.then_some(place)));
     }
     let mut of = vec![0; graph.len()];
-    for (call, place) in calls.iter().zip(&grower.of_call) {
-        of[call.nodes.start.min(graph.len())..call.nodes.end.min(graph.len())].fill(*place);
+    let mut again = vec![None; graph.len()];
+    for (at, call) in calls.iter().enumerate() {
+        let nodes = call.nodes.start.min(graph.len())..call.nodes.end.min(graph.len());
+        of[nodes.clone()].fill(grower.of_call[at]);
+        again[nodes].fill(grower.again[at]);
     }
     let mut groups = grower.groups;
     adopt(graph, &mut of, &mut groups);
     count_parameters(graph, &of, &mut groups);
-    Tree { groups, of }
+    Tree { groups, of, again }
 }
 
 fn group(kind: Kind, name: &str, path: &str, parent: Option<usize>) -> Group {
@@ -87,19 +97,20 @@ fn group(kind: Kind, name: &str, path: &str, parent: Option<usize>) -> Group {
 }
 
 impl Grower {
-    fn place(&mut self, at: usize, call: &Call) -> usize {
+    /// The group of a call, and whether it is a layer that was applied before.
+    fn place(&mut self, at: usize, call: &Call) -> (usize, bool) {
         let Some(parent) = call.parent.map(|p| self.of_call[p]) else {
             self.note(0, call);
-            return 0;
+            return (0, false);
         };
         let is_leaf = matches!(self.groups[parent].kind, Kind::Layer | Kind::Op);
         if is_leaf || (!call.is_block && call.nodes.is_empty()) {
-            return parent;
+            return (parent, false);
         }
         if !call.is_block {
             let new = self.child((parent, Kind::Op, call.name.clone(), at), &call.path);
             self.note(new, call);
-            return new;
+            return (new, false);
         }
         let kind = if call.is_standard {
             Kind::Layer
@@ -129,12 +140,13 @@ impl Grower {
         let name = format!("{}\0{}", call.name, segments.last().unwrap_or(&""));
         let known = self.known.contains_key(&(above, kind, name.clone(), place));
         let new = self.child((above, kind, name, place), &call.path);
-        if known {
-            self.groups[new].n_uses += 1;
-        } else {
+        let around = call.parent.and_then(|p| self.again[p]);
+        if !known {
             self.note(new, call);
+        } else if around.is_none() {
+            self.groups[new].n_uses += 1;
         }
-        new
+        (new, known)
     }
 
     fn child(&mut self, key: Key, path: &str) -> usize {
