@@ -1,3 +1,5 @@
+//! Archives of every kind that `torch.save` may write, as they are and damaged.
+
 use super::*;
 
 /// A dictionary saved by `torch.save` (see the script beside the goldens): every kind of element, a shared storage,
