@@ -314,6 +314,10 @@ profile p { B = 2 }
         name: Some("Outer".into()),
         ..Options::default()
     };
+    let itself = called.replace("[B] = x", "[B] = inner(x)");
+    let circle = [("m.vsr", itself.as_str())];
+    let message = run_with(Files::default(), &circle, "m.vsr", &options).expect_err("a circle");
+    writeln!(text, "## a network that calls itself\n{message}").unwrap();
     let message =
         run_with(Files::default(), &[("m.vsr", called)], "m.vsr", &options).expect_err("missing");
     writeln!(text, "## a missing file\n{message}").unwrap();

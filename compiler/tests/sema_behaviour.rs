@@ -225,6 +225,7 @@ fn flagship_with_its_library() -> String {
         .expect("the library")
         .filter_map(|f| Some(f.ok()?.file_name().to_str()?.to_string()))
         .collect();
+    names.retain(|n| n.ends_with(".vsr"));
     names.sort();
     let library = names.iter().map(|n| read(&format!("stdlib/{n}")));
     let all: Vec<String> = std::iter::once(read("models/vsr.vsr"))

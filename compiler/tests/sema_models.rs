@@ -97,6 +97,7 @@ fn the_flagship_elaborates_in_every_profile() {
     assert_eq!(train.data.len(), 1);
     let tile = entry(&made, "infer", "tile");
     assert_eq!(tile.graph.shape(tile.graph.outputs[0].1), [1, 3, 256, 256]);
+    assert_eq!(parameters(&made), 6_802_510);
     let keys: Vec<&str> = made.weights.iter().map(|w| w.key.as_str()).collect();
     assert!(
         keys.contains(&"align.weight") && keys.contains(&"bottleneck.0.to_q.weight"),

@@ -16,7 +16,8 @@ pub fn json(m: &Manifest) -> serde_json::Value {
     };
     json!({
         "model": m.model, "compiler": m.compiler, "target": m.target, "parameters": parameters(m),
-        "weights": m.weights, "storage_bytes": m.storage_bytes, "kernels": m.kernels.len(),
+        "frozen_parameters": count(m, &WeightKind::Frozen), "frozen": m.frozen,
+        "layouts": m.layouts.iter().map(|l| &l.name).collect::<Vec<_>>(), "weights": m.weights, "storage_bytes": m.storage_bytes, "kernels": m.kernels.len(),
         "train": m.train, "entries": m.entries.iter().map(entry).collect::<Vec<_>>(),
     })
 }
@@ -32,10 +33,11 @@ fn ports(ports: &[Port]) -> serde_json::Value {
 
 /// Numbers in all weights that a file of this network holds.
 fn parameters(m: &Manifest) -> u64 {
-    let own = m
-        .weights
-        .iter()
-        .filter(|w| matches!(w.kind, WeightKind::Trained | WeightKind::Frozen));
+    count(m, &WeightKind::Trained)
+}
+
+fn count(m: &Manifest, kind: &WeightKind) -> u64 {
+    let own = m.weights.iter().filter(|w| w.kind == *kind);
     own.map(|w| w.shape.iter().product::<u64>()).sum()
 }
 
@@ -46,6 +48,20 @@ pub fn text(m: &Manifest) -> String {
         let _ = writeln!(out, "  {name} = {value}");
     }
     let _ = writeln!(out, "parameters  {}", grouped(parameters(m)));
+    for file in &m.frozen.files {
+        let n = grouped(count(m, &WeightKind::Frozen));
+        let _ = writeln!(out, "frozen      {n} in all, from {file}");
+    }
+    for absent in &m.frozen.absent {
+        let _ = writeln!(
+            out,
+            "without     {}: there was no {}",
+            absent.name, absent.file
+        );
+    }
+    for layout in &m.layouts {
+        let _ = writeln!(out, "layout      {}: --weights takes it, too", layout.name);
+    }
     let _ = writeln!(
         out,
         "weights     {} tensors, {} with the optimiser's",

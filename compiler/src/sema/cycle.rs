@@ -73,6 +73,11 @@ fn used_by(program: &Program<'_>, def: usize) -> Vec<usize> {
         if op && local.contains(name) {
             return;
         }
+        // A frozen network's name stands for its block.
+        let frozen = program
+            .frozen(name, d.module)
+            .map(|id| &program.frozen[id].item.network);
+        let name = frozen.map_or(name, |made| made.block.text.as_str());
         if let Some(target) = program.find(name, d.module)
             && !used.contains(&target)
         {

@@ -334,7 +334,18 @@ impl<'a> Elab<'a, '_> {
                     runs.describe(),
                     wanted.describe()
                 );
-                return self.fail(index.span, fault(Class::Shape, text));
+                let part = match axes.as_slice() {
+                    [(size, note)] if range.is_none() => {
+                        let size = note.as_ref().map_or(size.to_string(), |n| n.to_string());
+                        Some(format!(
+                            "for a part of an axis, write the range: `{} in 0..{size}`",
+                            index.key
+                        ))
+                    }
+                    _ => None,
+                };
+                let fault = fault(Class::Shape, text).maybe_help(part);
+                return self.fail(index.span, fault);
             }
             if known.is_none() {
                 found.insert(index.key.clone(), axes);
