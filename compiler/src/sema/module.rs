@@ -148,11 +148,9 @@ fn resolve_uses(
                 Some(files.len() - 1)
             }
             Err(why) => {
-                problems.push(Diag::new(
-                    Class::Import,
-                    span,
-                    format!("cannot read {path}: {why}"),
-                ));
+                let text = format!("cannot read {path}: {why}");
+                let help = "the path starts at the folder of the file that says `use`";
+                problems.push(Diag::new(Class::Import, span, text).help(help));
                 None
             }
         });
