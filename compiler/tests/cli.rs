@@ -1,0 +1,178 @@
+//! `vsrc fmt` and `vsrc check` as commands: what they print, what they write, how they end.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+const UGLY: &str = "op f( x:[N] )=2*x   # twice\n";
+const NICE: &str = "op f(x: [N]) = 2*x  # twice\n";
+
+fn vsrc(folder: &Path, args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vsrc"));
+    command.current_dir(folder).args(args);
+    command.output().expect("vsrc runs")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A folder with these files.
+fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder is made");
+    for (name, text) in files {
+        std::fs::write(folder.path().join(name), text).expect("the file is written");
+    }
+    folder
+}
+
+fn read(folder: &tempfile::TempDir, name: &str) -> String {
+    std::fs::read_to_string(folder.path().join(name)).expect("the file reads")
+}
+
+#[test]
+fn fmt_check_names_and_changes_nothing() {
+    let folder = folder(&[("ugly.vsr", UGLY), ("nice.vsr", NICE)]);
+    let output = vsrc(folder.path(), &["fmt", "--check", "nice.vsr", "ugly.vsr"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(text(&output.stdout), "ugly.vsr\n");
+    assert_eq!(read(&folder, "ugly.vsr"), UGLY);
+    let output = vsrc(folder.path(), &["fmt", "--check", "nice.vsr"]);
+    assert_eq!(
+        (output.status.code(), text(&output.stdout)),
+        (Some(0), String::new())
+    );
+}
+
+#[test]
+fn fmt_rewrites_what_parses_and_reports_what_does_not() {
+    let broken = "op f(x: [N]) = 2*\n";
+    let folder = folder(&[("broken.vsr", broken), ("ugly.vsr", UGLY)]);
+    let output = vsrc(folder.path(), &["fmt", "broken.vsr", "ugly.vsr"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        text(&output.stderr).contains("broken.vsr:1:"),
+        "{}",
+        text(&output.stderr)
+    );
+    assert_eq!(
+        (read(&folder, "broken.vsr"), read(&folder, "ugly.vsr")),
+        (broken.into(), NICE.into())
+    );
+    let left: Vec<_> = std::fs::read_dir(folder.path())
+        .expect("the folder reads")
+        .collect();
+    assert_eq!(left.len(), 2, "no file is left behind");
+    let output = vsrc(folder.path(), &["fmt", "ugly.vsr"]);
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[cfg(unix)]
+#[test]
+fn fmt_keeps_permissions_and_links() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = folder(&[("ugly.vsr", UGLY)]);
+    let path = folder.path().join("ugly.vsr");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))
+        .expect("permissions are set");
+    std::os::unix::fs::symlink("ugly.vsr", folder.path().join("link.vsr")).expect("a link is made");
+    assert_eq!(
+        vsrc(folder.path(), &["fmt", "link.vsr"]).status.code(),
+        Some(0)
+    );
+    assert_eq!(read(&folder, "ugly.vsr"), NICE);
+    let mode = std::fs::metadata(&path)
+        .expect("the file is there")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let link =
+        std::fs::symlink_metadata(folder.path().join("link.vsr")).expect("the link is there");
+    assert!(link.is_symlink());
+}
+
+#[test]
+fn fmt_reads_standard_input() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_vsrc"))
+        .args(["fmt", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("vsrc runs");
+    let mut input = child.stdin.take().expect("its input is a pipe");
+    input.write_all(UGLY.as_bytes()).expect("it reads");
+    drop(input);
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(
+        (output.status.code(), text(&output.stdout)),
+        (Some(0), NICE.into())
+    );
+}
+
+#[test]
+fn check_ends_with_one_where_something_is_wrong() {
+    let good = "model M()(x: [N]) -> [N] = 2*x\n\nprofile p { N = 4 }\n";
+    let bad = good.replace("2*x", "relo(x)");
+    // A library without a model, and a definition that nothing reaches.
+    let library = "op f(x: [N]) -> [N] = relo(x)\n";
+    let folder = folder(&[
+        ("good.vsr", good),
+        ("bad.vsr", &bad),
+        ("library.vsr", library),
+    ]);
+    let output = vsrc(folder.path(), &["check", "good.vsr"]);
+    assert_eq!(
+        (output.status.code(), text(&output.stderr)),
+        (Some(0), String::new())
+    );
+    for name in ["bad.vsr", "library.vsr"] {
+        let output = vsrc(folder.path(), &["check", "good.vsr", name]);
+        assert_eq!(output.status.code(), Some(1));
+        let shown = text(&output.stderr);
+        assert!(
+            shown.contains("error[name]: no op or layer `relo`"),
+            "{shown}"
+        );
+        assert!(shown.contains("did you mean `relu`?"), "{shown}");
+        assert!(shown.ends_with("1 error\n"), "{shown}");
+    }
+    let output = vsrc(
+        folder.path(),
+        &["check", "--json", "bad.vsr", "library.vsr", "nowhere.vsr"],
+    );
+    assert_eq!(output.status.code(), Some(1));
+    let list: serde_json::Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+    let files: Vec<_> = list
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|one| one["file"].clone())
+        .collect();
+    assert_eq!(
+        files,
+        [
+            "bad.vsr".into(),
+            "library.vsr".into(),
+            serde_json::Value::Null
+        ]
+    );
+    assert_eq!(
+        vsrc(folder.path(), &["check", "--json", "good.vsr"]).stdout,
+        b"[]\n"
+    );
+}
+
+/// `--set` and `--profile` reach the check.
+#[test]
+fn check_takes_settings() {
+    let text = "model M(n: int = 2)(x: [N]) -> [N/n] where N % n == 0 = x[0:N//n]\n\nprofile p { N = 4 }\n\nprofile q { N = 5 }\n";
+    let folder = folder(&[("m.vsr", text)]);
+    let code = |args: &[&str]| vsrc(folder.path(), args).status.code();
+    assert_eq!(code(&["check", "m.vsr"]), Some(1));
+    assert_eq!(code(&["check", "m.vsr", "--profile", "p"]), Some(0));
+    assert_eq!(code(&["check", "m.vsr", "--set", "N=6"]), Some(0));
+    assert_eq!(
+        code(&["check", "m.vsr", "--profile", "p", "--set", "n=3"]),
+        Some(1)
+    );
+}
