@@ -433,6 +433,17 @@ impl<'a> Program<'a> {
             .unwrap_or("")
     }
 
+    /// The empty span behind the `]` that follows a span.
+    pub fn bracket_after(&self, span: Span) -> Option<Span> {
+        let text = self.sources.text(span.file).get(span.end as usize..)?;
+        let at = span.end + text.find(']')? as u32 + 1;
+        Some(Span {
+            start: at,
+            end: at,
+            ..span
+        })
+    }
+
     /// `` `attention` is true ``, if an `if` of the body binds the name.
     pub fn bound_only_where(&self, name: &str, env: &Env<'a>) -> Option<String> {
         let body = self.defs.get(env.def?)?.body;
