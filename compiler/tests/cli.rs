@@ -1,81 +1,178 @@
-//! `vsrc` as a user runs it: what it refuses for the machine at hand, and what it says of files that are not there.
+//! `vsrc fmt` and `vsrc check` as commands: what they print, what they write, how they end.
 
-#![allow(clippy::unwrap_used)]
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+const UGLY: &str = "op f( x:[N] )=2*x   # twice\n";
+const NICE: &str = "op f(x: [N]) = 2*x  # twice\n";
 
-/// A folder of its own for one test, with one text in it.
-fn folder(name: &str, text: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    std::fs::create_dir_all(&folder).unwrap();
-    std::fs::write(folder.join("m.vsr"), text).unwrap();
+fn vsrc(folder: &Path, args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vsrc"));
+    command.current_dir(folder).args(args);
+    command.output().expect("vsrc runs")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A folder with these files.
+fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder is made");
+    for (name, text) in files {
+        std::fs::write(folder.path().join(name), text).expect("the file is written");
+    }
     folder
 }
 
-/// Exit code, standard output, standard error.
-fn compile(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
-    let run = Command::new(env!("CARGO_BIN_EXE_vsrc"))
-        .current_dir(folder)
-        .args(["compile", "m.vsr"])
-        .args(arguments)
-        .output()
-        .unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (
-        run.status.code().unwrap(),
-        text(&run.stdout),
-        text(&run.stderr),
-    )
+fn read(folder: &tempfile::TempDir, name: &str) -> String {
+    std::fs::read_to_string(folder.path().join(name)).expect("the file reads")
 }
 
 #[test]
-fn an_absent_network_is_named_and_an_error_when_strict() {
-    let text = "model Line()(x: [N]) -> [N] { param k: [N] = 1
-  y[n] = k[n]*x[n] }
-frozen line? = Line() from \"line.safetensors\"
-model M()(x: [N]) -> [N] = if line { line(x) } else { x }
-profile p { N = 4 }
-";
-    let folder = folder("strict", text);
-    let (code, said, _) = compile(&folder, &["M"]);
-    assert_eq!(code, 0);
-    assert!(
-        said.contains("without  line: there is no line.safetensors"),
-        "{said}"
-    );
-    let (code, _, complained) = compile(&folder, &["M", "--strict"]);
-    assert_eq!(code, 1);
-    assert!(
-        complained.contains("line.safetensors is missing"),
-        "{complained}"
-    );
-    std::fs::write(folder.join("line.safetensors"), "nonsense").unwrap();
-    let (code, _, complained) = compile(&folder, &["M"]);
-    std::fs::remove_file(folder.join("line.safetensors")).unwrap();
-    assert_eq!(code, 1);
-    assert!(
-        complained.contains("error[weight]: line.safetensors is neither safetensors"),
-        "{complained}"
+fn fmt_check_names_and_changes_nothing() {
+    let folder = folder(&[("ugly.vsr", UGLY), ("nice.vsr", NICE)]);
+    let output = vsrc(folder.path(), &["fmt", "--check", "nice.vsr", "ugly.vsr"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(text(&output.stdout), "ugly.vsr\n");
+    assert_eq!(read(&folder, "ugly.vsr"), UGLY);
+    let output = vsrc(folder.path(), &["fmt", "--check", "nice.vsr"]);
+    assert_eq!(
+        (output.status.code(), text(&output.stdout)),
+        (Some(0), String::new())
     );
 }
 
 #[test]
-fn what_a_profile_asks_for_is_done_or_refused() {
-    let text = "model M()(x: [B, 3, H, W]) -> [B, 3, H, W] = x |> Conv2d(3) |> relu |> Conv2d(3) @b
-profile half { B = 1  H = 8  W = 8  float = f16 }
-profile plain { B = 1  H = 8  W = 8  float = f32  memory = 1 }
-profile tight { B = 1  H = 64  W = 64  memory = 0.00001 }
-";
-    let folder = folder("profiles", text);
-    let (code, _, said) = compile(&folder, &["--profile", "half"]);
-    assert_eq!(code, 1);
+fn fmt_rewrites_what_parses_and_reports_what_does_not() {
+    let broken = "op f(x: [N]) = 2*\n";
+    let folder = folder(&[("broken.vsr", broken), ("ugly.vsr", UGLY)]);
+    let output = vsrc(folder.path(), &["fmt", "broken.vsr", "ugly.vsr"]);
+    assert_eq!(output.status.code(), Some(1));
     assert!(
-        said.contains("error[param]: profile half is for f16, which the CPU does not do yet"),
-        "{said}"
+        text(&output.stderr).contains("broken.vsr:1:"),
+        "{}",
+        text(&output.stderr)
     );
-    assert_eq!(compile(&folder, &["--profile", "plain"]).0, 0);
-    let (code, _, said) = compile(&folder, &["--profile", "tight"]);
-    assert_eq!(code, 1);
-    assert!(said.contains("and its `memory` is 0.00001"), "{said}");
+    assert_eq!(
+        (read(&folder, "broken.vsr"), read(&folder, "ugly.vsr")),
+        (broken.into(), NICE.into())
+    );
+    let left: Vec<_> = std::fs::read_dir(folder.path())
+        .expect("the folder reads")
+        .collect();
+    assert_eq!(left.len(), 2, "no file is left behind");
+    let output = vsrc(folder.path(), &["fmt", "ugly.vsr"]);
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[cfg(unix)]
+#[test]
+fn fmt_keeps_permissions_and_links() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = folder(&[("ugly.vsr", UGLY)]);
+    let path = folder.path().join("ugly.vsr");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))
+        .expect("permissions are set");
+    std::os::unix::fs::symlink("ugly.vsr", folder.path().join("link.vsr")).expect("a link is made");
+    assert_eq!(
+        vsrc(folder.path(), &["fmt", "link.vsr"]).status.code(),
+        Some(0)
+    );
+    assert_eq!(read(&folder, "ugly.vsr"), NICE);
+    let mode = std::fs::metadata(&path)
+        .expect("the file is there")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let link =
+        std::fs::symlink_metadata(folder.path().join("link.vsr")).expect("the link is there");
+    assert!(link.is_symlink());
+}
+
+#[test]
+fn fmt_reads_standard_input() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_vsrc"))
+        .args(["fmt", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("vsrc runs");
+    let mut input = child.stdin.take().expect("its input is a pipe");
+    input.write_all(UGLY.as_bytes()).expect("it reads");
+    drop(input);
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(
+        (output.status.code(), text(&output.stdout)),
+        (Some(0), NICE.into())
+    );
+}
+
+#[test]
+fn check_ends_with_one_where_something_is_wrong() {
+    let good = "model M()(x: [N]) -> [N] = 2*x\n\nprofile p { N = 4 }\n";
+    let bad = good.replace("2*x", "relo(x)");
+    // A library without a model, and a definition that nothing reaches.
+    let library = "op f(x: [N]) -> [N] = relo(x)\n";
+    let folder = folder(&[
+        ("good.vsr", good),
+        ("bad.vsr", &bad),
+        ("library.vsr", library),
+    ]);
+    let output = vsrc(folder.path(), &["check", "good.vsr"]);
+    assert_eq!(
+        (output.status.code(), text(&output.stderr)),
+        (Some(0), String::new())
+    );
+    for name in ["bad.vsr", "library.vsr"] {
+        let output = vsrc(folder.path(), &["check", "good.vsr", name]);
+        assert_eq!(output.status.code(), Some(1));
+        let shown = text(&output.stderr);
+        assert!(
+            shown.contains("error[name]: no op or layer `relo`"),
+            "{shown}"
+        );
+        assert!(shown.contains("did you mean `relu`?"), "{shown}");
+        assert!(shown.ends_with("1 error\n"), "{shown}");
+    }
+    let output = vsrc(
+        folder.path(),
+        &["check", "--json", "bad.vsr", "library.vsr", "nowhere.vsr"],
+    );
+    assert_eq!(output.status.code(), Some(1));
+    let list: serde_json::Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+    let files: Vec<_> = list
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|one| one["file"].clone())
+        .collect();
+    assert_eq!(
+        files,
+        [
+            "bad.vsr".into(),
+            "library.vsr".into(),
+            serde_json::Value::Null
+        ]
+    );
+    assert_eq!(
+        vsrc(folder.path(), &["check", "--json", "good.vsr"]).stdout,
+        b"[]\n"
+    );
+}
+
+/// `--set` and `--profile` reach the check.
+#[test]
+fn check_takes_settings() {
+    let text = "model M(n: int = 2)(x: [N]) -> [N/n] where N % n == 0 = x[0:N//n]\n\nprofile p { N = 4 }\n\nprofile q { N = 5 }\n";
+    let folder = folder(&[("m.vsr", text)]);
+    let code = |args: &[&str]| vsrc(folder.path(), args).status.code();
+    assert_eq!(code(&["check", "m.vsr"]), Some(1));
+    assert_eq!(code(&["check", "m.vsr", "--profile", "p"]), Some(0));
+    assert_eq!(code(&["check", "m.vsr", "--set", "N=6"]), Some(0));
+    assert_eq!(
+        code(&["check", "m.vsr", "--profile", "p", "--set", "n=3"]),
+        Some(1)
+    );
 }

@@ -103,6 +103,60 @@ fn no_message_blames_the_library() {
     }
 }
 
+/// Where a change is certain, making it mends the mistake.
+#[test]
+fn edits_mend() {
+    for (name, n_edits) in [
+        ("missing_else.vsr", 1),
+        ("string_for_int.vsr", 1),
+        ("misspelt_op.vsr", 1),
+        ("misspelt_parameter.vsr", 1),
+        ("misspelt_block.vsr", 2),
+        ("misspelt_import.vsr", 1),
+    ] {
+        let (problems, sources) = checked(name);
+        let mut text = sources.text(0).to_string();
+        let mut edits: Vec<_> = problems
+            .iter()
+            .filter_map(|diag| diag.edit.clone())
+            .collect();
+        assert_eq!(edits.len(), n_edits, "{name}");
+        edits.sort_by_key(|edit| edit.span.start);
+        for edit in edits.iter().rev() {
+            text.replace_range(edit.span.start as usize..edit.span.end as usize, &edit.text);
+        }
+        let mut left = Problems::new();
+        let mut mended = Mended(text, Gallery::default());
+        check(&mut mended, name, &Options::default(), false, &mut left);
+        let messages: Vec<_> = left.iter().map(|diag| diag.message.clone()).collect();
+        let before: Vec<_> = problems.iter().map(|diag| diag.message.clone()).collect();
+        assert!(
+            messages.iter().all(|message| !before.contains(message)),
+            "{name}: {messages:?}"
+        );
+    }
+}
+
+/// A file of the gallery with another text.
+struct Mended(String, Gallery);
+
+impl Loader for Mended {
+    fn read(&mut self, path: &str) -> Result<String, String> {
+        match path.contains('/') {
+            true => self.1.read(path),
+            false => Ok(self.0.clone()),
+        }
+    }
+
+    fn exists(&mut self, _: &str) -> bool {
+        false
+    }
+
+    fn sources(&mut self) -> &mut Sources {
+        self.1.sources()
+    }
+}
+
 #[test]
 fn json_has_the_documented_fields() {
     let (problems, sources) = checked("misspelt_op.vsr");

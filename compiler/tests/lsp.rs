@@ -296,3 +296,32 @@ fn what_is_unknown_is_answered_and_ends_nothing() {
     assert_eq!(found[0]["code"], "syntax");
     client.stop();
 }
+
+/// A network as it grows under the hands: whatever is half written, completion and hover are answered.
+#[test]
+fn typing_ends_nothing() {
+    let mut client = Client::start();
+    client.open("parts.vsr", PARTS);
+    client.open("net.vsr", "");
+    let text = format!("{NET}\n{}", include_str!("../../models/vdsr.vsr"));
+    let ends = text.char_indices().map(|(at, _)| at).step_by(23);
+    for end in ends {
+        let typed = &text[..end];
+        client.change("net.vsr", typed);
+        let line = typed.matches('\n').count() as u32;
+        let character = typed
+            .rsplit('\n')
+            .next()
+            .map_or(0, |line| line.encode_utf16().count()) as u32;
+        let items = client.at("textDocument/completion", "net.vsr", line, character);
+        assert!(items.is_array());
+        client.at(
+            "textDocument/hover",
+            "net.vsr",
+            line,
+            character.saturating_sub(1),
+        );
+        client.at("textDocument/definition", "net.vsr", line, character);
+    }
+    client.stop();
+}

@@ -158,7 +158,12 @@ impl<'a> Elab<'a, '_> {
                     _ => None,
                 };
                 let text = format!("{what} is {word}, got {}", value.describe());
-                self.fail(span, fault(Class::Param, text).maybe_help(help))
+                let fault = fault(Class::Param, text);
+                let fault = match &value {
+                    Value::Str(s) if help.is_some() => fault.edit(span, &**s),
+                    _ => fault,
+                };
+                self.fail(span, fault.maybe_help(help))
             }
         }
     }

@@ -7,6 +7,7 @@ use super::error::{Failed, Fallible, fault, suggest};
 use super::eval::{is_fixed, sorted};
 use super::lower;
 use super::module::{Def, DefKind};
+use super::number;
 use super::scope::{Env, Mode};
 use super::value::{Dims, Num, Value};
 use crate::diag::{Class, Span};
@@ -522,11 +523,9 @@ fn multiples(clause: &ast::Expr, env: &Env<'_>) -> Option<String> {
         _ => None,
     };
     let (n, by) = (number(of)?, number(by).filter(|by| *by > 0)?);
-    let (below, above) = (n / by * by, n / by * by + by);
-    let near = if below > 0 {
-        format!("{below} or {above}")
-    } else {
-        above.to_string()
+    let (E::Name(name) | E::Dim(name)) = &of.kind else {
+        return None;
     };
-    is_zero(right).then(|| format!("{near} would do"))
+    let near = number::multiples(n, by);
+    is_zero(right).then(|| format!("{name} must be a multiple of {by}, such as {near}"))
 }

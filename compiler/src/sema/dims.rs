@@ -220,6 +220,7 @@ impl<'a> Elab<'a, '_> {
                 let left = !unknowns(a, env).is_empty();
                 let (unknown, other) = if left { (a, b) } else { (b, a) };
                 let known = self.eval(other, env)?;
+                let known_size = known.as_int();
                 let inverse = match (op, left) {
                     (BinaryOp::Mul, _) => number::arith(Arith::Div, &value, &known),
                     (BinaryOp::Add, _) => number::arith(Arith::Sub, &value, &known),
@@ -251,7 +252,16 @@ impl<'a> Elab<'a, '_> {
                             format!("{text} where {known}")
                         };
                         let declared = format!("declared {}", axes_text(self, fit.axes));
-                        self.fail(fit.span, fault(Class::Dim, text).note(declared))
+                        let sizes = (value.as_int(), known_size.filter(|n| *n > 0));
+                        let help = match (op, sizes) {
+                            (BinaryOp::Mul, (Some(size), Some(n))) => Some(format!(
+                                "that axis must be a multiple of {n}, such as {}",
+                                number::multiples(size, n)
+                            )),
+                            _ => None,
+                        };
+                        let fault = fault(Class::Dim, text).note(declared).maybe_help(help);
+                        self.fail(fit.span, fault)
                     }
                 }
             }

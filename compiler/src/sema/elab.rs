@@ -203,6 +203,11 @@ impl<'a, 'g> Elab<'a, 'g> {
         {
             diag = diag.edit(place, new);
         }
+        if let Some((at, new)) = details.edit
+            && !self.program.is_standard(at)
+        {
+            diag = diag.edit(at, new);
+        }
         for (place, text) in details.others {
             diag = diag.label(place, text);
         }

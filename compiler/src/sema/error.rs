@@ -24,6 +24,8 @@ pub struct Details {
     pub others: Vec<(Span, String)>,
     pub notes: Vec<String>,
     pub help: Option<String>,
+    /// The change that the help speaks of, where it is certain.
+    pub edit: Option<(Span, String)>,
 }
 
 pub fn fault(class: Class, message: impl Into<String>) -> Fault {
@@ -53,6 +55,11 @@ impl Fault {
 
     pub fn help(mut self, text: impl Into<String>) -> Fault {
         self.details.help = Some(text.into());
+        self
+    }
+
+    pub fn edit(mut self, span: Span, replacement: impl Into<String>) -> Fault {
+        self.details.edit = Some((span, replacement.into()));
         self
     }
 

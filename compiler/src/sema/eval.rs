@@ -397,6 +397,13 @@ impl<'a> Elab<'a, '_> {
         env: &Env<'a>,
     ) -> Fallible<Value> {
         if is_fixed(a.0) && is_fixed(b.0) {
+            if let (Arith::Div, Value::Int(x, _), Value::Int(y, _)) = (op, a.0, b.0)
+                && *y > 0
+                && x % y != 0
+                && let Some(fault) = self.inexact((*x, a.1), (*y, b.1))
+            {
+                return self.fail(span, fault);
+            }
             return self.at(span, number::arith(op, a.0, b.0));
         }
         let x = self.num_of(a.0, a.1, env.in_equation())?;
@@ -411,6 +418,31 @@ impl<'a> Elab<'a, '_> {
         }
         let num = self.at(span, scalar::binary(op, &x, &y))?;
         self.pending(num, span, env)
+    }
+
+    /// `C/heads` is not exact: what its sides are, and what C could be. None: two literals say it themselves.
+    fn inexact(&self, (x, left): (i64, Span), (y, right): (i64, Span)) -> Option<Fault> {
+        let (a, b) = (self.program.text(left), self.program.text(right));
+        let is_literal = |text: &str, value: i64| text == value.to_string();
+        let sides = [(a, x), (b, y)]
+            .into_iter()
+            .filter(|(text, value)| !is_literal(text, *value));
+        let known: Vec<String> = sides
+            .map(|(text, value)| format!("{text} is {value}"))
+            .collect();
+        if is_literal(a, x) {
+            return None;
+        }
+        let whole = self.program.text(left.to(right));
+        let text = format!("`{whole}` is no whole number: {}", known.join(", "));
+        let near = number::multiples(x, y);
+        let help = format!("{a} must be a multiple of {y}, such as {near}");
+        // The library's own text is not the user's to change.
+        let help = match self.program.is_standard(left) {
+            true => help,
+            false => format!("{help}; `{a}//{b}` rounds down"),
+        };
+        Some(fault(Class::Dim, text).help(help))
     }
 
     /// A pending expression that has grown becomes a node before it is used again.

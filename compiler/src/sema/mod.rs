@@ -207,17 +207,45 @@ fn elaborate_loaded(
 
 /// Every entry, even when one fails, so that one run reports the errors of all.
 fn entries<'a>(settings: &'a Settings<'a>, job: &mut Job<'a, '_>) -> Option<Vec<Made>> {
-    let mut made = vec![];
-    for profile in &settings.profiles {
+    let plan = plan(settings).into_iter();
+    let made: Vec<Option<Made>> = plan
+        .map(|(at, kind)| entry(settings, job, at, kind))
+        .collect();
+    made.into_iter().collect()
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum EntryKind {
+    Infer,
+    Train,
+    Eval,
+}
+
+/// The entries of all profiles, by the profile's number.
+fn plan(settings: &Settings<'_>) -> Vec<(usize, EntryKind)> {
+    let mut plan = vec![];
+    for (at, profile) in settings.profiles.iter().enumerate() {
         match settings.train {
-            Some(item) if profile.name == "train" => {
-                made.push(job.train(item, profile, true));
-                made.push(job.train(item, profile, false));
+            Some(_) if profile.name == "train" => {
+                plan.extend([(at, EntryKind::Train), (at, EntryKind::Eval)]);
             }
-            _ => made.push(job.infer(profile)),
+            _ => plan.push((at, EntryKind::Infer)),
         }
     }
-    made.into_iter().collect()
+    plan
+}
+
+fn entry<'a>(
+    settings: &'a Settings<'a>,
+    job: &mut Job<'a, '_>,
+    profile: usize,
+    kind: EntryKind,
+) -> Option<Made> {
+    let profile = &settings.profiles[profile];
+    match (kind, settings.train) {
+        (EntryKind::Infer, _) | (_, None) => job.infer(profile),
+        (kind, Some(item)) => job.train(item, profile, kind == EntryKind::Train),
+    }
 }
 
 fn assemble(

@@ -154,11 +154,9 @@ fn resolve_uses(
                 Some(files.len() - 1)
             }
             Err(why) => {
-                problems.push(Diag::new(
-                    Class::Import,
-                    span,
-                    format!("cannot read {path}: {why}"),
-                ));
+                let text = format!("cannot read {path}: {why}");
+                let help = "the path starts at the folder of the file that says `use`";
+                problems.push(Diag::new(Class::Import, span, text).help(help));
                 None
             }
         });
@@ -428,6 +426,17 @@ impl<'a> Program<'a> {
             .text(span.file)
             .get(span.start as usize..span.end as usize)
             .unwrap_or("")
+    }
+
+    /// The empty span behind the `]` that follows a span.
+    pub fn bracket_after(&self, span: Span) -> Option<Span> {
+        let text = self.sources.text(span.file).get(span.end as usize..)?;
+        let at = span.end + text.find(']')? as u32 + 1;
+        Some(Span {
+            start: at,
+            end: at,
+            ..span
+        })
     }
 
     /// `` `attention` is true ``, if an `if` of the body binds the name.

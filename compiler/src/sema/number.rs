@@ -12,9 +12,6 @@ const MAX_NOTE: usize = 32;
 pub fn arith(op: Arith, a: &Value, b: &Value) -> Result<Value, Fault> {
     match (a, b) {
         (Value::Int(x, p), Value::Int(y, q)) => {
-            if op == Arith::Div && p.is_some() && *y > 0 && x % y != 0 {
-                return Err(inexact((*x, p), (*y, q)));
-            }
             let value = int_arith(op, *x, *y)?;
             Ok(match value {
                 Value::Int(v, _) => Value::Int(v, note(op, (*x, p), (*y, q))),
@@ -42,32 +39,13 @@ pub fn arith(op: Arith, a: &Value, b: &Value) -> Result<Value, Fault> {
     }
 }
 
-/// `H/4` where H is 45.
-fn inexact((x, p): (i64, &Note), (y, q): (i64, &Note)) -> Fault {
-    let name = p
-        .as_ref()
-        .map_or_else(|| x.to_string(), |name| name.to_string());
-    let by = q
-        .as_ref()
-        .map_or_else(|| y.to_string(), |name| name.to_string());
-    let bracketed = if name.contains(' ') {
-        format!("({name})")
-    } else {
-        name.clone()
-    };
-    let (below, above) = (x / y * y, x / y * y + y);
-    let near = if below > 0 {
-        format!("{below} or {above}")
-    } else {
-        above.to_string()
-    };
-    fault(
-        Class::Dim,
-        format!("`{bracketed}/{by}` is not exact: {name} is {x}, and {x}/{y} is no whole number"),
-    )
-    .help(format!(
-        "give it a multiple of {y}, such as {near}; or round down with `{bracketed}//{by}`"
-    ))
+/// The multiples of n beside x, for help: `44 or 48`.
+pub fn multiples(x: i64, n: i64) -> String {
+    let below = x / n * n;
+    match below > 0 {
+        true => format!("{below} or {}", below + n),
+        false => (below + n).to_string(),
+    }
 }
 
 fn int_arith(op: Arith, a: i64, b: i64) -> Result<Value, Fault> {

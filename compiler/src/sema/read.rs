@@ -369,7 +369,13 @@ impl<'a> Elab<'a, '_> {
                     };
                     let fault = fault(Class::Range, text)
                         .help("end the read with `else 0`, or clamp the position");
-                    return self.fail(*place, fault);
+                    let end = at
+                        .last()
+                        .and_then(|(_, last)| self.program.bracket_after(*last));
+                    return match end {
+                        Some(end) => self.fail(*place, fault.edit(end, " else 0")),
+                        None => self.fail(*place, fault),
+                    };
                 }
             }
             positions.push(match num.as_ix() {

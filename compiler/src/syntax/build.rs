@@ -512,6 +512,10 @@ impl<'a> Builder<'a> {
             .rfind(|c: char| !c.is_ascii_alphanumeric() && c != '_')
             .map_or(0, |n| n + 1);
         let word = &text[word_start..];
+        if word == "return" {
+            let start = before.end - word.len() as u32;
+            return super::wrong::no_return(Span { start, ..before });
+        }
         match next_char {
             '(' | '[' if !word.is_empty() => Diag::new(
                 Class::Syntax,

@@ -68,6 +68,12 @@ pub(super) fn after_pipeline(span: Span, operator: &str, pipeline: &str) -> Diag
     }
 }
 
+/// `return h`, by habit.
+pub(super) fn no_return(word: Span) -> Diag {
+    Diag::new(Class::Syntax, word, "there is no `return`")
+        .help("a body's last line is its value: write the value alone")
+}
+
 /// The end of `text` from its last comma, `=` or open bracket on.
 fn last_operand(text: &str) -> &str {
     let mut depth = 0;
@@ -130,14 +136,8 @@ impl Stop<'_> {
     /// What one writes by habit of Python.
     fn python(&self) -> Option<Diag> {
         let is_next = !self.text[self.before_end..self.start].contains('\n');
-        let last = self.last_word();
-        if last == "return" && is_next {
-            let start = self.before_end - last.len();
-            let span = Span::new(self.file, start, self.before_end);
-            let diag = Diag::new(Class::Syntax, span, "there is no `return`");
-            return Some(diag.help("a body's last line is its value: write the value alone"));
-        }
-        if self.found == "." && is_next && self.after_value() {
+        let follows = self.before.ends_with([')', ']']) || !self.last_word().is_empty();
+        if self.found == "." && is_next && follows {
             return Some(
                 self.diag("`.` means nothing here: values have no members")
                     .help("call by name, `f(x)` or `x |> f`; the standard library needs no prefix"),

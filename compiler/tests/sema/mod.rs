@@ -61,6 +61,18 @@ pub fn run_with(
     }
 }
 
+/// What `vsrc check` says of a file; empty if nothing.
+#[allow(dead_code)]
+pub fn checked(texts: &[(&str, &str)], path: &str) -> String {
+    let mut files = Files::default();
+    for (name, text) in texts {
+        files.texts.insert((*name).to_string(), (*text).to_string());
+    }
+    let mut problems = Problems::new();
+    vsr_compiler::sema::check(&mut files, path, &Options::default(), true, &mut problems);
+    problems.render(files.sources())
+}
+
 #[allow(dead_code)]
 pub fn model(path: &str, options: &Options) -> Elaborated {
     run(&[], path, options).unwrap_or_else(|text| panic!("{path}:\n{text}"))

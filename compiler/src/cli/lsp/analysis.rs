@@ -4,7 +4,7 @@
 use super::symbols::{self, Occurrence};
 use std::collections::HashMap;
 use std::path::Path;
-use vsr_compiler::diag::{Problems, Sources, Span};
+use vsr_compiler::diag::{Class, Diag, Problems, Sources, Span};
 use vsr_compiler::sema::{self, Checked, Loader, Options};
 
 /// Texts of open documents by path.
@@ -41,8 +41,24 @@ pub struct Analysis {
 }
 
 impl Analysis {
-    /// Checks the file at `path`.
+    /// Checks the file at `path`. An error of our own must not end the server: it is told like any other.
     pub fn new(path: &str, documents: &Documents) -> Analysis {
+        let check = || Analysis::checked(path, documents);
+        std::panic::catch_unwind(check).unwrap_or_else(|_| {
+            let mut problems = Problems::new();
+            let text = format!("the check of {path} broke off");
+            let help = "this is an error of vsrc: please report the file";
+            problems.push(Diag::placeless(Class::Syntax, text).help(help));
+            Analysis {
+                problems,
+                sources: Sources::new(),
+                checked: Checked::default(),
+                occurrences: Vec::new(),
+            }
+        })
+    }
+
+    fn checked(path: &str, documents: &Documents) -> Analysis {
         let mut overlay = Overlay {
             documents,
             sources: Sources::new(),

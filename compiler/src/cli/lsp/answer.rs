@@ -10,7 +10,7 @@ use super::{complete, hover, rename, text};
 use lsp_server::{ErrorCode, Request, RequestId, Response};
 use lsp_types::{Position, Range, TextEdit};
 use serde_json::{Value, json};
-use vsr_compiler::diag::{Problems, Span};
+use vsr_compiler::diag::{Mark, Problems, Span};
 use vsr_compiler::sema::STANDARD_LIBRARY;
 use vsr_compiler::syntax;
 use vsr_compiler::syntax::ast::ItemKind;
@@ -304,6 +304,13 @@ fn on_symbols(analysis: &Analysis) -> Result<Value, Refusal> {
     Ok(symbols.collect())
 }
 
+fn title(edit: &Mark) -> String {
+    match edit.span.start == edit.span.end {
+        true => format!("insert `{}`", edit.text.trim()),
+        false => format!("change to `{}`", edit.text),
+    }
+}
+
 /// The edits that problems propose, where they stand in the range.
 fn on_actions(analysis: &Analysis, params: &Value) -> Result<Value, Refusal> {
     let range = params.get("range").cloned().unwrap_or_default();
@@ -321,7 +328,7 @@ fn on_actions(analysis: &Analysis, params: &Value) -> Result<Value, Refusal> {
         let overlaps = range.start <= wanted.end && wanted.start <= range.end;
         overlaps.then(|| {
             json!({
-                "title": format!("change to `{}`", edit.text),
+                "title": title(edit),
                 "kind": "quickfix",
                 "edit": { "documentChanges": [{
                     "textDocument": { "uri": uri, "version": null },

@@ -3,7 +3,7 @@
 
 use super::analysis::Analysis;
 use super::hover::signature;
-use super::symbols;
+use super::lookup;
 use super::text::{is_word, word_before};
 use lsp_types::{CompletionItem, CompletionItemKind as Kind};
 use std::collections::BTreeSet;
@@ -98,13 +98,13 @@ fn callee(before: &str) -> Option<(&str, usize)> {
 
 /// `stride=` and the like.
 fn parameters(analysis: &Analysis, callee: &str, list: usize) -> Vec<CompletionItem> {
-    let Some((_, found)) = symbols::find(&analysis.checked.files, 0, callee) else {
+    let Some((_, found)) = lookup::find(&analysis.checked.files, 0, callee) else {
         let builtin = sema::builtins().find(|(name, _)| *name == callee);
         let names = builtin.map_or(&[] as &[&str], |(_, args)| args);
         let named = |name: &&str| item(&format!("{name}="), Kind::FIELD, None);
         return names.iter().map(named).collect();
     };
-    let (params, tensors) = symbols::inputs(found);
+    let (params, tensors) = lookup::inputs(found);
     let is_second = list == 1 || params.is_empty();
     let inputs = if is_second { tensors } else { params };
     let described = |input: &vsr_compiler::syntax::ast::Input| {
@@ -129,7 +129,7 @@ fn callables(analysis: &Analysis, is_stage: bool) -> Vec<CompletionItem> {
         .collect();
     let mut items = Vec::new();
     for name in names {
-        let Some((_, found)) = symbols::find(files, 0, name) else {
+        let Some((_, found)) = lookup::find(files, 0, name) else {
             continue;
         };
         let kind = match &found.kind {

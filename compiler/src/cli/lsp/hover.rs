@@ -2,7 +2,8 @@
 //! documents of items.
 
 use super::analysis::Analysis;
-use super::symbols::{self, Symbol};
+use super::lookup;
+use super::symbols::Symbol;
 use vsr_compiler::diag::Span;
 use vsr_compiler::sema::{self, Fact, Loaded};
 use vsr_compiler::syntax::ast::{Body, Item, ItemKind};
@@ -19,7 +20,7 @@ pub fn hover(analysis: &Analysis, offset: usize) -> Option<(String, Span)> {
         Symbol::File(path) => format!("`{path}`"),
         Symbol::Index { .. } => format!("`{name}` is an index"),
         Symbol::Item { .. } => {
-            let (file, item) = symbols::find(&analysis.checked.files, 0, name)?;
+            let (file, item) = lookup::find(&analysis.checked.files, 0, name)?;
             let call = smallest(analysis, occurrence.span);
             described(analysis, file, item, fact.or(call))
         }
@@ -46,7 +47,7 @@ fn local(analysis: &Analysis, name: &str, span: Span, fact: Option<&Fact>) -> St
         .iter()
         .flat_map(|file| &file.ast.items)
         .find_map(|item| {
-            let (params, tensors) = symbols::inputs(item);
+            let (params, tensors) = lookup::inputs(item);
             let all = params.iter().chain(tensors);
             let target = &analysis.at(span.start as usize)?.symbol;
             let Symbol::Local { item: start, .. } = target else {

@@ -6,6 +6,7 @@ mod analysis;
 mod answer;
 mod complete;
 mod hover;
+mod lookup;
 mod publish;
 mod rename;
 mod symbols;

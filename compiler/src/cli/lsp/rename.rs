@@ -3,7 +3,8 @@
 
 use super::analysis::Analysis;
 use super::complete::is_reserved;
-use super::symbols::{self, Symbol};
+use super::lookup;
+use super::symbols::Symbol;
 use super::text::is_word;
 use vsr_compiler::diag::Span;
 use vsr_compiler::sema;
@@ -104,7 +105,7 @@ pub fn refusal(analysis: &Analysis, symbol: &Symbol, name: &str) -> Option<Strin
         return Some(format!("`{name}` is reserved"));
     }
     let taken = match symbol {
-        Symbol::Item { .. } => symbols::find(&analysis.checked.files, 0, name).is_some(),
+        Symbol::Item { .. } => lookup::find(&analysis.checked.files, 0, name).is_some(),
         Symbol::Local { file, item, .. } => {
             let same = |other: &Symbol| matches!(other, Symbol::Local { file: f, item: i, name: n } if f == file && i == item && **n == *name);
             analysis.all().any(|(_, one)| same(&one.symbol))

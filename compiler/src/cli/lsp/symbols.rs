@@ -1,6 +1,7 @@
 //! Names and what they mean: every place of a file where a name is defined or used, as occurrences of symbols. Lookup as in
 //! the language: a called name is a local layer, then an item; any other is a local value. Nothing is evaluated.
 
+use super::lookup::{Bound, find, inputs};
 use std::collections::HashSet;
 use std::rc::Rc;
 use vsr_compiler::diag::Span;
@@ -48,39 +49,6 @@ pub struct Occurrence {
     pub span: Span,
     pub symbol: Symbol,
     pub defines: bool,
-}
-
-/// The item of that name that a file sees: its own, an imported one, or the standard library's.
-pub fn find<'a>(files: &'a [Loaded], at: usize, name: &str) -> Option<(&'a Loaded, &'a Item)> {
-    let own = |file: &'a Loaded| {
-        let is_callable =
-            |item: &&Item| !matches!(item.kind, ItemKind::Train(_) | ItemKind::Profile(_));
-        let named = |item: &&Item| item.name().is_some_and(|own| own.text == name);
-        let item = file.ast.items.iter().filter(is_callable).find(named);
-        item.map(|item| (file, item))
-    };
-    let imported = || {
-        let file = &files[at];
-        let uses = file.ast.items.iter().filter_map(|item| match &item.kind {
-            ItemKind::Use(u) => Some(u),
-            _ => None,
-        });
-        uses.zip(&file.uses)
-            .filter(|(u, _)| u.names.iter().any(|own| own.text == name))
-            .find_map(|(_, from)| own(&files[(*from)?]))
-    };
-    let standard = || files.iter().filter(|file| file.standard).find_map(own);
-    own(&files[at]).or_else(imported).or_else(standard)
-}
-
-/// The two lists of inputs of an item; ops have one.
-pub fn inputs(item: &Item) -> (&[Input], &[Input]) {
-    match &item.kind {
-        ItemKind::Op(op) => (&[], &op.inputs),
-        ItemKind::Block(block) => (&block.params, &block.inputs),
-        ItemKind::Train(train) => (&train.params, &[]),
-        _ => (&[], &[]),
-    }
 }
 
 /// All occurrences in one of the files.
@@ -423,64 +391,5 @@ impl<'a> Visit<'a> for Walker<'a> {
             }
             Stage::Made(made) => self.made(made),
         }
-    }
-}
-
-/// What an item binds: all names, and those of layers.
-#[derive(Default)]
-struct Bound<'a> {
-    locals: HashSet<&'a str>,
-    layers: HashSet<&'a str>,
-}
-
-impl<'a> Visit<'a> for Bound<'a> {
-    fn item(&mut self, item: &'a Item) {
-        if let ItemKind::Train(train) = &item.kind {
-            self.layers.insert(&train.name.text);
-            self.locals.extend(["step", "epoch"]);
-        }
-        if let ItemKind::Op(Op {
-            grad: Some(grad), ..
-        }) = &item.kind
-        {
-            self.locals.insert(&grad.result.text);
-            self.locals.insert(&grad.cotangent.text);
-        }
-        walk_item(self, item);
-    }
-
-    fn stmt(&mut self, stmt: &'a Stmt) {
-        match &stmt.kind {
-            StmtKind::Bind { names, value } => {
-                self.locals
-                    .extend(names.iter().map(|name| name.text.as_str()));
-                if let ExprKind::Made(Made { inputs: None, .. }) = &value.kind {
-                    self.layers.insert(&names[0].text);
-                }
-            }
-            StmtKind::For { names, .. } => {
-                self.locals
-                    .extend(names.iter().map(|name| name.text.as_str()));
-            }
-            StmtKind::Typed { name, .. }
-            | StmtKind::Equation { name, .. }
-            | StmtKind::Param { name, .. }
-            | StmtKind::State { name, .. }
-            | StmtKind::Next { name, .. }
-            | StmtKind::Data { name, .. }
-            | StmtKind::Metric { name, .. } => {
-                self.locals.insert(&name.text);
-            }
-            StmtKind::If(_) => {}
-        }
-        walk_stmt(self, stmt);
-    }
-
-    fn expr(&mut self, expr: &'a Expr) {
-        if let ExprKind::Each { names, .. } = &expr.kind {
-            self.locals
-                .extend(names.iter().map(|name| name.text.as_str()));
-        }
-        walk_expr(self, expr);
     }
 }

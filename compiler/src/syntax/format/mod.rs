@@ -4,6 +4,7 @@
 
 mod head;
 mod lex;
+mod line;
 mod outline;
 mod rows;
 mod tree;

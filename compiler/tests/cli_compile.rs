@@ -1,0 +1,81 @@
+//! `vsrc` as a user runs it: what it refuses for the machine at hand, and what it says of files that are not there.
+
+#![allow(clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A folder of its own for one test, with one text in it.
+fn folder(name: &str, text: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("m.vsr"), text).unwrap();
+    folder
+}
+
+/// Exit code, standard output, standard error.
+fn compile(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let run = Command::new(env!("CARGO_BIN_EXE_vsrc"))
+        .current_dir(folder)
+        .args(["compile", "m.vsr"])
+        .args(arguments)
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (
+        run.status.code().unwrap(),
+        text(&run.stdout),
+        text(&run.stderr),
+    )
+}
+
+#[test]
+fn an_absent_network_is_named_and_an_error_when_strict() {
+    let text = "model Line()(x: [N]) -> [N] { param k: [N] = 1
+  y[n] = k[n]*x[n] }
+frozen line? = Line() from \"line.safetensors\"
+model M()(x: [N]) -> [N] = if line { line(x) } else { x }
+profile p { N = 4 }
+";
+    let folder = folder("strict", text);
+    let (code, said, _) = compile(&folder, &["M"]);
+    assert_eq!(code, 0);
+    assert!(
+        said.contains("without  line: there is no line.safetensors"),
+        "{said}"
+    );
+    let (code, _, complained) = compile(&folder, &["M", "--strict"]);
+    assert_eq!(code, 1);
+    assert!(
+        complained.contains("line.safetensors is missing"),
+        "{complained}"
+    );
+    std::fs::write(folder.join("line.safetensors"), "nonsense").unwrap();
+    let (code, _, complained) = compile(&folder, &["M"]);
+    std::fs::remove_file(folder.join("line.safetensors")).unwrap();
+    assert_eq!(code, 1);
+    assert!(
+        complained.contains("error[weight]: line.safetensors is neither safetensors"),
+        "{complained}"
+    );
+}
+
+#[test]
+fn what_a_profile_asks_for_is_done_or_refused() {
+    let text = "model M()(x: [B, 3, H, W]) -> [B, 3, H, W] = x |> Conv2d(3) |> relu |> Conv2d(3) @b
+profile half { B = 1  H = 8  W = 8  float = f16 }
+profile plain { B = 1  H = 8  W = 8  float = f32  memory = 1 }
+profile tight { B = 1  H = 64  W = 64  memory = 0.00001 }
+";
+    let folder = folder("profiles", text);
+    let (code, _, said) = compile(&folder, &["--profile", "half"]);
+    assert_eq!(code, 1);
+    assert!(
+        said.contains("error[param]: profile half is for f16, which the CPU does not do yet"),
+        "{said}"
+    );
+    assert_eq!(compile(&folder, &["--profile", "plain"]).0, 0);
+    let (code, _, said) = compile(&folder, &["--profile", "tight"]);
+    assert_eq!(code, 1);
+    assert!(said.contains("and its `memory` is 0.00001"), "{said}");
+}
