@@ -137,10 +137,10 @@ fn two_tilings_of_the_flagship_agree() {
     let clip = root().join("examples/demo/clip/bigbuckbunny.mp4");
     let frames = small_frames(&clip, 5, 3);
     let [a, b] = [("64", "64", 16), ("56", "80", 24)].map(|(height, width, overlap)| {
-        let set = [("ch", "16"), ("H", height), ("W", width)];
+        let set = [("ch", "24"), ("blocks", "6"), ("H", height), ("W", width)];
         let set = set.map(|(n, v)| (n.to_string(), v.to_string()));
         let mut opened = vsr_tests::open("models/vsr.vsr", &["tile"], &set, 2);
-        let weights = root().join("examples/demo/weights/vsr-ch16.safetensors");
+        let weights = root().join("examples/demo/weights/vsr-ch24.safetensors");
         let loaded = opened.session.load_weights(&weights, Scope::Model);
         loaded.expect("the shipped weights fit");
         middle_frame(&mut opened.session, overlap, &frames)

@@ -22,10 +22,7 @@ pub struct Files {
 }
 
 pub fn read(path: &str) -> Result<String, String> {
-    let bytes = std::fs::read(path).map_err(|e| match e.kind() {
-        std::io::ErrorKind::NotFound => "there is no such file".to_string(),
-        _ => vsr_artifact::reason(&e),
-    })?;
+    let bytes = std::fs::read(path).map_err(|e| vsr_artifact::reason(&e))?;
     String::from_utf8(bytes).map_err(|_| "the file is not text in UTF-8".to_string())
 }
 

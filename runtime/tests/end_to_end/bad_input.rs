@@ -294,7 +294,7 @@ fn every_key_of_another_networks_weights_is_listed() {
             dir,
             &words,
             1,
-            &[name, "is not a safetensors file, or is damaged"],
+            &[name, "is neither safetensors nor an archive"],
         );
     }
     fs::write(dir.join("run/state.safetensors"), &good).unwrap();
