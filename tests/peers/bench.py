@@ -15,6 +15,8 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.join(HERE, "..", "..")
 START = time.perf_counter()
+# Seconds that a peer may take: OpenVINO's deformable convolution does not end in minutes.
+LONGEST = 180
 
 
 def best(run, seconds, least=3):
@@ -165,7 +167,10 @@ PEERS = {
 def child(name, args):
     """What a peer measured, or why it could not."""
     call = [sys.executable, os.path.abspath(__file__), "--peer", name, *args]
-    done = subprocess.run(call, capture_output=True, text=True)
+    try:
+        done = subprocess.run(call, capture_output=True, text=True, timeout=LONGEST)
+    except subprocess.TimeoutExpired:
+        return {"failed": f"no result after {LONGEST} s"}
     lines = done.stdout.strip().splitlines()
     if done.returncode or not lines:
         reason = (done.stderr.strip().splitlines() or ["no output"])[-1]
