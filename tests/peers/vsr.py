@@ -51,7 +51,7 @@ class DeformAlign(nn.Module):
         h = self.offset["frame"](f) + self.offset["centre"](x[:, :, t // 2]).repeat_interleave(t, 0)
         if self.deform:
             o, m = self.offset["out"](F.leaky_relu(h, 0.1)).split([18 * self.groups, 9 * self.groups], 1)
-            h = deform_conv2d(f, 10 * (0.01 * o).tanh(), self.weight, padding=1, mask=m.sigmoid())
+            h = deform_conv2d(f, 2 * (0.05 * o).tanh(), self.weight, padding=1, mask=m.sigmoid())
         return ops.unframes(h, t)
 
 
