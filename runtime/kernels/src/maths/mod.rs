@@ -37,30 +37,33 @@ pub use scalar::pow;
 /// Elements that are computed together; a block is copied out first, so that dst may be src.
 const BLOCK: usize = 64;
 
+/// On whole cache lines: a vector that straddles two costs twice.
+#[repr(align(64))]
+struct Aligned([f32; BLOCK]);
+
 #[inline(always)]
 unsafe fn each(dst: *mut f32, src: *const f32, n: i64, f: impl Fn(f32) -> f32, rare: Option<Rare>) {
     let n = n.max(0) as usize;
     let mut at = 0;
     while at < n {
         let len = BLOCK.min(n - at);
-        let mut x = [1.0f32; BLOCK];
+        let (mut x, mut y) = (Aligned([1.0; BLOCK]), Aligned([0.0; BLOCK]));
         unsafe {
             if len == BLOCK {
-                x = *(src.add(at) as *const [f32; BLOCK]);
+                x.0 = *(src.add(at) as *const [f32; BLOCK]);
             } else {
-                std::ptr::copy_nonoverlapping(src.add(at), x.as_mut_ptr(), len);
+                std::ptr::copy_nonoverlapping(src.add(at), x.0.as_mut_ptr(), len);
             }
-            let mut y = [0.0f32; BLOCK];
             for i in 0..BLOCK {
-                y[i] = f(x[i]);
+                y.0[i] = f(x.0[i]);
             }
             if let Some(rare) = rare {
-                rare.repair(&x, &mut y);
+                rare.repair(&x.0, &mut y.0);
             }
             if len == BLOCK {
-                *(dst.add(at) as *mut [f32; BLOCK]) = y;
+                *(dst.add(at) as *mut [f32; BLOCK]) = y.0;
             } else {
-                std::ptr::copy_nonoverlapping(y.as_ptr(), dst.add(at), len);
+                std::ptr::copy_nonoverlapping(y.0.as_ptr(), dst.add(at), len);
             }
         }
         at += len;
