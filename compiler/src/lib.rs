@@ -45,6 +45,9 @@
 //!   gradient and weight gradient alike; there is no guard and no per-tap row table in the inner loop.
 //! - **One loop form.** Map, store, reduce and scatter are one tile statement, `Compute`: a box, an optional
 //!   reduction, a value, a destination. Only `contract` and `rows` stand beside it.
+//! - **A weight gradient walks its activations once.** Where both operands are activations and the sum is long, the tile
+//!   is chosen by the bytes that all tasks read (`schedule/matmul/tiling.rs`): a task holds the sums of several taps.
+//!   With few results the sum is cut into whole blocks at fixed places, so that threads have work and bits stay.
 //! - **Packing is an equation.** Weights reach the microkernel's panels through an ordinary map, which a `setup` list
 //!   runs once when weights are loaded (and every step while they change).
 //! - **Layouts are found, not chosen.** The `weights` items beside a model are resolved while compiling, key by key, and
