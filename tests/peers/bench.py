@@ -15,7 +15,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.join(HERE, "..", "..")
 START = time.perf_counter()
-# Seconds that a peer may take: OpenVINO's deformable convolution does not end in minutes.
+# Seconds that a peer may take.
 LONGEST = 180
 
 

@@ -1,5 +1,8 @@
 """The standard library's ops that PyTorch lacks, or has under another convention. Names are those of stdlib/*.vsr."""
 
+import functools
+
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -20,35 +23,35 @@ def luma(x):
 
 def tap(d, by, wide, a):
     if by == "bicubic":
-        r = (d / wide).abs()
+        r = np.abs(d / wide)
         near = ((a + 2) * r - a - 3) * r * r + 1
         far = a * (((r - 5) * r + 8) * r - 4)
-        return torch.where(r < 1, near, torch.where(r < 2, far, torch.zeros_like(r)))
+        return np.where(r < 1, near, np.where(r < 2, far, 0))
     if by == "bilinear":
-        return (1 - d.abs() / wide).clamp(min=0)
-    return (0.5 * wide + 0.5 - d.abs()).clamp(0, 1)
+        return np.maximum(1 - np.abs(d) / wide, 0)
+    return np.clip(0.5 * wide + 0.5 - np.abs(d), 0, 1)
 
 
-def resize_matrix(size, n, by="bilinear", corners=False, antialias=False, a=-0.75, like=None):
+@functools.cache
+def resize_matrix(size, n, by="bilinear", corners=False, antialias=False, a=-0.75, dtype=torch.float32):
+    """Not in PyTorch's arithmetic: a peer finds a constant in its graph (OpenVINO folds the terms for minutes)."""
     step = (size - 1) / max(n - 1, 1) if corners else size / n
     wide = max(step, 1.0) if antialias else 1.0
-    i = torch.arange(n, dtype=torch.float64)
+    i, k, out = np.arange(n)[:, None], np.arange(size), np.arange(2)
     u = i * step if corners else (i + 0.5) * step - 0.5
-    k = torch.arange(size, dtype=torch.float64)
-    w = tap(k - u[:, None], by, wide, a)
+    w = tap(k - u, by, wide, a)
     if not antialias:
-        out = torch.arange(2, dtype=torch.float64)
-        w[:, 0] += tap(-1 - out - u[:, None], by, wide, a).sum(1)
-        w[:, -1] += tap(size + out - u[:, None], by, wide, a).sum(1)
-    return (w / w.sum(1, keepdim=True)).to(like)
+        w[:, 0] += tap(-1 - out - u, by, wide, a).sum(1)
+        w[:, -1] += tap(size + out - u, by, wide, a).sum(1)
+    return torch.from_numpy(w / w.sum(1, keepdims=True)).to(dtype)
 
 
 def resize(x, h, w, by="bilinear", corners=False, antialias=False, a=-0.75):
-    height, width = x.shape[-2:]
+    height, width, h, w = (int(n) for n in (*x.shape[-2:], h, w))
     if w != width:
-        x = x @ resize_matrix(width, w, by, corners, antialias, a, x).T
+        x = x @ resize_matrix(width, w, by, corners, antialias, a, x.dtype).T
     if h != height:
-        x = resize_matrix(height, h, by, corners, antialias, a, x) @ x
+        x = resize_matrix(height, h, by, corners, antialias, a, x.dtype) @ x
     return x
 
 
