@@ -72,8 +72,8 @@ pub fn compile(
         if emit == Some(Stage::Grad) || (emit == Some(Stage::Graph) && entry.name == "infer") {
             text += &format!("# entry {name}\n{}", crate::ir::print::print(&graph));
         }
-        let field = (entry.name == "infer").then(|| field(&graph)).flatten();
-        let plan = schedule::plan(&graph, &mut weights, entry.name == "train");
+        let field = field(entry.name, &graph);
+        let plan = schedule::plan(&graph, &mut weights, rules(entry.name, field.as_ref()));
         if emit == Some(Stage::Schedule) {
             text += &schedule::print(&name, &plan);
         }
@@ -178,8 +178,18 @@ fn check_memory(
     }
 }
 
+pub(crate) fn rules(entry: &str, field: Option<&Field>) -> schedule::Rules {
+    schedule::Rules {
+        weights_change: entry == "train",
+        exact: field.is_some(),
+    }
+}
+
 /// How far a result of pictures sees, where that is finite along both axes: then tiles are exact.
-fn field(graph: &Graph) -> Option<Field> {
+pub(crate) fn field(entry: &str, graph: &Graph) -> Option<Field> {
+    if entry != "infer" {
+        return None;
+    }
     let is_picture = |id: &NodeId| graph.shape(*id).len() >= 4;
     let is_input = |id: &NodeId| matches!(graph.node(*id).op, Op::Input { .. });
     let mut inputs = graph.ids().filter(|id| is_input(id) && is_picture(id));

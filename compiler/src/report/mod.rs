@@ -103,7 +103,9 @@ pub fn report(
     for entry in made.entries {
         rows.name(&entry.calls);
         let graph = pipeline::optimised(entry.graph);
-        let plan = schedule::plan(&graph, &mut weights, entry.name == "train");
+        let field = pipeline::field(entry.name, &graph);
+        let rules = pipeline::rules(entry.name, field.as_ref());
+        let plan = schedule::plan(&graph, &mut weights, rules);
         let key = match entries.contains_key(entry.name) {
             true => format!("{} {}", entry.name, entry.profile),
             false => entry.name.to_string(),

@@ -112,6 +112,11 @@ fn factors(body: &Expr) -> Option<Factors> {
     (f.reads.len() >= 2 && f.reads.len() <= 6).then_some(f)
 }
 
+/// The factors of a product, and its constant factor; None: not a product of two to six.
+pub fn product(body: &Expr) -> Option<(Vec<Expr>, f64)> {
+    factors(body).map(|f| (f.reads, f.scale))
+}
+
 fn collect(e: &Expr, f: &mut Factors) {
     match e {
         Expr::Lit(lit) => f.scale *= lit.get(),

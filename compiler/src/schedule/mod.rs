@@ -19,7 +19,8 @@ mod plan;
 mod print;
 mod scatter;
 mod split;
+mod winograd;
 
 pub use net::{WeightDecl, WeightKind, WeightTable};
-pub use plan::{EntryPlan, LaunchPlan, PlannedBuffer, Slot, plan};
+pub use plan::{EntryPlan, LaunchPlan, PlannedBuffer, Rules, Slot, plan};
 pub use print::print;

@@ -7,7 +7,7 @@ use super::layout::{self, Layout};
 use super::lower::{KernelBuilder, Source};
 use super::memory::{self, Span};
 use super::net::{Def, Net, ValueId, WeightTable, for_each_read};
-use super::{fill, hoist, matmul, nest, scatter, split};
+use super::{fill, hoist, matmul, nest, scatter, split, winograd};
 use crate::equation::Pos;
 use crate::ir::graph::Graph;
 use crate::tile::{Int, Kernel};
@@ -64,18 +64,30 @@ struct Pending {
     setup: bool,
 }
 
-/// Plans one entry. `weights_change`: weights are rewritten at every run, so nothing of them can be folded at load.
-pub fn plan(graph: &Graph, weights: &mut WeightTable, weights_change: bool) -> EntryPlan {
+/// What an entry promises.
+#[derive(Clone, Copy)]
+pub struct Rules {
+    /// Weights are rewritten at every run: nothing of them can be folded at load.
+    pub weights_change: bool,
+    /// Tiles of a picture give the bits of the whole: sums are taken as they are written.
+    pub exact: bool,
+}
+
+/// Plans one entry.
+pub fn plan(graph: &Graph, weights: &mut WeightTable, rules: Rules) -> EntryPlan {
     let mut net = Net::from_graph(graph, weights);
     hoist::invariants(&mut net);
     finish_roots(&mut net);
     fuse::inline(&mut net);
+    if !rules.exact {
+        winograd::rewrite(&mut net);
+    }
     split::long_reductions(&mut net);
     let contractions = find_contractions(&mut net);
     let order = net.order();
     let votes = votes(&net, &contractions);
     let layouts = layout::choose(&net, &order, &votes);
-    let folded = folded(&net, &order, weights_change);
+    let folded = folded(&net, &order, rules.weights_change);
     let groups = fuse::groups(&net, &order, contractions, &folded);
     let ctx = Context {
         net: &net,
