@@ -8,7 +8,7 @@ use crate::equation::Equation;
 use crate::tile::Mode;
 
 /// Elements that do not stay in a cache until they are read again.
-const LARGE: i64 = 4 << 20;
+const LARGE: i64 = 8 << 20;
 
 pub struct Group {
     /// Extents of the indices that all members share.
