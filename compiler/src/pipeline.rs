@@ -178,10 +178,13 @@ fn check_memory(
     }
 }
 
+/// Multiplications of a sum below which kernels more cost what they save.
+const FILTERED: i64 = 1 << 24;
+
 pub(crate) fn rules(entry: &str, field: Option<&Field>) -> schedule::Rules {
     schedule::Rules {
         weights_change: entry == "train",
-        exact: field.is_some(),
+        filtered: field.is_none().then_some(FILTERED),
     }
 }
 

@@ -69,8 +69,9 @@ struct Pending {
 pub struct Rules {
     /// Weights are rewritten at every run: nothing of them can be folded at load.
     pub weights_change: bool,
-    /// Tiles of a picture give the bits of the whole: sums are taken as they are written.
-    pub exact: bool,
+    /// Sums of at least so many multiplications may be filtered by lines. None: tiles of a picture must give the bits
+    /// of the whole, so sums are taken as they are written.
+    pub filtered: Option<i64>,
 }
 
 /// Plans one entry.
@@ -79,8 +80,8 @@ pub fn plan(graph: &Graph, weights: &mut WeightTable, rules: Rules) -> EntryPlan
     hoist::invariants(&mut net);
     finish_roots(&mut net);
     fuse::inline(&mut net);
-    if !rules.exact {
-        winograd::rewrite(&mut net);
+    if let Some(least_work) = rules.filtered {
+        winograd::rewrite(&mut net, least_work);
     }
     split::long_reductions(&mut net);
     let contractions = find_contractions(&mut net);

@@ -1,208 +1,180 @@
 //! The maps around the product: lines of x, taps or lines of the other operand, and the results.
 
-use super::{Found, LINE, POINTS, Role, Side, TAPS, extents};
+use super::matrices::{Matrices, matrices};
+use super::{Found, Role, Side, TAPS, extents};
 use crate::equation::index::Ix;
 use crate::equation::{Binary, Equation, Expr, Lit, Pos, Read, Reducer};
 use crate::schedule::net::{self, Def, Net, ValueId};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Bᵀ, for the points 0, 1, -1, 2, -2 and infinity.
-const B: [[f32; 6]; 6] = [
-    [4.0, 0.0, -5.0, 0.0, 1.0, 0.0],
-    [0.0, -4.0, -4.0, 1.0, 1.0, 0.0],
-    [0.0, 4.0, -4.0, -1.0, 1.0, 0.0],
-    [0.0, -2.0, -1.0, 2.0, 1.0, 0.0],
-    [0.0, 2.0, -1.0, -2.0, 1.0, 0.0],
-    [0.0, 4.0, 0.0, -5.0, 0.0, 1.0],
-];
-const G: [[f32; 3]; 6] = [
-    [1.0 / 4.0, 0.0, 0.0],
-    [-1.0 / 6.0, -1.0 / 6.0, -1.0 / 6.0],
-    [-1.0 / 6.0, 1.0 / 6.0, -1.0 / 6.0],
-    [1.0 / 24.0, 1.0 / 12.0, 1.0 / 6.0],
-    [1.0 / 24.0, -1.0 / 12.0, 1.0 / 6.0],
-    [0.0, 0.0, 1.0],
-];
-/// A
-const A: [[f32; 4]; 6] = [
-    [1.0, 0.0, 0.0, 0.0],
-    [1.0, 1.0, 1.0, 1.0],
-    [1.0, -1.0, 1.0, -1.0],
-    [1.0, 2.0, 4.0, 8.0],
-    [1.0, -2.0, 4.0, -8.0],
-    [0.0, 0.0, 0.0, 1.0],
-];
-
-pub fn build(net: &mut Net, id: ValueId, f: &Found) {
-    let Some(equation) = net.single(id).cloned() else {
-        return;
-    };
-    let x = lines_of_x(net, id, f, &equation);
-    let other = match f.role {
-        Role::Filter => taps(net, id, f),
-        Role::Gradient => lines_of_y(net, id, f, &equation),
-    };
-    let product = product(net, id, f, &equation, x, other);
-    let results = results(net, f, &equation, product);
-    net.values[id].def = results;
+/// What the pieces of one value share: transformed operands by value, axis, start and direction, and length of a line.
+#[derive(Default)]
+pub struct Made {
+    values: BTreeMap<(ValueId, usize, i64, i64, i64), ValueId>,
 }
 
-/// A constant matrix, as a value.
-fn table<const N: usize>(net: &mut Net, rows: &[[f32; N]; 6]) -> ValueId {
-    let data: Vec<f32> = rows.iter().flatten().copied().collect();
-    net.push(
-        vec![POINTS, N as i64],
-        Def::Const(Arc::new(data)),
-        "winograd".into(),
-    )
-}
-
-/// `Σ_n table[point, n]·read(n)`: operand 0 is the table, operand 1 what is transformed.
-fn combination(point: Ix, n: i64, read: &dyn Fn(i64) -> Vec<Ix>) -> Expr {
-    let zero = Some(Lit::new(0.0));
-    let at = |ix: Vec<Ix>| ix.into_iter().map(Pos::Ix).collect();
-    let term = |i: i64| {
-        let coefficient = Expr::Read(Read {
-            operand: 0,
-            at: at(vec![point.clone(), Ix::constant(i)]),
-            outside: None,
-        });
-        let value = Expr::Read(Read {
-            operand: 1,
-            at: at(read(i)),
-            outside: zero,
-        });
-        Expr::Binary(Binary::Mul, Box::new(coefficient), Box::new(value))
-    };
-    let sum = |a, b| Expr::Binary(Binary::Add, Box::new(a), Box::new(b));
-    (0..n)
-        .map(term)
-        .reduce(sum)
-        .unwrap_or(Expr::Lit(Lit::new(0.0)))
-}
-
-/// A value with the axis replaced by `count` groups, and an index of points before all others: `position(g, i)` is
-/// that of term i of group g along the axis.
-fn transformed(
+/// The table of the results and the sum that is left.
+pub fn build(
     net: &mut Net,
-    label: String,
-    side: &Side,
-    count: i64,
-    table: ValueId,
-    terms: i64,
-    position: &dyn Fn(Ix, i64) -> Ix,
-) -> ValueId {
-    let mut shape = net.values[side.value].shape.clone();
-    shape[side.axis] = count;
-    shape.insert(0, POINTS);
-    let point = Ix::var(0);
-    let read = |i: i64| {
-        let mut at: Vec<Ix> = (1..shape.len()).map(Ix::var).collect();
-        at[side.axis] = position(Ix::var(side.axis + 1), i);
-        at
-    };
-    let mut equation = net::identity(&shape);
-    equation.body = combination(point, terms, &read);
-    let pieces = vec![equation];
-    let operands = vec![table, side.value];
-    net.push(shape, Def::Compute { pieces, operands }, label)
-}
-
-fn groups(equation: &Equation, f: &Found) -> i64 {
-    (extents(equation)[f.line] + LINE - 1) / LINE
-}
-
-/// `Bᵀ x`: six values of the six elements that a line of four results sees.
-fn lines_of_x(net: &mut Net, id: ValueId, f: &Found, equation: &Equation) -> ValueId {
+    id: ValueId,
+    equation: &Equation,
+    f: &Found,
+    made: &mut Made,
+) -> (ValueId, ValueId) {
+    let Matrices { a, b, g } = matrices(f.m);
+    let (points, lines) = (f.points(), f.lines(equation));
     let start = if f.flipped {
         f.offset - (TAPS - 1)
     } else {
         f.offset
     };
-    let label = format!("{} lines", net.values[id].label);
-    let b = table(net, &B);
-    let position = |g: Ix, i: i64| g.scale(LINE).offset(i + start);
-    transformed(net, label, &f.x, groups(equation, f), b, POINTS, &position)
-}
-
-/// `A y`: six values of a line of four.
-fn lines_of_y(net: &mut Net, id: ValueId, f: &Found, equation: &Equation) -> ValueId {
-    let label = format!("{} lines", net.values[id].label);
-    let a = table(net, &A);
-    let position = |g: Ix, i: i64| g.scale(LINE).offset(i);
-    transformed(
-        net,
-        label,
-        &f.other,
-        groups(equation, f),
-        a,
-        LINE,
-        &position,
-    )
-}
-
-/// `G k`: six values of the three taps.
-fn taps(net: &mut Net, id: ValueId, f: &Found) -> ValueId {
-    let label = format!("{} taps", net.values[id].label);
-    let Pos::Ix(place) = f.other.read.at[f.other.axis].clone() else {
-        unreachable!("candidates are affine")
+    let group = |g: Ix, i: i64| g.scale(f.m).offset(i);
+    let of_x = Transform {
+        table: (b, points),
+        count: lines,
+        at: &|g, i| group(g, i + start),
+        key: start,
     };
-    let position = |_: Ix, i: i64| {
-        let tap = if f.flipped { TAPS - 1 - i } else { i };
-        place.replace(f.tap, &Ix::constant(tap))
+    let x = of_x.apply(net, id, "lines", &f.x, f.m, made);
+    let place = place(&f.other);
+    let tap = |i: i64| if f.flipped { TAPS - 1 - i } else { i };
+    let (other, results) = match f.role {
+        Role::Filter => {
+            let taps = Transform {
+                table: (g, TAPS),
+                count: 1,
+                at: &|_, i| place.replace(f.tap, &Ix::constant(tap(i))),
+                key: place.replace(f.tap, &Ix::constant(tap(0))).constant,
+            };
+            (taps.apply(net, id, "taps", &f.other, f.m, made), (a, f.m))
+        }
+        Role::Gradient => {
+            let of_y = Transform {
+                table: (a, f.m),
+                count: lines,
+                at: &group,
+                key: 0,
+            };
+            (of_y.apply(net, id, "lines", &f.other, f.m, made), (g, TAPS))
+        }
     };
-    let g = table(net, &G);
-    transformed(net, label, &f.other, 1, g, TAPS, &position)
+    (table(net, results), product(net, id, f, equation, x, other))
 }
 
-/// The new variables: the tap leaves, the points come first.
+/// A constant matrix [points, columns], as a value.
+fn table(net: &mut Net, (data, columns): (Vec<f32>, i64)) -> ValueId {
+    let shape = vec![data.len() as i64 / columns, columns];
+    net.push(shape, Def::Const(Arc::new(data)), "filter".into())
+}
+
+fn place(side: &Side) -> Ix {
+    match &side.read.at[side.axis] {
+        Pos::Ix(ix) => ix.clone(),
+        Pos::Computed(_) => unreachable!("candidates are affine"),
+    }
+}
+
+fn read(operand: usize, at: Vec<Ix>, outside: Option<Lit>) -> Expr {
+    let at = at.into_iter().map(Pos::Ix).collect();
+    Expr::Read(Read {
+        operand,
+        at,
+        outside,
+    })
+}
+
+fn product_of(a: Expr, b: Expr) -> Expr {
+    Expr::Binary(Binary::Mul, Box::new(a), Box::new(b))
+}
+
+fn sum_of(terms: impl Iterator<Item = Expr>) -> Expr {
+    let sum = |a, b| Expr::Binary(Binary::Add, Box::new(a), Box::new(b));
+    terms.reduce(sum).unwrap_or(Expr::Lit(Lit::new(0.0)))
+}
+
+/// `t[point, …, g, …] = Σ_i table[point, i]·v[…, at(g, i), …]`
+struct Transform<'a> {
+    table: (Vec<f32>, i64),
+    /// Groups along the axis.
+    count: i64,
+    at: &'a dyn Fn(Ix, i64) -> Ix,
+    /// What distinguishes it from others of one value, axis and length.
+    key: i64,
+}
+
+impl Transform<'_> {
+    fn apply(
+        self,
+        net: &mut Net,
+        id: ValueId,
+        what: &str,
+        side: &Side,
+        m: i64,
+        made: &mut Made,
+    ) -> ValueId {
+        let terms = self.table.1;
+        let first = (self.at)(Ix::constant(0), 0).constant;
+        let direction = (self.at)(Ix::constant(0), 1).constant - first;
+        let key = (side.value, side.axis, self.key, direction, 8 * m + terms);
+        if let Some(known) = made.values.get(&key) {
+            return *known;
+        }
+        let mut shape = net.values[side.value].shape.clone();
+        shape[side.axis] = self.count;
+        shape.insert(0, self.table.0.len() as i64 / terms);
+        let term = |i: i64| {
+            let mut at: Vec<Ix> = (1..shape.len()).map(Ix::var).collect();
+            at[side.axis] = (self.at)(Ix::var(side.axis + 1), i);
+            let coefficient = read(0, vec![Ix::var(0), Ix::constant(i)], None);
+            product_of(coefficient, read(1, at, Some(Lit::new(0.0))))
+        };
+        let mut equation = net::identity(&shape);
+        equation.body = sum_of((0..terms).map(term));
+        let label = format!("{} {what}", net.values[id].label);
+        let operands = vec![table(net, self.table), side.value];
+        let pieces = vec![equation];
+        let value = net.push(shape, Def::Compute { pieces, operands }, label);
+        made.values.insert(key, value);
+        value
+    }
+}
+
+/// The new variables: points come first, the tap leaves.
 struct Renamed {
     free: Vec<i64>,
     reduced: Vec<i64>,
     place: Vec<Ix>,
-    point: Ix,
-    line: Ix,
 }
 
 impl Renamed {
     fn of(equation: &Equation, f: &Found) -> Renamed {
         let n_free = equation.free.len();
         let mut extents = extents(equation);
-        extents[f.line] = groups(equation, f);
-        let kept = |v: &usize| *v != f.tap;
-        let free: Vec<usize> = (0..n_free).filter(kept).collect();
-        let reduced: Vec<usize> = (n_free..extents.len()).filter(kept).collect();
+        extents[f.line] = f.lines(equation);
+        let kept: Vec<usize> = (0..extents.len()).filter(|v| *v != f.tap).collect();
         let mut place = vec![Ix::constant(0); extents.len()];
-        for (new, old) in free.iter().enumerate() {
+        for (new, old) in kept.iter().enumerate() {
             place[*old] = Ix::var(1 + new);
         }
-        for (new, old) in reduced.iter().enumerate() {
-            place[*old] = Ix::var(free.len() + 1 + new);
-        }
-        let of = |vars: &[usize]| vars.iter().map(|v| extents[*v]).collect::<Vec<i64>>();
+        let of = |free: bool| kept.iter().filter(move |v| (**v < n_free) == free);
+        let sizes = |free: bool| of(free).map(|v| extents[*v]).collect::<Vec<i64>>();
         Renamed {
-            free: [POINTS].into_iter().chain(of(&free)).collect(),
-            reduced: of(&reduced),
-            point: Ix::var(0),
-            line: place[f.line].clone(),
+            free: [f.points()].into_iter().chain(sizes(true)).collect(),
+            reduced: sizes(false),
             place,
         }
     }
 
     fn read(&self, operand: usize, side: &Side, along: Ix) -> Expr {
-        let at = side.read.at.iter().enumerate().map(|(axis, p)| match p {
-            _ if axis == side.axis => along.clone(),
+        let moved = |p: &Pos| match p {
             Pos::Ix(ix) => ix.substitute(&|v| self.place[v].clone()),
             Pos::Computed(_) => unreachable!("candidates are affine"),
-        });
-        let at = [self.point.clone()].into_iter().chain(at);
-        let at = at.map(Pos::Ix).collect();
-        let outside = side.read.outside;
-        Expr::Read(Read {
-            operand,
-            at,
-            outside,
-        })
+        };
+        let mut at: Vec<Ix> = side.read.at.iter().map(moved).collect();
+        at[side.axis] = along;
+        at.insert(0, Ix::var(0));
+        read(operand, at, side.read.outside)
     }
 }
 
@@ -216,88 +188,59 @@ fn product(
     other: ValueId,
 ) -> ValueId {
     let renamed = Renamed::of(equation, f);
+    let line = renamed.place[f.line].clone();
     let along = match f.role {
         Role::Filter => Ix::constant(0),
-        Role::Gradient => renamed.line.clone(),
+        Role::Gradient => line.clone(),
     };
-    let (a, b) = (
-        renamed.read(0, &f.x, renamed.line.clone()),
+    let mut body = product_of(
+        renamed.read(0, &f.x, line),
         renamed.read(1, &f.other, along),
     );
-    let mut body = Expr::Binary(Binary::Mul, Box::new(a), Box::new(b));
     if f.scale != 1.0 {
-        let scale = Box::new(Expr::Lit(Lit::new(f.scale)));
-        body = Expr::Binary(Binary::Mul, scale, Box::new(body));
+        body = product_of(Expr::Lit(Lit::new(f.scale)), body);
     }
-    let all = renamed.free.len() as i64;
-    let equation = Equation {
-        free: renamed.free.clone(),
-        reduced: renamed.reduced.clone(),
-        reducer: Reducer::Sum,
-        body,
-        guards: vec![],
-        write: (0..all as usize).map(|v| Pos::Ix(Ix::var(v))).collect(),
+    let mut sum = net::identity(&renamed.free);
+    sum.reduced = renamed.reduced;
+    sum.reducer = Reducer::Sum;
+    sum.body = body;
+    let label = match net.values[id].label.ends_with(PRODUCT) {
+        true => net.values[id].label.clone(),
+        false => format!("{}{PRODUCT}", net.values[id].label),
     };
-    let label = format!("{} product", net.values[id].label);
-    let def = Def::Compute {
-        pieces: vec![equation],
-        operands: vec![x, other],
-    };
-    net.push(renamed.free, def, label)
+    let pieces = vec![sum];
+    let operands = vec![x, other];
+    net.push(renamed.free, Def::Compute { pieces, operands }, label)
 }
 
-/// `Aᵀ` of the products of a line, or `Gᵀ` of those of the taps.
-fn results(net: &mut Net, f: &Found, equation: &Equation, product: ValueId) -> Def {
+const PRODUCT: &str = " product";
+
+/// The piece as a map: `Aᵀ` of the products of a line, or `Gᵀ` of those of the taps. Operand `first` is the table, the
+/// next one holds the products.
+pub fn results(equation: &Equation, f: &Found, first: usize) -> Equation {
     let kept = (0..equation.free.len()).filter(|v| *v != f.tap);
-    let read: Vec<Ix> = kept
+    let place: Vec<Ix> = kept
         .map(|v| match v == f.line {
-            true => Ix::var(v).div(LINE),
+            true => Ix::var(v).div(f.m),
             false => Ix::var(v),
         })
         .collect();
-    let (table, digit) = match f.role {
-        Role::Filter => (table(net, &A), Ix::var(f.line).rem(LINE)),
-        Role::Gradient if f.flipped => {
-            (table(net, &G), Ix::constant(TAPS - 1).sub(&Ix::var(f.tap)))
-        }
-        Role::Gradient => (table(net, &G), Ix::var(f.tap)),
+    let digit = match f.role {
+        Role::Filter => Ix::var(f.line).rem(f.m),
+        Role::Gradient if f.flipped => Ix::constant(TAPS - 1).sub(&Ix::var(f.tap)),
+        Role::Gradient => Ix::var(f.tap),
     };
     let term = |point: i64| {
-        let at = |ix: Vec<Ix>| ix.into_iter().map(Pos::Ix).collect();
-        let coefficient = Read {
-            operand: 0,
-            at: at(vec![Ix::constant(point), digit.clone()]),
-            outside: None,
-        };
-        let value = Read {
-            operand: 1,
-            at: at([Ix::constant(point)]
-                .into_iter()
-                .chain(read.clone())
-                .collect()),
-            outside: None,
-        };
-        Expr::Binary(
-            Binary::Mul,
-            Box::new(Expr::Read(coefficient)),
-            Box::new(Expr::Read(value)),
-        )
+        let coefficient = read(first, vec![Ix::constant(point), digit.clone()], None);
+        let at = [Ix::constant(point)].into_iter().chain(place.clone());
+        product_of(coefficient, read(first + 1, at.collect(), None))
     };
-    let sum = |a, b| Expr::Binary(Binary::Add, Box::new(a), Box::new(b));
-    let body = (0..POINTS)
-        .map(term)
-        .reduce(sum)
-        .unwrap_or(Expr::Lit(Lit::new(0.0)));
-    let map = Equation {
+    Equation {
         free: equation.free.clone(),
         reduced: vec![],
         reducer: Reducer::Map,
-        body,
+        body: sum_of((0..f.points()).map(term)),
         guards: vec![],
         write: equation.write.clone(),
-    };
-    Def::Compute {
-        pieces: vec![map],
-        operands: vec![table, product],
     }
 }

@@ -1,29 +1,30 @@
-//! Winograd's minimal filtering along one axis: four neighbours of a sum over three taps from six products, not twelve.
+//! Winograd's minimal filtering: m neighbours of a sum over three taps from m + 2 products instead of 3 m.
 //!
-//! Enters the net after inlining; a convolution `y[j] = Σ_q k[q]·x[j + q]` becomes `y = Aᵀ((G k) ⊙ (Bᵀ x))` for each
-//! line of four results: maps before and after one product with an index of six. Its weight gradient
-//! `d[q] = Σ_j y[j]·x[j + q]` becomes `Gᵀ((A y) ⊙ (Bᵀ x))`. Nothing here knows a convolution: the shape of the indices
-//! decides. Results differ from the direct sum by rounding, and a result then sees the rounding of its three
-//! neighbours: an entry whose tiles must agree to the bit does without.
+//! Enters the net after inlining. A sum `y[j] = Σ_q k[q]·x[j + q]` becomes `y = Aᵀ((G k) ⊙ (Bᵀ x))` for each line of m
+//! results: maps before and after a sum without the tap, over one index of points more. Its gradient in the taps,
+//! `d[q] = Σ_j y[j]·x[j + q]`, becomes `Gᵀ((A y) ⊙ (Bᵀ x))`. What is left is a sum of the same kind, so a second axis
+//! may follow. Nothing here knows a convolution: the shape of the indices decides, and a count of the work.
 //!
-//! Lavin, Gray: Fast Algorithms for Convolutional Neural Networks (2016), F(4, 3).
+//! Results differ from the direct sum by rounding, and then depend on where lines begin: an entry whose tiles must
+//! agree to the bit does without.
+//!
+//! Lavin, Gray: Fast Algorithms for Convolutional Neural Networks (2016).
 
 mod build;
+mod matrices;
 
 use super::contraction;
-use super::net::{Net, ValueId};
+use super::net::{Def, Net, ValueId};
 use crate::equation::index::{Atom, Ix};
 use crate::equation::{Equation, Expr, Pos, Read, Reducer};
+use build::Made;
 
-/// Results of one line, taps, and products of a line.
-const LINE: i64 = 4;
 const TAPS: i64 = 3;
-const POINTS: i64 = 6;
-
-/// Multiplications below which a kernel more costs what it saves.
-const LEAST_WORK: i64 = 1 << 24;
-/// Multiplications that one element of x, and of y, costs when it is transformed: mostly its way through memory.
-const TRANSFORM: i64 = 24;
+/// Axes that one sum may be rewritten along: errors multiply.
+const MOST_AXES: u32 = 2;
+/// What moving an element to memory and back costs, and one term of its transform, in multiplications of the sum.
+const WAY: i64 = 16;
+const TERM: i64 = 2;
 
 /// A sum in which one operand is read at `line + tap`.
 struct Found {
@@ -37,9 +38,12 @@ struct Found {
     flipped: bool,
     offset: i64,
     scale: f64,
+    /// Results of a line.
+    m: i64,
 }
 
 /// A plain read, and its axis along the line or the taps.
+#[derive(Clone)]
 struct Side {
     value: ValueId,
     read: Read,
@@ -54,23 +58,53 @@ enum Role {
     Gradient,
 }
 
-/// Rewrites every sum that gets cheaper.
-pub fn rewrite(net: &mut Net) {
-    for id in net.order() {
-        if let Some(found) = find(net, id) {
-            build::build(net, id, &found);
-        }
+impl Found {
+    /// Products of a line.
+    fn points(&self) -> i64 {
+        self.m + TAPS - 1
+    }
+
+    fn lines(&self, equation: &Equation) -> i64 {
+        (extents(equation)[self.line] + self.m - 1) / self.m
     }
 }
 
-fn find(net: &Net, id: ValueId) -> Option<Found> {
-    let equation = net.single(id)?;
-    let bare =
-        |p: &Pos| matches!(p, Pos::Ix(ix) if ix.as_var().is_some() || ix.as_constant() == Some(0));
-    if equation.reducer != Reducer::Sum
-        || !equation.guards.is_empty()
-        || !equation.write.iter().all(bare)
-    {
+/// Rewrites every sum of at least `least_work` multiplications that gets cheaper.
+pub fn rewrite(net: &mut Net, least_work: i64) {
+    for id in net.order() {
+        let mut made = Made::default();
+        rewrite_value(net, id, least_work, MOST_AXES, &mut made);
+    }
+}
+
+fn rewrite_value(net: &mut Net, id: ValueId, least_work: i64, axes: u32, made: &mut Made) {
+    let Def::Compute { pieces, operands } = &net.values[id].def else {
+        return;
+    };
+    let (mut pieces, mut operands) = (pieces.clone(), operands.clone());
+    let mut any = false;
+    for piece in &mut pieces {
+        let Some(found) = find(net, piece, &operands, least_work) else {
+            continue;
+        };
+        any = true;
+        let (table, product) = build::build(net, id, piece, &found, made);
+        *piece = build::results(piece, &found, operands.len());
+        operands.extend([table, product]);
+        if axes > 1 {
+            rewrite_value(net, product, least_work, axes - 1, made);
+        }
+    }
+    if any {
+        super::plan::compact(&mut pieces, &mut operands);
+        net.values[id].def = Def::Compute { pieces, operands };
+    }
+}
+
+fn find(net: &Net, equation: &Equation, operands: &[ValueId], least_work: i64) -> Option<Found> {
+    let direct: i64 = extents(equation).iter().product();
+    let plain = equation.reducer == Reducer::Sum && equation.guards.is_empty();
+    if direct < least_work || !plain || !affine(&equation.write) {
         return None;
     }
     let (reads, scale) = contraction::product(&equation.body)?;
@@ -80,105 +114,124 @@ fn find(net: &Net, id: ValueId) -> Option<Found> {
     let pairs = [(a, b), (b, a)];
     let all = pairs
         .iter()
-        .flat_map(|(x, other)| candidates(net, id, equation, x, other, scale));
-    let extents = extents(equation);
-    all.filter(|f| cheaper(net, equation, f))
-        .max_by_key(|f| (extents[f.line] % LINE == 0, extents[f.line], f.line))
+        .flat_map(|(x, other)| candidates(equation, operands, x, other, scale));
+    let lengths = |f: Found| (2..=matrices::LONGEST).map(move |m| Found { m, ..f.clone() });
+    let costs = all
+        .flat_map(lengths)
+        .filter_map(|f| Some((cost(net, equation, &f)?, f)));
+    let (least, found) = costs.min_by_key(|(cost, f)| (*cost, f.m, f.line))?;
+    // Kernels more and worse shapes are not counted above.
+    (least < direct / 4 * 3).then_some(found)
+}
+
+impl Clone for Found {
+    fn clone(&self) -> Found {
+        let (x, other) = (self.x.clone(), self.other.clone());
+        Found { x, other, ..*self }
+    }
 }
 
 fn extents(equation: &Equation) -> Vec<i64> {
-    equation
-        .free
-        .iter()
-        .chain(&equation.reduced)
-        .copied()
-        .collect()
+    let all = equation.free.iter().chain(&equation.reduced);
+    all.copied().collect()
 }
 
 /// Every axis of x along which the sum is one over three taps.
 fn candidates(
-    net: &Net,
-    id: ValueId,
     equation: &Equation,
+    operands: &[ValueId],
     x: &Read,
     other: &Read,
     scale: f64,
 ) -> Vec<Found> {
-    let operands = net.operands(id);
-    let n_free = equation.free.len();
-    let extents = extents(equation);
     let zero = |r: &Read| r.outside.is_none_or(|v| v.get() == 0.0);
-    if !zero(x) || !zero(other) || !affine(x) || !affine(other) {
+    let plain = |r: &Read| zero(r) && affine(&r.at);
+    if !plain(x) || !plain(other) {
         return vec![];
     }
-    let found = |axis: usize| {
-        let (one, two, offset) = line_and_tap(&position(x, axis)?)?;
-        let is_tap = |v: usize| extents[v] == TAPS;
-        // The tap may go backwards, the line never does.
+    let at_axis = |axis: usize| {
+        let (one, two, offset) = line_and_tap(position(x, axis)?)?;
         let pairs = [(one, two), (two, one)];
-        pairs
+        let mut found = pairs
             .into_iter()
-            .find_map(|((line, forward), (tap, sign))| {
-                let role = match (line < n_free, tap < n_free) {
-                    (true, false) => Role::Filter,
-                    (false, true) => Role::Gradient,
-                    _ => return None,
-                };
-                if forward != 1 || !is_tap(tap) || !alone(x, axis, &[line, tap]) {
-                    return None;
-                }
-                let shared = if role == Role::Filter { tap } else { line };
-                let stranger = if role == Role::Filter { line } else { tap };
-                let there = (0..other.at.len())
-                    .find(|a| position(other, *a).is_some_and(|p| p.has(shared)))?;
-                if !alone(other, there, &[shared]) || other_has(other, stranger) {
-                    return None;
-                }
-                let place = position(other, there)?;
-                let fits = match role {
-                    Role::Filter => is_single(&place, tap),
-                    Role::Gradient => {
-                        place.as_var() == Some(line)
-                            && net.values[operands[other.operand]].shape[there] == extents[line]
-                    }
-                };
-                fits.then(|| Found {
-                    x: Side {
-                        value: operands[x.operand],
-                        read: x.clone(),
-                        axis,
-                    },
-                    other: Side {
-                        value: operands[other.operand],
-                        read: other.clone(),
-                        axis: there,
-                    },
-                    line,
-                    tap,
-                    role,
-                    flipped: sign == -1,
-                    offset,
-                    scale,
-                })
-            })
+            .filter_map(|(line, tap)| candidate(equation, x, other, axis, line, tap));
+        let (line, tap, role, there) = found.next()?;
+        let side = |read: &Read, axis| Side {
+            value: operands[read.operand],
+            read: read.clone(),
+            axis,
+        };
+        Some(Found {
+            x: side(x, axis),
+            other: side(other, there),
+            line: line.0,
+            tap: tap.0,
+            role,
+            flipped: tap.1 == -1,
+            offset,
+            scale,
+            m: 0,
+        })
     };
-    (0..x.at.len()).filter_map(found).collect()
+    (0..x.at.len()).filter_map(at_axis).collect()
 }
 
-fn affine(read: &Read) -> bool {
-    read.at
-        .iter()
+/// A variable and its sign.
+type Term = (usize, i64);
+
+/// The role that line and tap give the sum, and the axis of the other operand that moves with one of them.
+fn candidate(
+    equation: &Equation,
+    x: &Read,
+    other: &Read,
+    axis: usize,
+    line: Term,
+    tap: Term,
+) -> Option<(Term, Term, Role, usize)> {
+    let n_free = equation.free.len();
+    let role = match (line.0 < n_free, tap.0 < n_free) {
+        (true, false) => Role::Filter,
+        (false, true) => Role::Gradient,
+        _ => return None,
+    };
+    let (shared, stranger) = match role {
+        Role::Filter => (tap.0, line.0),
+        Role::Gradient => (line.0, tap.0),
+    };
+    let mut along = (0..other.at.len()).filter(|a| has(other, *a, shared));
+    let (there, None) = (along.next()?, along.next()) else {
+        return None;
+    };
+    let others = (0..x.at.len()).filter(|a| *a != axis);
+    let alone = others
+        .into_iter()
+        .all(|a| !has(x, a, line.0) && !has(x, a, tap.0));
+    let apart = (0..other.at.len()).all(|a| !has(other, a, stranger));
+    let place = position(other, there)?;
+    let fits = match role {
+        Role::Filter => is_single(place, tap.0),
+        Role::Gradient => place.as_var() == Some(line.0),
+    };
+    // The tap may go backwards, the line never does.
+    let three = extents(equation)[tap.0] == TAPS && line.1 == 1;
+    (alone && apart && fits && three).then_some((line, tap, role, there))
+}
+
+fn affine(at: &[Pos]) -> bool {
+    at.iter()
         .all(|p| matches!(p, Pos::Ix(ix) if ix.is_affine()))
 }
 
-fn position(read: &Read, axis: usize) -> Option<Ix> {
+fn position(read: &Read, axis: usize) -> Option<&Ix> {
     match &read.at[axis] {
-        Pos::Ix(ix) => Some(ix.clone()),
+        Pos::Ix(ix) => Some(ix),
         Pos::Computed(_) => None,
     }
 }
 
-type Term = (usize, i64);
+fn has(read: &Read, axis: usize, v: usize) -> bool {
+    position(read, axis).is_some_and(|p| p.has(v))
+}
 
 /// The two variables of `±a ± b + constant`.
 fn line_and_tap(ix: &Ix) -> Option<(Term, Term, i64)> {
@@ -195,43 +248,30 @@ fn is_single(ix: &Ix, v: usize) -> bool {
     matches!(ix.terms.as_slice(), [(Atom::Var(w), s)] if *w == v && s.abs() == 1)
 }
 
-/// No other axis of the read moves with one of the variables.
-fn alone(read: &Read, axis: usize, vars: &[usize]) -> bool {
-    let others = (0..read.at.len()).filter(|a| *a != axis);
-    others
-        .filter_map(|a| position(read, a))
-        .all(|p| vars.iter().all(|v| !p.has(*v)))
-}
-
-fn other_has(read: &Read, v: usize) -> bool {
-    (0..read.at.len())
-        .filter_map(|a| position(read, a))
-        .any(|p| p.has(v))
-}
-
-/// Whether half of the products, with the transforms, costs clearly less than all of them.
-fn cheaper(net: &Net, equation: &Equation, f: &Found) -> bool {
+/// Multiplications of the sum that is left, with the transforms; None: it cannot be.
+fn cost(net: &Net, equation: &Equation, f: &Found) -> Option<i64> {
+    let fixed = |s: &Side| contraction::from_weights(net, s.value);
+    if fixed(&f.x) || fixed(&f.other) != (f.role == Role::Filter) {
+        return None;
+    }
     let extents = extents(equation);
+    let (n, lines, points) = (extents[f.line], f.lines(equation), f.points());
     let direct: i64 = extents.iter().product();
-    let lines = (extents[f.line] + LINE - 1) / LINE;
-    if direct < LEAST_WORK || lines < 2 || lines * LINE > extents[f.line] * 9 / 8 {
-        return false;
-    }
-    let fixed = contraction::from_weights(net, f.other.value);
-    if fixed != (f.role == Role::Filter) || contraction::from_weights(net, f.x.value) {
-        return false;
-    }
-    let size = |id: ValueId| net.values[id].shape.iter().product::<i64>();
-    let (transformed, whole) = match f.role {
-        Role::Filter => (
-            size(f.x.value) + equation.free.iter().product::<i64>(),
-            true,
-        ),
-        Role::Gradient => (
-            size(f.x.value) + size(f.other.value),
-            extents[f.line] % LINE == 0,
-        ),
+    let products = direct / n * lines * points / TAPS;
+    // Elements of an operand beside its axis.
+    let rest = |s: &Side| {
+        let shape = &net.values[s.value].shape;
+        shape.iter().product::<i64>() / shape[s.axis]
     };
-    let products = direct / extents[f.line] * lines * POINTS / TAPS;
-    whole && products + TRANSFORM * transformed < direct / 4 * 3
+    let x = rest(&f.x) * lines * points * (WAY + TERM * points);
+    let results: i64 = equation.free.iter().product();
+    let other = match f.role {
+        Role::Filter => results / n * lines * points * WAY + results * points * TERM,
+        // Lines of results must be whole: beyond the last one, others would count.
+        Role::Gradient if n % f.m != 0 || net.values[f.other.value].shape[f.other.axis] != n => {
+            return None;
+        }
+        Role::Gradient => rest(&f.other) * lines * points * (WAY + TERM * f.m),
+    };
+    Some(products + x + other)
 }
