@@ -6,7 +6,7 @@
 mod sema;
 
 use sema::run;
-use vsr_compiler::schedule::{EntryPlan, LaunchPlan, Slot, WeightTable, plan};
+use vsr_compiler::schedule::{EntryPlan, LaunchPlan, Rules, Slot, WeightTable, plan};
 use vsr_compiler::sema::Options;
 
 fn scheduled(text: &str, entry: &str) -> (EntryPlan, WeightTable) {
@@ -14,7 +14,11 @@ fn scheduled(text: &str, entry: &str) -> (EntryPlan, WeightTable) {
     let mut weights = WeightTable::declared(&made.weights);
     let chosen = made.entries.into_iter().find(|e| e.name == entry).unwrap();
     let graph = vsr_compiler::pass::optimise(chosen.graph);
-    (plan(&graph, &mut weights, entry == "train"), weights)
+    let rules = Rules {
+        weights_change: entry == "train",
+        filtered: None,
+    };
+    (plan(&graph, &mut weights, rules), weights)
 }
 
 /// Labels of the kernels that run, each with its anchor. What brings an input into a layout with a border is not counted.

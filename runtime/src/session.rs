@@ -289,6 +289,8 @@ impl Session {
             )));
         }
         self.bind(entry)?;
+        // Before the inputs: what leads to folded values lies in the arena meanwhile.
+        self.fold(entry);
         for (name, values) in inputs {
             self.set_input(entry, name, values)?;
         }
@@ -310,7 +312,6 @@ impl Session {
             };
             self.set_input(entry, &port.name, &[default])?;
         }
-        self.fold(entry);
         Ok(())
     }
 

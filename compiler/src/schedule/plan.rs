@@ -11,7 +11,7 @@ use super::{fill, hoist, matmul, nest, scatter, split, winograd};
 use crate::equation::Pos;
 use crate::ir::graph::Graph;
 use crate::tile::{Int, Kernel};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub struct EntryPlan {
     pub setup: Vec<LaunchPlan>,
@@ -440,8 +440,8 @@ fn place(ctx: &Context, order: &[ValueId], pending: Vec<Pending>, folded: &[bool
             );
         }
     }
-    let folded_bytes = lay_folded(ctx, order, folded, &mut slots);
-    let arena_bytes = lay_arena(ctx, order, &main, folded, &mut slots);
+    let (folded_bytes, while_folding) = lay_folded(ctx, order, &setup, &main, &mut slots);
+    let arena_bytes = lay_arena(ctx, order, &main, folded, &mut slots).max(while_folding);
     let launch = |p: Pending| finish(p, &slots);
     let buffer = |name: &str, id: ValueId| PlannedBuffer {
         name: name.to_string(),
@@ -470,21 +470,51 @@ fn bytes_of(layout: &Layout) -> u64 {
     4 * layout.len as u64
 }
 
+/// Folded values that a run reads have places of their own; what only leads to them lies in the arena while they are
+/// computed, before any run. Returns the bytes of both.
 fn lay_folded(
     ctx: &Context,
     order: &[ValueId],
-    folded: &[bool],
+    setup: &[Pending],
+    main: &[Pending],
     slots: &mut BTreeMap<ValueId, Slot>,
-) -> u64 {
+) -> (u64, u64) {
+    let is_leaf = |id: &ValueId| ctx.net.is_leaf(*id);
+    let read: BTreeSet<ValueId> = lifetimes(main).into_keys().collect();
+    let life = lifetimes(setup);
     let mut end = 0;
-    for &id in order
-        .iter()
-        .filter(|id| folded[**id] && !ctx.net.is_leaf(**id))
-    {
-        slots.insert(id, Slot::Folded(end));
-        end += memory::padded(bytes_of(ctx.layout(id)));
+    let (mut ids, mut spans) = (vec![], vec![]);
+    for &id in order.iter().filter(|id| !is_leaf(id)) {
+        let Some(&(from, to)) = life.get(&id) else {
+            continue;
+        };
+        let bytes = bytes_of(ctx.layout(id));
+        if read.contains(&id) {
+            slots.insert(id, Slot::Folded(end));
+            end += memory::padded(bytes);
+        } else {
+            ids.push(id);
+            spans.push(Span { from, to, bytes });
+        }
     }
-    end
+    let (offsets, total) = memory::plan(&spans);
+    for (id, offset) in ids.into_iter().zip(offsets) {
+        slots.insert(id, Slot::Arena(offset));
+    }
+    (end, total)
+}
+
+/// First and last launch that touches each value.
+fn lifetimes(launches: &[Pending]) -> BTreeMap<ValueId, (i64, i64)> {
+    let mut life: BTreeMap<ValueId, (i64, i64)> = BTreeMap::new();
+    for (i, p) in launches.iter().enumerate() {
+        for source in &p.builder.sources {
+            let Source::Value(id) = source else { continue };
+            let span = life.entry(*id).or_insert((i as i64, i as i64));
+            span.1 = i as i64;
+        }
+    }
+    life
 }
 
 fn lay_arena(
@@ -495,14 +525,7 @@ fn lay_arena(
     slots: &mut BTreeMap<ValueId, Slot>,
 ) -> u64 {
     let net = ctx.net;
-    let mut life: BTreeMap<ValueId, (i64, i64)> = BTreeMap::new();
-    for (i, p) in main.iter().enumerate() {
-        for source in &p.builder.sources {
-            let Source::Value(id) = source else { continue };
-            let span = life.entry(*id).or_insert((i as i64, i as i64));
-            span.1 = i as i64;
-        }
-    }
+    let life = lifetimes(main);
     let mut ids = vec![];
     let mut spans = vec![];
     for &id in order {

@@ -11,7 +11,7 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Everything poisoned with NaN, then inputs written.
+    /// Everything poisoned with NaN; what depends on weights alone is folded, then inputs are written.
     pub fn new(
         plan: &EntryPlan,
         inputs: &BTreeMap<String, Vec<f64>>,
@@ -23,6 +23,7 @@ impl Memory {
             folded: nan(plan.folded_bytes),
             weights,
         };
+        plan.setup.iter().for_each(|l| memory.launch(l));
         for port in &plan.inputs {
             let Slot::Arena(at) = port.slot else {
                 panic!("an input outside of the arena")
@@ -79,10 +80,7 @@ impl Memory {
     }
 
     pub fn run(&mut self, plan: &EntryPlan) {
-        plan.setup
-            .iter()
-            .chain(&plan.launches)
-            .for_each(|l| self.launch(l));
+        plan.launches.iter().for_each(|l| self.launch(l));
     }
 
     pub fn output(&self, plan: &EntryPlan, name: &str) -> Vec<f64> {

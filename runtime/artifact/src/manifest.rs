@@ -170,7 +170,7 @@ pub struct Entry {
     pub flops: u64,
     pub launches: Vec<Launch>,
     /// Launch list that folds what depends on weights alone: run once after weights change, before `launches`.
-    /// Its results lie in `folded_bytes` of their own, beside the arena.
+    /// Its results lie in `folded_bytes` of their own, beside the arena, which it uses on the way to them.
     pub setup: Vec<Launch>,
     pub folded_bytes: u64,
     /// Field of the network in the input, if finite: see `Field`.
