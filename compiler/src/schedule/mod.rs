@@ -3,6 +3,7 @@
 //! Enters the optimised graph of one entry; leaves tile kernels with their launches and the byte of every buffer.
 //! Decisions are made by the shape of equations; no operator's name is known here.
 
+mod chunks;
 pub mod contraction;
 mod fill;
 mod fuse;

@@ -2,6 +2,9 @@
 //!
 //! A task takes a chunk of the space. Members are computed in order; what later members read stays in a tile.
 
+pub use super::chunks::positions;
+
+use super::chunks::{Chunks, out_address, out_strides, read_steps};
 use super::group::{Context, Group, Member};
 use super::layout::Layout;
 use super::lower::{Environment, KernelBuilder, Scope, Source, add, int, ix_to_int, mul};
@@ -9,11 +12,6 @@ use super::net::{ValueId, for_each_read};
 use crate::equation::index::Ix;
 use crate::equation::{Binary, Equation, Guard, Lit, Pos, Reducer, Unary};
 use crate::tile::{Compute, Int, Mode, Reduce, ReduceOp, Stmt, TileId, TileKind, To, Val, Var};
-
-/// Points of one task, where the work at a point is one.
-const POINTS: i64 = 8192;
-/// Least number of adjacent elements in a chunk.
-const RUN: i64 = 64;
 
 pub fn build(ctx: &Context, group: &Group, name: &str) -> KernelBuilder {
     let mut b = KernelBuilder::new(name);
@@ -34,144 +32,6 @@ fn reads(member: &Member, value: ValueId) -> bool {
         found |= member.operands[r.operand] == value
     });
     found
-}
-
-/// How the space is cut: tasks over the outer part, loops over the inner part.
-struct Chunks {
-    /// The kernel's expression for each index of the space.
-    vars: Vec<Int>,
-    /// Inner loops, outermost first: index of the space, loop variable, extent, size of the chunk.
-    inner: Vec<Inner>,
-    /// The innermost loop runs over adjacent elements, members' own indices around it.
-    space_last: bool,
-}
-
-#[derive(Clone)]
-struct Inner {
-    space: usize,
-    var: Var,
-    extent: Int,
-    size: i64,
-}
-
-impl Chunks {
-    fn plan(ctx: &Context, group: &Group, b: &mut KernelBuilder) -> Chunks {
-        let n = group.space.len();
-        let lead = group
-            .members
-            .iter()
-            .rev()
-            .find(|m| m.stored)
-            .unwrap_or(&group.members[0]);
-        let strides = out_strides(ctx, lead);
-        let mut order: Vec<usize> = (0..n).collect();
-        order.sort_by_key(|v| (-strides[*v].abs(), *v));
-        lengthen(&mut order, &group.space);
-        let own_least = strides[n..]
-            .iter()
-            .filter(|s| **s != 0)
-            .map(|s| s.abs())
-            .min()
-            .unwrap_or(i64::MAX);
-        let space_last = order.last().is_some_and(|v| strides[*v].abs() <= own_least);
-        let work = group
-            .members
-            .iter()
-            .map(|m| m.extents()[n..].iter().product::<i64>())
-            .max()
-            .unwrap_or(1)
-            .max(1);
-        let mut chunks = Chunks {
-            vars: vec![int(0); n],
-            inner: vec![],
-            space_last,
-        };
-        let mut budget = (POINTS / work).max(1);
-        for (i, &v) in order.iter().rev().enumerate() {
-            let extent = group.space[v];
-            let least = if i == 0 && space_last {
-                RUN.min(extent)
-            } else {
-                1
-            };
-            let size = budget.max(least).min(extent);
-            let size = if size < extent && size > 16 {
-                size / 16 * 16
-            } else {
-                size
-            };
-            chunks.cut(v, extent, size, b);
-            budget = if size < extent { 0 } else { budget / extent };
-            budget = budget.max(1);
-            if size < extent {
-                budget = 1;
-            }
-        }
-        b.kernel.tasks.reverse();
-        chunks.inner.reverse();
-        chunks
-    }
-
-    fn cut(&mut self, v: usize, extent: i64, size: i64, b: &mut KernelBuilder) {
-        let task = (size < extent).then(|| b.task(extent, size));
-        if size == 1 && extent > 1 {
-            self.vars[v] = Int::Var(task.expect("size 1 of more"));
-            return;
-        }
-        if extent == 1 {
-            return;
-        }
-        let var = b.var();
-        let start = task.map_or(int(0), Int::Var);
-        let left = match (task, extent % size) {
-            (None, _) | (_, 0) => int(size),
-            (Some(t), _) => Int::Min(
-                Box::new(int(size)),
-                Box::new(Int::Sub(Box::new(int(extent)), Box::new(Int::Var(t)))),
-            ),
-        };
-        self.vars[v] = add(start, Int::Var(var));
-        self.inner.push(Inner {
-            space: v,
-            var,
-            extent: left,
-            size,
-        });
-    }
-}
-
-/// Where the adjacent index is short (pixel shuffle: two), the next long one runs innermost: rows of two elements
-/// would be all overhead.
-fn lengthen(order: &mut Vec<usize>, space: &[i64]) {
-    const SHORT: i64 = 8;
-    if order.last().is_none_or(|v| space[*v] >= SHORT) {
-        return;
-    }
-    if let Some(at) = order.iter().rposition(|v| space[*v] >= SHORT) {
-        let long = order.remove(at);
-        order.push(long);
-    }
-}
-
-/// Element stride of the output for each free variable; 0 if it has none.
-fn out_strides(ctx: &Context, member: &Member) -> Vec<i64> {
-    let address = out_address(ctx, member);
-    (0..member.equation.free.len())
-        .map(|v| address.coefficient(v))
-        .collect()
-}
-
-fn out_address(ctx: &Context, member: &Member) -> Ix {
-    ctx.layout(member.value)
-        .address(&positions(&member.equation))
-}
-
-pub fn positions(equation: &Equation) -> Vec<Ix> {
-    let at = |p: &Pos| match p {
-        Pos::Ix(ix) => ix.clone(),
-        Pos::Computed(_) => panic!("a computed write outside of a scatter"),
-    };
-    equation.write.iter().map(at).collect()
 }
 
 /// A member that stays in a tile: its address there for each of its variables.
@@ -260,7 +120,7 @@ fn emit_member(
         };
         reduce(ctx, member, &scope, &loops, b)
     };
-    let dims: Vec<(Var, Int)> = loops.iter().map(|(_, v, e, _)| (*v, e.clone())).collect();
+    let dims = dims_of(&loops);
     let kept = kept.then(|| keep(member, &loops, n, b));
     let address = ix_to_int(&out_address(ctx, member), &vars);
     let bounds = {
@@ -283,6 +143,10 @@ fn emit_member(
         None => value,
     };
     if member.stored {
+        if plan.turned {
+            loops.sort_by_key(|(v, ..)| (-strides[*v].abs(), *v));
+        }
+        let dims = dims_of(&loops);
         let buffer = b.buffer(ctx.source(member.value), true);
         let Stmt::Compute(mut compute) = store(&dims, value, To::Buf(buffer), address) else {
             unreachable!("store makes a Compute")
@@ -291,6 +155,10 @@ fn emit_member(
         compute.mode = ctx.store_mode(member.value);
         b.push(Stmt::Compute(compute));
     }
+}
+
+fn dims_of(loops: &[(usize, Var, Int, i64)]) -> Vec<(Var, Int)> {
+    loops.iter().map(|(_, v, e, _)| (*v, e.clone())).collect()
 }
 
 /// Guards on free indices alone: where one fails, nothing is written.
@@ -449,9 +317,8 @@ impl Reduction {
                 (var, int(extents[*v]))
             })
             .collect();
-        let dims = loops.iter().map(|(_, v, e, _)| (*v, e.clone())).collect();
         Reduction {
-            dims,
+            dims: dims_of(loops),
             len,
             at,
             reduced,
@@ -493,18 +360,4 @@ impl Reduction {
         b.push(store(&self.dims, value, To::Tile(tile), self.at.clone()));
         Val::Tile(tile, self.at.clone())
     }
-}
-
-/// Address steps of the member's affine reads in variable v.
-fn read_steps(ctx: &Context, member: &Member, v: usize) -> Vec<i64> {
-    let mut steps = vec![];
-    for_each_read(&member.equation.body, &mut |r| {
-        let layout = ctx.layout(member.operands[r.operand]);
-        let step = r.at.iter().zip(&layout.strides).map(|(p, s)| match p {
-            Pos::Ix(ix) => ix.coefficient(v) * s,
-            Pos::Computed(_) => 0,
-        });
-        steps.push(step.sum());
-    });
-    steps
 }

@@ -259,8 +259,8 @@ fn votes(net: &Net, contractions: &Contractions) -> Vec<Vec<f64>> {
     votes
 }
 
-/// Where elements are read at computed positions, an index that is not computed should be adjacent: in the operand,
-/// and in the result, so that one address serves a row.
+/// Where elements are read at computed positions, an index that no computed position depends on should be adjacent: in
+/// the operand, and in the result, so that one address serves a row.
 fn gather_votes(net: &Net, votes: &mut [Vec<f64>]) {
     for (id, value) in net.values.iter().enumerate() {
         let (pieces, operands) = match &value.def {
@@ -275,7 +275,13 @@ fn gather_votes(net: &Net, votes: &mut [Vec<f64>]) {
             });
             let computed = |at: &[Pos]| at.iter().any(|p| matches!(p, Pos::Computed(_)));
             let extents: Vec<i64> = piece.free.iter().chain(&piece.reduced).copied().collect();
-            let long = |v: &usize| extents[*v] >= LEAST_ROW;
+            let mut moves = vec![false; extents.len()];
+            for p in positions.iter().flat_map(|(_, at)| at.iter()) {
+                if let Pos::Computed(e) = p {
+                    contraction::mark(e, &mut moves);
+                }
+            }
+            let long = |v: &usize| extents[*v] >= LEAST_ROW && !moves[*v];
             let plain = positions
                 .iter()
                 .filter(|(_, at)| computed(at))

@@ -1,0 +1,249 @@
+//! How the space of a loop nest is cut: tasks over the outer part, loops over the inner part.
+//!
+//! Enters a group with the layouts of what it reads and writes; leaves the kernel's expression for each index. Extents
+//! and layouts alone decide, never the number of threads.
+
+use super::group::{Context, Group, Member};
+use super::lower::{KernelBuilder, add, int};
+use super::net::for_each_read;
+use crate::equation::index::Ix;
+use crate::equation::{Equation, Pos, Read, Reducer};
+use crate::tile::{Int, Var};
+
+/// Points of one task, where the work at a point is one.
+const POINTS: i64 = 8192;
+/// Least number of adjacent elements in a chunk.
+const RUN: i64 = 64;
+/// Adjacent results, where operands lie across: a cache line of them.
+const LINE: i64 = 16;
+
+pub struct Chunks {
+    /// The kernel's expression for each index of the space.
+    pub vars: Vec<Int>,
+    /// Inner loops, outermost first.
+    pub inner: Vec<Inner>,
+    /// The innermost loop runs over adjacent elements, members' own indices around it.
+    pub space_last: bool,
+    /// The innermost loop runs over adjacent elements of an operand; results are turned on their way out of a tile.
+    pub turned: bool,
+}
+
+/// An inner loop: index of the space, loop variable, extent, size of the chunk.
+#[derive(Clone)]
+pub struct Inner {
+    pub space: usize,
+    pub var: Var,
+    pub extent: Int,
+    pub size: i64,
+}
+
+impl Chunks {
+    pub fn plan(ctx: &Context, group: &Group, b: &mut KernelBuilder) -> Chunks {
+        let n = group.space.len();
+        let lead = group
+            .members
+            .iter()
+            .rev()
+            .find(|m| m.stored)
+            .unwrap_or(&group.members[0]);
+        let strides = out_strides(ctx, lead);
+        let mut order: Vec<usize> = (0..n).collect();
+        order.sort_by_key(|v| (-strides[*v].abs(), *v));
+        lengthen(&mut order, &group.space);
+        let own_least = strides[n..]
+            .iter()
+            .filter(|s| **s != 0)
+            .map(|s| s.abs())
+            .min()
+            .unwrap_or(i64::MAX);
+        let space_last = order.last().is_some_and(|v| strides[*v].abs() <= own_least);
+        let work = group
+            .members
+            .iter()
+            .map(|m| m.extents()[n..].iter().product::<i64>())
+            .max()
+            .unwrap_or(1)
+            .max(1);
+        let mut chunks = Chunks {
+            vars: vec![int(0); n],
+            inner: vec![],
+            space_last,
+            turned: false,
+        };
+        let across = across(ctx, group, &order).filter(|_| space_last);
+        match across {
+            Some(v) => chunks.cut_across(group, order, v, work, b),
+            None => chunks.cut_along(ctx, group, &order, work, b),
+        }
+        b.kernel.tasks.reverse();
+        chunks.inner.reverse();
+        chunks
+    }
+
+    /// From the innermost index outwards, until a task has enough to do.
+    fn cut_along(
+        &mut self,
+        ctx: &Context,
+        group: &Group,
+        order: &[usize],
+        work: i64,
+        b: &mut KernelBuilder,
+    ) {
+        let mut budget = (POINTS / work).max(1);
+        for (i, &v) in order.iter().rev().enumerate() {
+            let extent = group.space[v];
+            let adjacent = || group.members.iter().any(|m| unit(ctx, m, v));
+            let least = match i == 0 && self.space_last && adjacent() {
+                true => RUN.min(extent),
+                false => 1,
+            };
+            let size = rounded(budget.max(least), extent);
+            self.cut(v, extent, size, b);
+            budget = if size < extent {
+                1
+            } else {
+                (budget / extent).max(1)
+            };
+        }
+    }
+
+    /// The operand's adjacent index `v` innermost, around it enough of the result's adjacent index for whole lines.
+    fn cut_across(
+        &mut self,
+        group: &Group,
+        mut order: Vec<usize>,
+        v: usize,
+        work: i64,
+        b: &mut KernelBuilder,
+    ) {
+        self.turned = true;
+        order.retain(|o| *o != v);
+        self.cut(v, group.space[v], rounded(RUN, group.space[v]), b);
+        let lines = (POINTS / work / RUN).clamp(LINE, RUN);
+        for (i, &o) in order.iter().rev().enumerate() {
+            let size = if i == 0 { lines } else { 1 };
+            self.cut(o, group.space[o], rounded(size, group.space[o]), b);
+        }
+    }
+
+    fn cut(&mut self, v: usize, extent: i64, size: i64, b: &mut KernelBuilder) {
+        let task = (size < extent).then(|| b.task(extent, size));
+        if size == 1 && extent > 1 {
+            self.vars[v] = Int::Var(task.expect("size 1 of more"));
+            return;
+        }
+        if extent == 1 {
+            return;
+        }
+        let var = b.var();
+        let start = task.map_or(int(0), Int::Var);
+        let left = match (task, extent % size) {
+            (None, _) | (_, 0) => int(size),
+            (Some(t), _) => Int::Min(
+                Box::new(int(size)),
+                Box::new(Int::Sub(Box::new(int(extent)), Box::new(Int::Var(t)))),
+            ),
+        };
+        self.vars[v] = add(start, Int::Var(var));
+        self.inner.push(Inner {
+            space: v,
+            var,
+            extent: left,
+            size,
+        });
+    }
+}
+
+fn rounded(size: i64, extent: i64) -> i64 {
+    let size = size.min(extent);
+    match size < extent && size > 16 {
+        true => size / 16 * 16,
+        false => size,
+    }
+}
+
+/// Where the adjacent index is short (pixel shuffle: two), the next long one runs innermost: rows of two elements
+/// would be all overhead.
+fn lengthen(order: &mut Vec<usize>, space: &[i64]) {
+    const SHORT: i64 = 8;
+    if order.last().is_none_or(|v| space[*v] >= SHORT) {
+        return;
+    }
+    if let Some(at) = order.iter().rposition(|v| space[*v] >= SHORT) {
+        let long = order.remove(at);
+        order.push(long);
+    }
+}
+
+/// The index of the space along which a reduction should run although its results are adjacent along another: its
+/// largest operand has adjacent elements there, and nowhere else.
+fn across(ctx: &Context, group: &Group, order: &[usize]) -> Option<usize> {
+    let first = &group.members[0];
+    let extents = first.extents();
+    let n = group.space.len();
+    let terms: i64 = extents[n..].iter().product();
+    let last = *order.last()?;
+    if first.equation.reducer == Reducer::Map || terms < 4 || group.space[last] < LINE {
+        return None;
+    }
+    let mut largest: Option<(i64, Vec<i64>)> = None;
+    for_each_read(&first.equation.body, &mut |r| {
+        let steps: Vec<i64> = (0..extents.len())
+            .map(|v| step_of(ctx, first, r, v))
+            .collect();
+        let moving = steps.iter().zip(&extents).filter(|(s, _)| **s != 0);
+        let size = moving.map(|(_, e)| *e).product();
+        if largest.as_ref().is_none_or(|(most, _)| size > *most) {
+            largest = Some((size, steps));
+        }
+    });
+    let (_, steps) = largest?;
+    let long = |v: &usize| steps[*v] == 1 && extents[*v] >= LINE;
+    let found = (0..extents.len()).find(long)?;
+    (found < n && found != last).then_some(found)
+}
+
+/// Element stride of the output for each free variable; 0 if it has none.
+pub fn out_strides(ctx: &Context, member: &Member) -> Vec<i64> {
+    let address = out_address(ctx, member);
+    (0..member.equation.free.len())
+        .map(|v| address.coefficient(v))
+        .collect()
+}
+
+pub fn out_address(ctx: &Context, member: &Member) -> Ix {
+    ctx.layout(member.value)
+        .address(&positions(&member.equation))
+}
+
+pub fn positions(equation: &Equation) -> Vec<Ix> {
+    let at = |p: &Pos| match p {
+        Pos::Ix(ix) => ix.clone(),
+        Pos::Computed(_) => panic!("a computed write outside of a scatter"),
+    };
+    equation.write.iter().map(at).collect()
+}
+
+/// Whether a read or the result has adjacent elements along v.
+fn unit(ctx: &Context, member: &Member, v: usize) -> bool {
+    let alone = member.equation.reducer == Reducer::Map && out_strides(ctx, member)[v].abs() == 1;
+    alone || read_steps(ctx, member, v).contains(&1)
+}
+
+/// Address steps of the member's affine reads in variable v.
+pub fn read_steps(ctx: &Context, member: &Member, v: usize) -> Vec<i64> {
+    let mut steps = vec![];
+    for_each_read(&member.equation.body, &mut |r| {
+        steps.push(step_of(ctx, member, r, v));
+    });
+    steps
+}
+
+fn step_of(ctx: &Context, member: &Member, read: &Read, v: usize) -> i64 {
+    let layout = ctx.layout(member.operands[read.operand]);
+    let step = read.at.iter().zip(&layout.strides).map(|(p, s)| match p {
+        Pos::Ix(ix) => ix.coefficient(v) * s,
+        Pos::Computed(_) => 0,
+    });
+    step.sum()
+}
