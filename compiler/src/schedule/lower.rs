@@ -175,13 +175,13 @@ impl Scope<'_> {
 
     fn read(&self, b: &mut KernelBuilder, read: &Read) -> Val {
         let value = self.operands[read.operand];
+        let shape = self.env.shape(value);
         if let Some(at) = plain_positions(read)
             && let Some(val) = self.env.in_tile(value, &at, self.vars)
         {
-            return val;
+            return self.guarded(read, &at, shape, val);
         }
         let layout = self.env.layout(value);
-        let shape = self.env.shape(value);
         let mut affine = Ix::constant(layout.base);
         let mut computed = int(0);
         let mut bounds = vec![];
@@ -219,6 +219,26 @@ impl Scope<'_> {
         match read.outside {
             Some(v) if !bounds.is_empty() => Val::Guarded(bounds, Box::new(load), v),
             _ => load,
+        }
+    }
+
+    /// A kept value where its positions are inside, else what the read has outside.
+    fn guarded(&self, read: &Read, at: &[Ix], shape: &[i64], val: Val) -> Val {
+        let Some(outside) = read.outside else {
+            return val;
+        };
+        let leaves = |(ix, n): &(&Ix, &i64)| {
+            let (lo, hi) = ix.range(self.extents);
+            lo < 0 || hi >= **n
+        };
+        let bound = |(ix, n): (&Ix, &i64)| Bound {
+            index: ix_to_int(ix, self.vars),
+            extent: int(*n),
+        };
+        let bounds: Vec<Bound> = at.iter().zip(shape).filter(leaves).map(bound).collect();
+        match bounds.is_empty() {
+            true => val,
+            false => Val::Guarded(bounds, Box::new(val), outside),
         }
     }
 

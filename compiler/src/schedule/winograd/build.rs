@@ -130,7 +130,13 @@ impl Transform<'_> {
             product_of(coefficient, read(1, at, Some(Lit::new(0.0))))
         };
         let mut equation = net::identity(&shape);
-        equation.body = sum_of((0..terms).map(term));
+        let size = net.values[side.value].shape[side.axis];
+        // A line that begins before the axis or ends behind it has terms that are always outside.
+        let meets = |i: &i64| {
+            let at = (self.at)(Ix::var(side.axis + 1), *i).range(&shape);
+            at.1 >= 0 && at.0 < size
+        };
+        equation.body = sum_of((0..terms).filter(meets).map(term));
         let label = format!("{} {what}", net.values[id].label);
         let operands = vec![table(net, self.table), side.value];
         let pieces = vec![equation];
