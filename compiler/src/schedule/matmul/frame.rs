@@ -33,15 +33,20 @@ impl Frame {
             }
         }
         let panels = (shape.columns + PANEL - 1) / PANEL;
-        let panel = if panels * PANEL > shape.tile_columns {
-            Int::Var(b.task(panels, shape.tile_columns / PANEL))
-        } else {
-            int(0)
+        let axis = |b: &mut KernelBuilder, extent: i64, size: i64| match extent > size {
+            true => Int::Var(b.task(extent, size)),
+            false => int(0),
         };
-        let first_row = if shape.rows > shape.tile_rows {
-            Int::Var(b.task(shape.rows, shape.tile_rows))
-        } else {
-            int(0)
+        // The last axis runs fastest.
+        let (panel, first_row) = match shape.columns_run_fastest {
+            true => {
+                let row = axis(b, shape.rows, shape.tile_rows);
+                (axis(b, panels, shape.tile_columns / PANEL), row)
+            }
+            false => {
+                let panel = axis(b, panels, shape.tile_columns / PANEL);
+                (panel, axis(b, shape.rows, shape.tile_rows))
+            }
         };
         let held: Vec<Var> = shape.held.iter().map(|_| b.var()).collect();
         for ((v, _), var) in shape.held.iter().zip(&held) {

@@ -34,6 +34,8 @@ pub struct Shape {
     pub columns: i64,
     pub tile_rows: i64,
     pub tile_columns: i64,
+    /// Neighbouring tasks take the same rows.
+    pub columns_run_fastest: bool,
 }
 
 impl Shape {
@@ -73,14 +75,15 @@ impl Shape {
         let rows: i64 = m.iter().map(|v| extents[*v]).product();
         let columns = extents[c.column];
         let k: i64 = inner.extent * taps.iter().map(|d| d.extent).product::<i64>();
-        let tiling = Sizes {
+        let sizes = Sizes {
             c,
             extents: &extents,
             rows,
             columns,
             k,
-        }
-        .choose();
+        };
+        let tiling = sizes.choose();
+        let columns_run_fastest = sizes.columns_run_fastest(&tiling);
         let inner = match tiling.held.is_empty() {
             true => inner,
             false => cut(inner, &mut taps),
@@ -98,6 +101,7 @@ impl Shape {
             columns,
             tile_rows: tiling.rows,
             tile_columns: tiling.columns,
+            columns_run_fastest,
         }
     }
 

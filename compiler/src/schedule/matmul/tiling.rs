@@ -56,6 +56,22 @@ impl Sizes<'_> {
         all.map(|v| self.extents[*v]).product()
     }
 
+    /// Whether neighbouring tasks should take the same rows and other columns: by what operands cost that are read
+    /// again, the rows for each group of columns or the columns for each tile of rows.
+    pub fn columns_run_fastest(&self, tiling: &Tiling) -> bool {
+        if !self.c.packed {
+            return false;
+        }
+        let (row_tasks, column_tasks) = (
+            ceil(self.rows, tiling.rows),
+            ceil(self.columns, tiling.columns),
+        );
+        let a = 4 * self.footprint(&self.c.a, &self.c.m);
+        let b = 4 * self.k * self.columns;
+        let again = |bytes: i64, times: i64| bytes * (times - 1) * distance(bytes);
+        again(a, column_tasks) > again(b, row_tasks)
+    }
+
     fn fewest_bytes(&self) -> Tiling {
         let mut best: Option<((bool, i64), Tiling)> = None;
         for held in self.groups() {
@@ -132,6 +148,15 @@ impl Sizes<'_> {
             if step == 0 { 1 } else { span / step + 1 }
         };
         o.at.iter().map(axis).product()
+    }
+}
+
+/// What a byte of an operand of this size costs: nothing in a second-level cache, little in the last one.
+fn distance(bytes: i64) -> i64 {
+    match bytes {
+        0..=0x8_0000 => 0,
+        0x8_0001..=0x100_0000 => 1,
+        _ => 4,
     }
 }
 
