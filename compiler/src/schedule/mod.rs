@@ -10,6 +10,7 @@ mod fuse;
 mod group;
 mod hoist;
 mod inline;
+mod join;
 mod layout;
 mod lower;
 mod matmul;
@@ -20,6 +21,7 @@ mod plan;
 mod print;
 mod scatter;
 mod split;
+mod within;
 
 pub use net::{WeightDecl, WeightKind, WeightTable};
 pub use plan::{EntryPlan, LaunchPlan, PlannedBuffer, Slot, plan};
