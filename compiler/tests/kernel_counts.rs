@@ -68,7 +68,6 @@ fn layer_norm_is_one_kernel() {
 }
 
 #[test]
-#[ignore = "four kernels today: mean, variance, norm, scale with SiLU"]
 fn group_norm_and_silu_are_two_kernels() {
     assert_count(&of_picture("x |> GroupNorm(8) @norm |> silu"), 1, 2);
 }

@@ -5,9 +5,9 @@
 
 use super::contraction::Contraction;
 use super::group::{Anchor, Group, Member};
-use super::net::{Def, Net, ValueId, for_each_read};
-use crate::equation::index::Ix;
-use crate::equation::{Equation, Pos, Reducer};
+use super::join;
+use super::net::{Def, Net, ValueId};
+use crate::equation::Reducer;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use super::inline::{cost, run as inline};
@@ -172,8 +172,9 @@ impl Fuser<'_> {
         };
         let first = &group.members[0].equation;
         let reduced: i64 = equation.reduced.iter().product();
-        let same =
-            equation.free == group.space && equation.write == first.write && bare_writes(equation);
+        let same = equation.free == group.space
+            && equation.write == first.write
+            && join::bare_writes(equation);
         let nest = matches!(group.anchor, Anchor::Nest) && group.members.len() < MOST_MEMBERS - 1;
         let rows = reduced <= ROW && (first.reducer != Reducer::Map || reduced == 1);
         let free = !self.taken.contains(&id)
@@ -253,11 +254,8 @@ impl Fuser<'_> {
         {
             return None;
         }
-        let place = over_space(group, equation, operands)?;
-        let own: i64 = (0..equation.free.len())
-            .filter(|v| place[*v].is_none())
-            .map(|v| equation.free[v])
-            .product();
+        let place = join::Place::of(group, equation, operands)?;
+        let own = place.own(equation);
         let reduced: i64 = equation.reduced.iter().product();
         let row = group
             .members
@@ -268,7 +266,11 @@ impl Fuser<'_> {
         if (contraction && own > 1) || own * reduced > ROW || row > ROW {
             return None;
         }
-        if !contraction && !bare_writes(equation) {
+        let written = match contraction {
+            true => place.is_plain(),
+            false => join::digit_writes(equation),
+        };
+        if !written {
             return None;
         }
         if !contraction && group.members[0].equation.reducer == Reducer::Map && own * reduced > 1 {
@@ -286,7 +288,7 @@ impl Fuser<'_> {
         {
             return None;
         }
-        Some(member(group, id, equation, operands, &place))
+        Some(place.member(group, id, equation, operands))
     }
 
     /// Whether a value, or what must run before it, needs the group's results.
@@ -333,116 +335,6 @@ impl Fuser<'_> {
                     root || self.users[member.value].iter().any(|u| !inside.contains(u));
             }
         }
-    }
-}
-
-fn bare_writes(equation: &Equation) -> bool {
-    equation
-        .write
-        .iter()
-        .all(|p| matches!(p, Pos::Ix(ix) if ix.as_var().is_some() || ix.as_constant() == Some(0)))
-}
-
-/// For each free variable of the candidate, the index of the space that it is. Every read of a member must be at the
-/// member's own place in the space.
-fn over_space(
-    group: &Group,
-    equation: &Equation,
-    operands: &[ValueId],
-) -> Option<Vec<Option<usize>>> {
-    let mut place: Vec<Option<usize>> = vec![None; equation.free.len()];
-    let mut good = true;
-    let mut met = vec![false; group.space.len()];
-    for_each_read(&equation.body, &mut |r| {
-        let Some(member) = group
-            .members
-            .iter()
-            .find(|m| m.value == operands[r.operand])
-        else {
-            return;
-        };
-        for (w, at) in member.equation.write.iter().zip(&r.at) {
-            let (Pos::Ix(w), Pos::Ix(at)) = (w, at) else {
-                good = false;
-                return;
-            };
-            match (w.as_var(), at.as_var()) {
-                (Some(s), Some(v))
-                    if s < group.space.len()
-                        && v < equation.free.len()
-                        && group.space[s] == equation.free[v] =>
-                {
-                    good &= place[v].is_none_or(|p| p == s);
-                    place[v] = Some(s);
-                    met[s] = true;
-                }
-                (Some(s), _) if s >= group.space.len() => {}
-                (None, _) if w.as_constant() == Some(0) && at.as_constant() == Some(0) => {}
-                _ => good = false,
-            }
-        }
-    });
-    let all = met.iter().zip(&group.space).all(|(m, n)| *m || *n == 1);
-    let mut used: Vec<usize> = place.iter().flatten().copied().collect();
-    used.sort_unstable();
-    let distinct = used.windows(2).all(|w| w[0] != w[1]);
-    (good && all && distinct).then_some(place)
-}
-
-/// The candidate with the space's indices first, then its own, then reduced ones.
-fn member(
-    group: &Group,
-    id: ValueId,
-    equation: &Equation,
-    operands: &[ValueId],
-    place: &[Option<usize>],
-) -> Member {
-    let n = group.space.len();
-    let own: Vec<usize> = (0..equation.free.len())
-        .filter(|v| place[*v].is_none())
-        .collect();
-    let n_free = equation.free.len();
-    let new_free = n + own.len();
-    let rename = |v: usize| {
-        if v >= n_free {
-            return Ix::var(new_free + v - n_free);
-        }
-        match place[v] {
-            Some(s) => Ix::var(s),
-            None => Ix::var(n + own.iter().position(|o| *o == v).expect("own or placed")),
-        }
-    };
-    let ix = |i: &Ix| i.substitute(&rename);
-    let read = |r| crate::equation::Expr::Read(r);
-    let new = Equation {
-        free: group
-            .space
-            .iter()
-            .copied()
-            .chain(own.iter().map(|v| equation.free[*v]))
-            .collect(),
-        reduced: equation.reduced.clone(),
-        reducer: equation.reducer,
-        body: super::net::rebuild(&equation.body, &ix, &read),
-        guards: equation
-            .guards
-            .iter()
-            .map(|g| crate::equation::Guard {
-                index: ix(&g.index),
-                extent: g.extent,
-            })
-            .collect(),
-        write: equation
-            .write
-            .iter()
-            .map(|p| super::net::rebuild_pos(p, &ix, &read))
-            .collect(),
-    };
-    Member {
-        value: id,
-        equation: new,
-        operands: operands.to_vec(),
-        stored: true,
     }
 }
 

@@ -94,6 +94,17 @@ fn best(votes: &[f64]) -> Option<usize> {
 
 /// Values without votes take those of their users, then of their operands, through reads at plain indices.
 fn spread(net: &Net, order: &[ValueId], votes: &mut [Vec<f64>]) {
+    // What is computed from a contraction's result lies as the contraction would like it, whoever reads it later.
+    let asked: Vec<bool> = votes.iter().map(|v| v.iter().any(|v| *v > 0.0)).collect();
+    for &id in order {
+        if net
+            .operands(id)
+            .iter()
+            .any(|o| asked[*o] && is_sum(net, *o))
+        {
+            pass_votes(net, id, votes, Direction::ToResult);
+        }
+    }
     for _ in 0..4 {
         for &id in order.iter().rev() {
             pass_votes(net, id, votes, Direction::ToOperands);
@@ -102,6 +113,10 @@ fn spread(net: &Net, order: &[ValueId], votes: &mut [Vec<f64>]) {
             pass_votes(net, id, votes, Direction::ToResult);
         }
     }
+}
+
+fn is_sum(net: &Net, id: ValueId) -> bool {
+    matches!(net.single(id), Some(e) if e.reducer == crate::equation::Reducer::Sum)
 }
 
 #[derive(Clone, Copy)]

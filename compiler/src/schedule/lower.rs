@@ -148,6 +148,10 @@ pub trait Environment {
     fn source(&self, value: ValueId) -> Source;
     /// A value that this kernel keeps in a tile: its element at these positions.
     fn in_tile(&self, value: ValueId, at: &[Ix], vars: &[Int]) -> Option<Val>;
+    /// A value that this kernel computes where it is read: its element at these positions.
+    fn in_place(&self, _: &mut KernelBuilder, _: ValueId, _: &[Ix], _: &[Int]) -> Option<Val> {
+        None
+    }
 }
 
 impl Scope<'_> {
@@ -176,10 +180,11 @@ impl Scope<'_> {
     fn read(&self, b: &mut KernelBuilder, read: &Read) -> Val {
         let value = self.operands[read.operand];
         let shape = self.env.shape(value);
-        if let Some(at) = plain_positions(read)
-            && let Some(val) = self.env.in_tile(value, &at, self.vars)
-        {
-            return self.guarded(read, &at, shape, val);
+        if let Some(at) = plain_positions(read) {
+            let kept = self.env.in_tile(value, &at, self.vars);
+            if let Some(val) = kept.or_else(|| self.env.in_place(b, value, &at, self.vars)) {
+                return self.guarded(read, &at, shape, val);
+            }
         }
         let layout = self.env.layout(value);
         let mut affine = Ix::constant(layout.base);

@@ -10,6 +10,7 @@ mod fuse;
 mod group;
 mod hoist;
 mod inline;
+mod join;
 mod layout;
 mod lower;
 mod matmul;
@@ -21,6 +22,7 @@ mod print;
 mod scatter;
 mod split;
 mod winograd;
+mod within;
 
 pub use net::{WeightDecl, WeightKind, WeightTable};
 pub use plan::{EntryPlan, LaunchPlan, PlannedBuffer, Rules, Slot, plan};

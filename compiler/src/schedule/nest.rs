@@ -6,9 +6,11 @@ pub use super::chunks::positions;
 
 use super::chunks::{Chunks, out_address, out_strides, read_steps};
 use super::group::{Context, Group, Member};
+use super::join::digit_at;
 use super::layout::Layout;
 use super::lower::{Environment, KernelBuilder, Scope, Source, add, int, ix_to_int, mul};
 use super::net::{ValueId, for_each_read};
+use super::within;
 use crate::equation::index::Ix;
 use crate::equation::{Binary, Equation, Guard, Lit, Pos, Reducer, Unary};
 use crate::tile::{Compute, Int, Mode, Reduce, ReduceOp, Stmt, TileId, TileKind, To, Val, Var};
@@ -16,22 +18,31 @@ use crate::tile::{Compute, Int, Mode, Reduce, ReduceOp, Stmt, TileId, TileKind, 
 pub fn build(ctx: &Context, group: &Group, name: &str) -> KernelBuilder {
     let mut b = KernelBuilder::new(name);
     let plan = Chunks::plan(ctx, group, &mut b);
-    let mut tiles: Vec<Kept> = vec![];
-    for (i, member) in group.members.iter().enumerate() {
-        let kept = group.members[i + 1..]
-            .iter()
-            .any(|m| reads(m, member.value));
-        emit_member(ctx, group, &plan, member, kept, &mut tiles, &mut b);
+    let in_place = within::in_place(ctx.net, group);
+    let mut nest = Nest {
+        ctx,
+        group,
+        plan,
+        in_place,
+        tiles: vec![],
+    };
+    for i in (0..group.members.len())
+        .filter(|i| !nest.in_place[*i])
+        .collect::<Vec<_>>()
+    {
+        nest.emit(i, &mut b);
     }
     b
 }
 
-fn reads(member: &Member, value: ValueId) -> bool {
-    let mut found = false;
-    for_each_read(&member.equation.body, &mut |r| {
-        found |= member.operands[r.operand] == value
-    });
-    found
+/// A kernel under construction: how its space is cut, and where its members are.
+struct Nest<'a> {
+    ctx: &'a Context<'a>,
+    group: &'a Group,
+    plan: Chunks,
+    /// Members that are computed where others read them.
+    in_place: Vec<bool>,
+    tiles: Vec<Kept>,
 }
 
 /// A member that stays in a tile: its address there for each of its variables.
@@ -40,16 +51,11 @@ struct Kept {
     tile: TileId,
     /// Coefficient of each inner loop variable.
     inner: Vec<(Var, i64)>,
-    /// (axis of the value, stride) of the member's own indices.
-    own: Vec<(usize, i64)>,
+    /// Where a reader finds the member's own indices: (axis of the value, stride, place value among its digits).
+    own: Vec<(usize, i64, Option<i64>)>,
 }
 
-struct NestEnv<'a> {
-    ctx: &'a Context<'a>,
-    tiles: &'a [Kept],
-}
-
-impl Environment for NestEnv<'_> {
+impl Environment for Nest<'_> {
     fn layout(&self, value: ValueId) -> &Layout {
         self.ctx.layout(value)
     }
@@ -65,95 +71,131 @@ impl Environment for NestEnv<'_> {
             .inner
             .iter()
             .fold(int(0), |sum, (v, c)| add(sum, mul(Int::Var(*v), *c)));
-        let address = kept.own.iter().fold(base, |sum, (axis, c)| {
-            add(sum, mul(ix_to_int(&at[*axis], vars), *c))
+        let address = kept.own.iter().fold(base, |sum, (axis, c, digit)| {
+            let at = reading(&at[*axis], *digit);
+            add(sum, mul(ix_to_int(&at, vars), *c))
         });
         Some(Val::Tile(kept.tile, address))
     }
+    fn in_place(
+        &self,
+        b: &mut KernelBuilder,
+        value: ValueId,
+        at: &[Ix],
+        vars: &[Int],
+    ) -> Option<Val> {
+        let i = self.group.members.iter().position(|m| m.value == value)?;
+        let member = self.in_place[i].then(|| &self.group.members[i])?;
+        let mut own = self.plan.vars.clone();
+        let writes = positions(&member.equation);
+        for v in self.group.space.len()..member.equation.free.len() {
+            if member.equation.free[v] == 1 {
+                own.push(int(0));
+                continue;
+            }
+            let (axis, digit) = place_of(&writes, v);
+            own.push(ix_to_int(&reading(&at[axis], digit), vars));
+        }
+        let extents = member.extents();
+        let scope = Scope {
+            vars: &own,
+            extents: &extents,
+            operands: &member.operands,
+            env: self,
+        };
+        Some(scope.val(b, &member.equation.body))
+    }
 }
 
-fn emit_member(
-    ctx: &Context,
-    group: &Group,
-    plan: &Chunks,
-    member: &Member,
-    kept: bool,
-    tiles: &mut Vec<Kept>,
-    b: &mut KernelBuilder,
-) {
-    let n = group.space.len();
-    let extents = member.extents();
-    let mut vars = plan.vars.clone();
-    let mut loops: Vec<(usize, Var, Int, i64)> = plan
-        .inner
+/// The axis that names a member's own index, and the index's place value if it is one digit of several.
+fn place_of(writes: &[Ix], v: usize) -> (usize, Option<i64>) {
+    let axis = writes
         .iter()
-        .map(|i| (i.space, i.var, i.extent.clone(), i.size))
-        .collect();
-    let own_at = if plan.space_last && !loops.is_empty() {
-        loops.len() - 1
-    } else {
-        loops.len()
-    };
-    let strides = out_strides(ctx, member);
-    let mut own: Vec<usize> = (n..member.equation.free.len()).collect();
-    own.sort_by_key(|v| (-strides[*v].abs(), *v));
-    for v in n..extents.len() {
-        vars.push(if extents[v] == 1 {
-            int(0)
-        } else {
-            Int::Var(b.var())
-        });
-    }
-    for (i, v) in own.iter().filter(|v| extents[**v] > 1).enumerate() {
-        let Int::Var(var) = vars[*v] else {
-            unreachable!("extent above one")
-        };
-        loops.insert(own_at + i, (*v, var, int(extents[*v]), extents[*v]));
-    }
-    let value = {
-        let env = NestEnv { ctx, tiles };
+        .position(|w| w.coefficient(v) != 0)
+        .expect("a member writes its own indices");
+    let digit = (writes[axis].as_var() != Some(v)).then(|| writes[axis].coefficient(v));
+    (axis, digit)
+}
+
+fn reading(at: &Ix, digit: Option<i64>) -> Ix {
+    digit.map_or(at.clone(), |k| digit_at(at, k))
+}
+
+impl Nest<'_> {
+    fn emit(&mut self, i: usize, b: &mut KernelBuilder) {
+        let (ctx, group) = (self.ctx, self.group);
+        let member = &group.members[i];
+        let later = &group.members[i + 1..];
+        let kept = later.iter().any(|m| within::reads(m, member.value) > 0);
+        let n = group.space.len();
+        let extents = member.extents();
+        let (vars, mut loops) = self.loops(member, b);
         let scope = Scope {
             vars: &vars,
             extents: &extents,
             operands: &member.operands,
-            env: &env,
+            env: self,
         };
-        reduce(ctx, member, &scope, &loops, b)
-    };
-    let dims = dims_of(&loops);
-    let kept = kept.then(|| keep(member, &loops, n, b));
-    let address = ix_to_int(&out_address(ctx, member), &vars);
-    let bounds = {
-        let env = NestEnv { ctx, tiles };
-        let scope = Scope {
-            vars: &vars,
-            extents: &extents,
-            operands: &member.operands,
-            env: &env,
+        let value = reduce(ctx, member, &scope, &loops, b);
+        let bounds = scope.bounds(&free_guards(&member.equation));
+        let address = ix_to_int(&out_address(ctx, member), &vars);
+        let value = match kept {
+            true => {
+                let (kept, at) = keep(member, &loops, n, b);
+                let compute = store(&dims_of(&loops), value, To::Tile(kept.tile), at.clone());
+                b.push(Stmt::Compute(compute));
+                let tile = kept.tile;
+                self.tiles.push(kept);
+                Val::Tile(tile, at)
+            }
+            false => value,
         };
-        scope.bounds(&free_guards(&member.equation))
-    };
-    let value = match kept {
-        Some((kept, at)) => {
-            b.push(store(&dims, value, To::Tile(kept.tile), at.clone()));
-            let tile = kept.tile;
-            tiles.push(kept);
-            Val::Tile(tile, at)
+        if member.stored {
+            if self.plan.turned {
+                let strides = out_strides(ctx, member);
+                loops.sort_by_key(|(v, ..)| (-strides[*v].abs(), *v));
+            }
+            let buffer = b.buffer(ctx.source(member.value), true);
+            let mut compute = store(&dims_of(&loops), value, To::Buf(buffer), address);
+            compute.bounds = bounds;
+            compute.mode = ctx.store_mode(member.value);
+            b.push(Stmt::Compute(compute));
         }
-        None => value,
-    };
-    if member.stored {
-        if plan.turned {
-            loops.sort_by_key(|(v, ..)| (-strides[*v].abs(), *v));
-        }
-        let dims = dims_of(&loops);
-        let buffer = b.buffer(ctx.source(member.value), true);
-        let Stmt::Compute(mut compute) = store(&dims, value, To::Buf(buffer), address) else {
-            unreachable!("store makes a Compute")
+    }
+
+    /// The kernel's expression for each variable of the member, and its loops: those of the space and its own.
+    fn loops(
+        &self,
+        member: &Member,
+        b: &mut KernelBuilder,
+    ) -> (Vec<Int>, Vec<(usize, Var, Int, i64)>) {
+        let n = self.group.space.len();
+        let extents = member.extents();
+        let mut vars = self.plan.vars.clone();
+        let inner = self.plan.inner.iter();
+        let mut loops: Vec<(usize, Var, Int, i64)> = inner
+            .map(|i| (i.space, i.var, i.extent.clone(), i.size))
+            .collect();
+        let own_at = match self.plan.space_last && !loops.is_empty() {
+            true => loops.len() - 1,
+            false => loops.len(),
         };
-        compute.bounds = bounds;
-        compute.mode = ctx.store_mode(member.value);
-        b.push(Stmt::Compute(compute));
+        let strides = out_strides(self.ctx, member);
+        let mut own: Vec<usize> = (n..member.equation.free.len()).collect();
+        own.sort_by_key(|v| (-strides[*v].abs(), *v));
+        for extent in &extents[n..] {
+            vars.push(match extent {
+                1 => int(0),
+                _ => Int::Var(b.var()),
+            });
+        }
+        for (i, v) in own.iter().filter(|v| extents[**v] > 1).enumerate() {
+            let Int::Var(var) = vars[*v] else {
+                unreachable!("extent above one")
+            };
+            loops.insert(own_at + i, (*v, var, int(extents[*v]), extents[*v]));
+        }
+        (vars, loops)
     }
 }
 
@@ -172,8 +214,8 @@ fn free_guards(equation: &Equation) -> Vec<Guard> {
     equation.guards.iter().filter(free).cloned().collect()
 }
 
-fn store(dims: &[(Var, Int)], value: Val, to: To, at: Int) -> Stmt {
-    Stmt::Compute(Compute {
+fn store(dims: &[(Var, Int)], value: Val, to: To, at: Int) -> Compute {
+    Compute {
         dims: dims.to_vec(),
         reduce: None,
         value,
@@ -181,7 +223,7 @@ fn store(dims: &[(Var, Int)], value: Val, to: To, at: Int) -> Stmt {
         at,
         bounds: vec![],
         mode: Mode::Store,
-    })
+    }
 }
 
 fn keep(
@@ -198,11 +240,8 @@ fn keep(
         if *v < n {
             inner.push((*var, stride));
         } else {
-            let axis = writes
-                .iter()
-                .position(|w| w.as_var() == Some(*v))
-                .expect("a kept member writes its own indices plainly");
-            own.push((axis, stride));
+            let (axis, digit) = place_of(&writes, *v);
+            own.push((axis, stride, digit));
         }
         stride *= size;
     }
@@ -357,7 +396,8 @@ impl Reduction {
             TileKind::F32,
             self.len,
         );
-        b.push(store(&self.dims, value, To::Tile(tile), self.at.clone()));
+        let compute = store(&self.dims, value, To::Tile(tile), self.at.clone());
+        b.push(Stmt::Compute(compute));
         Val::Tile(tile, self.at.clone())
     }
 }

@@ -53,14 +53,21 @@ impl Lower<'_, '_> {
     }
 
     fn stream(&mut self, plan: &Plan, chunk: Range) {
-        self.sweep(plan, chunk, Sink::Value);
+        // What a call of maths leaves in its row goes on from there.
+        let from = match plan.rows.contains_key(&plan.value) {
+            true => plan.value,
+            false => VALUE_ROW,
+        };
+        if from == VALUE_ROW {
+            self.sweep(plan, chunk, Sink::Value);
+        }
         let var = plan.vector_var().expect("a row has a loop");
         let (first, offset) = self.scoped(|s| {
             s.bind(var, chunk.lo, 1);
             s.pointer(plan.to, &plan.at)
         });
         let first = self.plus(first, i64::from(offset));
-        let row = self.row_start(plan.rows[&VALUE_ROW]);
+        let row = self.row_start(plan.rows[&from]);
         let n = self.b.ins().isub(chunk.hi, chunk.lo);
         self.call(std::mem::offset_of!(FnTable, stream), &[first, row, n]);
     }

@@ -199,9 +199,10 @@ fn product(
         Role::Filter => Ix::constant(0),
         Role::Gradient => line.clone(),
     };
+    // Lines of x last: between two activations, columns come from there, as they do with taps.
     let mut body = product_of(
-        renamed.read(0, &f.x, line),
         renamed.read(1, &f.other, along),
+        renamed.read(0, &f.x, line),
     );
     if f.scale != 1.0 {
         body = product_of(Expr::Lit(Lit::new(f.scale)), body);

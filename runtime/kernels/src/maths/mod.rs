@@ -34,40 +34,60 @@ pub enum Function {
 /// `dst[i] = a[i] ** b[i]`, as C's `powf`.
 pub use scalar::pow;
 
-/// Elements that are computed together; a block is copied out first, so that dst may be src.
+/// Elements that are computed together, and those of a row's rest.
 const BLOCK: usize = 64;
+const SHORT: usize = 16;
 
 /// On whole cache lines: a vector that straddles two costs twice.
 #[repr(align(64))]
-struct Aligned([f32; BLOCK]);
+struct Aligned([f32; SHORT]);
 
 #[inline(always)]
 unsafe fn each(dst: *mut f32, src: *const f32, n: i64, f: impl Fn(f32) -> f32, rare: Option<Rare>) {
     let n = n.max(0) as usize;
     let mut at = 0;
-    while at < n {
-        let len = BLOCK.min(n - at);
-        let (mut x, mut y) = (Aligned([1.0; BLOCK]), Aligned([0.0; BLOCK]));
-        unsafe {
-            if len == BLOCK {
-                x.0 = *(src.add(at) as *const [f32; BLOCK]);
-            } else {
-                std::ptr::copy_nonoverlapping(src.add(at), x.0.as_mut_ptr(), len);
-            }
-            for i in 0..BLOCK {
-                y.0[i] = f(x.0[i]);
-            }
-            if let Some(rare) = rare {
-                rare.repair(&x.0, &mut y.0);
-            }
-            if len == BLOCK {
-                *(dst.add(at) as *mut [f32; BLOCK]) = y.0;
-            } else {
-                std::ptr::copy_nonoverlapping(y.0.as_ptr(), dst.add(at), len);
-            }
+    unsafe {
+        while at + BLOCK <= n {
+            whole::<BLOCK>(dst.add(at), src.add(at), &f, rare);
+            at += BLOCK;
         }
-        at += len;
+        while at + SHORT <= n {
+            whole::<SHORT>(dst.add(at), src.add(at), &f, rare);
+            at += SHORT;
+        }
+        if at < n {
+            let mut x = Aligned([1.0; SHORT]);
+            std::ptr::copy_nonoverlapping(src.add(at), x.0.as_mut_ptr(), n - at);
+            let y = Aligned(block(x.0, &f, rare));
+            std::ptr::copy_nonoverlapping(y.0.as_ptr(), dst.add(at), n - at);
+        }
     }
+}
+
+/// A block that is read before it is written: dst may be src.
+#[inline(always)]
+unsafe fn whole<const N: usize>(
+    dst: *mut f32,
+    src: *const f32,
+    f: &impl Fn(f32) -> f32,
+    rare: Option<Rare>,
+) {
+    unsafe {
+        let x = *(src as *const [f32; N]);
+        *(dst as *mut [f32; N]) = block(x, f, rare);
+    }
+}
+
+#[inline(always)]
+fn block<const N: usize>(x: [f32; N], f: &impl Fn(f32) -> f32, rare: Option<Rare>) -> [f32; N] {
+    let mut y = [0.0; N];
+    for i in 0..N {
+        y[i] = f(x[i]);
+    }
+    if let Some(rare) = rare {
+        rare.repair(&x, &mut y);
+    }
+    y
 }
 
 /// Arguments past `limit` (or not a number) take the slow function.
@@ -79,7 +99,7 @@ struct Rare {
 
 impl Rare {
     #[inline(always)]
-    fn repair(&self, x: &[f32; BLOCK], y: &mut [f32; BLOCK]) {
+    fn repair(&self, x: &[f32], y: &mut [f32]) {
         let mut outside = 0u32;
         for v in x {
             outside |= u32::from(!(v.abs() <= self.limit));
@@ -91,7 +111,7 @@ impl Rare {
 
     #[cold]
     #[inline(never)]
-    fn repair_each(&self, x: &[f32; BLOCK], y: &mut [f32; BLOCK]) {
+    fn repair_each(&self, x: &[f32], y: &mut [f32]) {
         for (x, y) in x.iter().zip(y) {
             if !(x.abs() <= self.limit) {
                 *y = (self.slow)(*x);

@@ -88,16 +88,46 @@ pub fn log(x: f32) -> f32 {
     if x < 0.0 || x.is_nan() { f32::NAN } else { y }
 }
 
-/// 1/(1 + e^-x)
+/// e^x for x in [-87, 88], where 2^n is one factor; its exponent is the low bits of what rounded n.
 #[inline(always)]
-pub fn sigmoid(x: f32) -> f32 {
-    1.0 / (1.0 + exp(-x))
+fn exp_near(x: f32) -> f32 {
+    let shifted = x.mul_add(std::f32::consts::LOG2_E, MAGIC);
+    let n = shifted - MAGIC;
+    let f = n.mul_add(-0.693_359_4, x);
+    let f = n.mul_add(2.121_944_4e-4, f);
+    // (e^f - 1 - f)/f² on ±0.35
+    let q = poly(
+        f,
+        [
+            1.392_626_8e-3,
+            8.363_246_7e-3,
+            4.166_655_4e-2,
+            1.666_657_7e-1,
+            0.5,
+        ],
+    );
+    let y = (f * f).mul_add(q, f) + 1.0;
+    y * power_of_two(shifted.to_bits() as i32)
 }
 
-/// x/(1 + e^-x)
+/// e^-x for x no less than -88, and e^-87 beyond 87.
+#[inline(always)]
+fn exp_minus(x: f32) -> f32 {
+    exp_near(-if x > 87.0 { 87.0 } else { x })
+}
+
+/// 1/(1 + e^-x), x at least -88.
+#[inline(always)]
+pub fn sigmoid(x: f32) -> f32 {
+    let x = if x < -88.0 { -88.0 } else { x };
+    1.0 / (1.0 + exp_minus(x))
+}
+
+/// x/(1 + e^-x), x at least -88.
 #[inline(always)]
 pub fn silu(x: f32) -> f32 {
-    x / (1.0 + exp(-x))
+    let x = if x < -88.0 { -88.0 } else { x };
+    x / (1.0 + exp_minus(x))
 }
 
 /// Near zero x + x³·p(x²); else 1 - 2/(e^2|x| + 1) with x's sign.

@@ -1,0 +1,231 @@
+//! How a value becomes a member of a group: its indices are those of the group's space, or its own.
+//!
+//! Where a member was written by digits (channel 4·g + c of group g), a reader's bare index becomes those digits.
+
+use super::group::{Group, Member};
+use super::net::{ValueId, for_each_read, rebuild, rebuild_pos};
+use crate::equation::index::{Atom, Ix};
+use crate::equation::{Equation, Expr, Guard, Pos};
+
+/// What a candidate's free variable is, digit by digit.
+type Digits = Vec<(i64, Digit)>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Digit {
+    /// An index of the space.
+    Space(usize),
+    /// An index of the candidate alone, of this extent.
+    Own(i64),
+}
+
+/// A candidate's free variables over a group's space; None: a variable of its own.
+pub struct Place {
+    vars: Vec<Option<Digits>>,
+}
+
+impl Place {
+    /// Every read of a member must be at the member's own place in the space.
+    pub fn of(group: &Group, equation: &Equation, operands: &[ValueId]) -> Option<Place> {
+        let mut place = Place {
+            vars: vec![None; equation.free.len()],
+        };
+        let mut good = true;
+        let mut met = vec![false; group.space.len()];
+        for_each_read(&equation.body, &mut |r| {
+            let member = group
+                .members
+                .iter()
+                .find(|m| m.value == operands[r.operand]);
+            let Some(member) = member else {
+                return;
+            };
+            for (w, at) in member.equation.write.iter().zip(&r.at) {
+                let (Pos::Ix(w), Pos::Ix(at)) = (w, at) else {
+                    good = false;
+                    return;
+                };
+                good &= place.meet(group, member, equation, w, at, &mut met);
+            }
+        });
+        let all = met.iter().zip(&group.space).all(|(m, n)| *m || *n == 1);
+        let mut used: Vec<usize> = place.digits().filter_map(|d| space_of(&d.1)).collect();
+        used.sort_unstable();
+        let distinct = used.windows(2).all(|w| w[0] != w[1]);
+        (good && all && distinct).then_some(place)
+    }
+
+    fn digits(&self) -> impl Iterator<Item = &(i64, Digit)> {
+        self.vars.iter().flatten().flatten()
+    }
+
+    /// One axis of a read: the member writes it at `w`, the candidate reads it at `at`.
+    fn meet(
+        &mut self,
+        group: &Group,
+        member: &Member,
+        equation: &Equation,
+        w: &Ix,
+        at: &Ix,
+        met: &mut [bool],
+    ) -> bool {
+        let n = group.space.len();
+        if w.as_var().is_some_and(|s| s >= n) {
+            return true;
+        }
+        if w.as_constant() == Some(0) {
+            return at.as_constant() == Some(0);
+        }
+        let Some(digits) = digits_of(w, &member.extents()) else {
+            return false;
+        };
+        let Some(v) = at.as_var().filter(|v| *v < equation.free.len()) else {
+            return false;
+        };
+        let extent: i64 = digits.iter().map(|d| member.extents()[d.1]).product();
+        let digits: Digits = digits
+            .into_iter()
+            .map(|(k, d)| match d < n {
+                true => (k, Digit::Space(d)),
+                false => (k, Digit::Own(member.extents()[d])),
+            })
+            .collect();
+        if extent != equation.free[v] || self.vars[v].as_ref().is_some_and(|d| *d != digits) {
+            return false;
+        }
+        for s in digits.iter().filter_map(|d| space_of(&d.1)) {
+            met[s] = true;
+        }
+        self.vars[v] = Some(digits);
+        true
+    }
+
+    /// Points of the candidate's own indices.
+    pub fn own(&self, equation: &Equation) -> i64 {
+        let whole = (0..equation.free.len()).filter(|v| self.vars[*v].is_none());
+        let parts = self.digits().map(|d| match d.1 {
+            Digit::Own(extent) => extent,
+            Digit::Space(_) => 1,
+        });
+        whole.map(|v| equation.free[v]).product::<i64>() * parts.product::<i64>()
+    }
+
+    /// Whether every placed variable is one index of the space.
+    pub fn is_plain(&self) -> bool {
+        let plain = |d: &Digits| matches!(d.as_slice(), [(1, Digit::Space(_))]);
+        self.vars.iter().flatten().all(plain)
+    }
+
+    /// The candidate with the space's indices first, then its own, then reduced ones.
+    pub fn member(
+        &self,
+        group: &Group,
+        id: ValueId,
+        equation: &Equation,
+        operands: &[ValueId],
+    ) -> Member {
+        let mut free = group.space.clone();
+        let mut own = |extent: i64| {
+            free.push(extent);
+            Ix::var(free.len() - 1)
+        };
+        let mut map: Vec<Ix> = vec![];
+        for (v, digits) in self.vars.iter().enumerate() {
+            map.push(match digits {
+                None => own(equation.free[v]),
+                Some(digits) => digits.iter().fold(Ix::constant(0), |sum, (k, d)| {
+                    let digit = match d {
+                        Digit::Space(s) => Ix::var(*s),
+                        Digit::Own(extent) => own(*extent),
+                    };
+                    sum.add(&digit.scale(*k))
+                }),
+            });
+        }
+        let n_free = free.len();
+        map.extend((0..equation.reduced.len()).map(|r| Ix::var(n_free + r)));
+        Member {
+            value: id,
+            equation: renamed(equation, free, &map),
+            operands: operands.to_vec(),
+            stored: true,
+        }
+    }
+}
+
+fn space_of(digit: &Digit) -> Option<usize> {
+    match digit {
+        Digit::Space(s) => Some(*s),
+        Digit::Own(_) => None,
+    }
+}
+
+fn renamed(equation: &Equation, free: Vec<i64>, map: &[Ix]) -> Equation {
+    let ix = |i: &Ix| i.substitute(&|v| map[v].clone());
+    Equation {
+        free,
+        reduced: equation.reduced.clone(),
+        reducer: equation.reducer,
+        body: rebuild(&equation.body, &ix, &Expr::Read),
+        guards: equation
+            .guards
+            .iter()
+            .map(|g| Guard {
+                index: ix(&g.index),
+                extent: g.extent,
+            })
+            .collect(),
+        write: equation
+            .write
+            .iter()
+            .map(|p| rebuild_pos(p, &ix, &Expr::Read))
+            .collect(),
+    }
+}
+
+pub fn bare_writes(equation: &Equation) -> bool {
+    equation
+        .write
+        .iter()
+        .all(|p| matches!(p, Pos::Ix(ix) if ix.as_var().is_some() || ix.as_constant() == Some(0)))
+}
+
+/// Every position is 0, an index, or the digits of one number.
+pub fn digit_writes(equation: &Equation) -> bool {
+    let digits = |ix: &Ix| ix.as_constant() == Some(0) || digits_of(ix, &equation.free).is_some();
+    equation
+        .write
+        .iter()
+        .all(|p| matches!(p, Pos::Ix(ix) if digits(ix)))
+}
+
+/// (place value, variable) of a number that is written in digits, the highest first.
+fn digits_of(ix: &Ix, extents: &[i64]) -> Option<Vec<(i64, usize)>> {
+    let digit = |(atom, k): &(Atom, i64)| match atom {
+        Atom::Var(v) => Some((*k, *v)),
+        _ => None,
+    };
+    let mut digits: Vec<(i64, usize)> = ix.terms.iter().map(digit).collect::<Option<_>>()?;
+    digits.sort_unstable();
+    let mut next = 1;
+    for (k, v) in &digits {
+        if *k != next {
+            return None;
+        }
+        next *= extents[*v];
+    }
+    digits.reverse();
+    (ix.constant == 0 && !digits.is_empty()).then_some(digits)
+}
+
+/// The digit of place value `k` in a position that is written in digits.
+pub fn digit_at(at: &Ix, k: i64) -> Ix {
+    at.terms
+        .iter()
+        .filter(|(_, c)| *c == k)
+        .fold(Ix::constant(0), |sum, (atom, _)| {
+            sum.add(&Ix {
+                terms: vec![(atom.clone(), 1)],
+                constant: 0,
+            })
+        })
+}
