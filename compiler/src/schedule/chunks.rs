@@ -187,7 +187,9 @@ fn across(ctx: &Context, group: &Group, order: &[usize]) -> Option<usize> {
         return None;
     }
     let mut largest: Option<(i64, Vec<i64>)> = None;
+    let mut gathers = false;
     for_each_read(&first.equation.body, &mut |r| {
+        gathers |= r.at.iter().any(|p| matches!(p, Pos::Computed(_)));
         let steps: Vec<i64> = (0..extents.len())
             .map(|v| step_of(ctx, first, r, v))
             .collect();
@@ -197,7 +199,8 @@ fn across(ctx: &Context, group: &Group, order: &[usize]) -> Option<usize> {
             largest = Some((size, steps));
         }
     });
-    let (_, steps) = largest?;
+    // One computed address serves a row of adjacent results.
+    let (_, steps) = largest.filter(|_| !gathers)?;
     let long = |v: &usize| steps[*v] == 1 && extents[*v] >= LINE;
     let found = (0..extents.len()).find(long)?;
     (found < n && found != last).then_some(found)
