@@ -135,7 +135,7 @@ fn kind(kind: &WeightKind) -> vsr_artifact::manifest::WeightKind {
 
 impl Shared {
     fn entry(&mut self, e: Planned, weights: &[Weight]) -> Entry {
-        let flops = e.plan.launches.iter().map(|l| l.flops).sum();
+        let flops = e.plan.launches.iter().map(|l| l.equation_flops).sum();
         self.scratch.clear();
         let port = |shared: &mut Shared, b: &PlannedBuffer| Port {
             name: b.name.clone(),

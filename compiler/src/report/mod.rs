@@ -171,7 +171,7 @@ fn work(launch: &LaunchPlan, weights: &[WeightDecl], roof: &Roof) -> BlockCost {
     };
     let bytes = launch.bytes + launch.buffers.iter().map(stored).sum::<u64>();
     BlockCost {
-        flops: launch.flops,
+        flops: launch.equation_flops,
         bytes,
         launches: 1,
         activation_bytes: launch.result_bytes,
@@ -182,11 +182,11 @@ fn work(launch: &LaunchPlan, weights: &[WeightDecl], roof: &Roof) -> BlockCost {
 
 impl EntryCost {
     fn add(&mut self, work: &BlockCost, launch: &LaunchPlan, roof: &Roof) {
-        self.flops += launch.flops;
+        self.flops += launch.equation_flops;
         self.bytes += work.bytes;
         self.launches += 1;
         self.seconds += work.seconds;
-        if roof.seconds(work.flops, 0) >= work.seconds {
+        if roof.seconds(launch.flops, 0) >= work.seconds {
             self.compute_share += work.seconds;
         }
     }

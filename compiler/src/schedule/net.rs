@@ -33,6 +33,9 @@ pub struct Value {
     pub fixed: bool,
     /// The weight whose storage this value is written to, at the end of the entry.
     pub stored_as: Option<usize>,
+    /// Operations of the equation that this value stands for, where a filter has replaced it: all of them at the sum
+    /// that is left, none at the maps around it. None: its own.
+    pub stands_for: Option<u64>,
 }
 
 #[derive(Clone)]
@@ -188,6 +191,7 @@ impl Net {
             halo,
             fixed: false,
             stored_as: None,
+            stands_for: None,
         });
         self.values.len() - 1
     }

@@ -42,7 +42,9 @@ pub struct LaunchPlan {
     pub kernel: Kernel,
     pub buffers: Vec<Slot>,
     pub tasks: u64,
+    /// What the kernel does, and what the equations that it stands for say.
     pub flops: u64,
+    pub equation_flops: u64,
     pub bytes: u64,
     /// Of the results that it leaves behind, borders included.
     pub result_bytes: u64,
@@ -59,6 +61,7 @@ struct Pending {
     anchor: &'static str,
     members: Vec<String>,
     flops: u64,
+    equation_flops: u64,
     bytes: u64,
     result_bytes: u64,
     setup: bool,
@@ -344,6 +347,7 @@ fn kernels(ctx: &Context, groups: &[Group], folded: &[bool]) -> Vec<Pending> {
         let label = ctx.net.values[group.members[0].value].label.clone();
         let members = group.members.iter().map(|m| describe(ctx, m)).collect();
         let flops = group.members.iter().map(work).sum();
+        let equation_flops = group.members.iter().map(|m| stood_for(ctx, m)).sum();
         let bytes = traffic(ctx, &builder);
         let stored = group.members.iter().filter(|m| m.stored);
         let result_bytes = stored.map(|m| bytes_of(ctx.layout(m.value))).sum();
@@ -353,6 +357,7 @@ fn kernels(ctx: &Context, groups: &[Group], folded: &[bool]) -> Vec<Pending> {
             anchor: group.anchor.name(),
             members,
             flops,
+            equation_flops,
             bytes,
             result_bytes,
             setup,
@@ -395,6 +400,7 @@ fn open(ctx: &Context, id: ValueId, setup: bool) -> Option<Pending> {
         anchor: "fill",
         members: vec![],
         flops: 0,
+        equation_flops: 0,
         bytes,
         result_bytes: 0,
         setup,
@@ -423,6 +429,15 @@ fn work(member: &super::group::Member) -> u64 {
     let nodes = crate::schedule::fuse::cost(&member.equation.body).arithmetic;
     let reduce = u64::from(!member.equation.reduced.is_empty());
     points as u64 * (nodes + reduce)
+}
+
+/// A filtered value's pieces that are still sums count as they are.
+fn stood_for(ctx: &Context, member: &super::group::Member) -> u64 {
+    match ctx.net.values[member.value].stands_for {
+        Some(0) if member.equation.reducer != crate::equation::Reducer::Map => work(member),
+        Some(flops) => flops,
+        None => work(member),
+    }
 }
 
 /// Bytes of every buffer once.
@@ -587,6 +602,7 @@ fn finish(p: Pending, slots: &BTreeMap<ValueId, Slot>) -> LaunchPlan {
         tasks: kernel.tasks.iter().map(count).product::<i64>() as u64,
         kernel,
         flops: p.flops,
+        equation_flops: p.equation_flops,
         bytes: p.bytes,
         result_bytes: p.result_bytes,
         label: p.label,

@@ -110,6 +110,7 @@ fn cut_at(net: &mut Net, id: ValueId, equation: Equation, longest: usize, size: 
         },
         label,
     );
+    net.values[value].stands_for = net.values[id].stands_for.take();
     let total = Equation {
         free: equation.free.clone(),
         reduced: vec![blocks],

@@ -141,6 +141,7 @@ impl Transform<'_> {
         let operands = vec![table(net, self.table), side.value];
         let pieces = vec![equation];
         let value = net.push(shape, Def::Compute { pieces, operands }, label);
+        net.values[value].stands_for = Some(0);
         made.values.insert(key, value);
         value
     }
@@ -193,6 +194,9 @@ fn product(
     x: ValueId,
     other: ValueId,
 ) -> ValueId {
+    let direct: i64 = extents(equation).iter().product();
+    // Along a second axis, the sum itself stands for another one.
+    let stood_for = net.values[id].stands_for.filter(|flops| *flops > 0);
     let renamed = Renamed::of(equation, f);
     let line = renamed.place[f.line].clone();
     let along = match f.role {
@@ -217,7 +221,9 @@ fn product(
     };
     let pieces = vec![sum];
     let operands = vec![x, other];
-    net.push(renamed.free, Def::Compute { pieces, operands }, label)
+    let value = net.push(renamed.free, Def::Compute { pieces, operands }, label);
+    net.values[value].stands_for = Some(stood_for.unwrap_or(2 * direct as u64));
+    value
 }
 
 const PRODUCT: &str = " product";

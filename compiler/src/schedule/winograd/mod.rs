@@ -98,6 +98,7 @@ fn rewrite_value(net: &mut Net, id: ValueId, least_work: i64, axes: u32, made: &
     if any {
         super::plan::compact(&mut pieces, &mut operands);
         net.values[id].def = Def::Compute { pieces, operands };
+        net.values[id].stands_for = Some(0);
     }
 }
 
