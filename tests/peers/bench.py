@@ -116,7 +116,10 @@ def run_convert(o):
 
     model = torch_model(o).eval()
     x = torch.from_numpy(tile_input(o))
-    ov.save_model(ov.convert_model(model, example_input=x, input=list(x.shape)), o.onnx + ".xml", compress_to_fp16=False)
+    with torch.no_grad():
+        model(x)  # makes the resize matrices, which are constants from now on
+        traced = torch.jit.trace(model, x, check_trace=False)
+    ov.save_model(ov.convert_model(traced, example_input=x, input=list(x.shape)), o.onnx + ".xml", compress_to_fp16=False)
     return {}
 
 

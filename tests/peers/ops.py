@@ -43,7 +43,8 @@ def resize_matrix(size, n, by="bilinear", corners=False, antialias=False, a=-0.7
     if not antialias:
         w[:, 0] += tap(-1 - out - u, by, wide, a).sum(1)
         w[:, -1] += tap(size + out - u, by, wide, a).sum(1)
-    return torch.from_numpy(w / w.sum(1, keepdims=True)).to(dtype)
+    kind = {torch.float32: np.float32, torch.float64: np.float64}[dtype]
+    return torch.from_numpy((w / w.sum(1, keepdims=True)).astype(kind))
 
 
 def resize(x, h, w, by="bilinear", corners=False, antialias=False, a=-0.75):

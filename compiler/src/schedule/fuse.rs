@@ -6,6 +6,7 @@
 use super::contraction::Contraction;
 use super::group::{Anchor, Group, Member};
 use super::join;
+use super::layout::Layout;
 use super::net::{Def, Net, ValueId};
 use crate::equation::Reducer;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +17,8 @@ pub use super::inline::{cost, run as inline};
 const MOST_MEMBERS: usize = 8;
 /// Elements of a row that stay in the cache between two passes.
 const ROW: i64 = 16 * 1024;
+/// Adjacent elements that are worth a loop.
+const LEAST_ROW: i64 = 8;
 
 struct Fuser<'a> {
     net: &'a Net,
@@ -23,6 +26,7 @@ struct Fuser<'a> {
     index: Vec<usize>,
     taken: BTreeSet<ValueId>,
     folded: &'a [bool],
+    layouts: &'a [Option<Layout>],
     /// Members of the groups made so far, by member.
     together: BTreeMap<ValueId, Vec<ValueId>>,
     /// The value of each weight.
@@ -34,6 +38,7 @@ pub fn groups(
     order: &[ValueId],
     contractions: BTreeMap<(ValueId, usize), Contraction>,
     folded: &[bool],
+    layouts: &[Option<Layout>],
 ) -> Vec<Group> {
     let mut index = vec![usize::MAX; net.values.len()];
     for (i, id) in order.iter().enumerate() {
@@ -50,6 +55,7 @@ pub fn groups(
         index,
         taken: BTreeSet::new(),
         folded,
+        layouts,
         together: BTreeMap::new(),
         weights,
     };
@@ -255,6 +261,15 @@ impl Fuser<'_> {
             return None;
         }
         let place = join::Place::of(group, equation, operands)?;
+        // Pixel shuffle's digits of two would be the innermost loop.
+        let short = |(value, axis, extent): &(ValueId, usize, i64)| {
+            let layout = self.layouts[*value].as_ref();
+            *extent < LEAST_ROW && layout.is_none_or(|l| l.strides[*axis] == 1)
+        };
+        let maps = group.members[0].equation.reducer == Reducer::Map;
+        if maps && place.cut().iter().any(short) {
+            return None;
+        }
         let own = place.own(equation);
         let reduced: i64 = equation.reduced.iter().product();
         let row = group

@@ -21,6 +21,8 @@ enum Digit {
 /// A candidate's free variables over a group's space; None: a variable of its own.
 pub struct Place {
     vars: Vec<Option<Digits>>,
+    /// Axes of members that are read digit by digit, each with the extent of the lowest digit.
+    cut: Vec<(ValueId, usize, i64)>,
 }
 
 impl Place {
@@ -28,6 +30,7 @@ impl Place {
     pub fn of(group: &Group, equation: &Equation, operands: &[ValueId]) -> Option<Place> {
         let mut place = Place {
             vars: vec![None; equation.free.len()],
+            cut: vec![],
         };
         let mut good = true;
         let mut met = vec![false; group.space.len()];
@@ -39,12 +42,16 @@ impl Place {
             let Some(member) = member else {
                 return;
             };
-            for (w, at) in member.equation.write.iter().zip(&r.at) {
+            for (axis, (w, at)) in member.equation.write.iter().zip(&r.at).enumerate() {
                 let (Pos::Ix(w), Pos::Ix(at)) = (w, at) else {
                     good = false;
                     return;
                 };
                 good &= place.meet(group, member, equation, w, at, &mut met);
+                let lowest = w.terms.iter().find(|(_, k)| *k == 1);
+                if let (2.., Some((Atom::Var(v), _))) = (w.terms.len(), lowest) {
+                    place.cut.push((member.value, axis, member.extents()[*v]));
+                }
             }
         });
         let all = met.iter().zip(&group.space).all(|(m, n)| *m || *n == 1);
@@ -78,9 +85,6 @@ impl Place {
         let Some(digits) = digits_of(w, &member.extents()) else {
             return false;
         };
-        let Some(v) = at.as_var().filter(|v| *v < equation.free.len()) else {
-            return false;
-        };
         let extent: i64 = digits.iter().map(|d| member.extents()[d.1]).product();
         let digits: Digits = digits
             .into_iter()
@@ -89,14 +93,45 @@ impl Place {
                 false => (k, Digit::Own(member.extents()[d])),
             })
             .collect();
-        if extent != equation.free[v] || self.vars[v].as_ref().is_some_and(|d| *d != digits) {
-            return false;
-        }
         for s in digits.iter().filter_map(|d| space_of(&d.1)) {
             met[s] = true;
         }
-        self.vars[v] = Some(digits);
-        true
+        if let Some(v) = at.as_var() {
+            return self.put(equation, v, extent, digits);
+        }
+        // The candidate reads by the same digits.
+        let Some(read) = digits_of(at, &equation.free) else {
+            return false;
+        };
+        read.len() == digits.len()
+            && read.iter().zip(digits).all(|((k, v), (own, digit))| {
+                let extent = match digit {
+                    Digit::Space(s) => group.space[s],
+                    Digit::Own(extent) => extent,
+                };
+                let whole = matches!(digit, Digit::Own(_)) && self.vars[*v].is_none();
+                *k == own
+                    && match whole {
+                        true => equation.free[*v] == extent,
+                        false => self.put(equation, *v, extent, vec![(1, digit)]),
+                    }
+            })
+    }
+
+    /// Variable v of the candidate is these digits, which make up `extent`.
+    fn put(&mut self, equation: &Equation, v: usize, extent: i64, digits: Digits) -> bool {
+        let fits = v < equation.free.len()
+            && equation.free[v] == extent
+            && self.vars[v].as_ref().is_none_or(|d| *d == digits);
+        if fits {
+            self.vars[v] = Some(digits);
+        }
+        fits
+    }
+
+    /// Axes of members that are read digit by digit, each with the extent of the lowest digit.
+    pub fn cut(&self) -> &[(ValueId, usize, i64)] {
+        &self.cut
     }
 
     /// Points of the candidate's own indices.
@@ -201,7 +236,7 @@ pub fn digit_writes(equation: &Equation) -> bool {
 /// (place value, variable) of a number that is written in digits, the highest first.
 fn digits_of(ix: &Ix, extents: &[i64]) -> Option<Vec<(i64, usize)>> {
     let digit = |(atom, k): &(Atom, i64)| match atom {
-        Atom::Var(v) => Some((*k, *v)),
+        Atom::Var(v) if *v < extents.len() => Some((*k, *v)),
         _ => None,
     };
     let mut digits: Vec<(i64, usize)> = ix.terms.iter().map(digit).collect::<Option<_>>()?;

@@ -21,6 +21,7 @@ mod plan;
 mod print;
 mod scatter;
 mod split;
+mod unroll;
 mod winograd;
 mod within;
 

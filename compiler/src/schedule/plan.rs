@@ -7,7 +7,7 @@ use super::layout::{self, Layout};
 use super::lower::{KernelBuilder, Source};
 use super::memory::{self, Span};
 use super::net::{Def, Net, ValueId, WeightTable, for_each_read};
-use super::{fill, hoist, matmul, nest, scatter, split, winograd};
+use super::{fill, hoist, matmul, nest, scatter, split, unroll, winograd};
 use crate::equation::Pos;
 use crate::ir::graph::Graph;
 use crate::tile::{Int, Kernel};
@@ -87,12 +87,13 @@ pub fn plan(graph: &Graph, weights: &mut WeightTable, rules: Rules) -> EntryPlan
         winograd::rewrite(&mut net, least_work);
     }
     split::long_reductions(&mut net);
+    unroll::corners(&mut net);
     let contractions = find_contractions(&mut net);
     let order = net.order();
     let votes = votes(&net, &contractions);
     let layouts = layout::choose(&net, &order, &votes);
     let folded = folded(&net, &order, rules.weights_change);
-    let groups = fuse::groups(&net, &order, contractions, &folded);
+    let groups = fuse::groups(&net, &order, contractions, &folded, &layouts);
     let ctx = Context {
         net: &net,
         layouts: &layouts,

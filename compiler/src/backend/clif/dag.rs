@@ -287,7 +287,11 @@ impl Dag {
 
     fn int_load(&mut self, space: Space, at: &Int, guard: Option<GuardId>) -> Sum {
         let at = self.int(at, guard);
-        Sum::atom(self.atom_id(Atom::Load(space, at, guard)))
+        let free = Atom::Load(space, at.clone(), None);
+        match self.atoms.find(&free) {
+            Some(id) => Sum::atom(id),
+            None => Sum::atom(self.atom_id(Atom::Load(space, at, guard))),
+        }
     }
 
     fn division(
@@ -371,7 +375,11 @@ impl Dag {
 
     fn load(&mut self, space: Space, at: &Int, guard: Option<GuardId>) -> NodeId {
         let at = self.int(at, guard);
-        self.node_id(Node::Load(space, at, guard))
+        // What is read anyway, as where a position is tested, needs no guard.
+        match self.nodes.find(&Node::Load(space, at.clone(), None)) {
+            Some(id) => id,
+            None => self.node_id(Node::Load(space, at, guard)),
+        }
     }
 
     fn unary(&mut self, op: Unary, a: NodeId) -> NodeId {

@@ -109,8 +109,14 @@ impl Lower<'_, '_> {
         guard.map_or(vec![], |g| self.dag.guard(g).to_vec())
     }
 
+    /// Whether the bound may hold for one element of a vector and fail for another.
+    fn differs(&self, bound: BoundId) -> bool {
+        let assumed = self.scopes.iter().any(|s| s.assumed.contains(&bound));
+        !assumed && self.in_vector(self.dag.bound_deps(bound))
+    }
+
     /// Whether the guard is that of a single load, and 0 what it gives outside: that is where it is read from.
-    fn reads_zero(&self, guard: GuardId, inside: NodeId, outside: NodeId) -> bool {
+    pub fn reads_zero(&self, guard: GuardId, inside: NodeId, outside: NodeId) -> bool {
         let zero = *self.dag.node(outside) == Node::Lit(0);
         zero && matches!(self.dag.node(inside), Node::Load(_, _, Some(g)) if self.dag.guard(guard).iter().all(|b| self.dag.guard(*g).contains(b)))
     }
@@ -236,7 +242,8 @@ impl Lower<'_, '_> {
 
     fn vector_load(&mut self, space: Space, at: &Sum, bounds: &[BoundId], unroll: u32) -> Value {
         let v = self.vector.expect("vector code has a vectorised variable");
-        if self.dag.stride(at, v) == Stride::Linear(Sum::constant(1)) {
+        let each = bounds.iter().any(|b| self.differs(*b));
+        if !each && self.dag.stride(at, v) == Stride::Linear(Sum::constant(1)) {
             let (pointer, offset) = self.pointer(space, at);
             let (pointer, offset) = self.safe(pointer, offset, bounds);
             return self
@@ -245,8 +252,9 @@ impl Lower<'_, '_> {
                 .load(F32X4, MEMORY, pointer, offset + 16 * unroll as i32);
         }
         let lanes = [0, 1, 2, 3].map(|lane| {
-            let (pointer, offset) = self.pointer_at(space, at, 4 * unroll + lane);
-            let (pointer, offset) = self.safe(pointer, offset, bounds);
+            let lane = 4 * unroll + lane;
+            let (pointer, offset) = self.pointer_at(space, at, lane);
+            let (pointer, offset) = self.safe_at(pointer, offset, bounds, lane);
             self.b.ins().load(F32, MEMORY, pointer, offset)
         });
         self.gather(lanes)

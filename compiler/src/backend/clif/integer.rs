@@ -155,12 +155,22 @@ impl Lower<'_, '_> {
             let int = self.b.ins().fcvt_to_sint_sat(I32, whole);
             return self.b.ins().sextend(I64, int);
         }
-        let value = self.vector_of(node, lane / 4);
+        let ints = self.floors(node, lane / 4);
+        let int = self.b.ins().extractlane(ints, (lane % 4) as u8);
+        self.b.ins().sextend(I64, int)
+    }
+
+    /// Floors of vector number `unroll`.
+    fn floors(&mut self, node: u32, unroll: u32) -> Value {
+        if let Some(value) = self.cached(|s| s.floors.get(&(node, unroll))) {
+            return value;
+        }
+        let value = self.vector_of(node, unroll);
         debug_assert_eq!(self.b.func.dfg.value_type(value), F32X4);
         let whole = self.b.ins().floor(value);
         let ints = self.b.ins().fcvt_to_sint_sat(I32X4, whole);
-        let int = self.b.ins().extractlane(ints, (lane % 4) as u8);
-        self.b.ins().sextend(I64, int)
+        self.scope().floors.insert((node, unroll), ints);
+        ints
     }
 
     pub fn not_negative(&self, sum: &Sum) -> bool {
@@ -330,12 +340,17 @@ impl Lower<'_, '_> {
 
     /// Whether all of the bounds hold that are not assumed; None if nothing needs to be tested.
     pub fn condition(&mut self, bounds: &[BoundId]) -> Option<Value> {
+        self.condition_at(bounds, 0)
+    }
+
+    /// The condition for the vectorised variable advanced by `lane`.
+    fn condition_at(&mut self, bounds: &[BoundId], lane: u32) -> Option<Value> {
         let mut all = None;
         for bound in bounds {
             if self.scopes.iter().any(|s| s.assumed.contains(bound)) {
                 continue;
             }
-            let holds = self.bound(*bound);
+            let holds = self.bound_at(*bound, lane);
             all = Some(match all {
                 None => holds,
                 Some(others) => self.b.ins().band(others, holds),
@@ -346,19 +361,38 @@ impl Lower<'_, '_> {
 
     /// `0 <= index < extent`, as one unsigned comparison.
     pub fn bound(&mut self, id: BoundId) -> Value {
-        if let Some(value) = self.cached(|s| s.bounds.get(&id)) {
+        self.bound_at(id, 0)
+    }
+
+    fn bound_at(&mut self, id: BoundId, lane: u32) -> Value {
+        let lane = match self.in_vector(self.dag.bound_deps(id)) {
+            true => lane,
+            false => 0,
+        };
+        if let Some(value) = self.cached(|s| s.bounds.get(&(id, lane))) {
             return value;
         }
         let (index, extent) = self.dag.bound(id).clone();
-        let (index, extent) = (self.sum(&index), self.sum(&extent));
+        let (index, extent) = (self.sum_at(&index, lane), self.sum_at(&extent, lane));
         let value = self.b.ins().icmp(IntCC::UnsignedLessThan, index, extent);
-        self.scope().bounds.insert(id, value);
+        self.scope().bounds.insert((id, lane), value);
         value
     }
 
     /// The address, or that of zeros where a bound fails.
     pub fn safe(&mut self, pointer: Value, offset: i32, bounds: &[BoundId]) -> (Value, i32) {
-        match self.condition(bounds) {
+        self.safe_at(pointer, offset, bounds, 0)
+    }
+
+    /// As `safe`, for the vectorised variable advanced by `lane`.
+    pub fn safe_at(
+        &mut self,
+        pointer: Value,
+        offset: i32,
+        bounds: &[BoundId],
+        lane: u32,
+    ) -> (Value, i32) {
+        match self.condition_at(bounds, lane) {
             None => (pointer, offset),
             Some(condition) => {
                 let pointer = self.plus(pointer, i64::from(offset));

@@ -65,7 +65,9 @@ pub struct Scope {
     pub pointers: HashMap<(Space, Sum, u32), Value>,
     pub nodes: HashMap<(NodeId, u32), Value>,
     pub vectors: HashMap<(NodeId, u32), Value>,
-    pub bounds: HashMap<BoundId, Value>,
+    pub bounds: HashMap<(BoundId, u32), Value>,
+    /// Vectors of whole numbers.
+    pub floors: HashMap<(NodeId, u32), Value>,
     /// `coefficient · variable` in bytes, advanced by the loop itself.
     pub inductions: HashMap<(Var, Sum), Value>,
     /// Rows of maths results, less the first element's index: (row) -> address.

@@ -242,11 +242,14 @@ impl Lower<'_, '_> {
         if moving.is_empty() {
             return self.run(plan, range, sink);
         }
-        if !moving
-            .iter()
-            .all(|b| range_step(&self.dag, *b, var).is_some())
-        {
+        let (moving, single): (Vec<BoundId>, Vec<BoundId>) = moving
+            .into_iter()
+            .partition(|b| range_step(&self.dag, *b, var).is_some());
+        if !self.read_singly(plan, &single) {
             return self.run_scalar(plan, range.lo, range.hi, sink);
+        }
+        if moving.is_empty() {
+            return self.run(plan, range, sink);
         }
         let (lo, hi) = self.narrow(plan, &moving, range.lo, range.hi);
         // The narrowed range may be empty and lie past the end.
@@ -266,6 +269,18 @@ impl Lower<'_, '_> {
             );
         });
         self.run_scalar(plan, hi, range.hi, sink);
+    }
+
+    /// Whether these bounds only choose between an element and 0: then a vector is read element by element.
+    fn read_singly(&self, plan: &Plan, bounds: &[BoundId]) -> bool {
+        let by_read = |n: &NodeId| match self.dag.node(*n) {
+            Node::Guard(g, inside, outside) => {
+                let ours = self.dag.guard(*g).iter().any(|b| bounds.contains(b));
+                !ours || self.reads_zero(*g, *inside, *outside)
+            }
+            _ => true,
+        };
+        plan.reach.nodes.iter().all(by_read)
     }
 
     fn run(&mut self, plan: &Plan, range: Range, sink: Sink) {
