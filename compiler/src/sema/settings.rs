@@ -1,7 +1,7 @@
 //! What is compiled: the model, the `train` item that fixes its arguments, the profiles, and `--set` overrides.
 
 use super::Options;
-use super::error::suggest;
+use super::error::{suggest, suggested};
 use super::module::{DefKind, Program};
 use super::value::Value;
 use crate::diag::{Class, Diag, Problems, Span};
@@ -150,6 +150,9 @@ fn with_model<'a>(
             let known = super::eval::sorted(program.callables(0));
             let mut diag = Diag::new(Class::Name, name.span, format!("no model `{}`", name.text));
             if let Some(help) = suggest(&name.text, known) {
+                if let Some(new) = suggested(&help) {
+                    diag = diag.edit(name.span, new);
+                }
                 diag = diag.help(help);
             }
             problems.push(diag);
@@ -228,6 +231,9 @@ fn apply_setting(profile: &mut Profile<'_>, setting: &ast::Setting, problems: &m
             let text = format!("a profile has no setting `{name}`");
             let mut diag = Diag::new(Class::Name, setting.name.span, text);
             if let Some(help) = suggest(name, ["float", "memory"]) {
+                if let Some(new) = suggested(&help) {
+                    diag = diag.edit(setting.name.span, new);
+                }
                 diag = diag.help(help);
             }
             problems.push(diag);
