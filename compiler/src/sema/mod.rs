@@ -44,7 +44,7 @@ pub use elab::{Weight, WeightKind};
 pub use facts::{Fact, Facts};
 pub use frozen::Source;
 pub use layout::Layout;
-pub use module::{Loaded, Loader};
+pub use module::{Loaded, Loader, load};
 pub use rename::Renamed;
 pub use stdlib::FILES as STANDARD_LIBRARY;
 
