@@ -57,7 +57,10 @@
 //! - **A new weight is written where it is computed** when every read of the old one is done by then; Adam's three
 //!   tensors and the weight are one kernel.
 
-#![cfg_attr(not(test), deny(clippy::unwrap_used))]
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)
+)]
 
 pub mod assemble;
 pub mod autodiff;

@@ -3,6 +3,9 @@
 //! Reads the command line and calls the command; each is a file in `cli/`. Exit codes: 0, 1 for a user's error, 2 for a
 //! machine's.
 
+// A reader that has gone must end no program: `console` speaks.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod cli;
 
 use clap::{Parser, Subcommand};

@@ -109,6 +109,82 @@ fn fmt_reads_standard_input() {
     );
 }
 
+/// A pipe whose reader has gone already, as that of `| head -1` soon has.
+fn nobody() -> std::io::PipeWriter {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    writer
+}
+
+/// What was asked for is done all the same, so the exit code stays, and there is nothing to complain of.
+#[test]
+fn a_reader_that_has_gone_is_no_error() {
+    let good = "model M()(x: [N]) -> [N] = 2*x\n\nprofile p { N = 4 }\n";
+    let bad = good.replace("2*x", "relo(x)");
+    let folder = folder(&[("good.vsr", good), ("bad.vsr", &bad), ("ugly.vsr", UGLY)]);
+    let run = |words: &str, is_deaf: bool| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vsrc"));
+        command.current_dir(folder.path());
+        command.args(words.split(' ')).stdout(nobody());
+        let command = match is_deaf {
+            true => command.stderr(nobody()),
+            false => command.stderr(Stdio::piped()),
+        };
+        let child = command.stdin(Stdio::null()).spawn().expect("vsrc runs");
+        child.wait_with_output().expect("it ends")
+    };
+    for (words, code) in [
+        ("compile good.vsr", 0),
+        ("compile good.vsr --json", 0),
+        ("compile bad.vsr --json", 1),
+        ("compile good.vsr --emit ast", 0),
+        ("compile good.vsr --emit schedule", 0),
+        ("check --json bad.vsr", 1),
+        ("fmt --check good.vsr", 0),
+        ("fmt -", 0),
+        ("report good.vsr", 0),
+        ("report good.vsr --json", 0),
+        ("graph good.vsr -o - --format svg", 0),
+        ("doc good.vsr", 0),
+        ("--help", 0),
+    ] {
+        let output = run(words, false);
+        let said = text(&output.stderr);
+        assert_eq!(
+            (output.status.code(), said.as_str()),
+            (Some(code), ""),
+            "vsrc {words}"
+        );
+    }
+    for (words, code) in [
+        ("check bad.vsr good.vsr --timings", 1),
+        ("compile bad.vsr", 1),
+        ("compile nowhere.vsr", 1),
+        ("fmt --check ugly.vsr", 1),
+        ("nonsense", 2),
+    ] {
+        assert_eq!(run(words, true).status.code(), Some(code), "vsrc {words}");
+    }
+}
+
+/// What cannot be written is an error of the machine, on standard output as in a file.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_behind_standard_output_is_an_error() {
+    let full = std::fs::File::create("/dev/full").expect("Linux has it");
+    let folder = folder(&[("ugly.vsr", UGLY)]);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vsrc"));
+    command
+        .current_dir(folder.path())
+        .args(["compile", "ugly.vsr", "--emit", "ast"]);
+    let output = command.stdout(full).output().expect("vsrc runs");
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(
+        text(&output.stderr),
+        "error: cannot write to standard output: the disk is full\n"
+    );
+}
+
 #[test]
 fn check_ends_with_one_where_something_is_wrong() {
     let good = "model M()(x: [N]) -> [N] = 2*x\n\nprofile p { N = 4 }\n";

@@ -243,6 +243,72 @@ fn renaming_reaches_all_uses_and_refuses_what_would_change_meaning() {
     client.stop();
 }
 
+/// A definition's users are found in the whole workspace, whether a file is open or not.
+#[test]
+fn renaming_reaches_closed_files_of_the_workspace() {
+    let mut client = Client::start();
+    client.write("net.vsr", NET);
+    let deep = NET.replace("parts.vsr", "../../parts.vsr");
+    client.write("nets/deep/other.vsr", &deep);
+    // One of these only has the word, one its own block of that name, and one does not parse to its end.
+    client.write("prose.vsr", "## Halve is elsewhere\nop f(x: [N]) = x\n");
+    client.write("own.vsr", "block Halve()(x: [N]) -> [N] = x\n");
+    client.write("broken.vsr", &NET.replace("profile tile {", "profile tile"));
+    client.write("target/made.vsr", NET);
+    client.open("parts.vsr", PARTS);
+    client.diagnostics("parts.vsr", 0);
+    let files = |answer: &Value| -> Vec<(String, usize)> {
+        let changes = answer["documentChanges"].as_array().expect("changes");
+        let mut files: Vec<(String, usize)> = changes
+            .iter()
+            .map(|change| {
+                let uri = change["textDocument"]["uri"].as_str().expect("an address");
+                let name = uri.rsplit('/').next().expect("it ends in a name");
+                (
+                    name.to_string(),
+                    change["edits"].as_array().map_or(0, Vec::len),
+                )
+            })
+            .collect();
+        files.sort();
+        files
+    };
+    let expected = |of_parts, of_others| {
+        let others =
+            ["broken.vsr", "net.vsr", "other.vsr"].map(|name| (name.to_string(), of_others));
+        let mut all = others.to_vec();
+        all.push(("parts.vsr".to_string(), of_parts));
+        all
+    };
+    let block = client
+        .rename("parts.vsr", 1, 7, "Shrink")
+        .expect("a block changes");
+    assert_eq!(files(&block), expected(1, 2), "{block}");
+    let ranges = block["documentChanges"].as_array().expect("changes").iter();
+    let mut of_net = ranges.filter(|change| change["textDocument"]["uri"] == client.uri("net.vsr"));
+    let first = of_net.next().expect("net.vsr changes")["edits"][0]["range"].clone();
+    assert_eq!(
+        first,
+        json!({ "start": { "line": 0, "character": 4 }, "end": { "line": 0, "character": 9 } })
+    );
+    let input = client
+        .rename("parts.vsr", 1, 24, "boost")
+        .expect("an input changes");
+    assert_eq!(files(&input), expected(2, 1), "{input}");
+    let references = client.ask(
+        "textDocument/references",
+        "parts.vsr",
+        json!({ "position": { "line": 1, "character": 7 }, "context": { "includeDeclaration": true } }),
+    );
+    assert_eq!(references.as_array().map(Vec::len), Some(7), "{references}");
+    // A name that a closed file uses for something else.
+    let refused = client
+        .rename("parts.vsr", 1, 7, "Net")
+        .expect_err("it is refused");
+    assert!(refused.contains("`Net` is taken here: see "), "{refused}");
+    client.stop();
+}
+
 #[test]
 fn formatting_references_and_symbols() {
     let mut client = opened();

@@ -24,11 +24,12 @@ fn of(text: Option<&str>, path: &str, name: Option<&str>) -> Picture {
         .unwrap_or_else(|| panic!("{}", problems.render(&Default::default())))
 }
 
-/// Every model that can be drawn by itself.
+/// Every model of the repository.
 fn models() -> Vec<(String, Picture)> {
     let names = [
         "vsr",
         "sdxl-unet",
+        "sdxl-vae",
         "vgg16",
         "clip-image",
         "spynet",

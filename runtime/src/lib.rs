@@ -1,7 +1,10 @@
 //! An artifact in, numbers out: loads what `vsrc` compiled, binds weights, runs entries, trains, upscales, measures.
 //! The compiler's world (syntax trees, graphs, code generation) never appears here.
 
-#![cfg_attr(not(test), deny(clippy::unwrap_used))]
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)
+)]
 
 pub mod bench;
 pub mod bench_roofs;

@@ -1,9 +1,13 @@
 //! `vsr-run`: the command line of the runtime. Flags in, one call into the library, text or JSON out.
 //! Exit codes: 0, 1 the user's fault, 2 the machine's, 130 interrupted.
 
+// A reader that has gone must end no program: `console` speaks.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 use clap::{Args, Parser, Subcommand};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use vsr_artifact::console;
 use vsr_runtime::session::{Options, Session};
 use vsr_runtime::weights::Scope;
 use vsr_runtime::{Error, Result, bench, bench_roofs, eval, exec, info, interrupt, train, upscale};
@@ -178,7 +182,7 @@ fn main() -> ExitCode {
         // What there was to say has been said.
         Err(e @ Error::Interrupted) => ExitCode::from(e.exit_code()),
         Err(e) => {
-            eprintln!("error: {e}");
+            console::err(&format!("error: {e}\n"));
             ExitCode::from(e.exit_code())
         }
     }
@@ -291,15 +295,13 @@ fn run_roofs(path: Option<PathBuf>, common: &Common) -> Result<()> {
     let roofs = bench_roofs::measure(common.threads);
     let path = bench_roofs::save(&roofs, path)?;
     if common.json {
-        print(roofs.text().trim_end());
-    } else if !common.quiet {
-        print(&format!(
-            "{}wrote {}",
-            bench_roofs::text(&roofs),
-            path.display()
-        ));
+        return print(roofs.text().trim_end());
     }
-    Ok(())
+    if common.quiet {
+        return Ok(());
+    }
+    let text = bench_roofs::text(&roofs);
+    print(&format!("{text}wrote {}", path.display()))
 }
 
 fn run_bench(args: &Bench, common: &Common) -> Result<()> {
@@ -311,21 +313,19 @@ fn run_bench(args: &Bench, common: &Common) -> Result<()> {
     let entry = session.find(&args.entry, &args.profile)?;
     let report = bench::bench(&mut session, entry, args.repeats, common.seed())?;
     if common.json {
-        print(&serde_json::to_string_pretty(&report).expect("a report is plain data"));
+        print(&serde_json::to_string_pretty(&report).expect("a report is plain data"))
     } else {
-        print(bench::text(&report, if args.all { usize::MAX } else { 20 }).trim_end());
+        print(bench::text(&report, if args.all { usize::MAX } else { 20 }).trim_end())
     }
-    Ok(())
 }
 
 fn run_info(args: &Info, common: &Common) -> Result<()> {
     let manifest = vsr_artifact::read(&args.compiled)?.manifest;
     if common.json {
-        print(&serde_json::to_string_pretty(&info::json(&manifest)).expect("it is plain data"));
+        print(&serde_json::to_string_pretty(&info::json(&manifest)).expect("it is plain data"))
     } else {
-        print(info::text(&manifest).trim_end());
+        print(info::text(&manifest).trim_end())
     }
-    Ok(())
 }
 
 fn run_upscale(args: &upscale::command::UpscaleArgs, common: &Common) -> Result<()> {
@@ -333,17 +333,20 @@ fn run_upscale(args: &upscale::command::UpscaleArgs, common: &Common) -> Result<
     // Frames on stdout leave stderr for words.
     let to_stdout = args.output == Path::new("-");
     let say = |text: &str| match (common.quiet || common.json, to_stdout) {
-        (true, _) => {}
-        (false, true) => eprintln!("{text}"),
+        (true, _) => Ok(()),
+        (false, true) => {
+            console::err(&format!("{text}\n"));
+            Ok(())
+        }
         (false, false) => print(text),
     };
     if args.weights.is_none() {
-        say("weights: none given, so this network knows nothing yet (--weights FILE)");
+        say("weights: none given, so this network knows nothing yet (--weights FILE)")?;
     }
     let summary = upscale::command::run(&mut session, args, common.seed(), common.quiet, say)?;
-    say(&summary.text());
+    say(&summary.text())?;
     if common.json && !to_stdout {
-        print(&serde_json::to_string_pretty(&summary).expect("a summary is plain data"));
+        print(&serde_json::to_string_pretty(&summary).expect("a summary is plain data"))?;
     }
     Ok(())
 }
@@ -352,15 +355,13 @@ fn run_eval(args: &eval::command::EvalArgs, common: &Common) -> Result<()> {
     let mut session = open(&args.compiled, args.weights.as_deref(), common)?;
     let report = eval::command::run(&mut session, args, common.seed(), common.quiet)?;
     if common.json {
-        print(&serde_json::to_string_pretty(&report).expect("a report is plain data"));
+        print(&serde_json::to_string_pretty(&report).expect("a report is plain data"))
     } else {
-        report.lines().iter().for_each(|line| print(line));
+        print(&report.lines().join("\n"))
     }
-    Ok(())
 }
 
-/// A line to stdout; a reader that has seen enough (`| head`) is no error.
-fn print(text: &str) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stdout().lock(), "{text}");
+/// A line to stdout.
+fn print(text: &str) -> Result<()> {
+    Ok(console::out(&format!("{text}\n"))?)
 }

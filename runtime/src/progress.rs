@@ -1,8 +1,9 @@
 //! One line on a terminal's stderr that says how far a command is and how long it will still take.
 //! Nothing is written with `-q` or when stderr is not a terminal.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::time::{Duration, Instant};
+use vsr_artifact::console;
 
 pub struct Progress {
     shown: bool,
@@ -35,15 +36,13 @@ impl Progress {
             .unwrap_or_default();
         let share = (100 * done).checked_div(total);
         let share = share.map(|s| format!("{s:3} % ")).unwrap_or_default();
-        eprint!("\r\x1b[2K{share}{text}{left}");
-        let _ = std::io::stderr().flush();
+        console::err(&format!("\r\x1b[2K{share}{text}{left}"));
     }
 
     /// Takes the line away, so that other text can follow.
     pub fn clear(&mut self) {
         if self.shown && self.last.take().is_some() {
-            eprint!("\r\x1b[2K");
-            let _ = std::io::stderr().flush();
+            console::err("\r\x1b[2K");
         }
     }
 }

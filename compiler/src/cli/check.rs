@@ -1,8 +1,8 @@
 //! `vsrc check`: all errors of each file, and of what it uses, in one run. Writes nothing.
 
-use super::{Failure, Files, setting};
-use std::io::IsTerminal;
-use vsr_compiler::diag::{Problems, Sources};
+use super::{Failure, Files, print, rendered, setting};
+use vsr_artifact::console;
+use vsr_compiler::diag::Problems;
 use vsr_compiler::sema::{self, Options};
 
 #[derive(clap::Args)]
@@ -60,7 +60,8 @@ pub fn run(args: &Check) -> Result<(), Failure> {
         let (mut files, mut problems) = (Files::default(), Problems::new());
         sema::check(&mut files, path, &options, false, &mut problems);
         if args.timings {
-            eprintln!("{path}: {:.1} ms", start.elapsed().as_secs_f64() * 1e3);
+            let ms = start.elapsed().as_secs_f64() * 1e3;
+            console::err(&format!("{path}: {ms:.1} ms\n"));
         }
         // Files that are used by several are checked with each, and reported once.
         for value in problems
@@ -80,23 +81,16 @@ pub fn run(args: &Check) -> Result<(), Failure> {
     }
     let n = all.len();
     if args.json {
-        println!("{}", serde_json::Value::Array(all));
+        print(&format!("{}\n", serde_json::Value::Array(all)))?;
     } else {
-        eprint!("{}", texts.concat());
+        console::err(&texts.concat());
     }
     if n == 0 {
         return Ok(());
     }
     if !args.json {
-        eprintln!("{n} {}", if n == 1 { "error" } else { "errors" });
+        let errors = if n == 1 { "error" } else { "errors" };
+        console::err(&format!("{n} {errors}\n"));
     }
     Err(Failure::Shown)
-}
-
-fn rendered(problems: &Problems, sources: &Sources) -> String {
-    if std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
-        problems.render_coloured(sources)
-    } else {
-        problems.render(sources)
-    }
 }

@@ -1,6 +1,6 @@
 //! `vsrc compile`: a file to a folder of native code, or one stage of the way printed.
 
-use super::{Failure, Files, read, setting};
+use super::{Failure, Files, print, read, setting};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use vsr_artifact::manifest::{Entry, Manifest, WeightKind};
@@ -85,8 +85,7 @@ pub fn run(args: &Compile) -> Result<(), Failure> {
         )));
     }
     if let Some(text) = emitted {
-        print!("{text}");
-        return Ok(());
+        return print(&text);
     }
     vsr_artifact::write(&args.output, &artifact).map_err(|e| match e.is_machine() {
         true => Failure::Machine(e.to_string()),
@@ -94,19 +93,18 @@ pub fn run(args: &Compile) -> Result<(), Failure> {
     })?;
     let seconds = start.elapsed().as_secs_f64();
     if args.json {
-        println!(
-            "{}",
-            summary(&artifact.manifest, artifact.code.len(), seconds)
-        );
-    } else if !args.quiet {
-        print_summary(
-            &artifact.manifest,
-            artifact.code.len(),
-            seconds,
-            &args.output,
-        );
+        let summary = summary(&artifact.manifest, artifact.code.len(), seconds);
+        return print(&format!("{summary}\n"));
     }
-    Ok(())
+    if args.quiet {
+        return Ok(());
+    }
+    print(&summary_text(
+        &artifact.manifest,
+        artifact.code.len(),
+        seconds,
+        &args.output,
+    ))
 }
 
 fn print_ast(path: &str) -> Result<(), Failure> {
@@ -117,8 +115,7 @@ fn print_ast(path: &str) -> Result<(), Failure> {
     if !problems.is_empty() {
         return Err(Failure::Problems(Box::new(problems), Box::new(sources)));
     }
-    print!("{}", vsr_compiler::syntax::print_ast(&ast));
-    Ok(())
+    print(&vsr_compiler::syntax::print_ast(&ast))
 }
 
 /// Bytes of weights, of states, and of optimisers' states.
@@ -155,28 +152,28 @@ fn summary(manifest: &Manifest, code_bytes: usize, seconds: f64) -> serde_json::
     })
 }
 
-fn print_summary(manifest: &Manifest, code_bytes: usize, seconds: f64, output: &Path) {
+fn summary_text(manifest: &Manifest, code_bytes: usize, seconds: f64, output: &Path) -> String {
     let (weights, optimizer) = stored(manifest);
     let frozen = match parameters(manifest, &WeightKind::Frozen) {
         0 => String::new(),
         n => format!(", {n} frozen"),
     };
-    println!(
+    let mut lines = vec![format!(
         "{}: {} parameters{frozen}",
         manifest.model.name,
         parameters(manifest, &WeightKind::Trained)
-    );
-    println!(
+    )];
+    lines.push(format!(
         "{:<8} {:<10} {:>10} {:>8} {:>14} {:>12} {:>16}",
         "entry", "profile", "GFLOP", "kernels", "params+state", "arena", "scratch/thread"
-    );
+    ));
     for e in &manifest.entries {
         let stored = if e.name == "train" {
             weights + optimizer
         } else {
             weights
         } + e.folded_bytes;
-        println!(
+        lines.push(format!(
             "{:<8} {:<10} {:>10.3} {:>8} {:>14} {:>12} {:>16}",
             e.name,
             e.profile,
@@ -185,17 +182,20 @@ fn print_summary(manifest: &Manifest, code_bytes: usize, seconds: f64, output: &
             megabytes(stored),
             megabytes(e.arena_bytes),
             megabytes(e.scratch_bytes)
-        );
+        ));
     }
-    println!(
+    lines.push(format!(
         "code     {} kernels, {} KB (a driver's context: none on the CPU)",
         manifest.kernels.len(),
         code_bytes / 1024
-    );
+    ));
     for absent in &manifest.frozen.absent {
-        println!("without  {}: there is no {}", absent.name, absent.file);
+        let (name, file) = (&absent.name, &absent.file);
+        lines.push(format!("without  {name}: there is no {file}"));
     }
-    println!("wrote    {} in {seconds:.2} s", output.display());
+    let folder = output.display();
+    lines.push(format!("wrote    {folder} in {seconds:.2} s\n"));
+    lines.join("\n")
 }
 
 fn megabytes(bytes: u64) -> String {

@@ -1,8 +1,7 @@
 //! `vsrc doc`: pages about the standard library and models.
 
 use super::graph::write;
-use super::report::print;
-use super::{Failure, Files};
+use super::{Failure, Files, print};
 use std::path::{Path, PathBuf};
 use vsr_compiler::diag::Problems;
 use vsr_compiler::doc::{self, Format};

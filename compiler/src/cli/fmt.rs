@@ -1,7 +1,7 @@
 //! `vsrc fmt`: files in the one canonical style. A file that does not parse is left alone and reported; one that is
 //! rewritten is written beside itself first and renamed, so that it is never half there.
 
-use super::{Failure, Files, read};
+use super::{Failure, Files, print, read};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use vsr_compiler::diag::Problems;
@@ -44,10 +44,10 @@ pub fn run(args: &Fmt) -> Result<(), Failure> {
         if args.check {
             if is_changed {
                 n_changed += 1;
-                println!("{name}");
+                print(&format!("{name}\n"))?;
             }
         } else if path == "-" {
-            print!("{formatted}");
+            print(&formatted)?;
         } else if is_changed {
             replace(Path::new(path), &formatted)
                 .map_err(|e| Failure::Machine(format!("{path}: {e}")))?;

@@ -1,7 +1,6 @@
 //! `vsrc graph`: a network as a picture.
 
-use super::report::print;
-use super::{Failure, Files, setting};
+use super::{Failure, Files, print, setting};
 use std::path::{Path, PathBuf};
 use vsr_compiler::diag::Problems;
 use vsr_compiler::picture::{self, Picture};

@@ -12,6 +12,7 @@ pub mod report;
 use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
+use vsr_artifact::console;
 use vsr_compiler::diag::{Problems, Sources};
 use vsr_compiler::sema::Loader;
 
@@ -67,24 +68,33 @@ pub fn finish(result: Result<(), Failure>, json: bool) -> ExitCode {
     let message = match result {
         Ok(()) => return ExitCode::SUCCESS,
         Err(Failure::Problems(problems, sources)) => {
-            show(&problems, &sources, json);
-            return ExitCode::from(1);
+            let shown = match json {
+                true => print(&format!("{}\n", problems.to_json(&sources))),
+                false => {
+                    console::err(&rendered(&problems, &sources));
+                    Ok(())
+                }
+            };
+            return shown.map_or_else(|failure| finish(Err(failure), false), |()| 1.into());
         }
         Err(Failure::Shown) => return ExitCode::from(1),
         Err(Failure::User(message)) => (message, 1),
         Err(Failure::Machine(message)) => (message, 2),
     };
-    eprintln!("error: {}", message.0);
+    console::err(&format!("error: {}\n", message.0));
     ExitCode::from(message.1)
 }
 
-/// Problems as JSON on standard output, or as text beside it, in colours where a terminal shows them.
-pub fn show(problems: &Problems, sources: &Sources, json: bool) {
-    if json {
-        println!("{}", problems.to_json(sources));
-    } else if std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
-        eprint!("{}", problems.render_coloured(sources));
+/// Problems as text for standard error, in colours where a terminal shows them.
+pub fn rendered(problems: &Problems, sources: &Sources) -> String {
+    if std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
+        problems.render_coloured(sources)
     } else {
-        eprint!("{}", problems.render(sources));
+        problems.render(sources)
     }
+}
+
+/// Text to standard output.
+pub fn print(text: &str) -> Result<(), Failure> {
+    console::out(text).map_err(|e| Failure::Machine(e.to_string()))
 }

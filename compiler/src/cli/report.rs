@@ -1,7 +1,6 @@
 //! `vsrc report`: what a network costs, before anything runs.
 
-use super::{Failure, Files, setting};
-use std::io::Write;
+use super::{Failure, Files, print, setting};
 use std::path::Path;
 use vsr_artifact::roofs::{self, Roofs};
 use vsr_compiler::diag::Problems;
@@ -64,17 +63,6 @@ pub fn run(args: &Report) -> Result<(), Failure> {
         print(&(text + "\n"))
     } else {
         print(&report::text(&made))
-    }
-}
-
-/// Text to standard output; a reader that has seen enough is no error.
-pub fn print(text: &str) -> Result<(), Failure> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::Machine(format!(
-            "cannot write to standard output: {e}"
-        ))),
-        _ => Ok(()),
     }
 }
 

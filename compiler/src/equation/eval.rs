@@ -4,7 +4,7 @@
 //! of its tensor without `outside`, at a point where every guard holds, is an internal error and panics.
 
 use super::index::{Atom, Ix};
-use super::{Binary, Equation, Expr, Pos, Read, Reducer, Relation, Unary};
+use super::{Equation, Expr, Pos, Read, Reducer, Relation};
 
 /// Row-major.
 #[derive(Clone, Debug, PartialEq)]
@@ -270,15 +270,13 @@ impl Run<'_> {
             Expr::Read(read) => self.read(read, points, active),
             Expr::Unary(op, a) => {
                 let mut a = self.expr(a, points, active);
-                a.iter_mut().for_each(|a| *a = unary(*op, *a));
+                a.iter_mut().for_each(|a| *a = op.of(*a));
                 a
             }
             Expr::Binary(op, a, b) => {
                 let mut a = self.expr(a, points, active);
                 let b = self.expr(b, points, active);
-                a.iter_mut()
-                    .zip(b)
-                    .for_each(|(a, b)| *a = binary(*op, *a, b));
+                a.iter_mut().zip(b).for_each(|(a, b)| *a = op.of(*a, b));
                 a
             }
             Expr::Select(relation, args) => self.select(*relation, args, points, active),
@@ -386,47 +384,6 @@ impl Running {
             Reducer::Lse => self.a + libm::log(self.b),
             Reducer::Var => self.b / self.n,
             _ => self.a,
-        }
-    }
-}
-
-pub fn unary(op: Unary, a: f64) -> f64 {
-    match op {
-        Unary::Neg => -a,
-        Unary::Exp => libm::exp(a),
-        Unary::Log => libm::log(a),
-        Unary::Sqrt => a.sqrt(),
-        Unary::Sin => libm::sin(a),
-        Unary::Cos => libm::cos(a),
-        Unary::Tanh => libm::tanh(a),
-        Unary::Erf => libm::erf(a),
-        Unary::Abs => a.abs(),
-        Unary::Floor => a.floor(),
-        Unary::Stop => a,
-    }
-}
-
-pub fn binary(op: Binary, a: f64, b: f64) -> f64 {
-    match op {
-        Binary::Add => a + b,
-        Binary::Sub => a - b,
-        Binary::Mul => a * b,
-        Binary::Div => a / b,
-        Binary::Pow if b == 2.0 => a * a,
-        Binary::Pow => libm::pow(a, b),
-        Binary::Min => {
-            if a < b {
-                a
-            } else {
-                b
-            }
-        }
-        Binary::Max => {
-            if a > b {
-                a
-            } else {
-                b
-            }
         }
     }
 }

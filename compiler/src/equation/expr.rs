@@ -42,7 +42,7 @@ impl Expr {
             (Unary::Neg, Expr::Unary(Unary::Neg, a)) => *a,
             (Unary::Stop, a @ (Expr::Lit(_) | Expr::Index(_))) => a,
             (Unary::Floor, a @ Expr::Index(_)) => a,
-            (op, Expr::Lit(a)) => Expr::lit(super::eval::unary(op, a.get())),
+            (op, Expr::Lit(a)) => Expr::lit(op.of(a.get())),
             (op, a) => Expr::Unary(op, Box::new(a)),
         }
     }
@@ -54,7 +54,7 @@ impl Expr {
             Binary::Mul => a.mul(b),
             Binary::Div => a.div(b),
             op => match (a.as_lit(), b.as_lit()) {
-                (Some(x), Some(y)) => Expr::lit(super::eval::binary(op, x, y)),
+                (Some(x), Some(y)) => Expr::lit(op.of(x, y)),
                 _ => Expr::Binary(op, Box::new(a), Box::new(b)),
             },
         }

@@ -16,6 +16,7 @@ mod fold;
 mod guard;
 pub mod index;
 pub mod matrix;
+mod ops;
 pub mod rewrite;
 mod solve;
 mod work;

@@ -1,7 +1,7 @@
 //! Renaming and rebuilding equations: every step of the calculus is a change of variables.
 
 use super::index::Ix;
-use super::{Binary, Equation, Expr, Guard, Pos, Read, Relation, Unary};
+use super::{Binary, Equation, Expr, Guard, Pos, Read, Unary};
 
 impl Equation {
     /// The same equation over new variables; old variable v becomes `map[v]`.
@@ -113,17 +113,4 @@ pub fn binary(op: Binary, a: Expr, b: Expr) -> Expr {
 
 pub fn unary(op: Unary, a: Expr) -> Expr {
     Expr::unary(op, a)
-}
-
-impl Relation {
-    pub fn holds(self, a: f64, b: f64) -> bool {
-        match self {
-            Relation::Lt => a < b,
-            Relation::Le => a <= b,
-            Relation::Gt => a > b,
-            Relation::Ge => a >= b,
-            Relation::Eq => a == b,
-            Relation::Ne => a != b,
-        }
-    }
 }

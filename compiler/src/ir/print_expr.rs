@@ -1,7 +1,7 @@
 //! Scalar expressions, positions and numbers as `.vsr` text.
 
 use crate::equation::index::{Atom, Ix};
-use crate::equation::{Binary, Equation, Expr, Guard, Pos, Read, Relation, Unary};
+use crate::equation::{Binary, Equation, Expr, Guard, Pos, Read, Unary};
 use crate::ir::graph::{Graph, Node};
 use crate::ir::print::name;
 
@@ -96,7 +96,7 @@ impl<'a> Names<'a> {
             }
             Expr::Read(read) => (5, self.read(read)),
             Expr::Unary(Unary::Neg, a) => (1, format!("-{}", self.at(a, 4, whole))),
-            Expr::Unary(op, a) => (5, format!("{}({})", function(*op), self.at(a, 0, false))),
+            Expr::Unary(op, a) => (5, format!("{}({})", op.name(), self.at(a, 0, false))),
             Expr::Binary(op, a, b) => self.binary(*op, a, b, whole),
             Expr::Select(relation, args) => {
                 let compare_whole = is_whole(&args[0]) && is_whole(&args[1]);
@@ -104,7 +104,7 @@ impl<'a> Names<'a> {
                 let [yes, no] = [&args[2], &args[3]].map(|a| self.at(a, 0, whole));
                 (
                     5,
-                    format!("select({x} {} {y}, {yes}, {no})", relation_text(*relation)),
+                    format!("select({x} {} {y}, {yes}, {no})", relation.text()),
                 )
             }
             Expr::Random { normal, .. } => (
@@ -246,31 +246,4 @@ pub fn constant(data: &[f32], shape: &[i64]) -> String {
 /// A literal that is surely a float.
 pub fn number(x: f64) -> String {
     format!("{x:?}")
-}
-
-fn function(op: Unary) -> &'static str {
-    match op {
-        Unary::Neg => "-",
-        Unary::Exp => "exp",
-        Unary::Log => "log",
-        Unary::Sqrt => "sqrt",
-        Unary::Sin => "sin",
-        Unary::Cos => "cos",
-        Unary::Tanh => "tanh",
-        Unary::Erf => "erf",
-        Unary::Abs => "abs",
-        Unary::Floor => "floor",
-        Unary::Stop => "stop",
-    }
-}
-
-fn relation_text(relation: Relation) -> &'static str {
-    match relation {
-        Relation::Lt => "<",
-        Relation::Le => "<=",
-        Relation::Gt => ">",
-        Relation::Ge => ">=",
-        Relation::Eq => "==",
-        Relation::Ne => "!=",
-    }
 }

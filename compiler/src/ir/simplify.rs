@@ -44,7 +44,7 @@ fn step(e: Expr) -> Expr {
 
 fn unary(op: Unary, a: Expr) -> Expr {
     if let Some(x) = literal(&a) {
-        return lit(apply(op, x));
+        return lit(op.of(x));
     }
     match (op, a) {
         (Unary::Neg, Expr::Unary(Unary::Neg, inner)) => *inner,
@@ -58,7 +58,7 @@ fn unary(op: Unary, a: Expr) -> Expr {
 fn binary(op: Binary, a: Expr, b: Expr) -> Expr {
     let (x, y) = (literal(&a), literal(&b));
     if let (Some(x), Some(y)) = (x, y) {
-        return lit(combine(op, x, y));
+        return lit(op.of(x, y));
     }
     match (op, x, y) {
         (Binary::Add, Some(0.0), _) => b,
@@ -106,7 +106,7 @@ fn sum(a: Expr, b: Expr) -> Expr {
 
 fn select(relation: Relation, args: [Expr; 4]) -> Expr {
     let decided = match (literal(&args[0]), literal(&args[1])) {
-        (Some(x), Some(y)) => Some(holds(relation, x, y)),
+        (Some(x), Some(y)) => Some(relation.holds(x, y)),
         _ => None,
     };
     let [x, y, yes, no] = args;
@@ -120,55 +120,4 @@ fn select(relation: Relation, args: [Expr; 4]) -> Expr {
 
 fn is_power_of_two(x: f64) -> bool {
     x.is_normal() && x.to_bits() & ((1 << 52) - 1) == 0 && (1.0 / x).is_normal()
-}
-
-pub fn apply(op: Unary, x: f64) -> f64 {
-    match op {
-        Unary::Neg => -x,
-        Unary::Exp => libm::exp(x),
-        Unary::Log => libm::log(x),
-        Unary::Sqrt => libm::sqrt(x),
-        Unary::Sin => libm::sin(x),
-        Unary::Cos => libm::cos(x),
-        Unary::Tanh => libm::tanh(x),
-        Unary::Erf => libm::erf(x),
-        Unary::Abs => x.abs(),
-        Unary::Floor => x.floor(),
-        Unary::Stop => x,
-    }
-}
-
-pub fn combine(op: Binary, x: f64, y: f64) -> f64 {
-    match op {
-        Binary::Add => x + y,
-        Binary::Sub => x - y,
-        Binary::Mul => x * y,
-        Binary::Div => x / y,
-        Binary::Pow => libm::pow(x, y),
-        Binary::Min => {
-            if x < y {
-                x
-            } else {
-                y
-            }
-        }
-        Binary::Max => {
-            if x > y {
-                x
-            } else {
-                y
-            }
-        }
-    }
-}
-
-pub fn holds(relation: Relation, x: f64, y: f64) -> bool {
-    match relation {
-        Relation::Lt => x < y,
-        Relation::Le => x <= y,
-        Relation::Gt => x > y,
-        Relation::Ge => x >= y,
-        Relation::Eq => x == y,
-        Relation::Ne => x != y,
-    }
 }

@@ -1,7 +1,7 @@
 //! Layers that run again with the same weights close circles between boxes. What turns the circle is found here:
 //! equations at one place of the text that stand in one circle become one, and wires against the flow are marked.
 
-use super::scene::{GONE, Item, Level, Stage};
+use super::level::{GONE, Item, Level, Stage};
 use crate::ir::graph::NodeId;
 use parts::components;
 use std::collections::{BTreeMap, BTreeSet};

@@ -10,6 +10,7 @@ mod draw;
 mod html;
 mod layers;
 pub mod layout;
+mod level;
 mod measure;
 mod names;
 mod order;
@@ -24,8 +25,9 @@ use crate::diag::{Class, Diag, Problems};
 use crate::sema::{self, EntryGraph, Loader, Options};
 pub use svg::escape;
 
+use level::{Item, Level, Stage};
 use names::Names;
-use scene::{Item, Level, Scene, Stage};
+use scene::Scene;
 use std::collections::{BTreeSet, HashMap};
 use tree::{Kind, Tree};
 

@@ -447,6 +447,7 @@ impl<'a> Elab<'a, '_> {
     fn concat(&mut self, xs: &Slot, axis: &Slot, span: Span, env: &Env<'a>) -> Fallible<Value> {
         let (nodes, shapes) = self.tensors(xs, "concat", env)?;
         let rank = shapes[0].sizes.len();
+        let place = axis.1;
         let axis = self.axis(axis, rank)?;
         for shape in &shapes[1..] {
             if shape.sizes.len() != rank {
@@ -473,12 +474,15 @@ impl<'a> Elab<'a, '_> {
                     [only] => format!("all other axes are equal: did you mean `axis={only}`?"),
                     _ => format!("all axes but {axis} must be equal"),
                 };
-                let fault = fault(Class::Shape, text).note(format!(
+                let mut fault = fault(Class::Shape, text).help(help).note(format!(
                     "{} beside {}",
                     shapes[0].describe(),
                     shape.describe()
                 ));
-                return self.fail(span, fault.help(help));
+                if let ([only], Ok(_)) = (&*differ, self.program.text(place).parse::<i64>()) {
+                    fault = fault.edit(place, only.to_string());
+                }
+                return self.fail(span, fault);
             }
         }
         if let [node] = nodes.as_slice() {

@@ -7,7 +7,7 @@ use super::facts::Facts;
 use super::module::{self, Loaded, Loader, Program};
 use super::settings;
 use super::{EntryKind, Options, STACK_BYTES, cycle, definitions};
-use crate::diag::{Class, Diag, Problems, Sources, Span};
+use crate::diag::{Diag, Problems, Sources, Span};
 use crate::syntax::ast::{self, ItemKind};
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -35,34 +35,11 @@ pub fn check(
         return Checked::default();
     };
     let sources: &Sources = loader.sources();
-    let mut found = Problems::new();
     let mut facts = Facts::default();
-    let result = std::thread::scope(|scope| {
-        let work = || {
-            check_loaded(
-                &files,
-                sources,
-                options,
-                wants_facts.then_some(&mut facts),
-                &mut found,
-            )
-        };
-        let thread = std::thread::Builder::new()
-            .stack_size(STACK_BYTES)
-            .spawn_scoped(scope, work);
-        thread.map(|handle| {
-            handle
-                .join()
-                .expect("elaboration reports what it cannot do")
-        })
+    super::on_deep_stack(problems, |found| {
+        let facts = wants_facts.then_some(&mut facts);
+        check_loaded(&files, sources, options, facts, found);
     });
-    for diag in found.iter() {
-        problems.push(diag.clone());
-    }
-    if let Err(error) = result {
-        let text = format!("no thread for elaboration: {error}");
-        problems.push(Diag::placeless(Class::Syntax, text));
-    }
     Checked { facts, files }
 }
 

@@ -1,4 +1,4 @@
-//! A definition that reaches itself is an error: found here, before anything is elaborated.
+//! Which definitions use which. One that reaches itself is an error: found here, before anything is elaborated.
 
 use super::module::Program;
 use super::walk;
@@ -41,6 +41,20 @@ pub fn cycles(program: &Program<'_>, problems: &mut Problems) {
             }
         }
     }
+}
+
+/// All that a definition uses, by itself or through what it uses.
+pub fn reached(program: &Program<'_>, def: usize) -> HashSet<usize> {
+    let mut reached = HashSet::new();
+    let mut open = vec![def];
+    while let Some(def) = open.pop() {
+        open.extend(
+            used_by(program, def)
+                .into_iter()
+                .filter(|used| reached.insert(*used)),
+        );
+    }
+    reached
 }
 
 fn report_cycle(program: &Program<'_>, ring: &[usize], problems: &mut Problems) {

@@ -268,6 +268,32 @@ impl<'a> Elab<'a, '_> {
 
     /// A compile-time bool.
     pub fn condition(&mut self, e: &'a ast::Expr, env: &mut Env<'a>) -> Fallible<bool> {
+        self.condition_of(e, None, env)
+    }
+
+    /// The condition of an `if` that is an expression.
+    pub fn chosen(&mut self, choice: &'a ast::If, span: Span, env: &mut Env<'a>) -> Fallible<bool> {
+        let instead = self.as_select(choice).map(|text| (span, text));
+        self.condition_of(&choice.condition, instead, env)
+    }
+
+    /// `select(c, a, b)`, where both branches are values alone.
+    fn as_select(&self, choice: &ast::If) -> Option<String> {
+        let text = |e: &ast::Expr| self.program.text(e.span);
+        let only = |body: &ast::Body| match (&*body.stmts, &body.value) {
+            ([], Some(value)) => Some(text(value)),
+            _ => None,
+        };
+        let (a, b) = (only(&choice.then)?, only(choice.otherwise.as_ref()?)?);
+        Some(format!("select({}, {a}, {b})", text(&choice.condition)))
+    }
+
+    fn condition_of(
+        &mut self,
+        e: &'a ast::Expr,
+        instead: Option<(Span, String)>,
+        env: &mut Env<'a>,
+    ) -> Fallible<bool> {
         match self.eval(e, env)? {
             Value::Bool(b) => Ok(b),
             Value::Num(num) if Self::is_comparison(&num) => {
@@ -275,8 +301,14 @@ impl<'a> Elab<'a, '_> {
                 let text = format!(
                     "`if` chooses while compiling, and `{condition}` depends on values that are known only later"
                 );
-                let help = format!("`select({condition}, a, b)` chooses element by element");
-                self.fail(e.span, fault(Class::Type, text).help(help))
+                let general = || format!("select({condition}, a, b)");
+                let select = instead
+                    .as_ref()
+                    .map_or_else(general, |(_, text)| text.clone());
+                let mut fault =
+                    fault(Class::Type, text).help(format!("`{select}` chooses element by element"));
+                fault.details.edit = instead;
+                self.fail(e.span, fault)
             }
             other => {
                 let text = format!("this needs a compile-time bool, got {}", other.describe());
@@ -302,7 +334,7 @@ impl<'a> Elab<'a, '_> {
     }
 
     fn choice(&mut self, choice: &'a ast::If, span: Span, env: &mut Env<'a>) -> Fallible<Value> {
-        let taken = self.condition(&choice.condition, env)?;
+        let taken = self.chosen(choice, span, env)?;
         let branch = if taken {
             Some(&choice.then)
         } else {

@@ -44,7 +44,7 @@ pub use elab::{Weight, WeightKind};
 pub use facts::{Fact, Facts};
 pub use frozen::Source;
 pub use layout::Layout;
-pub use module::{Loaded, Loader};
+pub use module::{Loaded, Loader, load};
 pub use rename::Renamed;
 pub use stdlib::FILES as STANDARD_LIBRARY;
 
@@ -149,28 +149,35 @@ pub fn elaborate(
         return None;
     }
     let sources: &Sources = loader.sources();
+    on_deep_stack(problems, |found| {
+        elaborate_loaded(&files, sources, options, found)
+    })
+    .flatten()
+}
+
+/// Runs what recurses as deep as texts nest on a thread of its own, and adds the problems that it finds. None: there is no
+/// such thread.
+fn on_deep_stack<T: Send>(
+    problems: &mut Problems,
+    work: impl FnOnce(&mut Problems) -> T + Send,
+) -> Option<T> {
     let mut found = Problems::new();
     let result = std::thread::scope(|scope| {
-        let work = || elaborate_loaded(&files, sources, options, &mut found);
-        let thread = std::thread::Builder::new()
-            .stack_size(STACK_BYTES)
-            .spawn_scoped(scope, work);
+        let thread = std::thread::Builder::new().stack_size(STACK_BYTES);
+        let thread = thread.spawn_scoped(scope, || work(&mut found));
         thread.map(|handle| {
             handle
                 .join()
                 .expect("elaboration reports what it cannot do")
         })
     });
-    for diag in found.iter() {
-        problems.push(diag.clone());
-    }
-    result.unwrap_or_else(|error| {
-        problems.push(Diag::placeless(
-            Class::Syntax,
-            format!("no thread for elaboration: {error}"),
-        ));
-        None
-    })
+    found.iter().for_each(|diag| problems.push(diag.clone()));
+    result
+        .map_err(|error| {
+            let text = format!("no thread for elaboration: {error}");
+            problems.push(Diag::placeless(Class::Syntax, text));
+        })
+        .ok()
 }
 
 fn elaborate_loaded(

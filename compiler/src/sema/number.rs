@@ -1,7 +1,7 @@
 //! Compile-time arithmetic: ints, floats, strings, bools and lists, and the text that numbers came from.
 
 use super::error::{Fault, fault};
-use super::scalar::{Arith, fold, fold_unary};
+use super::scalar::{Arith, fold};
 use super::value::{Note, Value};
 use crate::diag::Class;
 use crate::equation::{Relation, Unary};
@@ -169,10 +169,10 @@ fn constant(text: &str) -> (&str, i64) {
 
 pub fn compare(relation: Relation, a: &Value, b: &Value) -> Result<bool, Fault> {
     if let (Value::Int(x, _), Value::Int(y, _)) = (a, b) {
-        return Ok(holds(relation, x.cmp(y).into()));
+        return Ok(relation.holds(x, y));
     }
     if let (Some(x), Some(y)) = (a.as_number(), b.as_number()) {
-        return Ok(holds(relation, x.partial_cmp(&y)));
+        return Ok(relation.holds(x, y));
     }
     match (relation, equal(a, b)) {
         (Relation::Eq, Some(same)) => Ok(same),
@@ -181,18 +181,6 @@ pub fn compare(relation: Relation, a: &Value, b: &Value) -> Result<bool, Fault> 
             Class::Type,
             format!("{} and {} cannot be compared", a.describe(), b.describe()),
         )),
-    }
-}
-
-fn holds(relation: Relation, order: Option<std::cmp::Ordering>) -> bool {
-    use std::cmp::Ordering::*;
-    match relation {
-        Relation::Lt => order == Some(Less),
-        Relation::Le => matches!(order, Some(Less | Equal)),
-        Relation::Gt => order == Some(Greater),
-        Relation::Ge => matches!(order, Some(Greater | Equal)),
-        Relation::Eq => order == Some(Equal),
-        Relation::Ne => order != Some(Equal),
     }
 }
 
@@ -228,7 +216,7 @@ pub fn unary(op: Unary, value: &Value) -> Result<Value, Fault> {
             format!("{} is no number", value.describe()),
         ));
     };
-    let y = fold_unary(op, x);
+    let y = op.of(x);
     if op == Unary::Floor {
         if y.abs() < 9e15 {
             return Ok(Value::int(y as i64));

@@ -307,10 +307,11 @@ impl<'a> Elab<'a, '_> {
                     let num = self.num_of(&value, e.span, true)?;
                     if num.kind != super::value::Kind::Int {
                         let text = format!("an index of `{name}` must be an int");
-                        return self.fail(
-                            e.span,
-                            fault(Class::Type, text).help("`floor(u)` gives an int"),
-                        );
+                        let whole = format!("floor({})", self.program.text(e.span));
+                        let fault = fault(Class::Type, text)
+                            .help(format!("`{whole}` gives an int"))
+                            .edit(e.span, whole);
+                        return self.fail(e.span, fault);
                     }
                     at.push((num, e.span));
                 }

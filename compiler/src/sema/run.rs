@@ -145,7 +145,7 @@ impl<'a> Elab<'a, '_> {
         env: &mut Env<'a>,
         result: Option<&'a ast::Type>,
     ) -> Fallible<Option<Value>> {
-        let taken = self.condition(&choice.condition, env)?;
+        let taken = self.chosen(choice, span, env)?;
         let branch = if taken {
             Some(&choice.then)
         } else {

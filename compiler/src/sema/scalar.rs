@@ -410,7 +410,7 @@ pub fn unary(op: Unary, a: &Num) -> Result<Num, Fault> {
     };
     let (lo, hi) = unary_interval(op, a);
     if let (Expr::Lit(l), true) = (&x, op != Unary::Stop) {
-        let v = fold_unary(op, l.get());
+        let v = op.of(l.get());
         let form = match kind {
             Kind::Int if v.abs() < MAX_INDEX => Form::Ix(Ix::constant(v as i64)),
             _ => Form::Expr(lit(v)),
@@ -443,21 +443,5 @@ fn unary_interval(op: Unary, a: &Num) -> (f64, f64) {
         Unary::Floor => (floor(a.lo), floor(a.hi)),
         Unary::Stop => (a.lo, a.hi),
         _ => (-INF, INF),
-    }
-}
-
-pub fn fold_unary(op: Unary, v: f64) -> f64 {
-    match op {
-        Unary::Neg => -v,
-        Unary::Exp => libm::exp(v),
-        Unary::Log => libm::log(v),
-        Unary::Sqrt => libm::sqrt(v),
-        Unary::Sin => libm::sin(v),
-        Unary::Cos => libm::cos(v),
-        Unary::Tanh => libm::tanh(v),
-        Unary::Erf => libm::erf(v),
-        Unary::Abs => libm::fabs(v),
-        Unary::Floor => libm::floor(v),
-        Unary::Stop => v,
     }
 }

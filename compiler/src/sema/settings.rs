@@ -1,7 +1,7 @@
 //! What is compiled: the model, the `train` item that fixes its arguments, the profiles, and `--set` overrides.
 
 use super::Options;
-use super::error::suggest;
+use super::error::{suggest, suggested};
 use super::module::{DefKind, Program};
 use super::value::Value;
 use crate::diag::{Class, Diag, Problems, Span};
@@ -52,7 +52,7 @@ pub fn settings<'a>(
     Some(settings)
 }
 
-/// The `train` item or model that NAME picks, or the only one there is.
+/// The `train` item or model that NAME picks, or the only one there is, or the model that is made of all the others.
 fn choose<'a>(
     program: &Program<'a>,
     file: &'a ast::File,
@@ -105,6 +105,7 @@ fn choose<'a>(
     match (trains.as_slice(), models.as_slice()) {
         ([train], _) => with_model(program, train, problems),
         ([], [model]) => Some((*model, None)),
+        ([], _) if let Some(whole) = whole(program, &models) => Some((whole, None)),
         ([], []) => {
             problems.push(
                 Diag::placeless(Class::Name, format!("{path} has no model"))
@@ -125,6 +126,15 @@ fn choose<'a>(
             None
         }
     }
+}
+
+/// The model that uses all others of its file, by itself or through what it uses.
+fn whole(program: &Program<'_>, models: &[usize]) -> Option<usize> {
+    let is_whole = |model: &usize| {
+        let reached = super::cycle::reached(program, *model);
+        models.iter().all(|m| m == model || reached.contains(m))
+    };
+    models.iter().copied().find(is_whole)
 }
 
 fn with_model<'a>(
@@ -150,6 +160,9 @@ fn with_model<'a>(
             let known = super::eval::sorted(program.callables(0));
             let mut diag = Diag::new(Class::Name, name.span, format!("no model `{}`", name.text));
             if let Some(help) = suggest(&name.text, known) {
+                if let Some(new) = suggested(&help) {
+                    diag = diag.edit(name.span, new);
+                }
                 diag = diag.help(help);
             }
             problems.push(diag);
@@ -228,6 +241,9 @@ fn apply_setting(profile: &mut Profile<'_>, setting: &ast::Setting, problems: &m
             let text = format!("a profile has no setting `{name}`");
             let mut diag = Diag::new(Class::Name, setting.name.span, text);
             if let Some(help) = suggest(name, ["float", "memory"]) {
+                if let Some(new) = suggested(&help) {
+                    diag = diag.edit(setting.name.span, new);
+                }
                 diag = diag.help(help);
             }
             problems.push(diag);

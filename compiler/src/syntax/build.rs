@@ -514,7 +514,7 @@ impl<'a> Builder<'a> {
         let word = &text[word_start..];
         if word == "return" {
             let start = before.end - word.len() as u32;
-            return super::wrong::no_return(Span { start, ..before });
+            return super::wrong::no_return(Span { start, ..before }, after.start);
         }
         match next_char {
             '(' | '[' if !word.is_empty() => Diag::new(
@@ -522,8 +522,16 @@ impl<'a> Builder<'a> {
                 after,
                 format!("`{next_char}` must touch `{word}`"),
             )
-            .help(format!("write `{word}{next_char}…`; or start a new line")),
-            '-' => super::wrong::after_pipeline(after, "-", text),
+            .help(format!("write `{word}{next_char}…`; or start a new line"))
+            .edit(
+                Span {
+                    start: before.end,
+                    end: after.start,
+                    ..before
+                },
+                "",
+            ),
+            '-' => super::wrong::after_pipeline(after, "-", text, before.start as usize),
             _ => Diag::new(Class::Syntax, after, "each statement starts a new line"),
         }
     }
@@ -567,12 +575,21 @@ impl<'a> Builder<'a> {
             StmtKind::Next { name, .. } => format!("sets `{}`", name.text),
             StmtKind::For { .. } => "is a `for`".to_string(),
         };
-        let diag = Diag::new(
+        let mut diag = Diag::new(
             Class::Syntax,
             last.span,
             format!("no value: the last line {what}"),
         )
         .help("end the body with its value, on a line of its own");
+        if let StmtKind::Bind { names, value } = &last.kind
+            && names.len() == 1
+        {
+            let binding = Span {
+                end: value.span.start,
+                ..last.span
+            };
+            diag = diag.edit(binding, "");
+        }
         self.problems.push(diag);
     }
 

@@ -304,6 +304,10 @@ impl Scanner<'_> {
         };
         let mut diag = Diag::new(Class::Syntax, self.span(start, end), message);
         diag.help = help.map(str::to_string);
+        let rest = self.text[end..].lines().next().unwrap_or_default().trim();
+        if c == ';' && (rest.is_empty() || rest.starts_with('#')) {
+            diag = diag.edit(self.span(start, end), "");
+        }
         self.push(diag);
         self.token(c.len_utf8(), Before::Operator);
     }

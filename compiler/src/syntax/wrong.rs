@@ -51,16 +51,19 @@ pub(super) fn explain(
     stop.special().unwrap_or_else(|| stop.plain())
 }
 
-/// `+` and the like after a pipeline; `pipeline` is the text that it follows.
-pub(super) fn after_pipeline(span: Span, operator: &str, pipeline: &str) -> Diag {
+/// `+` and the like after a pipeline, which ends the text `before`; that text starts at `start`.
+pub(super) fn after_pipeline(span: Span, operator: &str, before: &str, start: usize) -> Diag {
     let diag = Diag::new(
         Class::Syntax,
         span,
         format!("`{operator}` after a pipeline"),
     );
-    let pipeline = last_operand(pipeline);
+    let pipeline = last_operand(before);
     if pipeline.contains("|>") && pipeline.len() < 60 && !pipeline.contains('\n') {
+        let end = start + before.trim_end().len();
+        let place = Span::new(span.file, end - pipeline.len(), end);
         diag.help(format!("write `({pipeline}) {operator} …`"))
+            .edit(place, format!("({pipeline})"))
     } else {
         diag.help(format!(
             "put the pipeline in brackets: `(… |> …) {operator} …`"
@@ -68,10 +71,11 @@ pub(super) fn after_pipeline(span: Span, operator: &str, pipeline: &str) -> Diag
     }
 }
 
-/// `return h`, by habit.
-pub(super) fn no_return(word: Span) -> Diag {
+/// `return h`, by habit; the value begins at `value`.
+pub(super) fn no_return(word: Span, value: u32) -> Diag {
     Diag::new(Class::Syntax, word, "there is no `return`")
         .help("a body's last line is its value: write the value alone")
+        .edit(Span { end: value, ..word }, "")
 }
 
 /// The end of `text` from its last comma, `=` or open bracket on.
@@ -138,10 +142,18 @@ impl Stop<'_> {
         let is_next = !self.text[self.before_end..self.start].contains('\n');
         let follows = self.before.ends_with([')', ']']) || !self.last_word().is_empty();
         if self.found == "." && is_next && follows {
-            return Some(
-                self.diag("`.` means nothing here: values have no members")
-                    .help("call by name, `f(x)` or `x |> f`; the standard library needs no prefix"),
-            );
+            let diag = self
+                .diag("`.` means nothing here: values have no members")
+                .help("call by name, `f(x)` or `x |> f`; the standard library needs no prefix");
+            // A stage is no value, so what the point follows is a prefix.
+            let word = self.last_word().len();
+            let is_stage = word > 0 && self.before[..self.before.len() - word].ends_with("|> ");
+            let prefix = Span::new(self.file, self.before_end - word, self.span().end as usize);
+            return Some(if is_stage {
+                diag.edit(prefix, "")
+            } else {
+                diag
+            });
         }
         if self.found == "if" && self.after_value() && is_next {
             return Some(
@@ -159,16 +171,25 @@ impl Stop<'_> {
             return None;
         }
         let found = self.found;
-        Some(
-            self.diag(format!("`{found}` must touch `{word}`"))
-                .help(format!("write `{word}{found}…`")),
-        )
+        let diag = self
+            .diag(format!("`{found}` must touch `{word}`"))
+            .help(format!("write `{word}{found}…`"));
+        let is_blank = self.text[self.before_end..self.start].trim() == "";
+        let blanks = Span::new(self.file, self.before_end, self.start);
+        Some(if is_blank {
+            diag.edit(blanks, "")
+        } else {
+            diag
+        })
     }
 
     fn operator_after_pipeline(&self) -> Option<Diag> {
         let is_after = self.tried(Rule::pipe) && !self.after_value();
         let is_operator = OPERATORS.contains(&self.found);
-        (is_after && is_operator).then(|| after_pipeline(self.span(), self.found, self.before))
+        (is_after && is_operator).then(|| {
+            let start = self.before_end - self.before.len();
+            after_pipeline(self.span(), self.found, self.before, start)
+        })
     }
 
     fn operator_after_if(&self) -> Option<Diag> {

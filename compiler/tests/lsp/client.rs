@@ -48,7 +48,9 @@ impl Client {
             next_id: 0,
             latest: HashMap::new(),
         };
-        let answer = client.request("initialize", json!({ "capabilities": {} }));
+        let folder = json!([{ "uri": client.uri(""), "name": "test" }]);
+        let capabilities = json!({ "capabilities": {}, "workspaceFolders": folder });
+        let answer = client.request("initialize", capabilities);
         assert_eq!(answer["result"]["capabilities"]["hoverProvider"], true);
         client.notify("initialized", json!({}));
         client
@@ -67,6 +69,14 @@ impl Client {
         let document =
             json!({ "uri": self.uri(name), "languageId": "vsr", "version": 1, "text": text });
         self.notify("textDocument/didOpen", json!({ "textDocument": document }));
+    }
+
+    /// A file of the workspace that no editor has open.
+    pub fn write(&self, name: &str, text: &str) {
+        let path = self.folder.path().join(name);
+        let folder = path.parent().expect("it lies in the workspace");
+        std::fs::create_dir_all(folder).expect("a folder is made");
+        std::fs::write(path, text).expect("the file is written");
     }
 
     /// Any diagnostics that came before are forgotten.

@@ -3,10 +3,14 @@
 //!
 //! Reads the repository's model, weights and clip; writes one folder. No network, no GPU.
 
+// A reader that has gone must end no program: `console` speaks.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 use clap::Parser;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
+use vsr_artifact::console;
 use vsr_compiler::backend::clif::Target;
 use vsr_compiler::diag::{Problems, Sources};
 use vsr_compiler::pipeline;
@@ -50,11 +54,15 @@ fn text(e: impl std::fmt::Display) -> String {
     e.to_string()
 }
 
+fn print(line: &str) -> Outcome<()> {
+    console::out(&format!("{line}\n")).map_err(text)
+}
+
 fn main() -> ExitCode {
     match demo(&Args::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
-            eprintln!("error: {message}");
+            console::err(&format!("error: {message}\n"));
             ExitCode::FAILURE
         }
     }
@@ -80,8 +88,7 @@ fn demo(args: &Args) -> Outcome<()> {
     enlarge(&mut session, args, &compiled, &low)?;
     score(&mut session, args, &compiled, &clip)?;
     compare(args, &clip, &low)?;
-    println!("all    {:.0} s", start.elapsed().as_secs_f64());
-    Ok(())
+    print(&format!("all    {:.0} s", start.elapsed().as_secs_f64()))
 }
 
 /// Files below the repository's top folder.
@@ -135,11 +142,10 @@ fn compile(to: &Path) -> Outcome<()> {
     }
     vsr_artifact::write(&to.with_extension("train"), &artifacts[0]).map_err(text)?;
     vsr_artifact::write(to, &artifacts[1]).map_err(text)?;
-    println!(
-        "plan   models/vsr.vsr, ch=24: two entries compiled in {:.2} s",
-        start.elapsed().as_secs_f64()
-    );
-    Ok(())
+    let seconds = start.elapsed().as_secs_f64();
+    print(&format!(
+        "plan   models/vsr.vsr, ch=24: two entries compiled in {seconds:.2} s"
+    ))
 }
 
 fn train_briefly(args: &Args, weights: &Path) -> Outcome<()> {
@@ -196,10 +202,11 @@ fn enlarge(session: &mut Session, args: &Args, compiled: &Path, low: &Path) -> O
         scale: None,
         limit: None,
     };
-    let summary = upscale::command::run(session, &upscale, 0, false, |line| println!("{line}"))
-        .map_err(text)?;
-    println!("{}", summary.text());
-    Ok(())
+    let summary = upscale::command::run(session, &upscale, 0, false, |line| {
+        Ok(console::out(&format!("{line}\n"))?)
+    })
+    .map_err(text)?;
+    print(&summary.text())
 }
 
 fn score(session: &mut Session, args: &Args, compiled: &Path, clip: &Path) -> Outcome<()> {
@@ -220,8 +227,7 @@ fn score(session: &mut Session, args: &Args, compiled: &Path, clip: &Path) -> Ou
     report
         .lines()
         .iter()
-        .for_each(|line| println!("score  {line}"));
-    Ok(())
+        .try_for_each(|line| print(&format!("score  {line}")))
 }
 
 /// Bicubic, ours, the truth, side by side: a crop of the middle frame.
@@ -262,6 +268,8 @@ fn compare(args: &Args, clip: &Path, low: &Path) -> Outcome<()> {
     ]);
     let path = args.out.join("compare.png");
     write_image(&path, shown.width, shown.height, &shown.rgb).map_err(text)?;
-    println!("view   {} (bicubic | ours | target)", path.display());
-    Ok(())
+    print(&format!(
+        "view   {} (bicubic | ours | target)",
+        path.display()
+    ))
 }

@@ -3,10 +3,14 @@
 //! [`write`] replaces a folder in one step; [`read`] hands out an artifact only after every byte of it was checked.
 //! Hashes detect damage, not malice: loading native code is running a program.
 
-#![cfg_attr(not(test), deny(clippy::unwrap_used))]
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)
+)]
 
 pub mod abi;
 mod code;
+pub mod console;
 mod error;
 mod folder;
 pub mod host;

@@ -22,6 +22,7 @@ use epoch::Record;
 use state::{Setup, State};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+use vsr_artifact::console;
 
 /// Where batches come from.
 pub trait Batches {
@@ -85,7 +86,7 @@ pub fn train(session: &mut Session, options: &Options) -> Result<Outcome> {
     let data = DataOptions::new(setup.data.as_deref(), &port.1, setup.seed, setup.steps)?;
     let mut source = ClipSource::open(&data)?;
     if !options.quiet {
-        eprintln!("{}", source.describe());
+        console::err(&format!("{}\n", source.describe()));
     }
     Trainer::new(session, options, state, setup)?.run(&mut source, &interrupt::asked)
 }
@@ -227,7 +228,7 @@ impl<'a> Trainer<'a> {
             } else {
                 self.options.out.join(LAST)
             };
-            println!("trained: weights in {}", made.display());
+            console::out(&format!("trained: weights in {}\n", made.display()))?;
         }
         Ok(Outcome::Finished)
     }
@@ -311,7 +312,7 @@ impl<'a> Trainer<'a> {
         }
         self.state.next_epoch();
         self.check_weights()?;
-        self.report(&record, is_best);
+        let said = self.report(&record, is_best);
         self.records.push(record);
         let out = &self.options.out;
         if is_best {
@@ -323,7 +324,8 @@ impl<'a> Trainer<'a> {
             &out.join("plot.svg"),
             &[plot::svg(&self.records).as_bytes()],
         )?;
-        self.save()
+        self.save()?;
+        said
     }
 
     /// Means of the eval entry's scalars over the held-out batches, of the network that a checkpoint holds: with `ema`,
@@ -366,10 +368,10 @@ impl<'a> Trainer<'a> {
         Ok(sums.means())
     }
 
-    fn report(&mut self, record: &Record, is_best: bool) {
+    fn report(&mut self, record: &Record, is_best: bool) -> Result<()> {
         self.progress.clear();
         if self.options.json {
-            println!("{}", record.json());
+            console::out(&format!("{}\n", record.json()))?;
         } else if !self.options.quiet {
             let mut line = record.text(self.setup.epochs);
             if record.seconds_left > 0.0 {
@@ -378,8 +380,10 @@ impl<'a> Trainer<'a> {
                     clock(Duration::from_secs_f64(record.seconds_left))
                 ));
             }
-            println!("{line}{}", if is_best { "  best" } else { "" });
+            let best = if is_best { "  best" } else { "" };
+            console::out(&format!("{line}{best}\n"))?;
         }
+        Ok(())
     }
 
     /// A finite loss can hide a gradient that was not: such weights never replace a checkpoint.
@@ -414,9 +418,9 @@ impl<'a> Trainer<'a> {
             self.options.out.display(),
         );
         let command = &self.options.command;
-        eprintln!(
-            "stopped after step {step} of epoch {epoch}; go on with: {command} --resume {out}"
-        );
+        console::err(&format!(
+            "stopped after step {step} of epoch {epoch}; go on with: {command} --resume {out}\n"
+        ));
         Ok(Outcome::Interrupted)
     }
 }

@@ -75,7 +75,7 @@ pub fn run(
     args: &UpscaleArgs,
     seed: u64,
     is_quiet: bool,
-    mut say: impl FnMut(&str),
+    mut say: impl FnMut(&str) -> Result<()>,
 ) -> Result<Summary> {
     interrupt::install();
     let mut reader = open_reader(&args.input)?;
@@ -96,7 +96,7 @@ pub fn run(
         &spec,
         [info.width, info.height],
         args.overlap,
-    ));
+    ))?;
 
     let mut line = ProgressLine::new(is_quiet);
     let report = |p: Progress| {

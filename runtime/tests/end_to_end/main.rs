@@ -7,4 +7,5 @@ mod bad_input;
 mod common;
 mod film;
 mod mean;
+mod pipes;
 mod resume;

@@ -65,7 +65,25 @@ impl Analysis {
         };
         let mut problems = Problems::new();
         let checked = sema::check(&mut overlay, path, &Options::default(), true, &mut problems);
-        let sources = overlay.sources;
+        Analysis::of(checked, problems, overlay.sources)
+    }
+
+    /// The file at `path` and all it uses, parsed and not checked: occurrences alone.
+    pub fn read(path: &str, documents: &Documents) -> Analysis {
+        let mut overlay = Overlay {
+            documents,
+            sources: Sources::new(),
+        };
+        let mut problems = Problems::new();
+        let files = sema::load(&mut overlay, path, &mut problems).unwrap_or_default();
+        let checked = Checked {
+            files,
+            ..Checked::default()
+        };
+        Analysis::of(checked, problems, overlay.sources)
+    }
+
+    fn of(checked: Checked, problems: Problems, sources: Sources) -> Analysis {
         let files = checked.files.iter().enumerate();
         let occurrences = files
             .map(|(at, file)| symbols::occurrences(&checked.files, at, sources.text(file.ast.id)))

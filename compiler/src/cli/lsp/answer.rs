@@ -6,7 +6,7 @@ use super::analysis::Analysis;
 use super::publish::span_range;
 use super::symbols::{Occurrence, Symbol};
 use super::text::{offset, position, uri};
-use super::{complete, hover, rename, text};
+use super::{complete, hover, rename, text, workspace};
 use lsp_server::{ErrorCode, Request, RequestId, Response};
 use lsp_types::{Position, Range, TextEdit};
 use serde_json::{Value, json};
@@ -193,11 +193,12 @@ fn on_references(state: &mut State, params: &Value) -> Result<Value, Refusal> {
     let Some(symbol) = symbol else {
         return Ok(json!([]));
     };
-    let places = rename::places(&symbol, state.analyses.values());
+    let closed = closed_users(state, &symbol);
+    let all = || state.analyses.values().chain(&closed);
     let mut found = Vec::new();
-    for (path, spans) in places {
+    for (path, spans) in rename::places(&symbol, all()) {
         for span in spans {
-            if let (Some(uri), Some(range)) = (uri(&path), range_in(state, &path, span)) {
+            if let (Some(uri), Some(range)) = (uri(&path), range_in(all(), &path, span)) {
                 found.push(json!({ "uri": uri, "range": range }));
             }
         }
@@ -205,13 +206,23 @@ fn on_references(state: &mut State, params: &Value) -> Result<Value, Refusal> {
     Ok(Value::Array(found))
 }
 
-/// The range of a span in the file at `path`, as some check has read it.
-fn range_in(state: &State, path: &str, span: Span) -> Option<Range> {
-    let texts = state
-        .analyses
-        .values()
-        .flat_map(|analysis| analysis.sources.iter());
-    let (_, text) = texts.into_iter().find(|(name, _)| *name == path)?;
+/// The workspace's files that are not open and speak of the symbol. Every open file is looked at as it is now.
+fn closed_users(state: &mut State, symbol: &Symbol) -> Vec<Analysis> {
+    for path in state.documents.keys().cloned().collect::<Vec<_>>() {
+        state.analysis(&path);
+    }
+    let known = state.analyses.values();
+    workspace::users(&state.folders, symbol, &state.documents, known)
+}
+
+/// The range of a span in the file at `path`, as one of the analyses has read it.
+fn range_in<'a>(
+    analyses: impl Iterator<Item = &'a Analysis>,
+    path: &str,
+    span: Span,
+) -> Option<Range> {
+    let mut texts = analyses.flat_map(|analysis| analysis.sources.iter());
+    let (_, text) = texts.find(|(name, _)| *name == path)?;
     Some(text::range(text, span.start, span.end))
 }
 
@@ -245,14 +256,15 @@ fn on_rename(state: &mut State, params: &Value) -> Result<Value, Refusal> {
     let Some(symbol) = found else {
         return Ok(Value::Null);
     };
-    // Every open file is looked at as it is now.
-    for path in state.documents.keys().cloned().collect::<Vec<_>>() {
-        state.analysis(&path);
+    let closed = closed_users(state, &symbol);
+    let all = || state.analyses.values().chain(&closed);
+    if let Some(why) = all().find_map(|one| rename::refusal_elsewhere(one, &symbol, &name)) {
+        return Err(refuse(why));
     }
     let mut changes = Vec::new();
-    for (path, spans) in rename::places(&symbol, state.analyses.values()) {
+    for (path, spans) in rename::places(&symbol, all()) {
         let edit = |span: &Span| {
-            let range = range_in(state, &path, *span)?;
+            let range = range_in(all(), &path, *span)?;
             Some(TextEdit {
                 range,
                 new_text: name.clone(),

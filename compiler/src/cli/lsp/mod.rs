@@ -11,11 +11,13 @@ mod publish;
 mod rename;
 mod symbols;
 mod text;
+mod workspace;
 
 use super::Failure;
 use analysis::{Analysis, Documents};
 use lsp_server::{Connection, Message, Notification, Request};
 use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// How long after the last change a document is checked.
@@ -37,9 +39,10 @@ pub fn run(args: &Lsp) -> Result<(), Failure> {
     let machine = |error: &dyn std::fmt::Display| Failure::Machine(error.to_string());
     let (connection, threads) = Connection::stdio();
     let initialized = connection.initialize(answer::capabilities());
-    let result = initialized
-        .map_err(|e| machine(&e))
-        .and_then(|_| serve(&connection));
+    let result = initialized.map_err(|e| machine(&e)).and_then(|asked| {
+        let folders = workspace::folders(&asked);
+        serve(&connection, folders)
+    });
     drop(connection);
     threads.join().map_err(|e| machine(&e))?;
     result
@@ -48,6 +51,8 @@ pub fn run(args: &Lsp) -> Result<(), Failure> {
 /// What the server knows.
 #[derive(Default)]
 pub struct State {
+    /// The workspace's folders, whose closed files are looked at where a question concerns them.
+    folders: Vec<PathBuf>,
     /// Open documents, by path.
     documents: Documents,
     /// The last check of each open document.
@@ -59,8 +64,11 @@ pub struct State {
     published: HashMap<String, BTreeSet<String>>,
 }
 
-fn serve(connection: &Connection) -> Result<(), Failure> {
-    let mut state = State::default();
+fn serve(connection: &Connection, folders: Vec<PathBuf>) -> Result<(), Failure> {
+    let mut state = State {
+        folders,
+        ..State::default()
+    };
     loop {
         let message = match state.patience() {
             None => connection.receiver.recv().ok(),

@@ -1,5 +1,6 @@
-//! Other names for local values, dims, indices, inputs and items, in every open file and what these use. A name that would
-//! mean something else, or that the language forbids there, is refused with a sentence.
+//! Other names for local values, dims, indices, inputs and items, in every open file, what these use, and the workspace's
+//! closed files that use it. A name that would mean something else, or that the language forbids there, is refused with a
+//! sentence.
 
 use super::analysis::Analysis;
 use super::complete::is_reserved;
@@ -85,6 +86,17 @@ pub fn places<'a>(symbol: &Symbol, analyses: impl Iterator<Item = &'a Analysis>)
         }
     }
     places
+}
+
+/// Why the symbol cannot be called `name` in a file that uses it.
+pub fn refusal_elsewhere(analysis: &Analysis, symbol: &Symbol, name: &str) -> Option<String> {
+    let is_user = analysis
+        .occurrences
+        .first()
+        .is_some_and(|own| own.iter().any(|one| one.symbol == *symbol));
+    let file = analysis.checked.files.first().filter(|_| is_user)?;
+    let why = refusal(analysis, symbol, name)?;
+    Some(format!("{why}: see {}", file.path))
 }
 
 /// Why the symbol cannot be called `name`.
