@@ -193,6 +193,7 @@ impl Shared {
             args,
             tasks: l.tasks,
             flops: l.flops,
+            equation_flops: l.equation_flops,
             bytes: l.bytes,
             label: l.label.clone(),
         }

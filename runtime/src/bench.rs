@@ -39,6 +39,7 @@ pub struct Line {
     /// Best of the repeats.
     pub seconds: f64,
     pub gflop: f64,
+    pub equation_gflop: f64,
     pub bytes: u64,
     pub share_of_peak: f64,
     pub share_of_copy: f64,
@@ -80,6 +81,7 @@ pub fn bench(session: &mut Session, entry: usize, repeats: usize, seed: u64) -> 
         anchor: kernels[l.kernel as usize].anchor.clone(),
         seconds: *seconds,
         gflop: l.flops as f64 / 1e9,
+        equation_gflop: l.equation_flops as f64 / 1e9,
         bytes: l.bytes,
         share_of_peak: l.flops as f64 / seconds / peak,
         share_of_copy: l.bytes as f64 / seconds / copy,

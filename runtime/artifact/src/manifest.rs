@@ -193,8 +193,9 @@ pub struct Launch {
     pub buffers: Vec<Place>,
     pub args: Vec<i64>,
     pub tasks: u64,
-    /// For `bench` and reports.
+    /// For `bench` and reports: what the kernel does, and what the equations say that it stands for.
     pub flops: u64,
+    pub equation_flops: u64,
     pub bytes: u64,
     /// Block path and op: `encoder.0.conv conv3d`.
     pub label: String,

@@ -44,6 +44,7 @@ fn launch(from: Place, to: Place) -> Launch {
         args: vec![6],
         tasks: 1,
         flops: 60,
+        equation_flops: 60,
         bytes: 48,
         label,
     }

@@ -16,6 +16,7 @@ fn network() -> Manifest {
         args: vec![n],
         tasks: 1,
         flops: 1,
+        equation_flops: 1,
         bytes: 1,
         label: String::new(),
     };

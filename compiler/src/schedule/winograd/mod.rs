@@ -25,6 +25,8 @@ const MOST_AXES: u32 = 2;
 /// What moving an element to memory and back costs, and one term of its transform, in multiplications of the sum.
 const WAY: i64 = 16;
 const TERM: i64 = 2;
+/// Elements that the taps of one sum may grow to: 64 MB. Memory would be missed more than products.
+const MOST_TAPS: i64 = 1 << 24;
 
 /// A sum in which one operand is read at `line + tap`.
 struct Found {
@@ -267,7 +269,11 @@ fn cost(net: &Net, equation: &Equation, f: &Found) -> Option<i64> {
     let x = rest(&f.x) * lines * points * (WAY + TERM * points);
     let results: i64 = equation.free.iter().product();
     let other = match f.role {
-        Role::Filter => results / n * lines * points * WAY + results * points * TERM,
+        Role::Filter if rest(&f.other) * points > MOST_TAPS => return None,
+        Role::Filter => {
+            let taps = rest(&f.other) * points * WAY / 2;
+            taps + results / n * lines * points * WAY + results * points * TERM
+        }
         // Lines of results must be whole: beyond the last one, others would count.
         Role::Gradient if n % f.m != 0 || net.values[f.other.value].shape[f.other.axis] != n => {
             return None;
