@@ -70,9 +70,8 @@ impl Chunks {
             space_last,
             turned: false,
         };
-        let across = across(ctx, group, &order).filter(|_| space_last);
-        match across {
-            Some(v) => chunks.cut_across(group, order, v, work, b),
+        match along_operand(ctx, group, &order).filter(|_| space_last) {
+            Some(by_operand) => chunks.cut_across(group, &order, &by_operand, work, b),
             None => chunks.cut_along(ctx, group, &order, work, b),
         }
         b.kernel.tasks.reverse();
@@ -107,22 +106,27 @@ impl Chunks {
         }
     }
 
-    /// The operand's adjacent index `v` innermost, around it enough of the result's adjacent index for whole lines.
+    /// Loops in the order of the operand's memory, with enough of the result's adjacent index for whole lines.
     fn cut_across(
         &mut self,
         group: &Group,
-        mut order: Vec<usize>,
-        v: usize,
+        order: &[usize],
+        by_operand: &[usize],
         work: i64,
         b: &mut KernelBuilder,
     ) {
         self.turned = true;
-        order.retain(|o| *o != v);
-        self.cut(v, group.space[v], rounded(RUN, group.space[v]), b);
-        let lines = (POINTS / work / RUN).clamp(LINE, RUN);
-        for (i, &o) in order.iter().rev().enumerate() {
-            let size = if i == 0 { lines } else { 1 };
-            self.cut(o, group.space[o], rounded(size, group.space[o]), b);
+        let mut budget = (POINTS / work).max(1);
+        for (i, &v) in by_operand.iter().rev().enumerate() {
+            let extent = group.space[v];
+            let least = match order.last() == Some(&v) {
+                true => LINE,
+                false if i == 0 => RUN,
+                false => 1,
+            };
+            let size = rounded(budget.max(least), extent);
+            self.cut(v, extent, size, b);
+            budget = (budget / size).max(1);
         }
     }
 
@@ -175,23 +179,40 @@ fn lengthen(order: &mut Vec<usize>, space: &[i64]) {
     }
 }
 
-/// The index of the space along which a reduction should run although its results are adjacent along another: its
-/// largest operand has adjacent elements there, and nowhere else.
-fn across(ctx: &Context, group: &Group, order: &[usize]) -> Option<usize> {
+/// The order in which a reduction should run although its results lie otherwise: that of its largest operand, if it is
+/// much larger than the result.
+fn along_operand(ctx: &Context, group: &Group, order: &[usize]) -> Option<Vec<usize>> {
     let first = &group.members[0];
-    let extents = first.extents();
     let n = group.space.len();
-    let terms: i64 = extents[n..].iter().product();
+    let terms: i64 = first.extents()[n..].iter().product();
     let last = *order.last()?;
     if first.equation.reducer == Reducer::Map || terms < 4 || group.space[last] < LINE {
         return None;
     }
+    let steps = largest_read(ctx, first)?;
+    let moving = |v: &usize| steps[*v] != 0 && group.space[*v] > 1;
+    let mut sorted = order.to_vec();
+    sorted.sort_by_key(|v| match moving(v) {
+        true => std::cmp::Reverse(steps[*v].abs()),
+        false => std::cmp::Reverse(i64::MAX),
+    });
+    let differs = sorted
+        .iter()
+        .filter(|v| moving(v))
+        .ne(order.iter().filter(|v| moving(v)));
+    differs.then_some(sorted)
+}
+
+/// Address steps, for each variable, of the affine read that reaches most elements.
+pub fn largest_read(ctx: &Context, member: &Member) -> Option<Vec<i64>> {
+    let extents = member.extents();
     let mut largest: Option<(i64, Vec<i64>)> = None;
-    let mut gathers = false;
-    for_each_read(&first.equation.body, &mut |r| {
-        gathers |= r.at.iter().any(|p| matches!(p, Pos::Computed(_)));
+    for_each_read(&member.equation.body, &mut |r| {
+        if r.at.iter().any(|p| matches!(p, Pos::Computed(_))) {
+            return;
+        }
         let steps: Vec<i64> = (0..extents.len())
-            .map(|v| step_of(ctx, first, r, v))
+            .map(|v| step_of(ctx, member, r, v))
             .collect();
         let moving = steps.iter().zip(&extents).filter(|(s, _)| **s != 0);
         let size = moving.map(|(_, e)| *e).product();
@@ -199,11 +220,7 @@ fn across(ctx: &Context, group: &Group, order: &[usize]) -> Option<usize> {
             largest = Some((size, steps));
         }
     });
-    // One computed address serves a row of adjacent results.
-    let (_, steps) = largest.filter(|_| !gathers)?;
-    let long = |v: &usize| steps[*v] == 1 && extents[*v] >= LINE;
-    let found = (0..extents.len()).find(long)?;
-    (found < n && found != last).then_some(found)
+    largest.map(|(_, steps)| steps)
 }
 
 /// Element stride of the output for each free variable; 0 if it has none.

@@ -2,7 +2,8 @@
 //!
 //! Indices that a write position names bare are split over tasks; all others run inside a task, in order.
 
-use super::group::{Context, Group};
+use super::chunks::largest_read;
+use super::group::{Context, Group, Member};
 use super::layout::Layout;
 use super::lower::{Environment, KernelBuilder, Scope, Source, add, int, ix_to_int, mul};
 use super::net::ValueId;
@@ -12,6 +13,8 @@ use crate::tile::{Bound, Compute, Int, Mode, Stmt, To, Val, Var};
 
 /// Adjacent elements that a task owns.
 const RUN: i64 = 32;
+/// Tasks that are enough for all threads; beyond them, an operand's rows stay together.
+const TASKS: i64 = 16;
 
 struct ScatterEnv<'a>(&'a Context<'a>);
 
@@ -39,21 +42,28 @@ pub fn build(ctx: &Context, group: &Group, name: &str) -> KernelBuilder {
     let owned = owned(equation, &extents);
     let mut vars = vec![int(0); extents.len()];
     let (mut dims, mut last): (Vec<(Var, Int)>, Vec<(Var, Int)>) = (vec![], vec![]);
-    for v in 0..extents.len() {
-        if extents[v] == 1 {
-            continue;
-        }
-        match owned.iter().find(|o| o.var == v) {
-            Some(o) if layout.strides[o.axis] * o.coefficient == 1 => {
+    let order = order(ctx, member, &owned, &extents);
+    let (mut n_tasks, mut apart) = (1, true);
+    for v in order.into_iter().filter(|v| extents[*v] > 1) {
+        let adjacent = |o: &Owned| layout.strides[o.axis] * o.coefficient == 1;
+        let own = owned.iter().find(|o| o.var == v);
+        apart &= own.is_some();
+        match own {
+            Some(o) if adjacent(o) && n_tasks < TASKS => {
                 let task = b.task(extents[v], RUN);
                 let var = b.var();
                 let left = Int::Sub(Box::new(int(extents[v])), Box::new(Int::Var(task)));
                 last.push((var, Int::Min(Box::new(int(RUN)), Box::new(left))));
                 vars[v] = add(Int::Var(task), Int::Var(var));
             }
-            Some(_) => vars[v] = Int::Var(b.task(extents[v], 1)),
-            None => {
+            Some(o) if !adjacent(o) && (apart || n_tasks < TASKS) => {
+                vars[v] = Int::Var(b.task(extents[v], 1));
+                n_tasks *= extents[v];
+            }
+            own => {
                 let var = b.var();
+                let inner = own.is_some_and(adjacent);
+                let dims = if inner { &mut last } else { &mut dims };
                 dims.push((var, int(extents[v])));
                 vars[v] = Int::Var(var);
             }
@@ -97,6 +107,23 @@ pub fn build(ctx: &Context, group: &Group, name: &str) -> KernelBuilder {
         mode: Mode::Add,
     }));
     b
+}
+
+/// Indices as the largest operand lies in memory; those that do not move it run just outside of the adjacent ones.
+fn order(ctx: &Context, member: &Member, owned: &[Owned], extents: &[i64]) -> Vec<usize> {
+    let steps = largest_read(ctx, member).unwrap_or(vec![0; extents.len()]);
+    let mut order: Vec<usize> = (0..extents.len()).collect();
+    let layout = ctx.layout(member.value);
+    let adjacent = |v: usize| {
+        owned
+            .iter()
+            .any(|o| o.var == v && layout.strides[o.axis] * o.coefficient == 1)
+    };
+    order.sort_by_key(|v| {
+        let still = steps[*v] == 0 && !owned.iter().any(|o| o.var == *v);
+        (adjacent(*v), still, std::cmp::Reverse(steps[*v].abs()), *v)
+    });
+    order
 }
 
 /// An index that a task may keep to itself, and its part in a position of the output.

@@ -140,16 +140,18 @@ impl Lower<'_, '_> {
     pub fn lanes(&mut self, plan: &Plan) {
         let last = plan.loops.len() - 1;
         self.open(plan, 0, plan.n_outer, &mut |s| {
-            let start = [s.neutral_vector(plan); 4];
-            let sums = s.reduced(plan, plan.n_outer, last, &start, &mut |s, sums| {
-                let range = s.whole(plan);
-                match plan.stages.is_empty() && !s.is_guarded_along(plan) {
-                    true => s.direct_lanes(plan, range, sums),
-                    false => s.row_lanes(plan, range, sums),
-                }
+            s.versions_above(plan, plan.n_outer + 1, &mut |s| {
+                let start = [s.neutral_vector(plan); 4];
+                let sums = s.reduced(plan, plan.n_outer, last, &start, &mut |s, sums| {
+                    let range = s.whole(plan);
+                    match plan.stages.is_empty() && !s.is_guarded_along(plan) {
+                        true => s.direct_lanes(plan, range, sums),
+                        false => s.row_lanes(plan, range, sums),
+                    }
+                });
+                let total = s.across(plan, &sums);
+                s.store_one(plan, total);
             });
-            let total = s.across(plan, &sums);
-            s.store_one(plan, total);
         });
     }
 

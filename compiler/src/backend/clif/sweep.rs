@@ -97,7 +97,11 @@ impl Lower<'_, '_> {
 
     /// One version where all guards of the outer loops hold, one that tests them at every read.
     pub fn versions(&mut self, plan: &Plan, body: &mut dyn FnMut(&mut Self)) {
-        let level = plan.v.map_or(0, |v| v + 1);
+        self.versions_above(plan, plan.v.map_or(0, |v| v + 1), body);
+    }
+
+    /// As `versions`, for the guards of the loops above this level.
+    pub fn versions_above(&mut self, plan: &Plan, level: usize, body: &mut dyn FnMut(&mut Self)) {
         let outer = |b: &BoundId| self.level(self.dag.bound_deps(*b)) < level;
         let outer: Vec<BoundId> = plan.reach.bounds.iter().copied().filter(outer).collect();
         let Some(condition) = self.condition(&outer) else {
