@@ -72,7 +72,7 @@ struct Pending {
 pub struct Rules {
     /// Weights are rewritten at every run: nothing of them can be folded at load.
     pub weights_change: bool,
-    /// Sums of at least so many multiplications may be filtered by lines. None: tiles of a picture must give the bits
+    /// Sums of at least so many multiplications are filtered by lines where that is cheaper; with 0, all. None: tiles of a picture must give the bits
     /// of the whole, so sums are taken as they are written.
     pub filtered: Option<i64>,
 }

@@ -71,7 +71,7 @@ impl Found {
     }
 }
 
-/// Rewrites every sum of at least `least_work` multiplications that gets cheaper.
+/// Rewrites every sum of at least `least_work` multiplications that gets cheaper; with 0, every one that can be.
 pub fn rewrite(net: &mut Net, least_work: i64) {
     for id in net.order() {
         let mut made = Made::default();
@@ -124,7 +124,7 @@ fn find(net: &Net, equation: &Equation, operands: &[ValueId], least_work: i64) -
         .filter_map(|f| Some((cost(net, equation, &f)?, f)));
     let (least, found) = costs.min_by_key(|(cost, f)| (*cost, f.m, f.line))?;
     // Kernels more and worse shapes are not counted above.
-    (least < direct / 4 * 3).then_some(found)
+    (least_work == 0 || least < direct / 4 * 3).then_some(found)
 }
 
 impl Clone for Found {
