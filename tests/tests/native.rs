@@ -202,3 +202,40 @@ fn the_same_source_gives_the_same_bytes() {
     let [a, b] = [0, 1].map(|_| vsr_tests::artifact("models/vsr.vsr", &["tile"], &set));
     assert!(a == b);
 }
+
+/// A batch of four equal pictures has the loss and the gradients of one. One is below the size from which sums are
+/// filtered, four are above it: so the direct sums stand against the filtered ones, in machine code.
+#[test]
+fn filtered_sums_train_as_direct_ones_do() {
+    let (h, w) = (16, 16);
+    let picture: Vec<f32> = (0..3 * h * w)
+        .map(|i| ((i * 7919) % 1000) as f32 / 1000.0)
+        .collect();
+    let step = |batch: usize| {
+        let set = [("B", batch), ("H", h), ("W", w)].map(|(k, v)| (k.to_string(), v.to_string()));
+        let mut opened = open("tests/peers/shapes/conv2d.vsr", &["train"], &set, 2);
+        opened.session.init_weights(3);
+        let entry = opened.session.find("train", "train").expect("the entry");
+        let given = [("x".to_string(), picture.repeat(batch))];
+        run(&mut opened, entry, &given, 0);
+        let filtered = opened.session.manifest().entries[entry]
+            .launches
+            .iter()
+            .filter(|l| l.label.contains("product"))
+            .count();
+        let loss = opened.session.output(entry, "loss").to_vec();
+        let keys = ["head.weight", "mid.weight", "mid.bias", "tail.weight"];
+        let moments = keys.map(|k| opened.session.weight(&format!("optimizer.m.{k}")).to_vec());
+        (filtered, loss, moments)
+    };
+    let ((none, loss, direct), (some, same, filtered)) = (step(1), step(4));
+    assert!(none == 0 && some >= 6, "{none} and {some} filtered sums");
+    assert!(!loss.is_empty() && distance(&same, &loss) < 1e-6);
+    for (got, want) in filtered.iter().zip(&direct) {
+        assert!(
+            !want.is_empty() && distance(got, want) < 1e-5,
+            "{}",
+            distance(got, want)
+        );
+    }
+}
