@@ -88,7 +88,12 @@ impl Chunks {
         work: i64,
         b: &mut KernelBuilder,
     ) {
-        let mut budget = (POINTS / work).max(1);
+        // Rows that several members pass over stay in the nearest cache.
+        let points = match work >= RUN && group.members.len() > 1 {
+            true => POINTS / 4,
+            false => POINTS,
+        };
+        let mut budget = (points / work).max(1);
         for (i, &v) in order.iter().rev().enumerate() {
             let extent = group.space[v];
             let adjacent = || group.members.iter().any(|m| unit(ctx, m, v));

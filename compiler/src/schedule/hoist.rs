@@ -5,10 +5,12 @@
 use super::inline::cost;
 use super::net::{self, Def, Net, ValueId};
 use crate::equation::index::Ix;
-use crate::equation::{Binary, Expr, Pos, Read, Unary};
+use crate::equation::{Binary, Expr, Lit, Pos, Read, Unary};
 
 /// The whole box has at least this many times the points of the part.
 const LESS: i64 = 16;
+/// A division before each row of so many elements costs nothing.
+const LONG_ROW: i64 = 64;
 
 pub fn invariants(net: &mut Net) {
     for id in net.order() {
@@ -23,6 +25,7 @@ pub fn invariants(net: &mut Net) {
             let mut hoister = Hoister {
                 net,
                 extents: &extents,
+                n_free: piece.free.len(),
                 points,
                 operands: &mut operands,
                 id,
@@ -40,6 +43,7 @@ pub fn invariants(net: &mut Net) {
 struct Hoister<'a> {
     net: &'a mut Net,
     extents: &'a [i64],
+    n_free: usize,
     points: i64,
     operands: &'a mut Vec<ValueId>,
     id: ValueId,
@@ -52,6 +56,11 @@ impl Hoister<'_> {
         }
         match e {
             Expr::Lit(_) | Expr::Index(_) | Expr::Random { .. } | Expr::Read(_) => e.clone(),
+            Expr::Binary(Binary::Div, a, b) if self.is_fixed_along_rows(b) => {
+                let one = Expr::Lit(Lit::new(1.0));
+                let inverse = Expr::Binary(Binary::Div, Box::new(one), Box::new(self.rewrite(b)));
+                Expr::Binary(Binary::Mul, Box::new(self.rewrite(a)), Box::new(inverse))
+            }
             Expr::Unary(op, a) => Expr::Unary(*op, Box::new(self.rewrite(a))),
             Expr::Binary(op, a, b) => {
                 Expr::Binary(*op, Box::new(self.rewrite(a)), Box::new(self.rewrite(b)))
@@ -63,6 +72,24 @@ impl Hoister<'_> {
         }
     }
 
+    /// Whether the divisor is one number for each long row: its inverse then is, too, and a row is multiplied by it.
+    fn is_fixed_along_rows(&self, e: &Expr) -> bool {
+        let vars = self.vars(e);
+        !matches!(e, Expr::Lit(_)) && self.row(&vars) >= LONG_ROW
+    }
+
+    fn vars(&self, e: &Expr) -> Vec<usize> {
+        let mut used = vec![false; self.extents.len()];
+        super::contraction::mark(e, &mut used);
+        (0..used.len()).filter(|v| used[*v]).collect()
+    }
+
+    /// Points of the free indices behind the last of these variables.
+    fn row(&self, vars: &[usize]) -> i64 {
+        let after = vars.iter().max().map_or(0, |v| v + 1)..self.n_free;
+        self.extents.get(after).map_or(1, |e| e.iter().product())
+    }
+
     /// The variables of a part that is worth hoisting.
     fn invariant(&self, e: &Expr) -> Option<Vec<usize>> {
         if matches!(
@@ -72,10 +99,12 @@ impl Hoister<'_> {
         {
             return None;
         }
-        let mut used = vec![false; self.extents.len()];
-        super::contraction::mark(e, &mut used);
-        let vars: Vec<usize> = (0..used.len()).filter(|v| used[*v]).collect();
+        let vars = self.vars(e);
         let part: i64 = vars.iter().map(|v| self.extents[*v]).product();
+        // Where rows are long, code computes what is fixed along a row before the row, and the value needs no kernel.
+        if cost(e).maths == 0 && self.row(&vars) >= LONG_ROW {
+            return None;
+        }
         (part * LESS <= self.points && !super::contraction::has_random(e)).then_some(vars)
     }
 

@@ -9,10 +9,10 @@ use super::group::{Context, Group, Member};
 use super::join::digit_at;
 use super::layout::Layout;
 use super::lower::{Environment, KernelBuilder, Scope, Source, add, int, ix_to_int, mul};
-use super::net::{ValueId, for_each_read};
+use super::net::{ValueId, for_each_read, rebuild};
 use super::within;
 use crate::equation::index::Ix;
-use crate::equation::{Binary, Equation, Guard, Lit, Pos, Reducer, Unary};
+use crate::equation::{Binary, Equation, Expr, Guard, Lit, Pos, Reducer, Unary};
 use crate::tile::{Compute, Int, Mode, Reduce, ReduceOp, Stmt, TileId, TileKind, To, Val, Var};
 
 pub fn build(ctx: &Context, group: &Group, name: &str) -> KernelBuilder {
@@ -136,7 +136,8 @@ impl Nest<'_> {
             operands: &member.operands,
             env: self,
         };
-        let value = reduce(ctx, member, &scope, &loops, b);
+        let mean = self.mean_of(i, &scope, &vars);
+        let value = reduce(ctx, member, &scope, &loops, mean, b);
         let bounds = scope.bounds(&free_guards(&member.equation));
         let address = ix_to_int(&out_address(ctx, member), &vars);
         let value = match kept {
@@ -161,6 +162,18 @@ impl Nest<'_> {
             compute.mode = ctx.store_mode(member.value);
             b.push(Stmt::Compute(compute));
         }
+    }
+
+    /// The mean that a variance is about, where an earlier member is just that.
+    fn mean_of(&self, i: usize, scope: &Scope, vars: &[Int]) -> Option<Val> {
+        let member = &self.group.members[i];
+        let count: i64 = member.equation.reduced.iter().product();
+        let mean = self.group.members[..i].iter().find(|m| {
+            member.equation.reducer == Reducer::Var && is_mean(m, member, 1.0 / count as f64)
+        })?;
+        scope
+            .env
+            .in_tile(mean.value, &positions(&mean.equation), vars)
     }
 
     /// The kernel's expression for each variable of the member, and its loops: those of the space and its own.
@@ -197,6 +210,27 @@ impl Nest<'_> {
         }
         (vars, loops)
     }
+}
+
+/// Whether `m` is the sum of the other's terms, each times `share`, over the same indices.
+fn is_mean(m: &Member, of: &Member, share: f64) -> bool {
+    let (a, b) = (&m.equation, &of.equation);
+    let same = (&a.free, &a.reduced, &a.write) == (&b.free, &b.reduced, &b.write)
+        && a.reducer == Reducer::Sum
+        && a.guards.is_empty()
+        && b.guards.is_empty();
+    // Operands by their values, since each member counts its own.
+    let named = |e: &Expr, operands: &[ValueId]| {
+        rebuild(e, &|ix| ix.clone(), &|mut r| {
+            r.operand = operands[r.operand];
+            Expr::Read(r)
+        })
+    };
+    let Expr::Binary(Binary::Mul, k, body) = &a.body else {
+        return false;
+    };
+    same && **k == Expr::Lit(Lit::new(share))
+        && named(body, &m.operands) == named(&b.body, &of.operands)
 }
 
 fn dims_of(loops: &[(usize, Var, Int, i64)]) -> Vec<(Var, Int)> {
@@ -263,6 +297,7 @@ fn reduce(
     member: &Member,
     scope: &Scope,
     loops: &[(usize, Var, Int, i64)],
+    mean: Option<Val>,
     b: &mut KernelBuilder,
 ) -> Val {
     let equation = &member.equation;
@@ -290,8 +325,10 @@ fn reduce(
         Reducer::Var => {
             let share = Val::Lit(Lit::new(1.0 / count as f64));
             let times = |v: Val| Val::Binary(Binary::Mul, Box::new(v), Box::new(share.clone()));
-            let sum = r.run(b, ReduceOp::Sum, body.clone());
-            let mean = r.settle(b, times(sum));
+            let mean = mean.unwrap_or_else(|| {
+                let sum = r.run(b, ReduceOp::Sum, body.clone());
+                r.settle(b, times(sum))
+            });
             let off = Val::Binary(Binary::Sub, Box::new(body), Box::new(mean));
             let squares = r.run(
                 b,

@@ -105,6 +105,10 @@ pub fn plan(graph: &Graph, weights: &mut WeightTable, rules: Rules) -> EntryPlan
 /// Results leave in row-major order; new weights go to the weights' storage.
 fn finish_roots(net: &mut Net) {
     for i in 0..net.outputs.len() {
+        if leaves_as_it_is(net, i) {
+            net.values[net.outputs[i].1].fixed = true;
+            continue;
+        }
         let copy = net.copy(net.outputs[i].1);
         net.values[copy].fixed = true;
         net.values[copy].label = format!("output {}", net.outputs[i].0);
@@ -121,6 +125,17 @@ fn finish_roots(net: &mut Net) {
         net.values[value].stored_as = Some(weight);
         net.updates[i].1 = value;
     }
+}
+
+/// Whether an output is a map that nobody else reads, written by digits: no copy of it could be computed from its operands.
+fn leaves_as_it_is(net: &Net, output: usize) -> bool {
+    let id = net.outputs[output].1;
+    let used = net.order().iter().any(|v| net.operands(*v).contains(&id));
+    let once = net.roots().iter().filter(|r| **r == id).count() == 1;
+    let digits = |e: &crate::equation::Equation| {
+        e.reducer == crate::equation::Reducer::Map && !super::join::bare_writes(e)
+    };
+    !used && once && net.single(id).is_some_and(digits)
 }
 
 /// Whether the new value may be written over the old one where it is computed: every read of the old value is done

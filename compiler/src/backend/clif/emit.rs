@@ -317,12 +317,12 @@ impl Lower<'_, '_> {
             self.b.ins().store(MEMORY, *arg, place, 4 * i as i32);
         }
         let one = self.iconst(1);
-        self.call_math(math, place, 4, one);
+        self.call_math(math, place, place, 4, one);
         self.b.ins().load(F32, MEMORY, place, 0)
     }
 
-    /// Calls a maths function in place on `n` elements at `row`; a second operand lies `second` bytes further.
-    pub fn call_math(&mut self, math: Math, row: Value, second: i64, n: Value) {
+    /// Calls a maths function on `n` elements at `from`, results to `row`; a second operand lies `second` bytes further.
+    pub fn call_math(&mut self, math: Math, row: Value, from: Value, second: i64, n: Value) {
         let offset = match math {
             Math::Exp => offset_of!(FnTable, exp),
             Math::Log => offset_of!(FnTable, log),
@@ -333,11 +333,11 @@ impl Lower<'_, '_> {
             Math::Silu => offset_of!(FnTable, silu),
             Math::Sigmoid => offset_of!(FnTable, sigmoid),
             Math::Pow => {
-                let exponent = self.plus(row, second);
-                return self.call(offset_of!(FnTable, pow), &[row, row, exponent, n]);
+                let exponent = self.plus(from, second);
+                return self.call(offset_of!(FnTable, pow), &[row, from, exponent, n]);
             }
         };
-        self.call(offset, &[row, row, n]);
+        self.call(offset, &[row, from, n]);
     }
 
     fn random_one(&mut self, key: u64, normal: bool, at: &Sum) -> Value {

@@ -199,11 +199,14 @@ impl Lower<'_, '_> {
     fn row_lanes(&mut self, plan: &Plan, range: Range, sums: &[Value]) -> Vec<Value> {
         let op = self.op(plan);
         self.chunks(plan, range, sums, &mut |s, chunk, sums| {
+            let from = s.result_row(plan);
             s.versions(plan, &mut |s| {
                 s.stages(plan, chunk);
-                s.sweep(plan, chunk, Sink::Value);
+                if from == VALUE_ROW {
+                    s.sweep(plan, chunk, Sink::Value);
+                }
             });
-            let row = s.row_start(plan.rows[&VALUE_ROW]);
+            let row = s.row_start(plan.rows[&from]);
             let n = s.b.ins().isub(chunk.hi, chunk.lo);
             let bytes = s.scaled(n, 4);
             let end = s.b.ins().iadd(row, bytes);

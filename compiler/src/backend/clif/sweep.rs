@@ -3,7 +3,7 @@
 //! Maths cuts the loop into chunks. In each chunk, the arguments of the calls are computed into rows of scratch, the
 //! calls are made, and the rest goes on with their results.
 
-use super::dag::{BoundId, Math, Node, NodeId};
+use super::dag::{BoundId, Math, Node, NodeId, Space};
 use super::lower::{LoopBody, Lower, MEMORY};
 use super::plan::{Plan, ROW, ROW_BYTES, VALUE_ROW, combiner, range_step};
 use super::sum::{Stride, Sum};
@@ -53,11 +53,7 @@ impl Lower<'_, '_> {
     }
 
     fn stream(&mut self, plan: &Plan, chunk: Range) {
-        // What a call of maths leaves in its row goes on from there.
-        let from = match plan.rows.contains_key(&plan.value) {
-            true => plan.value,
-            false => VALUE_ROW,
-        };
+        let from = self.result_row(plan);
         if from == VALUE_ROW {
             self.sweep(plan, chunk, Sink::Value);
         }
@@ -70,6 +66,14 @@ impl Lower<'_, '_> {
         let row = self.row_start(plan.rows[&from]);
         let n = self.b.ins().isub(chunk.hi, chunk.lo);
         self.call(std::mem::offset_of!(FnTable, stream), &[first, row, n]);
+    }
+
+    /// The row that holds the plan's value: that of a call, if a call makes it.
+    pub fn result_row(&self, plan: &Plan) -> NodeId {
+        match plan.rows.contains_key(&plan.value) {
+            true => plan.value,
+            false => VALUE_ROW,
+        }
     }
 
     /// The vectorised loop's range, where its elements are not skipped.
@@ -178,25 +182,53 @@ impl Lower<'_, '_> {
     /// Computes all calls of maths along the chunk.
     pub fn stages(&mut self, plan: &Plan, chunk: Range) {
         for stage in &plan.stages {
-            let with_arguments: Vec<NodeId> = stage
+            let written: Vec<NodeId> = stage
                 .iter()
                 .copied()
                 .filter(|n| matches!(self.dag.node(*n), Node::Math(..)))
+                .filter(|n| self.operand_row(plan, *n).is_none())
                 .collect();
-            if !with_arguments.is_empty() {
-                self.sweep(plan, chunk, Sink::Arguments(&with_arguments));
+            if !written.is_empty() {
+                self.sweep(plan, chunk, Sink::Arguments(&written));
             }
             let n = self.b.ins().isub(chunk.hi, chunk.lo);
             for id in stage {
                 let row = self.row_start(plan.rows[id]);
                 match self.dag.node(*id).clone() {
-                    Node::Math(math, _) => self.call_math(math, row, ROW_BYTES, n),
+                    Node::Math(math, _) => {
+                        let from = self.operand_row(plan, *id).map(|(space, at)| {
+                            let (first, offset) = self.scoped(|s| {
+                                s.bind(s.row_var.expect("a row has a loop"), chunk.lo, 1);
+                                s.pointer(space, &at)
+                            });
+                            self.plus(first, i64::from(offset))
+                        });
+                        self.call_math(math, row, from.unwrap_or(row), ROW_BYTES, n)
+                    }
                     Node::Random { key, normal, at } => {
                         self.random_row(plan, chunk, *id, (key, normal), &at)
                     }
                     node => unreachable!("{node:?} is no call"),
                 }
             }
+        }
+    }
+
+    /// Where the one argument of a call lies in memory, element after element: it is read from there.
+    fn operand_row(&self, plan: &Plan, call: NodeId) -> Option<(Space, Sum)> {
+        let Node::Math(_, args) = self.dag.node(call) else {
+            return None;
+        };
+        let ([argument], Some(var)) = (args.as_slice(), plan.vector_var()) else {
+            return None;
+        };
+        match self.dag.node(*argument) {
+            Node::Load(space, at, None)
+                if self.dag.stride(at, var) == Stride::Linear(Sum::constant(1)) =>
+            {
+                Some((*space, at.clone()))
+            }
+            _ => None,
         }
     }
 
