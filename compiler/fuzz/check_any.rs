@@ -28,7 +28,13 @@ impl Loader for Text<'_> {
 /// Whether there are no problems.
 fn is_fine(text: &str) -> bool {
     let (mut loader, mut problems) = (Text(text, Sources::new()), Problems::new());
-    sema::check(&mut loader, "fuzz.vsr", &Options::default(), true, &mut problems);
+    sema::check(
+        &mut loader,
+        "fuzz.vsr",
+        &Options::default(),
+        true,
+        &mut problems,
+    );
     problems.render(&loader.1);
     problems.to_json(&loader.1);
     problems.is_empty()

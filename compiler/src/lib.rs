@@ -38,8 +38,7 @@
 //!   speed of typing; gradients are replaced by which weights the loss reaches.
 //! - **Errors stand at the user's line.** What fails inside of the standard library is reported at the call that led
 //!   there, with the library's line as the second place.
-//! - **Canonical style, finer.** Inputs that do not fit continue under the first one; the clauses `where` and `kernel`
-//!   take rows of their own as soon as a head does not fit on one; rows inside of a bracket indent by two more.
+//! - **Canonical style, finer.** Heads that do not fit have rules of their own; all are in the language reference, §11.
 //! - **Borders of zeros instead of zero rows.** A tensor that a contraction reads outside of its bounds is stored with
 //!   a physical border of zeros. All addresses are then affine: a row's offset plus a tap's offset, in forward, input
 //!   gradient and weight gradient alike; there is no guard and no per-tap row table in the inner loop.

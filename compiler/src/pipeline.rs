@@ -15,13 +15,9 @@ use vsr_artifact::manifest::{
     Absent, Field, Frozen, FrozenTensor, Layout, Model, Place, Port, Stored, Train,
 };
 
-/// What `--emit` may print after elaboration.
+/// What `--emit` may print of what is made of the graphs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// The forward graph of every `infer` entry.
-    Graph,
-    /// All entries, with gradients and updates.
-    Grad,
     Schedule,
     Tile,
     Clif,
@@ -30,8 +26,6 @@ pub enum Stage {
 impl Stage {
     pub fn from_name(name: &str) -> Option<Stage> {
         Some(match name {
-            "graph" => Stage::Graph,
-            "grad" => Stage::Grad,
             "schedule" => Stage::Schedule,
             "tile" => Stage::Tile,
             "clif" => Stage::Clif,
@@ -55,11 +49,7 @@ pub fn compile(
     emit: Option<Stage>,
     problems: &mut Problems,
 ) -> Option<Compiled> {
-    let mut elaborated = sema::elaborate(loader, path, options, problems)?;
-    check_precision(&elaborated, problems)?;
-    for entry in &mut elaborated.entries {
-        entry.graph = optimised(std::mem::take(&mut entry.graph));
-    }
+    let mut elaborated = graphs(loader, path, options, problems)?;
     drop_unread(&mut elaborated);
     let files = files(loader.sources());
     let header = header(&elaborated, &files);
@@ -69,9 +59,6 @@ pub fn compile(
     for entry in elaborated.entries {
         let graph = entry.graph;
         let name = format!("{} {}", entry.name, entry.profile);
-        if emit == Some(Stage::Grad) || (emit == Some(Stage::Graph) && entry.name == "infer") {
-            text += &format!("# entry {name}\n{}", crate::ir::print::print(&graph));
-        }
         let field = field(entry.name, &graph);
         let plan = schedule::plan(&graph, &mut weights, rules(entry.name, field.as_ref()));
         if emit == Some(Stage::Schedule) {
@@ -116,6 +103,21 @@ pub fn compile(
         artifact,
         emitted: emit.map(|_| text),
     })
+}
+
+/// The graphs of all entries, with gradients and updates, after every pass. None: see `problems`.
+pub fn graphs(
+    loader: &mut dyn Loader,
+    path: &str,
+    options: &Options,
+    problems: &mut Problems,
+) -> Option<Elaborated> {
+    let mut elaborated = sema::elaborate(loader, path, options, problems)?;
+    check_precision(&elaborated, problems)?;
+    for entry in &mut elaborated.entries {
+        entry.graph = optimised(std::mem::take(&mut entry.graph));
+    }
+    Some(elaborated)
 }
 
 /// Frozen weights that no entry needs any more (what only a missing prompt reaches) take no memory.

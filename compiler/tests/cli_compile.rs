@@ -44,12 +44,17 @@ profile p { N = 4 }
         said.contains("without  line: there is no line.safetensors"),
         "{said}"
     );
-    let (code, _, complained) = compile(&folder, &["M", "--strict"]);
-    assert_eq!(code, 1);
-    assert!(
-        complained.contains("line.safetensors is missing"),
-        "{complained}"
-    );
+    for arguments in [
+        &["M", "--strict"][..],
+        &["M", "--strict", "--emit", "graph"],
+    ] {
+        let (code, _, complained) = compile(&folder, arguments);
+        assert_eq!(code, 1);
+        assert!(
+            complained.contains("line.safetensors is missing"),
+            "{complained}"
+        );
+    }
     std::fs::write(folder.join("line.safetensors"), "nonsense").unwrap();
     let (code, _, complained) = compile(&folder, &["M"]);
     std::fs::remove_file(folder.join("line.safetensors")).unwrap();

@@ -1,8 +1,10 @@
 //! The language reference, `stdlib/README.md`: every example in it is compiled, run, or refused, as it says.
 //!
 //! A fence ```` ```vsr ```` holds a whole file; one without a profile gets `PROFILE`. Comments in it state facts: `# run:` values,
-//! `# weights:` keys and shapes, `# entries:` what is compiled, and beside a line `# error[class]: message`. A fence
-//! `vsr file=NAME` is a file that later examples may use, a fence `weights file=NAME` lists the tensors of a weight file.
+//! `# weights:` keys and shapes, `# entries:` what is compiled, `# changes with:` what decides random numbers, and beside a
+//! line `# error[class]: message`. A fence `vsr file=NAME` is a file that later examples may use, a fence `weights
+//! file=NAME` lists the tensors of a weight file. What stands in a fence `vsr written` is formatted to what stands in the
+//! next one, `vsr formatted`.
 
 #![allow(clippy::unwrap_used)]
 
@@ -11,8 +13,13 @@ mod sema;
 use std::collections::BTreeMap;
 
 use sema::{Files, run_with};
+use vsr_compiler::backend::clif::Target;
+use vsr_compiler::diag::Problems;
 use vsr_compiler::ir::eval::{Given, evaluate};
-use vsr_compiler::sema::{Elaborated, Options, WeightKind};
+use vsr_compiler::ir::philox::Stream;
+use vsr_compiler::pipeline;
+use vsr_compiler::sema::{Elaborated, Loader, Options, WeightKind};
+use vsr_compiler::syntax::format;
 use vsr_weightfile::{DType, Header, Tensor};
 
 const PROFILE: &str = "profile p { B = 1  C = 2  N = 4  H = 4  W = 4  T = 3 }";
@@ -105,6 +112,30 @@ fn check_run(made: &Elaborated, fact: &str) {
     assert!(same, "{fact}\n     got {got:?}");
 }
 
+/// `seed, step`: all that changes the numbers, and nothing changes them where everything is the same.
+fn check_changes(made: &Elaborated, fact: &str) {
+    let graph = &made.entries[0].graph;
+    let numbers = |seed: u64, step: u64| {
+        let stream = Stream { seed, step };
+        let inputs = made.entries[0].inputs.iter().map(|port| {
+            let n = port.shape.iter().product::<i64>() as usize;
+            (port.name.clone(), vec![1.0; n])
+        });
+        let given = Given {
+            inputs: inputs.collect(),
+            stream,
+            ..Given::default()
+        };
+        let values = evaluate(graph, &given).unwrap();
+        values.get(graph.outputs[0].1).unwrap().to_vec()
+    };
+    let first = numbers(0, 0);
+    assert_eq!(first, numbers(0, 0), "the same run again");
+    for (what, other) in [("seed", numbers(1, 0)), ("step", numbers(0, 1))] {
+        assert_eq!(first != other, fact.contains(what), "{what}");
+    }
+}
+
 fn weights(made: &Elaborated) -> String {
     let stored = made
         .weights
@@ -123,6 +154,44 @@ fn entries(made: &Elaborated) -> String {
     words.join(", ")
 }
 
+/// Why the example does not compile for the CPU.
+fn refused(mut files: Files, text: &str, options: &Options) -> Option<String> {
+    let mut problems = Problems::new();
+    files.texts.insert("example.vsr".into(), text.into());
+    let target = Target::Portable;
+    pipeline::compile(
+        &mut files,
+        "example.vsr",
+        options,
+        target,
+        None,
+        &mut problems,
+    );
+    (!problems.is_empty()).then(|| problems.render(files.sources()))
+}
+
+/// What parses is in the style of the page's own section, but for empty lines, which take room.
+fn check_style(text: &str, place: &str) {
+    if let Some(formatted) = format(0, text, &mut Problems::new()) {
+        let alike = |text: &str| {
+            let lines = text.lines().filter(|line| !line.is_empty());
+            // A fact at a line's end stands a little further from it.
+            let lines = lines.map(|line| line.replace("   # ", "  # "));
+            lines.collect::<Vec<_>>().join("\n")
+        };
+        assert_eq!(alike(&formatted), alike(text), "{place}");
+    }
+}
+
+fn check_formatted(written: &str, example: &Example) {
+    let place = format!("stdlib/README.md:{}", example.line);
+    for text in [written, &example.text] {
+        let formatted = format(0, text, &mut Problems::new());
+        assert_eq!(formatted.as_deref(), Some(&*example.text), "{place}");
+    }
+    assert_ne!(written, example.text, "{place}");
+}
+
 /// Whether the example is what it says; a panic names it.
 fn check(example: &Example, files: Files) {
     let place = format!("stdlib/README.md:{}", example.line);
@@ -137,6 +206,8 @@ fn check(example: &Example, files: Files) {
         name,
         ..Options::default()
     };
+    check_style(&text, &place);
+    let copy = files.copy();
     let made = run_with(files, &[("example.vsr", &text)], "example.vsr", &options);
     let wanted: Vec<(usize, String)> = facts(&example.text, "# error[")
         .into_iter()
@@ -147,6 +218,9 @@ fn check(example: &Example, files: Files) {
         facts(&text, "# run:")
             .iter()
             .for_each(|(_, fact)| check_run(&made, fact));
+        for (_, fact) in facts(&text, "# changes with:") {
+            check_changes(&made, fact);
+        }
         for (_, fact) in facts(&text, "# weights:") {
             assert_eq!(weights(&made), fact, "{place}");
         }
@@ -155,8 +229,11 @@ fn check(example: &Example, files: Files) {
         }
         return;
     }
-    let Err(shown) = made else {
-        panic!("{place}: compiles, and should not: {wanted:?}");
+    let shown = match made {
+        Err(shown) => shown,
+        // What a machine cannot do shows only when code is made for it.
+        Ok(_) => refused(copy, &text, &options)
+            .unwrap_or_else(|| panic!("{place}: compiles, and should not: {wanted:?}")),
     };
     for (line, message) in wanted {
         let mut lines = shown.lines().skip_while(|l| *l != message);
@@ -180,7 +257,8 @@ fn check(example: &Example, files: Files) {
 fn every_example_of_the_reference_is_what_it_says() {
     let (mut texts, mut headers) = (BTreeMap::new(), BTreeMap::new());
     let mut wrong = vec![];
-    let mut n = 0;
+    let (mut n, mut n_styles) = (0, 0);
+    let mut written = None;
     for example in examples() {
         let words: Vec<&str> = example.info.split(' ').collect();
         match words.as_slice() {
@@ -190,6 +268,15 @@ fn every_example_of_the_reference_is_what_it_says() {
                 files.headers = BTreeMap::clone(&headers);
                 n += 1;
                 let check = std::panic::AssertUnwindSafe(|| check(&example, files));
+                if std::panic::catch_unwind(check).is_err() {
+                    wrong.push(example.line);
+                }
+            }
+            ["vsr", "written"] => written = Some(example.text),
+            ["vsr", "formatted"] => {
+                let written = written.take().expect("a text that is to be formatted");
+                n_styles += 1;
+                let check = std::panic::AssertUnwindSafe(|| check_formatted(&written, &example));
                 if std::panic::catch_unwind(check).is_err() {
                     wrong.push(example.line);
                 }
@@ -206,7 +293,10 @@ fn every_example_of_the_reference_is_what_it_says() {
             _ => {}
         }
     }
-    assert!(n > 40, "only {n} examples");
+    assert!(
+        n > 40 && n_styles >= 5,
+        "only {n} examples, {n_styles} of style"
+    );
     assert!(wrong.is_empty(), "examples at lines {wrong:?}");
 }
 

@@ -7,7 +7,7 @@ use vsr_artifact::manifest::{Entry, Manifest, WeightKind};
 use vsr_compiler::backend::clif::Target;
 use vsr_compiler::diag::{Problems, Sources};
 use vsr_compiler::pipeline::{self, Compiled, Stage};
-use vsr_compiler::sema::Options;
+use vsr_compiler::sema::{EntryGraph, Options};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -55,6 +55,9 @@ pub fn run(args: &Compile) -> Result<(), Failure> {
         profiles: args.profile.clone(),
         set: args.set.clone(),
     };
+    if let Some(stage @ ("graph" | "grad")) = args.emit.as_deref() {
+        return print_graphs(args, &options, stage == "grad");
+    }
     let target = Target::from_name(&args.target).expect("clap knows the targets");
     let emit = args.emit.as_deref().and_then(Stage::from_name);
     let (mut files, mut problems) = (Files::default(), Problems::new());
@@ -72,18 +75,8 @@ pub fn run(args: &Compile) -> Result<(), Failure> {
             Box::new(files.sources),
         ));
     };
-    if let (true, Some(absent)) = (args.strict, artifact.manifest.frozen.absent.first()) {
-        let (name, file) = (&absent.name, &absent.file);
-        let n = artifact.manifest.frozen.absent.len();
-        let others = if n > 1 {
-            format!(" (and {} more)", n - 1)
-        } else {
-            String::new()
-        };
-        return Err(Failure::User(format!(
-            "{file} is missing, so the network goes without `{name}`{others}; that is an error with --strict"
-        )));
-    }
+    let absent = artifact.manifest.frozen.absent.iter();
+    check_strict(args, absent.map(|a| (&*a.name, &*a.file)))?;
     if let Some(text) = emitted {
         return print(&text);
     }
@@ -107,6 +100,23 @@ pub fn run(args: &Compile) -> Result<(), Failure> {
     ))
 }
 
+/// With `--strict`, every optional network's file must be there.
+fn check_strict<'a>(
+    args: &Compile,
+    mut absent: impl Iterator<Item = (&'a str, &'a str)>,
+) -> Result<(), Failure> {
+    let Some((name, file)) = absent.next().filter(|_| args.strict) else {
+        return Ok(());
+    };
+    let others = match absent.count() {
+        0 => String::new(),
+        n => format!(" (and {n} more)"),
+    };
+    Err(Failure::User(format!(
+        "{file} is missing, so the network goes without `{name}`{others}; that is an error with --strict"
+    )))
+}
+
 fn print_ast(path: &str) -> Result<(), Failure> {
     let text = read(path).map_err(|e| Failure::User(format!("{path}: {e}")))?;
     let (mut sources, mut problems) = (Sources::new(), Problems::new());
@@ -116,6 +126,29 @@ fn print_ast(path: &str) -> Result<(), Failure> {
         return Err(Failure::Problems(Box::new(problems), Box::new(sources)));
     }
     print(&vsr_compiler::syntax::print_ast(&ast))
+}
+
+/// The graphs of `infer` entries, or of all with their gradients; nothing more is made of them.
+fn print_graphs(args: &Compile, options: &Options, with_training: bool) -> Result<(), Failure> {
+    let (mut files, mut problems) = (Files::default(), Problems::new());
+    let made = pipeline::graphs(&mut files, &args.file, options, &mut problems);
+    let Some(made) = made else {
+        return Err(Failure::Problems(
+            Box::new(problems),
+            Box::new(files.sources),
+        ));
+    };
+    check_strict(
+        args,
+        made.absent.iter().map(|(name, file)| (&**name, &**file)),
+    )?;
+    let wanted = |e: &&EntryGraph| with_training || e.name == "infer";
+    let text = |e: &EntryGraph| {
+        let graph = vsr_compiler::ir::print::print(&e.graph);
+        format!("# entry {} {}\n{graph}", e.name, e.profile)
+    };
+    let texts: Vec<String> = made.entries.iter().filter(wanted).map(text).collect();
+    print(&texts.concat())
 }
 
 /// Bytes of weights, of states, and of optimisers' states.

@@ -2,17 +2,14 @@
 //! the definitions that nothing reaches. Items with syntax errors are left out, and what uses them stays silent. A file
 //! without a model is a library: its definitions are checked. Makes no artifact.
 
-use super::entry::{Job, Made};
+use super::entries::{self, Wanted};
 use super::facts::Facts;
 use super::module::{self, Loaded, Loader, Program};
 use super::settings;
-use super::{EntryKind, Options, STACK_BYTES, cycle, definitions};
-use crate::diag::{Diag, Problems, Sources, Span};
+use super::{Options, cycle, definitions};
+use crate::diag::{Problems, Sources, Span};
 use crate::syntax::ast::{self, ItemKind};
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-const MAX_WORKERS: usize = 8;
 
 /// What a check leaves beside problems.
 #[derive(Default)]
@@ -62,22 +59,7 @@ fn check_loaded(
     definitions::check(&program, &mut reported, problems);
 }
 
-/// One entry to elaborate: of a `train` item or a model, under a profile.
-struct Task {
-    options: Options,
-    profile: usize,
-    kind: EntryKind,
-}
-
-/// What elaborating one entry found.
-#[derive(Default)]
-struct Outcome {
-    made: Option<Made>,
-    problems: Problems,
-    facts: Facts,
-}
-
-/// Elaborates all entries, on all processors, and reports what each finds, in order, each place once.
+/// Elaborates all entries of all candidates, and reports what each finds, in order, each place once.
 fn check_entries(
     program: &Program<'_>,
     options: &Options,
@@ -85,6 +67,10 @@ fn check_entries(
     reported: &mut HashSet<Span>,
     problems: &mut Problems,
 ) {
+    let wanted = match facts {
+        Some(_) => Wanted::Facts,
+        None => Wanted::Problems,
+    };
     for name in candidates(&program.files[0].ast, options) {
         let options = Options {
             name: Some(name),
@@ -93,91 +79,20 @@ fn check_entries(
         let Some(settings) = settings::settings(program, &options, problems) else {
             continue;
         };
-        let task = |(profile, kind)| Task {
-            options: options.clone(),
-            profile,
-            kind,
-        };
-        let tasks: Vec<Task> = super::plan(&settings).into_iter().map(task).collect();
-        let mut made = vec![];
-        for outcome in outcomes(program, &tasks, facts.is_some()) {
-            let is_new = |diag: &&Diag| {
-                diag.primary
-                    .as_ref()
-                    .is_none_or(|mark| !reported.contains(&mark.span))
-            };
-            let new: Vec<Diag> = outcome.problems.iter().filter(is_new).cloned().collect();
-            for diag in new {
-                reported.extend(diag.primary.as_ref().map(|mark| mark.span));
-                problems.push(diag);
+        let (made, found) =
+            entries::elaborate(program, &options, &settings, wanted, reported, problems);
+        if let Some(facts) = &mut facts {
+            for (span, fact) in found.at {
+                facts.at.entry(span).or_insert(fact);
             }
-            if let Some(facts) = &mut facts {
-                for (span, fact) in outcome.facts.at {
-                    facts.at.entry(span).or_insert(fact);
-                }
-            }
-            made.extend(outcome.made);
         }
-        if made.len() == tasks.len() {
+        if let Some(made) = made {
             let mut weights = vec![];
             made.iter()
                 .for_each(|one| super::merge(&mut weights, one, problems));
             super::same_parameters(&made, problems);
         }
     }
-}
-
-/// In the order of the tasks, whoever did them.
-fn outcomes(program: &Program<'_>, tasks: &[Task], wants_facts: bool) -> Vec<Outcome> {
-    let n_workers = std::thread::available_parallelism().map_or(1, |n| n.get());
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let mut done = vec![];
-        loop {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            let Some(task) = tasks.get(at) else {
-                return done;
-            };
-            done.push((at, outcome(program, task, wants_facts)));
-        }
-    };
-    let mut done = std::thread::scope(|scope| {
-        let spawn = |_| {
-            let thread = std::thread::Builder::new().stack_size(STACK_BYTES);
-            thread.spawn_scoped(scope, work).ok()
-        };
-        // This thread works, too.
-        let n_others = n_workers
-            .min(MAX_WORKERS)
-            .min(tasks.len())
-            .saturating_sub(1);
-        let others: Vec<_> = (0..n_others).filter_map(spawn).collect();
-        let mut done = work();
-        for other in others {
-            done.extend(other.join().expect("elaboration reports what it cannot do"));
-        }
-        done
-    });
-    done.sort_by_key(|(at, _)| *at);
-    done.into_iter().map(|(_, outcome)| outcome).collect()
-}
-
-fn outcome(program: &Program<'_>, task: &Task, wants_facts: bool) -> Outcome {
-    let mut outcome = Outcome::default();
-    // Settings hold values of one thread; their problems have been reported.
-    let Some(settings) = settings::settings(program, &task.options, &mut Problems::new()) else {
-        return outcome;
-    };
-    let mut job = Job {
-        program,
-        settings: &settings,
-        problems: &mut outcome.problems,
-        reported: &mut HashSet::new(),
-        facts: wants_facts.then_some(&mut outcome.facts),
-        is_check: true,
-    };
-    outcome.made = super::entry(&settings, &mut job, task.profile, task.kind);
-    outcome
 }
 
 fn profiles(file: &ast::File) -> impl Iterator<Item = &ast::Profile> {

@@ -14,6 +14,7 @@ mod cycle;
 mod definitions;
 mod dims;
 mod elab;
+mod entries;
 mod entry;
 mod error;
 mod eval;
@@ -50,7 +51,8 @@ pub use stdlib::FILES as STANDARD_LIBRARY;
 
 use crate::diag::{Class, Diag, Problems, Sources, Span};
 use crate::ir::graph::Graph;
-use entry::{Job, Made};
+use entries::Wanted;
+use entry::Made;
 use module::Program;
 use settings::Settings;
 use std::collections::{BTreeMap, HashSet};
@@ -196,29 +198,20 @@ fn elaborate_loaded(
         definitions::check(&program, &mut reported, problems);
         return None;
     };
-    let mut job = Job {
-        program: &program,
-        settings: &settings,
+    let wanted = Wanted::Graphs;
+    let (made, _) = entries::elaborate(
+        &program,
+        options,
+        &settings,
+        wanted,
+        &mut reported,
         problems,
-        reported: &mut reported,
-        facts: None,
-        is_check: false,
-    };
-    let made = entries(&settings, &mut job);
+    );
     definitions::check(&program, &mut reported, problems);
     if !problems.is_empty() {
         return None;
     }
     assemble(&program, &settings, made?, problems)
-}
-
-/// Every entry, even when one fails, so that one run reports the errors of all.
-fn entries<'a>(settings: &'a Settings<'a>, job: &mut Job<'a, '_>) -> Option<Vec<Made>> {
-    let plan = plan(settings).into_iter();
-    let made: Vec<Option<Made>> = plan
-        .map(|(at, kind)| entry(settings, job, at, kind))
-        .collect();
-    made.into_iter().collect()
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -240,19 +233,6 @@ fn plan(settings: &Settings<'_>) -> Vec<(usize, EntryKind)> {
         }
     }
     plan
-}
-
-fn entry<'a>(
-    settings: &'a Settings<'a>,
-    job: &mut Job<'a, '_>,
-    profile: usize,
-    kind: EntryKind,
-) -> Option<Made> {
-    let profile = &settings.profiles[profile];
-    match (kind, settings.train) {
-        (EntryKind::Infer, _) | (_, None) => job.infer(profile),
-        (kind, Some(item)) => job.train(item, profile, kind == EntryKind::Train),
-    }
 }
 
 fn assemble(

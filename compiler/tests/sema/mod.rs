@@ -14,6 +14,18 @@ pub struct Files {
     sources: Sources,
 }
 
+#[allow(dead_code)]
+impl Files {
+    /// The same files, with nothing read yet.
+    pub fn copy(&self) -> Files {
+        Files {
+            texts: self.texts.clone(),
+            headers: self.headers.clone(),
+            sources: Sources::new(),
+        }
+    }
+}
+
 impl Loader for Files {
     fn read(&mut self, path: &str) -> Result<String, String> {
         if let Some(text) = self.texts.get(path) {
