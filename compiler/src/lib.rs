@@ -47,6 +47,13 @@
 //! - **A weight gradient walks its activations once.** Where both operands are activations and the sum is long, the tile
 //!   is chosen by the bytes that all tasks read (`schedule/matmul/tiling.rs`): a task holds the sums of several taps.
 //!   With few results the sum is cut into whole blocks at fixed places, so that threads have work and bits stay.
+//! - **Sums over three neighbours are filtered.** Before anything is planned, `schedule/winograd` rewrites them by Winograd's
+//!   minimal filters, along up to two axes (time is one), where a count of the work says so: maps, one product with fewer
+//!   terms, maps. Gradients in the taps likewise. It is a rewrite of equations, so fusion, layouts, packing and the
+//!   microkernel stay as they are. `infer` of a network with a finite field does without: its tiles agree to the bit.
+//!   `flops` in manifests and reports are those of the equations; each launch also knows what its kernel does.
+//! - **What only leads to folded weights has no memory of its own.** It lies in the arena while weights are folded, before
+//!   inputs are written.
 //! - **Packing is an equation.** Weights reach the microkernel's panels through an ordinary map, which a `setup` list
 //!   runs once when weights are loaded (and every step while they change).
 //! - **Layouts are found, not chosen.** The `weights` items beside a model are resolved while compiling, key by key, and
