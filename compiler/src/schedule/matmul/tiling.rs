@@ -13,7 +13,7 @@ const COLUMNS: i64 = 64;
 /// A reduction longer than this walks in chunks that stay in the second-level cache.
 pub const LONG: i64 = 4096;
 /// A reduction at least this long, over operands in place, chooses its tile by the bytes that tasks read.
-const DEEP: i64 = 1024;
+const DEEP: i64 = 256;
 /// Sums that one task may hold: a fifth of a megabyte, so that a second-level cache keeps them beside the operands.
 const MOST_SUMS: i64 = 48 * 1024;
 /// Fewer tasks than this leave threads idle.
