@@ -110,7 +110,7 @@ fn the_flagship_has_its_published_numbers() {
     let made = of(&[], "models/vsr.vsr", &options(&["tile"], &[]), Some(1));
     assert_eq!(made.parameters, 6_802_510);
     let gflop = made.entries["infer"].flops as f64 / 1e9;
-    assert!((gflop - 17.11).abs() < 0.005, "{gflop}");
+    assert!((gflop - 17.02).abs() < 0.005, "{gflop}");
     let paths: Vec<&str> = made.blocks.iter().map(|b| b.path.as_str()).collect();
     let expected = [
         "encoder",
