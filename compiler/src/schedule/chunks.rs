@@ -89,8 +89,9 @@ impl Chunks {
         b: &mut KernelBuilder,
     ) {
         // Rows that several members pass over stay in the nearest cache.
-        let points = match work >= RUN && group.members.len() > 1 {
-            true => POINTS / 4,
+        let own = |m: &Member| m.equation.free.len() > group.space.len();
+        let points = match work >= RUN && group.members.iter().any(own) {
+            true => POINTS / 2,
             false => POINTS,
         };
         let mut budget = (points / work).max(1);

@@ -95,13 +95,9 @@ fn best(votes: &[f64]) -> Option<usize> {
 /// Values without votes take those of their users, then of their operands, through reads at plain indices.
 fn spread(net: &Net, order: &[ValueId], votes: &mut [Vec<f64>]) {
     // What is computed from a contraction's result lies as the contraction would like it, whoever reads it later.
-    let asked: Vec<bool> = votes.iter().map(|v| v.iter().any(|v| *v > 0.0)).collect();
     for &id in order {
-        if net
-            .operands(id)
-            .iter()
-            .any(|o| asked[*o] && is_sum(net, *o))
-        {
+        let follows = |o: &ValueId| votes[*o].iter().any(|v| *v > 0.0) && is_product(net, *o);
+        if net.operands(id).iter().any(follows) {
             pass_votes(net, id, votes, Direction::ToResult);
         }
     }
@@ -115,8 +111,10 @@ fn spread(net: &Net, order: &[ValueId], votes: &mut [Vec<f64>]) {
     }
 }
 
-fn is_sum(net: &Net, id: ValueId) -> bool {
-    matches!(net.single(id), Some(e) if e.reducer == crate::equation::Reducer::Sum)
+/// A sum, or what a filter makes of one.
+fn is_product(net: &Net, id: ValueId) -> bool {
+    let sum = matches!(net.single(id), Some(e) if e.reducer == crate::equation::Reducer::Sum);
+    sum || net.values[id].stands_for.is_some()
 }
 
 #[derive(Clone, Copy)]
