@@ -103,10 +103,12 @@ fn main() {
         "parse {size:.2} MB: {took:.0} ms, {:.1} MB/s",
         size / took * 1e3
     );
+    let mut last: Option<f64> = None;
     for depth in [12, 25, 50, 100, 200] {
         let text = nested(depth);
-        let took = ms(|| parse(&text));
-        let ns = took * 1e6 / text.len() as f64;
-        println!("parse brackets {depth} deep: {ns:.0} ns a byte");
+        let us = ms(|| parse(&text)) * 1e3 / text.lines().count() as f64;
+        let times = last.map_or(String::new(), |last| format!(", {:.2} times", us / last));
+        println!("parse an item with brackets {depth} deep: {us:.0} us{times}");
+        last = Some(us);
     }
 }

@@ -167,6 +167,30 @@ fn a_reader_that_has_gone_is_no_error() {
     }
 }
 
+/// An editor that goes away takes the language server with it, without a word.
+#[test]
+fn a_client_that_has_gone_is_no_error() {
+    let ask = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"capabilities":{}}}"#;
+    for said in [
+        String::new(),
+        format!("Content-Length: {}\r\n\r\n{ask}", ask.len()),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vsrc"));
+        let command = command.arg("lsp").stdin(Stdio::piped()).stdout(nobody());
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("vsrc runs");
+        let mut input = child.stdin.take().expect("its input is a pipe");
+        input.write_all(said.as_bytes()).expect("it reads");
+        drop(input);
+        let output = child.wait_with_output().expect("it ends");
+        let complaint = text(&output.stderr);
+        assert_eq!(
+            (output.status.code(), complaint.as_str()),
+            (Some(0), ""),
+            "{said}"
+        );
+    }
+}
+
 /// What cannot be written is an error of the machine, on standard output as in a file.
 #[cfg(target_os = "linux")]
 #[test]

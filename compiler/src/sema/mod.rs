@@ -36,6 +36,7 @@ mod settings;
 mod sketch;
 mod stdlib;
 mod tensor;
+mod turns;
 mod value;
 pub(crate) mod walk;
 

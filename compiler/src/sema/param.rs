@@ -118,9 +118,7 @@ impl<'a> Elab<'a, '_> {
             let fault = fault(Class::Label, format!("`{}` is declared twice", weight.key));
             // The same place twice is a loop.
             let fault = match place == weight.span {
-                true => fault.help(format!(
-                    "each turn of the loop needs a label of its own: `{block}(…) @name.{{i}}`"
-                )),
+                true => self.label_by_turn(place, &block, fault),
                 false => fault
                     .other(weight.span, "first here")
                     .help(format!("label this `{block}`: `{block}(…) @name`")),

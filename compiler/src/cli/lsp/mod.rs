@@ -36,16 +36,22 @@ pub struct Lsp {
 
 pub fn run(args: &Lsp) -> Result<(), Failure> {
     let Lsp { stdio: _ } = args;
-    let machine = |error: &dyn std::fmt::Display| Failure::Machine(error.to_string());
     let (connection, threads) = Connection::stdio();
-    let initialized = connection.initialize(answer::capabilities());
-    let result = initialized.map_err(|e| machine(&e)).and_then(|asked| {
-        let folders = workspace::folders(&asked);
-        serve(&connection, folders)
-    });
+    let result = match connection.initialize(answer::capabilities()) {
+        Ok(asked) => serve(&connection, workspace::folders(&asked)),
+        Err(error) if error.channel_is_disconnected() => Ok(()),
+        Err(error) => Err(Failure::Machine(error.to_string())),
+    };
     drop(connection);
-    threads.join().map_err(|e| machine(&e))?;
-    result
+    match threads.join() {
+        Ok(()) => result,
+        // A client that has gone needs no answers.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) => Err(Failure::Machine(format!(
+            "the client breaks off: {}",
+            vsr_artifact::reason(&error)
+        ))),
+    }
 }
 
 /// What the server knows.
