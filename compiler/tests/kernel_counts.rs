@@ -72,6 +72,21 @@ fn group_norm_and_silu_are_two_kernels() {
     assert_count(&of_picture("x |> GroupNorm(8) @norm |> silu"), 1, 2);
 }
 
+/// Where a group does not fit in a cache: mean, variance, and one kernel for all of the rest.
+#[test]
+fn large_group_norm_and_silu_are_three_kernels() {
+    let text = "model Case()(x: [B, C, H, W]) -> [B, C, H, W] = x |> GroupNorm(8) @norm |> silu\n\
+                profile case { B = 1  C = 32  H = 128  W = 128 }\n";
+    assert_count(&kernels(text), 2, 3);
+}
+
+#[test]
+fn pixel_shuffle_and_silu_are_one_kernel() {
+    let text = "model Case()(x: [B, C, H, W]) -> [B, C/4, 2*H, 2*W] = x |> pixel_shuffle(2) |> silu\n\
+                profile case { B = 2  C = 32  H = 16  W = 24 }\n";
+    assert_count(&kernels(text), 1, 1);
+}
+
 #[test]
 fn convolution_bias_activation_and_residual_are_two_kernels() {
     // Each convolution takes its bias and its activation along; the result is brought into the caller's order.

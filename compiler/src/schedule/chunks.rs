@@ -4,6 +4,7 @@
 //! and layouts alone decide, never the number of threads.
 
 use super::group::{Context, Group, Member};
+use super::inline::cost;
 use super::lower::{KernelBuilder, add, int};
 use super::net::for_each_read;
 use crate::equation::index::Ix;
@@ -70,7 +71,8 @@ impl Chunks {
             space_last,
             turned: false,
         };
-        match along_operand(ctx, group, &order).filter(|_| space_last) {
+        let turned = along_operand(ctx, group, &order).or_else(|| along_maths(ctx, group, &order));
+        match turned.filter(|_| space_last) {
             Some(by_operand) => chunks.cut_across(group, &order, &by_operand, work, b),
             None => chunks.cut_along(ctx, group, &order, work, b),
         }
@@ -175,11 +177,16 @@ fn rounded(size: i64, extent: i64) -> i64 {
 /// Where the adjacent index is short (pixel shuffle: two), the next long one runs innermost: rows of two elements
 /// would be all overhead.
 fn lengthen(order: &mut Vec<usize>, space: &[i64]) {
+    lengthen_by(order, |v| space[*v]);
+}
+
+/// As `lengthen`, for anything that has an extent.
+pub fn lengthen_by<T>(order: &mut Vec<T>, extent: impl Fn(&T) -> i64) {
     const SHORT: i64 = 8;
-    if order.last().is_none_or(|v| space[*v] >= SHORT) {
+    if order.last().is_none_or(|v| extent(v) >= SHORT) {
         return;
     }
-    if let Some(at) = order.iter().rposition(|v| space[*v] >= SHORT) {
+    if let Some(at) = order.iter().rposition(|v| extent(v) >= SHORT) {
         let long = order.remove(at);
         order.push(long);
     }
@@ -207,6 +214,35 @@ fn along_operand(ctx: &Context, group: &Group, order: &[usize]) -> Option<Vec<us
         .filter(|v| moving(v))
         .ne(order.iter().filter(|v| moving(v)));
     differs.then_some(sorted)
+}
+
+/// The order in which maths should run where results lie otherwise (pixel shuffle): calls want rows, and only the
+/// operand has them.
+fn along_maths(ctx: &Context, group: &Group, order: &[usize]) -> Option<Vec<usize>> {
+    let [member] = group.members.as_slice() else {
+        return None;
+    };
+    let maths = cost(&member.equation.body).maths > 0;
+    if member.equation.reducer != Reducer::Map || !member.equation.guards.is_empty() || !maths {
+        return None;
+    }
+    let steps = largest_read(ctx, member)?;
+    if (0..order.len()).any(|v| steps[v] == 0 && group.space[v] > 1) {
+        return None;
+    }
+    let mut sorted = order.to_vec();
+    sorted.sort_by_key(|v| std::cmp::Reverse(steps[*v].abs()));
+    let run = |order: &[usize]| {
+        let mut length = 1;
+        for v in order.iter().rev().filter(|v| group.space[**v] > 1) {
+            if steps[*v] != length {
+                break;
+            }
+            length *= group.space[*v];
+        }
+        length
+    };
+    (run(order) < LINE / 2 && run(&sorted) >= LINE).then_some(sorted)
 }
 
 /// Address steps, for each variable, of the affine read that reaches most elements.

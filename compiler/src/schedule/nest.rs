@@ -4,7 +4,7 @@
 
 pub use super::chunks::positions;
 
-use super::chunks::{Chunks, out_address, out_strides, read_steps};
+use super::chunks::{Chunks, lengthen_by, out_address, out_strides, read_steps};
 use super::group::{Context, Group, Member};
 use super::join::digit_at;
 use super::layout::Layout;
@@ -126,7 +126,9 @@ impl Nest<'_> {
         let (ctx, group) = (self.ctx, self.group);
         let member = &group.members[i];
         let later = &group.members[i + 1..];
-        let kept = later.iter().any(|m| within::reads(m, member.value) > 0);
+        // What is turned on its way out waits in a tile; a reduction does so anyway.
+        let turned = self.plan.turned && member.equation.reducer == Reducer::Map;
+        let kept = turned || later.iter().any(|m| within::reads(m, member.value) > 0);
         let n = group.space.len();
         let extents = member.extents();
         let (vars, mut loops) = self.loops(member, b);
@@ -155,6 +157,7 @@ impl Nest<'_> {
             if self.plan.turned {
                 let strides = out_strides(ctx, member);
                 loops.sort_by_key(|(v, ..)| (-strides[*v].abs(), *v));
+                lengthen_by(&mut loops, |l| l.3);
             }
             let buffer = b.buffer(ctx.source(member.value), true);
             let mut compute = store(&dims_of(&loops), value, To::Buf(buffer), address);
