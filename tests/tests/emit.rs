@@ -3,7 +3,7 @@
 
 use vsr_compiler::backend::clif::Target;
 use vsr_compiler::diag::{Problems, Sources};
-use vsr_compiler::pipeline::{Stage, compile};
+use vsr_compiler::pipeline::{Stage, compile, graphs, print_graphs};
 use vsr_compiler::sema::{Loader, Options};
 use vsr_compiler::syntax;
 use vsr_tests::{Repository, root};
@@ -26,17 +26,29 @@ fn shortened(text: &str, keep: impl Fn(&str) -> bool) -> String {
     text.lines().filter(|l| keep(l)).map(short).collect()
 }
 
-fn emit(path: &str, profile: &str, set: &[(&str, &str)], stage: Stage) -> String {
-    let (mut files, mut problems) = (Repository::default(), Problems::new());
+fn options(profile: &str, set: &[(&str, &str)]) -> Options {
     let set = set
         .iter()
         .map(|(n, v)| (n.to_string(), v.to_string()))
         .collect();
-    let options = Options {
+    Options {
         name: None,
         profiles: vec![profile.into()],
         set,
-    };
+    }
+}
+
+/// As `--emit graph`, or `--emit grad`.
+fn graph(path: &str, profile: &str, set: &[(&str, &str)], with_training: bool) -> String {
+    let (mut files, mut problems) = (Repository::default(), Problems::new());
+    let made = graphs(&mut files, path, &options(profile, set), &mut problems);
+    let made = made.unwrap_or_else(|| panic!("{}", problems.render(files.sources())));
+    print_graphs(&made, with_training)
+}
+
+fn emit(path: &str, profile: &str, set: &[(&str, &str)], stage: Stage) -> String {
+    let (mut files, mut problems) = (Repository::default(), Problems::new());
+    let options = options(profile, set);
     let made = compile(
         &mut files,
         path,
@@ -54,11 +66,9 @@ const SMALL: [(&str, &str); 4] = [("width", "8"), ("depth", "3"), ("H", "16"), (
 #[test]
 fn a_small_vdsr_at_every_stage() {
     insta::assert_snapshot!("vdsr_ast", ast("models/vdsr.vsr"));
-    for (name, stage) in [
-        ("graph", Stage::Graph),
-        ("schedule", Stage::Schedule),
-        ("tile", Stage::Tile),
-    ] {
+    let text = graph("models/vdsr.vsr", "picture", &SMALL, false);
+    insta::assert_snapshot!("vdsr_graph", text);
+    for (name, stage) in [("schedule", Stage::Schedule), ("tile", Stage::Tile)] {
         let text = emit("models/vdsr.vsr", "picture", &SMALL, stage);
         insta::assert_snapshot!(format!("vdsr_{name}"), text);
     }
@@ -68,10 +78,10 @@ const SMALL_STEP: [(&str, &str); 5] = [SMALL[0], SMALL[1], SMALL[2], SMALL[3], (
 
 #[test]
 fn training_a_small_vdsr_at_every_stage() {
-    for (name, stage) in [("grad", Stage::Grad), ("train_schedule", Stage::Schedule)] {
-        let text = emit("models/vdsr.vsr", "train", &SMALL_STEP, stage);
-        insta::assert_snapshot!(format!("vdsr_{name}"), text);
-    }
+    let text = graph("models/vdsr.vsr", "train", &SMALL_STEP, true);
+    insta::assert_snapshot!("vdsr_grad", text);
+    let text = emit("models/vdsr.vsr", "train", &SMALL_STEP, Stage::Schedule);
+    insta::assert_snapshot!("vdsr_train_schedule", text);
 }
 
 /// The text of one kernel's machine code before registers, whole: the smallest op there is.
@@ -94,7 +104,7 @@ fn the_flagship_is_parsed_so() {
 /// One line a node, without the numbers of its constants.
 #[test]
 fn the_flagship_is_this_graph() {
-    let text = emit("models/vsr.vsr", "tile", &[("ch", "16")], Stage::Graph);
+    let text = graph("models/vsr.vsr", "tile", &[("ch", "16")], false);
     insta::assert_snapshot!("flagship_graph", shortened(&text, is_node));
 }
 
@@ -113,7 +123,7 @@ fn the_flagships_gradients_are_these() {
         ("H", "16"),
         ("W", "16"),
     ];
-    let text = emit("models/vsr.vsr", "train", &set, Stage::Grad);
+    let text = graph("models/vsr.vsr", "train", &set, true);
     let train = text
         .split("# entry")
         .find(|e| e.starts_with(" train"))
