@@ -3,7 +3,8 @@
 
 use vsr_compiler::backend::clif::Target;
 use vsr_compiler::diag::{Problems, Sources};
-use vsr_compiler::pipeline::{Stage, compile, graphs, print_graphs};
+use vsr_compiler::ir::print;
+use vsr_compiler::pipeline::{Stage, compile, graphs};
 use vsr_compiler::sema::{Loader, Options};
 use vsr_compiler::syntax;
 use vsr_tests::{Repository, root};
@@ -27,23 +28,26 @@ fn shortened(text: &str, keep: impl Fn(&str) -> bool) -> String {
 }
 
 fn options(profile: &str, set: &[(&str, &str)]) -> Options {
-    let set = set
-        .iter()
-        .map(|(n, v)| (n.to_string(), v.to_string()))
-        .collect();
+    let text = |(n, v): &(&str, &str)| (n.to_string(), v.to_string());
     Options {
         name: None,
         profiles: vec![profile.into()],
-        set,
+        set: set.iter().map(text).collect(),
     }
 }
 
-/// As `--emit graph`, or `--emit grad`.
-fn graph(path: &str, profile: &str, set: &[(&str, &str)], with_training: bool) -> String {
+/// The graphs of the entries of this name, or of all.
+fn graph(path: &str, profile: &str, set: &[(&str, &str)], entry: Option<&str>) -> String {
     let (mut files, mut problems) = (Repository::default(), Problems::new());
     let made = graphs(&mut files, path, &options(profile, set), &mut problems);
     let made = made.unwrap_or_else(|| panic!("{}", problems.render(files.sources())));
-    print_graphs(&made, with_training)
+    let wanted = made.entries.iter();
+    let wanted = wanted.filter(|e| entry.is_none_or(|name| e.name == name));
+    let text = wanted.map(|e| {
+        let graph = print::print(&e.graph);
+        format!("# entry {} {}\n{graph}", e.name, e.profile)
+    });
+    text.collect()
 }
 
 fn emit(path: &str, profile: &str, set: &[(&str, &str)], stage: Stage) -> String {
@@ -66,7 +70,7 @@ const SMALL: [(&str, &str); 4] = [("width", "8"), ("depth", "3"), ("H", "16"), (
 #[test]
 fn a_small_vdsr_at_every_stage() {
     insta::assert_snapshot!("vdsr_ast", ast("models/vdsr.vsr"));
-    let text = graph("models/vdsr.vsr", "picture", &SMALL, false);
+    let text = graph("models/vdsr.vsr", "picture", &SMALL, Some("infer"));
     insta::assert_snapshot!("vdsr_graph", text);
     for (name, stage) in [("schedule", Stage::Schedule), ("tile", Stage::Tile)] {
         let text = emit("models/vdsr.vsr", "picture", &SMALL, stage);
@@ -78,7 +82,7 @@ const SMALL_STEP: [(&str, &str); 5] = [SMALL[0], SMALL[1], SMALL[2], SMALL[3], (
 
 #[test]
 fn training_a_small_vdsr_at_every_stage() {
-    let text = graph("models/vdsr.vsr", "train", &SMALL_STEP, true);
+    let text = graph("models/vdsr.vsr", "train", &SMALL_STEP, None);
     insta::assert_snapshot!("vdsr_grad", text);
     let text = emit("models/vdsr.vsr", "train", &SMALL_STEP, Stage::Schedule);
     insta::assert_snapshot!("vdsr_train_schedule", text);
@@ -104,7 +108,7 @@ fn the_flagship_is_parsed_so() {
 /// One line a node, without the numbers of its constants.
 #[test]
 fn the_flagship_is_this_graph() {
-    let text = graph("models/vsr.vsr", "tile", &[("ch", "16")], false);
+    let text = graph("models/vsr.vsr", "tile", &[("ch", "16")], Some("infer"));
     insta::assert_snapshot!("flagship_graph", shortened(&text, is_node));
 }
 
@@ -123,7 +127,7 @@ fn the_flagships_gradients_are_these() {
         ("H", "16"),
         ("W", "16"),
     ];
-    let text = graph("models/vsr.vsr", "train", &set, true);
+    let text = graph("models/vsr.vsr", "train", &set, None);
     let train = text
         .split("# entry")
         .find(|e| e.starts_with(" train"))
