@@ -120,6 +120,16 @@ pub fn graphs(
     Some(elaborated)
 }
 
+/// The graphs of `infer` entries as text, or of all entries, with their gradients.
+pub fn print_graphs(made: &Elaborated, with_training: bool) -> String {
+    let wanted = |e: &&sema::EntryGraph| with_training || e.name == "infer";
+    let text = |e: &sema::EntryGraph| {
+        let graph = ir::print::print(&e.graph);
+        format!("# entry {} {}\n{graph}", e.name, e.profile)
+    };
+    made.entries.iter().filter(wanted).map(text).collect()
+}
+
 /// Frozen weights that no entry needs any more (what only a missing prompt reaches) take no memory.
 fn drop_unread(elaborated: &mut Elaborated) {
     let mut read = BTreeSet::new();

@@ -7,7 +7,7 @@ use vsr_artifact::manifest::{Entry, Manifest, WeightKind};
 use vsr_compiler::backend::clif::Target;
 use vsr_compiler::diag::{Problems, Sources};
 use vsr_compiler::pipeline::{self, Compiled, Stage};
-use vsr_compiler::sema::{EntryGraph, Options};
+use vsr_compiler::sema::Options;
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -142,13 +142,7 @@ fn print_graphs(args: &Compile, options: &Options, with_training: bool) -> Resul
         args,
         made.absent.iter().map(|(name, file)| (&**name, &**file)),
     )?;
-    let wanted = |e: &&EntryGraph| with_training || e.name == "infer";
-    let text = |e: &EntryGraph| {
-        let graph = vsr_compiler::ir::print::print(&e.graph);
-        format!("# entry {} {}\n{graph}", e.name, e.profile)
-    };
-    let texts: Vec<String> = made.entries.iter().filter(wanted).map(text).collect();
-    print(&texts.concat())
+    print(&pipeline::print_graphs(&made, with_training))
 }
 
 /// Bytes of weights, of states, and of optimisers' states.
