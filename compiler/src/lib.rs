@@ -52,6 +52,8 @@
 //!   terms, maps. Gradients in the taps likewise. It is a rewrite of equations, so fusion, layouts, packing and the
 //!   microkernel stay as they are. `infer` of a network with a finite field does without: its tiles agree to the bit.
 //!   `flops` in manifests and reports are those of the equations; each launch also knows what its kernel does.
+//! - **A row's exponentials are computed once.** `exp(t - lse t)` becomes exponentials over their sum (`schedule/shares.rs`),
+//!   by the shape of the two equations, and stays one kernel.
 //! - **What only leads to folded weights has no memory of its own.** It lies in the arena while weights are folded, before
 //!   inputs are written.
 //! - **Packing is an equation.** Weights reach the microkernel's panels through an ordinary map, which a `setup` list

@@ -20,6 +20,7 @@ pub mod net;
 mod plan;
 mod print;
 mod scatter;
+mod shares;
 mod split;
 mod unroll;
 mod winograd;

@@ -7,7 +7,7 @@ use super::layout::{self, Layout};
 use super::lower::{KernelBuilder, Source};
 use super::memory::{self, Span};
 use super::net::{Def, Net, ValueId, WeightTable, for_each_read};
-use super::{fill, hoist, matmul, nest, scatter, split, unroll, winograd};
+use super::{fill, hoist, matmul, nest, scatter, shares, split, unroll, winograd};
 use crate::equation::Pos;
 use crate::ir::graph::Graph;
 use crate::tile::{Int, Kernel};
@@ -83,6 +83,7 @@ pub fn plan(graph: &Graph, weights: &mut WeightTable, rules: Rules) -> EntryPlan
     hoist::invariants(&mut net);
     finish_roots(&mut net);
     fuse::inline(&mut net);
+    shares::rewrite(&mut net);
     if let Some(least_work) = rules.filtered {
         winograd::rewrite(&mut net, least_work);
     }
