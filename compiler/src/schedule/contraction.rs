@@ -541,16 +541,7 @@ fn pack(net: &mut Net, c: &mut Contraction, extents: &[i64]) {
             Box::new([Expr::Index(column.clone()), last, pack.body, zero]),
         );
     }
-    let label = format!("{} panels", net.values[c.b.value].label);
-    let value = net.push(
-        shape,
-        Def::Compute {
-            pieces: vec![pack],
-            operands: vec![c.b.value],
-        },
-        label,
-    );
-    net.values[value].innermost = Some(lane_var);
+    let value = packed(net, c.b.value, pack, shape, lane_var);
     // Positions of the packed operand, panel and lane apart: they belong to the column index.
     c.b = Operand {
         value,
@@ -562,6 +553,25 @@ fn pack(net: &mut Net, c: &mut Contraction, extents: &[i64]) {
             .chain([Ix::constant(0)])
             .collect(),
     };
+}
+
+/// The packed value: the same one for all uses of the same weights.
+fn packed(net: &mut Net, of: ValueId, pack: Equation, shape: Vec<i64>, lane: usize) -> ValueId {
+    let def = |v: &net::Value| match &v.def {
+        Def::Compute { pieces, operands } => {
+            operands.as_slice() == [of] && pieces.as_slice() == std::slice::from_ref(&pack)
+        }
+        _ => false,
+    };
+    if let Some(known) = net.values.iter().position(def) {
+        return known;
+    }
+    let label = format!("{} panels", net.values[of].label);
+    let pieces = vec![pack];
+    let operands = vec![of];
+    let value = net.push(shape, Def::Compute { pieces, operands }, label);
+    net.values[value].innermost = Some(lane);
+    value
 }
 
 /// Order of K in a packed operand: by A's positions, so that both walk memory alike. Taps first, channels last.

@@ -8,10 +8,20 @@ use crate::schedule::net::{self, Def, Net, ValueId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// What the pieces of one value share: transformed operands by value, axis, start and direction, and length of a line.
+/// Transformed operands by value, axis, start, direction, and length of a line with the number of terms. All uses of
+/// weights share their taps; the pieces of one value share its lines, which would live too long otherwise.
 #[derive(Default)]
 pub struct Made {
-    values: BTreeMap<(ValueId, usize, i64, i64, i64), ValueId>,
+    lines: BTreeMap<Key, ValueId>,
+    taps: BTreeMap<Key, ValueId>,
+}
+
+type Key = (ValueId, usize, i64, i64, i64);
+
+impl Made {
+    pub fn forget_lines(&mut self) {
+        self.lines.clear();
+    }
 }
 
 /// The table of the results and the sum that is left.
@@ -36,7 +46,7 @@ pub fn build(
         at: &|g, i| group(g, i + start),
         key: start,
     };
-    let x = of_x.apply(net, id, "lines", &f.x, f.m, made);
+    let x = of_x.apply(net, id, "lines", &f.x, f.m, &mut made.lines);
     let place = place(&f.other);
     let tap = |i: i64| if f.flipped { TAPS - 1 - i } else { i };
     let (other, results) = match f.role {
@@ -47,7 +57,10 @@ pub fn build(
                 at: &|_, i| place.replace(f.tap, &Ix::constant(tap(i))),
                 key: place.replace(f.tap, &Ix::constant(tap(0))).constant,
             };
-            (taps.apply(net, id, "taps", &f.other, f.m, made), (a, f.m))
+            (
+                taps.apply(net, id, "taps", &f.other, f.m, &mut made.taps),
+                (a, f.m),
+            )
         }
         Role::Gradient => {
             let of_y = Transform {
@@ -56,7 +69,10 @@ pub fn build(
                 at: &group,
                 key: 0,
             };
-            (of_y.apply(net, id, "lines", &f.other, f.m, made), (g, TAPS))
+            (
+                of_y.apply(net, id, "lines", &f.other, f.m, &mut made.lines),
+                (g, TAPS),
+            )
         }
     };
     (table(net, results), product(net, id, f, equation, x, other))
@@ -111,13 +127,13 @@ impl Transform<'_> {
         what: &str,
         side: &Side,
         m: i64,
-        made: &mut Made,
+        made: &mut BTreeMap<Key, ValueId>,
     ) -> ValueId {
         let terms = self.table.1;
         let first = (self.at)(Ix::constant(0), 0).constant;
         let direction = (self.at)(Ix::constant(0), 1).constant - first;
         let key = (side.value, side.axis, self.key, direction, 8 * m + terms);
-        if let Some(known) = made.values.get(&key) {
+        if let Some(known) = made.get(&key) {
             return *known;
         }
         let mut shape = net.values[side.value].shape.clone();
@@ -142,7 +158,7 @@ impl Transform<'_> {
         let pieces = vec![equation];
         let value = net.push(shape, Def::Compute { pieces, operands }, label);
         net.values[value].stands_for = Some(0);
-        made.values.insert(key, value);
+        made.insert(key, value);
         value
     }
 }

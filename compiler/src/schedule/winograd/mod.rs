@@ -25,8 +25,8 @@ const MOST_AXES: u32 = 2;
 /// What moving an element to memory and back costs, and one term of its transform, in multiplications of the sum.
 const WAY: i64 = 16;
 const TERM: i64 = 2;
-/// Elements that the taps of one sum may grow to: 64 MB. Memory would be missed more than products.
-const MOST_TAPS: i64 = 1 << 24;
+/// Elements that the taps of one sum may grow to: 32 MB. Memory would be missed more than products.
+const MOST_TAPS: i64 = 1 << 23;
 
 /// A sum in which one operand is read at `line + tap`.
 struct Found {
@@ -73,8 +73,9 @@ impl Found {
 
 /// Rewrites every sum of at least `least_work` multiplications that gets cheaper; with 0, every one that can be.
 pub fn rewrite(net: &mut Net, least_work: i64) {
+    let mut made = Made::default();
     for id in net.order() {
-        let mut made = Made::default();
+        made.forget_lines();
         rewrite_value(net, id, least_work, MOST_AXES, &mut made);
     }
 }
