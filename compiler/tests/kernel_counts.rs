@@ -127,3 +127,14 @@ fn adam_is_one_kernel_for_each_weight() {
         );
     }
 }
+
+#[test]
+fn weights_that_are_used_twice_are_packed_once() {
+    let text = "model Case()(x: [B, C, H, W]) -> [B, C, H, W] {\n\
+                \x20 param k: [C, C, 3, 3] = uniform(-1, 1)\n\
+                \x20 x |> conv2d(k, pad=1) |> relu |> conv2d(k, pad=1)\n}\n\
+                profile case { B = 2  C = 32  H = 16  W = 24 }\n";
+    let plan = scheduled(text, "infer").0;
+    let packs = plan.setup.iter().filter(|l| l.label.ends_with("panels"));
+    assert_eq!(packs.count(), 1);
+}
