@@ -55,7 +55,8 @@ fn find(net: &Net, users: &[Vec<ValueId>], id: ValueId) -> Option<Found> {
     let free = y.guards.is_empty() && lse.guards.is_empty() && bare(&y.write) && bare(&lse.write);
     let alone = users[value] == [id] && !net.values[value].fixed && read.outside.is_none();
     let row: i64 = lse.reduced.iter().product();
-    if !(plain && free && alone) || row > LONGEST || row < 2 || lse.reduced.len() != 1 {
+    let short = (2..=LONGEST).contains(&row) && lse.reduced.len() == 1;
+    if !(plain && free && alone && short) {
         return None;
     }
     let places = places(y, lse, read)?;
