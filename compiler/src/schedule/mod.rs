@@ -17,12 +17,14 @@ mod matmul;
 pub mod memory;
 mod nest;
 pub mod net;
+mod place;
 mod plan;
 mod print;
 mod scatter;
 mod shares;
 mod split;
 mod unroll;
+mod votes;
 mod winograd;
 mod within;
 

@@ -1,17 +1,17 @@
-//! One entry's plan: groups in order, a kernel for each, lifetimes and offsets of all buffers.
+//! One entry's plan: values rewritten, groups in order, a kernel for each.
 
 use super::contraction::{self, Contraction};
 use super::fuse;
 use super::group::{Anchor, Context, Group};
-use super::layout::{self, Layout};
+use super::layout;
 use super::lower::{KernelBuilder, Source};
-use super::memory::{self, Span};
-use super::net::{Def, Net, ValueId, WeightTable, for_each_read};
+use super::net::{Def, Net, ValueId, WeightTable};
+use super::place::{bytes_of, place};
+use super::votes::votes;
 use super::{fill, hoist, matmul, nest, scatter, shares, split, unroll, winograd};
-use crate::equation::Pos;
 use crate::ir::graph::Graph;
-use crate::tile::{Int, Kernel};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::tile::Kernel;
+use std::collections::BTreeMap;
 
 pub struct EntryPlan {
     pub setup: Vec<LaunchPlan>,
@@ -55,16 +55,16 @@ pub struct LaunchPlan {
 }
 
 /// A kernel that waits for addresses.
-struct Pending {
-    builder: KernelBuilder,
-    label: String,
-    anchor: &'static str,
-    members: Vec<String>,
-    flops: u64,
-    equation_flops: u64,
-    bytes: u64,
-    result_bytes: u64,
-    setup: bool,
+pub(super) struct Pending {
+    pub(super) builder: KernelBuilder,
+    pub(super) label: String,
+    pub(super) anchor: &'static str,
+    pub(super) members: Vec<String>,
+    pub(super) flops: u64,
+    pub(super) equation_flops: u64,
+    pub(super) bytes: u64,
+    pub(super) result_bytes: u64,
+    pub(super) setup: bool,
 }
 
 /// What an entry promises.
@@ -167,7 +167,7 @@ fn updates_in_place(net: &Net, weight: usize, value: ValueId) -> bool {
     own_place
 }
 
-type Contractions = BTreeMap<(ValueId, usize), Contraction>;
+pub(super) type Contractions = BTreeMap<(ValueId, usize), Contraction>;
 
 fn find_contractions(net: &mut Net) -> Contractions {
     let mut found = BTreeMap::new();
@@ -233,97 +233,6 @@ pub fn compact(pieces: &mut [crate::equation::Equation], operands: &mut Vec<Valu
     }
     *operands = kept;
 }
-
-/// Innermost axes that contractions would like, weighted by their work.
-fn votes(net: &Net, contractions: &Contractions) -> Vec<Vec<f64>> {
-    let mut votes: Vec<Vec<f64>> = net
-        .values
-        .iter()
-        .map(|v| vec![0.0; v.shape.len()])
-        .collect();
-    for ((id, piece), c) in contractions {
-        let Def::Compute { pieces, .. } = &net.values[*id].def else {
-            continue;
-        };
-        let equation = &pieces[*piece];
-        let extents: Vec<i64> = equation
-            .free
-            .iter()
-            .chain(&equation.reduced)
-            .copied()
-            .collect();
-        let work = extents.iter().map(|e| *e as f64).product::<f64>();
-        for (axis, w) in nest::positions(equation).iter().enumerate() {
-            if w.coefficient(c.column) == 1 {
-                votes[*id][axis] += work;
-            }
-        }
-        // Against weights, A's depth should be adjacent; between two activations the other uses decide.
-        if !c.packed {
-            continue;
-        }
-        let bare = |v: &usize| {
-            c.a.at
-                .iter()
-                .position(|p| p.coefficient(*v) == 1 && p.terms.len() == 1)
-        };
-        let deep = c.k.iter().filter(|v| extents[**v] >= 8).chain(&c.m);
-        let best = deep
-            .filter(|v| bare(v).is_some())
-            .max_by_key(|v| (c.k.contains(v), extents[**v], **v));
-        if let Some(axis) = best.and_then(bare) {
-            votes[c.a.value][axis] += work;
-        }
-    }
-    gather_votes(net, &mut votes);
-    votes
-}
-
-/// Where elements are read at computed positions, an index that no computed position depends on should be adjacent: in
-/// the operand, and in the result, so that one address serves a row.
-fn gather_votes(net: &Net, votes: &mut [Vec<f64>]) {
-    for (id, value) in net.values.iter().enumerate() {
-        let (pieces, operands) = match &value.def {
-            Def::Compute { pieces, operands } => (pieces.as_slice(), operands),
-            Def::Scatter { equation, operands } => (std::slice::from_ref(equation), operands),
-            _ => continue,
-        };
-        for piece in pieces {
-            let mut positions: Vec<(Option<usize>, &[Pos])> = vec![(None, &piece.write)];
-            for_each_read(&piece.body, &mut |r| {
-                positions.push((Some(r.operand), &r.at))
-            });
-            let computed = |at: &[Pos]| at.iter().any(|p| matches!(p, Pos::Computed(_)));
-            let extents: Vec<i64> = piece.free.iter().chain(&piece.reduced).copied().collect();
-            let mut moves = vec![false; extents.len()];
-            for p in positions.iter().flat_map(|(_, at)| at.iter()) {
-                if let Pos::Computed(e) = p {
-                    contraction::mark(e, &mut moves);
-                }
-            }
-            let long = |v: &usize| extents[*v] >= LEAST_ROW && !moves[*v];
-            let plain = positions
-                .iter()
-                .filter(|(_, at)| computed(at))
-                .flat_map(|(_, at)| at.iter());
-            let Some(var) = plain.filter_map(layout::single_var).rfind(long) else {
-                continue;
-            };
-            let work = extents.iter().map(|e| *e as f64).product::<f64>();
-            for (operand, at) in positions {
-                let target = operand.map_or(id, |o| operands[o]);
-                for (axis, p) in at.iter().enumerate() {
-                    if layout::single_var(p) == Some(var) {
-                        votes[target][axis] += work;
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Adjacent elements that are worth a row.
-const LEAST_ROW: i64 = 8;
 
 /// Values that can be computed once, when weights are loaded.
 fn folded(net: &Net, order: &[ValueId], weights_change: bool) -> Vec<bool> {
@@ -464,166 +373,4 @@ fn traffic(ctx: &Context, builder: &KernelBuilder) -> u64 {
         Source::Weight(_) | Source::Table(_) => 0,
     };
     builder.sources.iter().map(size).sum()
-}
-
-fn place(ctx: &Context, order: &[ValueId], pending: Vec<Pending>, folded: &[bool]) -> EntryPlan {
-    let net = ctx.net;
-    let (setup, main): (Vec<Pending>, Vec<Pending>) = pending.into_iter().partition(|p| p.setup);
-    let mut slots: BTreeMap<ValueId, Slot> = BTreeMap::new();
-    for &id in order {
-        if let Def::Const(data) = &net.values[id].def {
-            slots.insert(
-                id,
-                Slot::Data(data.iter().flat_map(|v| v.to_le_bytes()).collect()),
-            );
-        }
-    }
-    let (folded_bytes, while_folding) = lay_folded(ctx, order, &setup, &main, &mut slots);
-    let arena_bytes = lay_arena(ctx, order, &main, folded, &mut slots).max(while_folding);
-    let launch = |p: Pending| finish(p, &slots);
-    let buffer = |name: &str, id: ValueId| PlannedBuffer {
-        name: name.to_string(),
-        shape: net.values[id].shape.clone(),
-        slot: slots[&id].clone(),
-    };
-    let inputs = order.iter().filter_map(|id| match &net.values[*id].def {
-        Def::Input(name) => Some(buffer(name, *id)),
-        _ => None,
-    });
-    EntryPlan {
-        inputs: inputs.collect(),
-        outputs: net
-            .outputs
-            .iter()
-            .map(|(name, id)| buffer(name, *id))
-            .collect(),
-        setup: setup.into_iter().map(launch).collect(),
-        launches: main.into_iter().map(launch).collect(),
-        arena_bytes,
-        folded_bytes,
-    }
-}
-
-fn bytes_of(layout: &Layout) -> u64 {
-    4 * layout.len as u64
-}
-
-/// Folded values that a run reads have places of their own; what only leads to them lies in the arena while they are
-/// computed, before any run. Returns the bytes of both.
-fn lay_folded(
-    ctx: &Context,
-    order: &[ValueId],
-    setup: &[Pending],
-    main: &[Pending],
-    slots: &mut BTreeMap<ValueId, Slot>,
-) -> (u64, u64) {
-    let is_leaf = |id: &ValueId| ctx.net.is_leaf(*id);
-    let read: BTreeSet<ValueId> = lifetimes(main).into_keys().collect();
-    let life = lifetimes(setup);
-    let mut end = 0;
-    let (mut ids, mut spans) = (vec![], vec![]);
-    for &id in order.iter().filter(|id| !is_leaf(id)) {
-        let Some(&(from, to)) = life.get(&id) else {
-            continue;
-        };
-        let bytes = bytes_of(ctx.layout(id));
-        if read.contains(&id) {
-            slots.insert(id, Slot::Folded(end));
-            end += memory::padded(bytes);
-        } else {
-            ids.push(id);
-            spans.push(Span { from, to, bytes });
-        }
-    }
-    let (offsets, total) = memory::plan(&spans);
-    for (id, offset) in ids.into_iter().zip(offsets) {
-        slots.insert(id, Slot::Arena(offset));
-    }
-    (end, total)
-}
-
-/// First and last launch that touches each value.
-fn lifetimes(launches: &[Pending]) -> BTreeMap<ValueId, (i64, i64)> {
-    let mut life: BTreeMap<ValueId, (i64, i64)> = BTreeMap::new();
-    for (i, p) in launches.iter().enumerate() {
-        for source in &p.builder.sources {
-            let Source::Value(id) = source else { continue };
-            let span = life.entry(*id).or_insert((i as i64, i as i64));
-            span.1 = i as i64;
-        }
-    }
-    life
-}
-
-fn lay_arena(
-    ctx: &Context,
-    order: &[ValueId],
-    main: &[Pending],
-    folded: &[bool],
-    slots: &mut BTreeMap<ValueId, Slot>,
-) -> u64 {
-    let net = ctx.net;
-    let life = lifetimes(main);
-    let mut ids = vec![];
-    let mut spans = vec![];
-    for &id in order {
-        let input = matches!(net.values[id].def, Def::Input(_));
-        let in_arena =
-            input || (!net.is_leaf(id) && !folded[id] && net.values[id].stored_as.is_none());
-        let Some(&(from, to)) = life.get(&id) else {
-            if input {
-                ids.push(id);
-                spans.push(Span {
-                    from: -1,
-                    to: -1,
-                    bytes: bytes_of(ctx.layout(id)),
-                });
-            }
-            continue;
-        };
-        if in_arena {
-            let output = net.outputs.iter().any(|(_, o)| *o == id);
-            let from = if input { -1 } else { from };
-            let to = if output { main.len() as i64 } else { to };
-            ids.push(id);
-            spans.push(Span {
-                from,
-                to,
-                bytes: bytes_of(ctx.layout(id)),
-            });
-        }
-    }
-    let (offsets, total) = memory::plan(&spans);
-    for (id, offset) in ids.into_iter().zip(offsets) {
-        slots.insert(id, Slot::Arena(offset));
-    }
-    total
-}
-
-fn finish(p: Pending, slots: &BTreeMap<ValueId, Slot>) -> LaunchPlan {
-    let kernel = p.builder.kernel;
-    let slot = |s: &Source| match s {
-        Source::Value(id) => slots
-            .get(id)
-            .unwrap_or_else(|| panic!("value {id} has no place"))
-            .clone(),
-        Source::Weight(weight) => Slot::Weight(*weight),
-        Source::Table(data) => Slot::Data(data.iter().flat_map(|v| v.to_le_bytes()).collect()),
-    };
-    let count = |t: &crate::tile::TaskAxis| match t.extent {
-        Int::Const(extent) => (extent + t.step - 1) / t.step,
-        _ => unreachable!("extents are constants before they are lifted"),
-    };
-    LaunchPlan {
-        buffers: p.builder.sources.iter().map(slot).collect(),
-        tasks: kernel.tasks.iter().map(count).product::<i64>() as u64,
-        kernel,
-        flops: p.flops,
-        equation_flops: p.equation_flops,
-        bytes: p.bytes,
-        result_bytes: p.result_bytes,
-        label: p.label,
-        anchor: p.anchor,
-        members: p.members,
-    }
 }

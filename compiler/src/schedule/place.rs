@@ -1,0 +1,177 @@
+//! Where every buffer of an entry lies: lifetimes from the launches, offsets in the arena and among folded values.
+
+use super::group::Context;
+use super::layout::Layout;
+use super::lower::Source;
+use super::memory::{self, Span};
+use super::net::{Def, ValueId};
+use super::plan::{EntryPlan, LaunchPlan, Pending, PlannedBuffer, Slot};
+use crate::tile::Int;
+use std::collections::{BTreeMap, BTreeSet};
+
+pub(super) fn place(
+    ctx: &Context,
+    order: &[ValueId],
+    pending: Vec<Pending>,
+    folded: &[bool],
+) -> EntryPlan {
+    let net = ctx.net;
+    let (setup, main): (Vec<Pending>, Vec<Pending>) = pending.into_iter().partition(|p| p.setup);
+    let mut slots: BTreeMap<ValueId, Slot> = BTreeMap::new();
+    for &id in order {
+        if let Def::Const(data) = &net.values[id].def {
+            slots.insert(
+                id,
+                Slot::Data(data.iter().flat_map(|v| v.to_le_bytes()).collect()),
+            );
+        }
+    }
+    let (folded_bytes, while_folding) = lay_folded(ctx, order, &setup, &main, &mut slots);
+    let arena_bytes = lay_arena(ctx, order, &main, folded, &mut slots).max(while_folding);
+    let launch = |p: Pending| finish(p, &slots);
+    let buffer = |name: &str, id: ValueId| PlannedBuffer {
+        name: name.to_string(),
+        shape: net.values[id].shape.clone(),
+        slot: slots[&id].clone(),
+    };
+    let inputs = order.iter().filter_map(|id| match &net.values[*id].def {
+        Def::Input(name) => Some(buffer(name, *id)),
+        _ => None,
+    });
+    EntryPlan {
+        inputs: inputs.collect(),
+        outputs: net
+            .outputs
+            .iter()
+            .map(|(name, id)| buffer(name, *id))
+            .collect(),
+        setup: setup.into_iter().map(launch).collect(),
+        launches: main.into_iter().map(launch).collect(),
+        arena_bytes,
+        folded_bytes,
+    }
+}
+
+pub(super) fn bytes_of(layout: &Layout) -> u64 {
+    4 * layout.len as u64
+}
+
+/// Folded values that a run reads have places of their own; what only leads to them lies in the arena while they are
+/// computed, before any run. Returns the bytes of both.
+fn lay_folded(
+    ctx: &Context,
+    order: &[ValueId],
+    setup: &[Pending],
+    main: &[Pending],
+    slots: &mut BTreeMap<ValueId, Slot>,
+) -> (u64, u64) {
+    let is_leaf = |id: &ValueId| ctx.net.is_leaf(*id);
+    let read: BTreeSet<ValueId> = lifetimes(main).into_keys().collect();
+    let life = lifetimes(setup);
+    let mut end = 0;
+    let (mut ids, mut spans) = (vec![], vec![]);
+    for &id in order.iter().filter(|id| !is_leaf(id)) {
+        let Some(&(from, to)) = life.get(&id) else {
+            continue;
+        };
+        let bytes = bytes_of(ctx.layout(id));
+        if read.contains(&id) {
+            slots.insert(id, Slot::Folded(end));
+            end += memory::padded(bytes);
+        } else {
+            ids.push(id);
+            spans.push(Span { from, to, bytes });
+        }
+    }
+    let (offsets, total) = memory::plan(&spans);
+    for (id, offset) in ids.into_iter().zip(offsets) {
+        slots.insert(id, Slot::Arena(offset));
+    }
+    (end, total)
+}
+
+/// First and last launch that touches each value.
+fn lifetimes(launches: &[Pending]) -> BTreeMap<ValueId, (i64, i64)> {
+    let mut life: BTreeMap<ValueId, (i64, i64)> = BTreeMap::new();
+    for (i, p) in launches.iter().enumerate() {
+        for source in &p.builder.sources {
+            let Source::Value(id) = source else { continue };
+            let span = life.entry(*id).or_insert((i as i64, i as i64));
+            span.1 = i as i64;
+        }
+    }
+    life
+}
+
+fn lay_arena(
+    ctx: &Context,
+    order: &[ValueId],
+    main: &[Pending],
+    folded: &[bool],
+    slots: &mut BTreeMap<ValueId, Slot>,
+) -> u64 {
+    let net = ctx.net;
+    let life = lifetimes(main);
+    let mut ids = vec![];
+    let mut spans = vec![];
+    for &id in order {
+        let input = matches!(net.values[id].def, Def::Input(_));
+        let in_arena =
+            input || (!net.is_leaf(id) && !folded[id] && net.values[id].stored_as.is_none());
+        let Some(&(from, to)) = life.get(&id) else {
+            if input {
+                ids.push(id);
+                spans.push(Span {
+                    from: -1,
+                    to: -1,
+                    bytes: bytes_of(ctx.layout(id)),
+                });
+            }
+            continue;
+        };
+        if in_arena {
+            let output = net.outputs.iter().any(|(_, o)| *o == id);
+            let from = if input { -1 } else { from };
+            let to = if output { main.len() as i64 } else { to };
+            ids.push(id);
+            spans.push(Span {
+                from,
+                to,
+                bytes: bytes_of(ctx.layout(id)),
+            });
+        }
+    }
+    let (offsets, total) = memory::plan(&spans);
+    for (id, offset) in ids.into_iter().zip(offsets) {
+        slots.insert(id, Slot::Arena(offset));
+    }
+    total
+}
+
+fn finish(p: Pending, slots: &BTreeMap<ValueId, Slot>) -> LaunchPlan {
+    let kernel = p.builder.kernel;
+    let slot = |s: &Source| match s {
+        Source::Value(id) => slots
+            .get(id)
+            .unwrap_or_else(|| panic!("value {id} has no place"))
+            .clone(),
+        Source::Weight(weight) => Slot::Weight(*weight),
+        Source::Table(data) => Slot::Data(data.iter().flat_map(|v| v.to_le_bytes()).collect()),
+    };
+    let count = |t: &crate::tile::TaskAxis| match t.extent {
+        Int::Const(extent) => (extent + t.step - 1) / t.step,
+        _ => unreachable!("extents are constants before they are lifted"),
+    };
+    LaunchPlan {
+        buffers: p.builder.sources.iter().map(slot).collect(),
+        tasks: kernel.tasks.iter().map(count).product::<i64>() as u64,
+        kernel,
+        flops: p.flops,
+        equation_flops: p.equation_flops,
+        bytes: p.bytes,
+        result_bytes: p.result_bytes,
+        label: p.label,
+        anchor: p.anchor,
+        members: p.members,
+    }
+}

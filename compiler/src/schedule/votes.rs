@@ -1,0 +1,99 @@
+//! Which axis of each value its readers would like to be innermost, weighted by their work.
+
+use super::contraction;
+use super::layout;
+use super::nest;
+use super::net::{Def, Net, for_each_read};
+use super::plan::Contractions;
+use crate::equation::Pos;
+
+/// Innermost axes that contractions would like, weighted by their work.
+pub(super) fn votes(net: &Net, contractions: &Contractions) -> Vec<Vec<f64>> {
+    let mut votes: Vec<Vec<f64>> = net
+        .values
+        .iter()
+        .map(|v| vec![0.0; v.shape.len()])
+        .collect();
+    for ((id, piece), c) in contractions {
+        let Def::Compute { pieces, .. } = &net.values[*id].def else {
+            continue;
+        };
+        let equation = &pieces[*piece];
+        let extents: Vec<i64> = equation
+            .free
+            .iter()
+            .chain(&equation.reduced)
+            .copied()
+            .collect();
+        let work = extents.iter().map(|e| *e as f64).product::<f64>();
+        for (axis, w) in nest::positions(equation).iter().enumerate() {
+            if w.coefficient(c.column) == 1 {
+                votes[*id][axis] += work;
+            }
+        }
+        // Against weights, A's depth should be adjacent; between two activations the other uses decide.
+        if !c.packed {
+            continue;
+        }
+        let bare = |v: &usize| {
+            c.a.at
+                .iter()
+                .position(|p| p.coefficient(*v) == 1 && p.terms.len() == 1)
+        };
+        let deep = c.k.iter().filter(|v| extents[**v] >= 8).chain(&c.m);
+        let best = deep
+            .filter(|v| bare(v).is_some())
+            .max_by_key(|v| (c.k.contains(v), extents[**v], **v));
+        if let Some(axis) = best.and_then(bare) {
+            votes[c.a.value][axis] += work;
+        }
+    }
+    gather_votes(net, &mut votes);
+    votes
+}
+
+/// Where elements are read at computed positions, an index that no computed position depends on should be adjacent: in
+/// the operand, and in the result, so that one address serves a row.
+fn gather_votes(net: &Net, votes: &mut [Vec<f64>]) {
+    for (id, value) in net.values.iter().enumerate() {
+        let (pieces, operands) = match &value.def {
+            Def::Compute { pieces, operands } => (pieces.as_slice(), operands),
+            Def::Scatter { equation, operands } => (std::slice::from_ref(equation), operands),
+            _ => continue,
+        };
+        for piece in pieces {
+            let mut positions: Vec<(Option<usize>, &[Pos])> = vec![(None, &piece.write)];
+            for_each_read(&piece.body, &mut |r| {
+                positions.push((Some(r.operand), &r.at))
+            });
+            let computed = |at: &[Pos]| at.iter().any(|p| matches!(p, Pos::Computed(_)));
+            let extents: Vec<i64> = piece.free.iter().chain(&piece.reduced).copied().collect();
+            let mut moves = vec![false; extents.len()];
+            for p in positions.iter().flat_map(|(_, at)| at.iter()) {
+                if let Pos::Computed(e) = p {
+                    contraction::mark(e, &mut moves);
+                }
+            }
+            let long = |v: &usize| extents[*v] >= LEAST_ROW && !moves[*v];
+            let plain = positions
+                .iter()
+                .filter(|(_, at)| computed(at))
+                .flat_map(|(_, at)| at.iter());
+            let Some(var) = plain.filter_map(layout::single_var).rfind(long) else {
+                continue;
+            };
+            let work = extents.iter().map(|e| *e as f64).product::<f64>();
+            for (operand, at) in positions {
+                let target = operand.map_or(id, |o| operands[o]);
+                for (axis, p) in at.iter().enumerate() {
+                    if layout::single_var(p) == Some(var) {
+                        votes[target][axis] += work;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Adjacent elements that are worth a row.
+const LEAST_ROW: i64 = 8;
