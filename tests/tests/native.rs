@@ -239,3 +239,43 @@ fn filtered_sums_train_as_direct_ones_do() {
         );
     }
 }
+
+/// Groups too large for a tile: mean and variance from one kernel, the rest from another.
+#[test]
+fn a_large_group_norm_is_what_it_says() {
+    let (c, n, groups) = (64, 64 * 64, 8);
+    let set = [
+        ("op", "group_norm_silu"),
+        ("C", "64"),
+        ("H", "64"),
+        ("W", "64"),
+    ];
+    let set = set.map(|(k, v)| (k.to_string(), v.to_string()));
+    let mut opened = open("tests/peers/shapes/rows.vsr", &["rows"], &set, 2);
+    let entry = opened.session.find("infer", "rows").expect("the entry");
+    assert!(opened.session.manifest().entries[entry].launches.len() <= 3);
+    let x: Vec<f32> = (0..c * n)
+        .map(|i| ((i * 7919) % 2003) as f32 / 500.0 + 1.0)
+        .collect();
+    let ports = opened.session.manifest().entries[entry].inputs.clone();
+    let given: Vec<(String, Vec<f32>)> =
+        ports.iter().map(|p| (p.name.clone(), x.clone())).collect();
+    run(&mut opened, entry, &given, 0);
+    let size = c / groups * n;
+    let want: Vec<f32> = x
+        .chunks(size)
+        .flat_map(|g| {
+            let mean = g.iter().map(|v| f64::from(*v)).sum::<f64>() / size as f64;
+            let squares = g.iter().map(|v| (f64::from(*v) - mean).powi(2));
+            let scale = 1.0 / (squares.sum::<f64>() / size as f64 + 1e-5).sqrt();
+            g.iter().map(move |v| {
+                let y = (f64::from(*v) - mean) * scale;
+                (y / (1.0 + (-y).exp())) as f32
+            })
+        })
+        .collect();
+    let name = opened.session.manifest().entries[entry].outputs[0]
+        .name
+        .clone();
+    assert!(distance(opened.session.output(entry, &name), &want) < VALUE);
+}

@@ -7,6 +7,7 @@ use super::contraction::Contraction;
 use super::group::{Anchor, Group, Member};
 use super::join;
 use super::layout::Layout;
+use super::nest;
 use super::net::{Def, Net, ValueId};
 use crate::equation::Reducer;
 use std::collections::{BTreeMap, BTreeSet};
@@ -129,6 +130,7 @@ impl Fuser<'_> {
             };
             if !several {
                 self.grow(&mut group);
+                self.take_variance(&mut group);
             }
             groups.push(group);
         }
@@ -149,6 +151,35 @@ impl Fuser<'_> {
                 return;
             }
         }
+    }
+
+    /// A mean that is alone takes the variance of the same terms along, however long they are: one walk less over them.
+    fn take_variance(&mut self, group: &mut Group) {
+        let ([mean], Anchor::Nest) = (group.members.as_slice(), &group.anchor) else {
+            return;
+        };
+        let users = mean.operands.iter().flat_map(|o| &self.users[*o]);
+        let found = users.filter_map(|id| self.variance_of(group, *id)).next();
+        if let Some(member) = found {
+            self.taken.insert(member.value);
+            group.members.push(member);
+        }
+    }
+
+    fn variance_of(&self, group: &Group, id: ValueId) -> Option<Member> {
+        let equation = self.net.single(id)?.clone();
+        let operands = self.net.operands(id).to_vec();
+        let member = Member {
+            value: id,
+            equation,
+            operands,
+            stored: true,
+        };
+        let mean = &group.members[0];
+        let free = !self.taken.contains(&id)
+            && !self.depends(id, group)
+            && self.folded[id] == self.folded[mean.value];
+        (free && nest::is_mean_of(mean, &member)).then_some(member)
     }
 
     /// Takes one user into the group, and before it such operands as run over the same space.

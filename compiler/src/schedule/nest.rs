@@ -128,7 +128,8 @@ impl Nest<'_> {
         let later = &group.members[i + 1..];
         // What is turned on its way out waits in a tile; a reduction does so anyway.
         let turned = self.plan.turned && member.equation.reducer == Reducer::Map;
-        let kept = turned || later.iter().any(|m| within::reads(m, member.value) > 0);
+        let read = |m: &Member| within::reads(m, member.value) > 0 || is_mean_of(member, m);
+        let kept = turned || later.iter().any(read);
         let n = group.space.len();
         let extents = member.extents();
         let (vars, mut loops) = self.loops(member, b);
@@ -170,10 +171,8 @@ impl Nest<'_> {
     /// The mean that a variance is about, where an earlier member is just that.
     fn mean_of(&self, i: usize, scope: &Scope, vars: &[Int]) -> Option<Val> {
         let member = &self.group.members[i];
-        let count: i64 = member.equation.reduced.iter().product();
-        let mean = self.group.members[..i].iter().find(|m| {
-            member.equation.reducer == Reducer::Var && is_mean(m, member, 1.0 / count as f64)
-        })?;
+        let before = self.group.members[..i].iter();
+        let mean = before.into_iter().find(|m| is_mean_of(m, member))?;
         scope
             .env
             .in_tile(mean.value, &positions(&mean.equation), vars)
@@ -215,9 +214,13 @@ impl Nest<'_> {
     }
 }
 
-/// Whether `m` is the sum of the other's terms, each times `share`, over the same indices.
-fn is_mean(m: &Member, of: &Member, share: f64) -> bool {
+/// Whether `of` is a variance, and `m` the mean of its terms over the same indices.
+pub fn is_mean_of(m: &Member, of: &Member) -> bool {
     let (a, b) = (&m.equation, &of.equation);
+    if b.reducer != Reducer::Var {
+        return false;
+    }
+    let share = 1.0 / b.reduced.iter().product::<i64>() as f64;
     let same = (&a.free, &a.reduced, &a.write) == (&b.free, &b.reduced, &b.write)
         && a.reducer == Reducer::Sum
         && a.guards.is_empty()
