@@ -44,40 +44,26 @@ pub fn prepare(net: &mut Net, id: ValueId, piece: usize) -> Option<Contraction> 
         return None;
     };
     let (equation, operands) = (pieces[piece].clone(), operands.clone());
-    if equation.reducer != Reducer::Sum || !equation.guards.is_empty() || !affine(&equation.write) {
-        return None;
-    }
-    let factors = factors(&equation.body)?;
-    let extents: Vec<i64> = equation
-        .free
-        .iter()
-        .chain(&equation.reduced)
-        .copied()
-        .collect();
-    let sides = split(&equation, &factors.reads, &extents)?;
+    let (factors, sides) = sides(&equation)?;
+    let extents = equation.extents();
     let [x, y] = sides.map(|side| operand(net, &operands, &factors.reads, side, &extents, id));
     let roles = Roles::of(&equation, &x.at, &y.at)?;
     Some(orient(net, &extents, x, y, roles, factors.scale))
 }
 
+/// The factors of a sum of products, split into two operands.
+fn sides(equation: &Equation) -> Option<(Factors, [u32; 2])> {
+    if equation.reducer != Reducer::Sum || !equation.guards.is_empty() || !affine(&equation.write) {
+        return None;
+    }
+    let factors = factors(&equation.body)?;
+    let sides = split(equation, &factors.reads, &equation.extents())?;
+    Some((factors, sides))
+}
+
 /// Whether a value is a matrix product that `prepare` would take, neither operand of which comes from weights alone.
 pub fn is_between_activations(net: &Net, id: ValueId) -> bool {
-    let Some(equation) = net.single(id) else {
-        return false;
-    };
-    if !equation.guards.is_empty() || !affine(&equation.write) {
-        return false;
-    }
-    let Some(factors) = factors(&equation.body) else {
-        return false;
-    };
-    let extents: Vec<i64> = equation
-        .free
-        .iter()
-        .chain(&equation.reduced)
-        .copied()
-        .collect();
-    let Some(sides) = split(equation, &factors.reads, &extents) else {
+    let Some((factors, sides)) = net.single(id).and_then(sides) else {
         return false;
     };
     let fixed = |e: &Expr| {
@@ -98,7 +84,7 @@ pub fn is_between_activations(net: &Net, id: ValueId) -> bool {
     !sides.into_iter().any(from_weights)
 }
 
-fn affine(at: &[Pos]) -> bool {
+pub fn affine(at: &[Pos]) -> bool {
     at.iter()
         .all(|p| matches!(p, Pos::Ix(ix) if ix.is_affine()))
 }

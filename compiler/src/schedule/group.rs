@@ -46,12 +46,7 @@ impl Anchor {
 impl Member {
     /// Extents of all variables.
     pub fn extents(&self) -> Vec<i64> {
-        self.equation
-            .free
-            .iter()
-            .chain(&self.equation.reduced)
-            .copied()
-            .collect()
+        self.equation.extents()
     }
 }
 

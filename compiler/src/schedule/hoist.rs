@@ -20,8 +20,8 @@ pub fn invariants(net: &mut Net) {
         let mut operands = operands;
         let mut new = vec![];
         for mut piece in pieces {
-            let extents: Vec<i64> = piece.free.iter().chain(&piece.reduced).copied().collect();
-            let points: i64 = extents.iter().product();
+            let extents = piece.extents();
+            let points = piece.points();
             let mut hoister = Hoister {
                 net,
                 extents: &extents,

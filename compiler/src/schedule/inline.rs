@@ -159,7 +159,7 @@ fn worthwhile(net: &Net, pieces: &[Equation], slot: usize, operand: ValueId, use
         if reads == 0 {
             continue;
         }
-        let box_points: i64 = piece.free.iter().chain(&piece.reduced).product();
+        let box_points = piece.points();
         let once = box_points * reads <= points;
         let cheap = c.maths == 0 && c.arithmetic <= 3 && c.reads <= 2;
         let product = piece.reducer == Reducer::Sum && factor_count(&piece.body) >= 2;
@@ -211,7 +211,7 @@ fn substitute(
     operand: ValueId,
 ) -> Option<Equation> {
     let failed = std::cell::Cell::new(false);
-    let extents: Vec<i64> = piece.free.iter().chain(&piece.reduced).copied().collect();
+    let extents = piece.extents();
     let replace = |r: Read| {
         if r.operand != slot {
             return Expr::Read(r);

@@ -1,11 +1,12 @@
 //! How a value becomes a member of a group: its indices are those of the group's space, or its own.
 //!
+//! Enters a group and an equation; leaves the equation over the group's indices, or nothing. No group is changed here.
 //! Where a member was written by digits (channel 4·g + c of group g), a reader's bare index becomes those digits.
 
 use super::group::{Group, Member};
-use super::net::{ValueId, for_each_read, rebuild, rebuild_pos};
+use super::net::{ValueId, for_each_read};
 use crate::equation::index::{Atom, Ix};
-use crate::equation::{Equation, Expr, Guard, Pos};
+use crate::equation::{Equation, Pos};
 
 /// What a candidate's free variable is, digit by digit.
 type Digits = Vec<(i64, Digit)>;
@@ -180,7 +181,7 @@ impl Place {
         map.extend((0..equation.reduced.len()).map(|r| Ix::var(n_free + r)));
         Member {
             value: id,
-            equation: renamed(equation, free, &map),
+            equation: equation.remap(free, equation.reduced.clone(), &map),
             operands: operands.to_vec(),
             stored: true,
         }
@@ -194,29 +195,7 @@ fn space_of(digit: &Digit) -> Option<usize> {
     }
 }
 
-fn renamed(equation: &Equation, free: Vec<i64>, map: &[Ix]) -> Equation {
-    let ix = |i: &Ix| i.substitute(&|v| map[v].clone());
-    Equation {
-        free,
-        reduced: equation.reduced.clone(),
-        reducer: equation.reducer,
-        body: rebuild(&equation.body, &ix, &Expr::Read),
-        guards: equation
-            .guards
-            .iter()
-            .map(|g| Guard {
-                index: ix(&g.index),
-                extent: g.extent,
-            })
-            .collect(),
-        write: equation
-            .write
-            .iter()
-            .map(|p| rebuild_pos(p, &ix, &Expr::Read))
-            .collect(),
-    }
-}
-
+/// Every position is 0 or an index.
 pub fn bare_writes(equation: &Equation) -> bool {
     equation
         .write

@@ -1,6 +1,6 @@
 //! Equation expressions to tile values: addresses from layouts, guards where a read may leave what is stored.
 
-use super::layout::Layout;
+use super::group::Context;
 use super::net::ValueId;
 use crate::equation::index::{Atom, Ix};
 use crate::equation::{Binary, Expr, Guard, Pos, Read, Unary};
@@ -142,12 +142,12 @@ pub struct Scope<'a> {
 
 /// Where the operands' elements are.
 pub trait Environment {
-    /// Layout of a value in memory.
-    fn layout(&self, value: ValueId) -> &Layout;
-    fn shape(&self, value: ValueId) -> &[i64];
-    fn source(&self, value: ValueId) -> Source;
+    /// What lies in memory.
+    fn ctx(&self) -> &Context<'_>;
     /// A value that this kernel keeps in a tile: its element at these positions.
-    fn in_tile(&self, value: ValueId, at: &[Ix], vars: &[Int]) -> Option<Val>;
+    fn in_tile(&self, _: ValueId, _: &[Ix], _: &[Int]) -> Option<Val> {
+        None
+    }
     /// A value that this kernel computes where it is read: its element at these positions.
     fn in_place(&self, _: &mut KernelBuilder, _: ValueId, _: &[Ix], _: &[Int]) -> Option<Val> {
         None
@@ -179,14 +179,14 @@ impl Scope<'_> {
 
     fn read(&self, b: &mut KernelBuilder, read: &Read) -> Val {
         let value = self.operands[read.operand];
-        let shape = self.env.shape(value);
+        let shape = self.env.ctx().net.values[value].shape.as_slice();
         if let Some(at) = plain_positions(read) {
             let kept = self.env.in_tile(value, &at, self.vars);
             if let Some(val) = kept.or_else(|| self.env.in_place(b, value, &at, self.vars)) {
                 return self.guarded(read, &at, shape, val);
             }
         }
-        let layout = self.env.layout(value);
+        let layout = self.env.ctx().layout(value);
         let mut affine = Ix::constant(layout.base);
         let mut computed = int(0);
         let mut bounds = vec![];
@@ -218,7 +218,7 @@ impl Scope<'_> {
                 }
             }
         }
-        let buffer = b.buffer(self.env.source(value), false);
+        let buffer = b.buffer(self.env.ctx().source(value), false);
         let address = add(computed, ix_to_int(&affine, self.vars));
         let load = Val::Buf(buffer, address);
         match read.outside {

@@ -7,9 +7,8 @@ pub use super::chunks::positions;
 use super::chunks::{Chunks, lengthen_by, out_address, out_strides, read_steps};
 use super::group::{Context, Group, Member};
 use super::join::digit_at;
-use super::layout::Layout;
-use super::lower::{Environment, KernelBuilder, Scope, Source, add, int, ix_to_int, mul};
-use super::net::{ValueId, for_each_read, rebuild};
+use super::lower::{Environment, KernelBuilder, Scope, add, int, ix_to_int, mul};
+use super::net::{ValueId, by_value, for_each_read};
 use super::within;
 use crate::equation::index::Ix;
 use crate::equation::{Binary, Equation, Expr, Guard, Lit, Pos, Reducer, Unary};
@@ -56,14 +55,8 @@ struct Kept {
 }
 
 impl Environment for Nest<'_> {
-    fn layout(&self, value: ValueId) -> &Layout {
-        self.ctx.layout(value)
-    }
-    fn shape(&self, value: ValueId) -> &[i64] {
-        &self.ctx.net.values[value].shape
-    }
-    fn source(&self, value: ValueId) -> Source {
-        self.ctx.source(value)
+    fn ctx(&self) -> &Context<'_> {
+        self.ctx
     }
     fn in_tile(&self, value: ValueId, at: &[Ix], vars: &[Int]) -> Option<Val> {
         let kept = self.tiles.iter().find(|k| k.value == value)?;
@@ -225,18 +218,11 @@ pub fn is_mean_of(m: &Member, of: &Member) -> bool {
         && a.reducer == Reducer::Sum
         && a.guards.is_empty()
         && b.guards.is_empty();
-    // Operands by their values, since each member counts its own.
-    let named = |e: &Expr, operands: &[ValueId]| {
-        rebuild(e, &|ix| ix.clone(), &|mut r| {
-            r.operand = operands[r.operand];
-            Expr::Read(r)
-        })
-    };
     let Expr::Binary(Binary::Mul, k, body) = &a.body else {
         return false;
     };
     same && **k == Expr::Lit(Lit::new(share))
-        && named(body, &m.operands) == named(&b.body, &of.operands)
+        && by_value(body, &m.operands) == by_value(&b.body, &of.operands)
 }
 
 fn dims_of(loops: &[(usize, Var, Int, i64)]) -> Vec<(Var, Int)> {

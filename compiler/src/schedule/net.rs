@@ -1,7 +1,8 @@
 //! The schedule's working form of one entry: values and their defining equations, free to be rewritten.
 //!
 //! Enters a canonical graph; every value here is computed by pieces over boxes, given from outside, or stored.
-//! Numbers never change here: rewriting fuses, copies and packs, it does not reassociate.
+//! Nothing is rewritten here: passes do that. Fusing, copying and packing keep every bit; `winograd`, `shares`, `split`,
+//! `hoist` and `unroll` give other roundings, chosen by extents alone.
 
 pub use crate::equation::rewrite::{for_each_read, rebuild, rebuild_pos};
 
@@ -290,6 +291,14 @@ fn decl(key: &str, shape: &[i64], init: Init, kind: WeightKind) -> WeightDecl {
         init,
         kind,
     }
+}
+
+/// The expression with each operand's number replaced by its value: equations that count their own can be compared.
+pub fn by_value(e: &Expr, operands: &[ValueId]) -> Expr {
+    rebuild(e, &|ix| ix.clone(), &|mut r| {
+        r.operand = operands[r.operand];
+        Expr::Read(r)
+    })
 }
 
 /// `y[i…] = x[i…]`

@@ -1,4 +1,7 @@
-//! Where every buffer of an entry lies: lifetimes from the launches, offsets in the arena and among folded values.
+//! Where every buffer of an entry lies.
+//!
+//! Enters kernels in their order, with the values that they touch; leaves launches with the byte of every buffer. Kernels
+//! are not changed or reordered here, and buffers whose lifetimes meet never overlap.
 
 use super::group::Context;
 use super::layout::Layout;

@@ -4,12 +4,10 @@
 
 use super::chunks::largest_read;
 use super::group::{Context, Group, Member};
-use super::layout::Layout;
-use super::lower::{Environment, KernelBuilder, Scope, Source, add, int, ix_to_int, mul};
-use super::net::ValueId;
-use crate::equation::index::{Atom, Ix};
+use super::lower::{Environment, KernelBuilder, Scope, add, int, ix_to_int, mul};
+use crate::equation::index::Atom;
 use crate::equation::{Equation, Pos};
-use crate::tile::{Bound, Compute, Int, Mode, Stmt, To, Val, Var};
+use crate::tile::{Bound, Compute, Int, Mode, Stmt, To, Var};
 
 /// Adjacent elements that a task owns.
 const RUN: i64 = 32;
@@ -19,17 +17,8 @@ const TASKS: i64 = 16;
 struct ScatterEnv<'a>(&'a Context<'a>);
 
 impl Environment for ScatterEnv<'_> {
-    fn layout(&self, value: ValueId) -> &Layout {
-        self.0.layout(value)
-    }
-    fn shape(&self, value: ValueId) -> &[i64] {
-        &self.0.net.values[value].shape
-    }
-    fn source(&self, value: ValueId) -> Source {
-        self.0.source(value)
-    }
-    fn in_tile(&self, _: ValueId, _: &[Ix], _: &[Int]) -> Option<Val> {
-        None
+    fn ctx(&self) -> &Context<'_> {
+        self.0
     }
 }
 

@@ -2,8 +2,9 @@
 //!
 //! Enters the net after inlining; where a map is the exponential of a term less the log-sum-exp of such terms along a row,
 //! four values take the place of the two: the row's maximum, the exponentials less it, one over their sum, the product.
-//! One kernel holds them all, with the exponentials in a tile.
+//! One kernel holds them all, with the exponentials in a tile. A log-sum-exp that anyone else reads is left alone.
 
+use super::join::bare_writes;
 use super::net::{self, Def, Net, ValueId};
 use crate::equation::index::Ix;
 use crate::equation::{Binary, Equation, Expr, Lit, Pos, Read, Reducer, Unary};
@@ -52,7 +53,7 @@ fn find(net: &Net, users: &[Vec<ValueId>], id: ValueId) -> Option<Found> {
     let value = own[read.operand];
     let lse = net.single(value)?;
     let plain = y.reducer == Reducer::Map && lse.reducer == Reducer::Lse;
-    let free = y.guards.is_empty() && lse.guards.is_empty() && bare(&y.write) && bare(&lse.write);
+    let free = y.guards.is_empty() && lse.guards.is_empty() && bare_writes(y) && bare_writes(lse);
     let alone = users[value] == [id] && !net.values[value].fixed && read.outside.is_none();
     let row: i64 = lse.reduced.iter().product();
     let short = (2..=LONGEST).contains(&row) && lse.reduced.len() == 1;
@@ -62,7 +63,7 @@ fn find(net: &Net, users: &[Vec<ValueId>], id: ValueId) -> Option<Found> {
     let places = places(y, lse, read)?;
     let term_of_row = net::rebuild(term, &|ix| moved(ix, &places), &Expr::Read);
     let operands = net.operands(value).to_vec();
-    let same = named(&term_of_row, own) == named(&lse.body, &operands);
+    let same = net::by_value(&term_of_row, own) == net::by_value(&lse.body, &operands);
     same.then(|| Found {
         y: y.clone(),
         term: (**term).clone(),
@@ -71,12 +72,6 @@ fn find(net: &Net, users: &[Vec<ValueId>], id: ValueId) -> Option<Found> {
         at: read.at.clone(),
         places,
     })
-}
-
-fn bare(write: &[Pos]) -> bool {
-    let fits =
-        |p: &Pos| matches!(p, Pos::Ix(ix) if ix.as_var().is_some() || ix.as_constant() == Some(0));
-    write.iter().all(fits)
 }
 
 /// Each index of y as an index of the log-sum-exp: those it is read at, and the one that is left, which it reduces.
@@ -100,14 +95,6 @@ fn places(y: &Equation, lse: &Equation, read: &Read) -> Option<Vec<Option<usize>
     };
     places[row] = Some(lse.free.len());
     (y.free[row] == lse.reduced[0]).then_some(places)
-}
-
-/// Operands by their values, since each equation counts its own.
-fn named(e: &Expr, operands: &[ValueId]) -> Expr {
-    net::rebuild(e, &|ix| ix.clone(), &|mut r| {
-        r.operand = operands[r.operand];
-        Expr::Read(r)
-    })
 }
 
 fn build(net: &mut Net, id: ValueId, f: &Found) {

@@ -1,7 +1,7 @@
 //! Sums over the corners of a sampling position are written out: each corner then has its constants, and what the corners
 //! share is computed once.
 //!
-//! Terms keep their order. A factor of 0 removes its term: what is not read cannot spoil the sum.
+//! Enters the net; leaves maps in the place of such sums. Terms keep their order. A factor of 0 removes its term: what is not read cannot spoil the sum.
 
 use super::net::{Def, Net, rebuild};
 use crate::equation::index::Ix;

@@ -1,4 +1,7 @@
 //! Which axis of each value its readers would like to be innermost, weighted by their work.
+//!
+//! Enters the net and its contractions; leaves a number for each axis of each value. Nothing is decided here: `layout`
+//! does, and a kernel that depends on an axis says so in the value itself.
 
 use super::contraction;
 use super::layout;
@@ -19,12 +22,7 @@ pub(super) fn votes(net: &Net, contractions: &Contractions) -> Vec<Vec<f64>> {
             continue;
         };
         let equation = &pieces[*piece];
-        let extents: Vec<i64> = equation
-            .free
-            .iter()
-            .chain(&equation.reduced)
-            .copied()
-            .collect();
+        let extents = equation.extents();
         let work = extents.iter().map(|e| *e as f64).product::<f64>();
         for (axis, w) in nest::positions(equation).iter().enumerate() {
             if w.coefficient(c.column) == 1 {
@@ -67,7 +65,7 @@ fn gather_votes(net: &Net, votes: &mut [Vec<f64>]) {
                 positions.push((Some(r.operand), &r.at))
             });
             let computed = |at: &[Pos]| at.iter().any(|p| matches!(p, Pos::Computed(_)));
-            let extents: Vec<i64> = piece.free.iter().chain(&piece.reduced).copied().collect();
+            let extents = piece.extents();
             let mut moves = vec![false; extents.len()];
             for p in positions.iter().flat_map(|(_, at)| at.iter()) {
                 if let Pos::Computed(e) = p {

@@ -1,4 +1,7 @@
 //! Members of a nest that are computed where another member reads them, instead of in a tile before.
+//!
+//! Enters a group; leaves a choice for each member. No point is computed twice for it, and no member that another kernel
+//! reads is chosen.
 
 use super::group::{Group, Member};
 use super::inline::cost;

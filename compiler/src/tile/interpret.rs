@@ -8,7 +8,7 @@ use super::{
     Bound, BufferKind, Compute, Contract, ContractInit, Digit, Int, Kernel, MathOp, Mode, Reduce,
     ReduceOp, Stmt, TileId, TileKind, To, Val, Var,
 };
-use crate::equation::{Binary, Relation};
+use crate::equation::Binary;
 
 /// The arithmetic of a run.
 pub trait Number: Copy + PartialOrd + std::fmt::Debug {
@@ -572,7 +572,7 @@ impl<N: Number> Machine<'_, N> {
                     self.val(&args[2])?,
                     self.val(&args[3])?,
                 ];
-                if relate(*relation, a, b) { yes } else { no }
+                if relation.holds(a, b) { yes } else { no }
             }
             Val::Guarded(bounds, inside, outside) => match self.holds(bounds)? {
                 true => self.val(inside)?,
@@ -616,17 +616,6 @@ fn unary(op: MathOp, a: f64) -> f64 {
         MathOp::Abs => a.abs(),
         MathOp::Floor => a.floor(),
         MathOp::Stop => a,
-    }
-}
-
-fn relate<N: PartialOrd>(relation: Relation, a: N, b: N) -> bool {
-    match relation {
-        Relation::Lt => a < b,
-        Relation::Le => a <= b,
-        Relation::Gt => a > b,
-        Relation::Ge => a >= b,
-        Relation::Eq => a == b,
-        Relation::Ne => a != b,
     }
 }
 

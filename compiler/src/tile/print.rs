@@ -4,7 +4,7 @@ use super::{
     Bound, BufferKind, Compute, Contract, ContractInit, Int, Kernel, MathOp, Mode, ReduceOp, Stmt,
     TileKind, To, Val, Var,
 };
-use crate::equation::{Binary, Relation};
+use crate::equation::Binary;
 use std::fmt::Write;
 
 /// The kernel's text, headed by its name and those of its buffers and tiles.
@@ -267,14 +267,7 @@ fn val(v: &Val) -> String {
         Val::Unary(op, a) => format!("{}({})", unary(*op), val(a)),
         Val::Binary(op, a, b) => binary(*op, &val(a), &val(b)),
         Val::Select(relation, args) => {
-            let sign = match relation {
-                Relation::Lt => "<",
-                Relation::Le => "<=",
-                Relation::Gt => ">",
-                Relation::Ge => ">=",
-                Relation::Eq => "==",
-                Relation::Ne => "!=",
-            };
+            let sign = relation.text();
             format!(
                 "select({} {sign} {}, {}, {})",
                 val(&args[0]),

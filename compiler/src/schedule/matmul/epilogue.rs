@@ -1,9 +1,11 @@
 //! What follows the contraction, on the tile while it is hot: members in order, then their stores.
+//!
+//! Enters the task's tile of sums; leaves statements. A member that a later one reads waits in a tile of its own; none is
+//! read back from memory.
 
 use super::super::contraction::Contraction;
 use super::super::group::{Context, Group, Member};
-use super::super::layout::Layout;
-use super::super::lower::{Environment, KernelBuilder, Scope, Source, int, ix_to_int};
+use super::super::lower::{Environment, KernelBuilder, Scope, int, ix_to_int};
 use super::super::nest::positions;
 use super::super::net::ValueId;
 use super::frame::Frame;
@@ -18,14 +20,8 @@ struct TileEnv<'a> {
 }
 
 impl Environment for TileEnv<'_> {
-    fn layout(&self, value: ValueId) -> &Layout {
-        self.ctx.layout(value)
-    }
-    fn shape(&self, value: ValueId) -> &[i64] {
-        &self.ctx.net.values[value].shape
-    }
-    fn source(&self, value: ValueId) -> Source {
-        self.ctx.source(value)
+    fn ctx(&self) -> &Context<'_> {
+        self.ctx
     }
     fn in_tile(&self, value: ValueId, _: &[Ix], _: &[Int]) -> Option<Val> {
         self.kept

@@ -1,4 +1,6 @@
 //! The indices and tiles of a contraction's task.
+//!
+//! Enters the shape; leaves the kernel's axes of tasks and the expression of every index. No statement is emitted here.
 
 use super::super::contraction::{Contraction, PANEL};
 use super::super::group::Group;

@@ -1,4 +1,7 @@
 //! Contraction kernels: row offsets, calls of the packed microkernel, and the epilogue on the tile while it is hot.
+//!
+//! Enters a group whose first member is a contraction; leaves its kernel. What is packed or copied was decided before, in
+//! `contraction`; only sizes of tiles and the order of tasks are chosen here, by extents alone.
 
 mod epilogue;
 mod frame;

@@ -1,4 +1,6 @@
 //! A contraction's extents and steps: what is a row, a column, a tap, and how much of each a task takes.
+//!
+//! Enters operands with their layouts; leaves numbers. The kernel is not touched here.
 
 use super::super::contraction::{Contraction, PANEL};
 use super::super::group::{Context, Group};

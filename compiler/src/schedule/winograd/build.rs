@@ -1,7 +1,10 @@
 //! The maps around the product: lines of x, taps or lines of the other operand, and the results.
+//!
+//! Enters what `find` found; leaves new values in the net, and the map that takes the sum's place. Whether that pays is not
+//! asked here.
 
 use super::matrices::{Matrices, matrices};
-use super::{Found, Role, Side, TAPS, extents};
+use super::{Found, Role, Side, TAPS};
 use crate::equation::index::Ix;
 use crate::equation::{Binary, Equation, Expr, Lit, Pos, Read, Reducer};
 use crate::schedule::net::{self, Def, Net, ValueId};
@@ -173,7 +176,7 @@ struct Renamed {
 impl Renamed {
     fn of(equation: &Equation, f: &Found) -> Renamed {
         let n_free = equation.free.len();
-        let mut extents = extents(equation);
+        let mut extents = equation.extents();
         extents[f.line] = f.lines(equation);
         let kept: Vec<usize> = (0..extents.len()).filter(|v| *v != f.tap).collect();
         let mut place = vec![Ix::constant(0); extents.len()];
@@ -210,7 +213,7 @@ fn product(
     x: ValueId,
     other: ValueId,
 ) -> ValueId {
-    let direct: i64 = extents(equation).iter().product();
+    let direct = equation.points();
     // Along a second axis, the sum itself stands for another one.
     let stood_for = net.values[id].stands_for.filter(|flops| *flops > 0);
     let renamed = Renamed::of(equation, f);

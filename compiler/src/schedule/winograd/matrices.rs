@@ -1,9 +1,11 @@
 //! The three matrices of a minimal filter, by Toom and Cook's construction over fixed points.
+//!
+//! Enters the length of a line; leaves numbers, rounded to f32 once. No net is seen here.
 
 use super::TAPS;
 
-/// Values at which the polynomials are taken; infinity comes after the last one that is used. Chosen by measuring:
-/// for lines of two to six, errors are one to three times those of the direct sum.
+/// Values at which the polynomials are taken; infinity comes after the last one that is used. Small and reciprocal ones
+/// keep errors within a few times those of the direct sum, which a test below measures.
 const POINTS: [f64; 7] = [0.0, 1.0, -1.0, 2.0, -0.5, 0.5, -2.0];
 
 /// Longest line.
@@ -80,6 +82,48 @@ mod tests {
                     "line of {m}, result {i}"
                 );
             }
+        }
+    }
+
+    /// In f32, over 64 channels: the root mean square error beside that of the direct sum.
+    #[test]
+    fn errors_stay_near_those_of_the_direct_sum() {
+        const CHANNELS: usize = 64;
+        let mut state = 1u64;
+        let mut noise = || {
+            state = state
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
+            (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+        };
+        let dot = |row: &[f32], v: &[f32]| row.iter().zip(v).fold(0f32, |s, (a, b)| s + a * b);
+        for m in 2..=LONGEST {
+            let (n, lines, f) = ((m + TAPS - 1) as usize, 500, matrices(m));
+            let (mut filtered, mut direct) = (0.0, 0.0);
+            for _ in 0..lines {
+                let x: Vec<f32> = (0..CHANNELS * n).map(|_| noise()).collect();
+                let k: Vec<f32> = (0..CHANNELS * 3).map(|_| noise()).collect();
+                let of = |c: usize, p: usize| {
+                    dot(&f.b[p * n..][..n], &x[c * n..][..n])
+                        * dot(&f.g[p * 3..][..3], &k[c * 3..][..3])
+                };
+                let sums: Vec<f32> = (0..n)
+                    .map(|p| (0..CHANNELS).fold(0f32, |s, c| s + of(c, p)))
+                    .collect();
+                for i in 0..m as usize {
+                    let column: Vec<f32> = (0..n).map(|p| f.a[p * m as usize + i]).collect();
+                    let terms = || (0..CHANNELS * 3).map(|t| (k[t], x[t / 3 * n + i + t % 3]));
+                    let exact: f64 = terms().map(|(k, x)| f64::from(k) * f64::from(x)).sum();
+                    let plain = terms().fold(0f32, |s, (k, x)| s + k * x);
+                    filtered += (f64::from(dot(&column, &sums)) - exact).powi(2);
+                    direct += (f64::from(plain) - exact).powi(2);
+                }
+            }
+            let ratio = (filtered / direct).sqrt();
+            assert!(
+                ratio < 4.0,
+                "line of {m}: {ratio:.2} times the error of the direct sum"
+            );
         }
     }
 }

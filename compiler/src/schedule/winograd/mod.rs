@@ -13,7 +13,7 @@
 mod build;
 mod matrices;
 
-use super::contraction;
+use super::contraction::{self, affine};
 use super::net::{Def, Net, ValueId};
 use crate::equation::index::{Atom, Ix};
 use crate::equation::{Equation, Expr, Pos, Read, Reducer};
@@ -67,7 +67,7 @@ impl Found {
     }
 
     fn lines(&self, equation: &Equation) -> i64 {
-        (extents(equation)[self.line] + self.m - 1) / self.m
+        (equation.extents()[self.line] + self.m - 1) / self.m
     }
 }
 
@@ -106,7 +106,7 @@ fn rewrite_value(net: &mut Net, id: ValueId, least_work: i64, axes: u32, made: &
 }
 
 fn find(net: &Net, equation: &Equation, operands: &[ValueId], least_work: i64) -> Option<Found> {
-    let direct: i64 = extents(equation).iter().product();
+    let direct = equation.points();
     let plain = equation.reducer == Reducer::Sum && equation.guards.is_empty();
     if direct < least_work || !plain || !affine(&equation.write) {
         return None;
@@ -133,11 +133,6 @@ impl Clone for Found {
         let (x, other) = (self.x.clone(), self.other.clone());
         Found { x, other, ..*self }
     }
-}
-
-fn extents(equation: &Equation) -> Vec<i64> {
-    let all = equation.free.iter().chain(&equation.reduced);
-    all.copied().collect()
 }
 
 /// Every axis of x along which the sum is one over three taps.
@@ -217,13 +212,8 @@ fn candidate(
         Role::Gradient => place.as_var() == Some(line.0),
     };
     // The tap may go backwards, the line never does.
-    let three = extents(equation)[tap.0] == TAPS && line.1 == 1;
+    let three = equation.extents()[tap.0] == TAPS && line.1 == 1;
     (alone && apart && fits && three).then_some((line, tap, role, there))
-}
-
-fn affine(at: &[Pos]) -> bool {
-    at.iter()
-        .all(|p| matches!(p, Pos::Ix(ix) if ix.is_affine()))
 }
 
 fn position(read: &Read, axis: usize) -> Option<&Ix> {
@@ -258,9 +248,9 @@ fn cost(net: &Net, equation: &Equation, f: &Found) -> Option<i64> {
     if fixed(&f.x) || fixed(&f.other) != (f.role == Role::Filter) {
         return None;
     }
-    let extents = extents(equation);
+    let extents = equation.extents();
     let (n, lines, points) = (extents[f.line], f.lines(equation), f.points());
-    let direct: i64 = extents.iter().product();
+    let direct = equation.points();
     let products = direct / n * lines * points / TAPS;
     // Elements of an operand beside its axis.
     let rest = |s: &Side| {
