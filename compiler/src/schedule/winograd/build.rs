@@ -11,7 +11,7 @@ use crate::schedule::net::{self, Def, Net, ValueId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Transformed operands by value, axis, start, direction, and length of a line with the number of terms. All uses of
+/// Transformed operands by value, axis, start, direction, length of a line and number of terms. All uses of
 /// weights share their taps; the pieces of one value share its lines, which would live too long otherwise.
 #[derive(Default)]
 pub struct Made {
@@ -19,7 +19,7 @@ pub struct Made {
     taps: BTreeMap<Key, ValueId>,
 }
 
-type Key = (ValueId, usize, i64, i64, i64);
+type Key = (ValueId, usize, [i64; 4]);
 
 impl Made {
     pub fn forget_lines(&mut self) {
@@ -135,7 +135,7 @@ impl Transform<'_> {
         let terms = self.table.1;
         let first = (self.at)(Ix::constant(0), 0).constant;
         let direction = (self.at)(Ix::constant(0), 1).constant - first;
-        let key = (side.value, side.axis, self.key, direction, 8 * m + terms);
+        let key = (side.value, side.axis, [self.key, direction, m, terms]);
         if let Some(known) = made.get(&key) {
             return *known;
         }

@@ -29,6 +29,7 @@ const TERM: i64 = 2;
 const MOST_TAPS: i64 = 1 << 23;
 
 /// A sum in which one operand is read at `line + tap`.
+#[derive(Clone)]
 struct Found {
     /// The reads: at line + tap, and the other one.
     x: Side,
@@ -126,13 +127,6 @@ fn find(net: &Net, equation: &Equation, operands: &[ValueId], least_work: i64) -
     let (least, found) = costs.min_by_key(|(cost, f)| (*cost, f.m, f.line))?;
     // Kernels more and worse shapes are not counted above.
     (least_work == 0 || least < direct / 4 * 3).then_some(found)
-}
-
-impl Clone for Found {
-    fn clone(&self) -> Found {
-        let (x, other) = (self.x.clone(), self.other.clone());
-        Found { x, other, ..*self }
-    }
 }
 
 /// Every axis of x along which the sum is one over three taps.
