@@ -4,7 +4,7 @@
 
 pub use super::chunks::positions;
 
-use super::chunks::{Chunks, lengthen_by, out_address, out_strides, read_steps};
+use super::chunks::{Chunks, Inner, lengthen_by, out_address, out_strides, read_steps};
 use super::group::{Context, Group, Member};
 use super::join::digit_at;
 use super::lower::{Environment, KernelBuilder, Scope, add, int, ix_to_int, mul};
@@ -16,7 +16,8 @@ use crate::tile::{Compute, Int, Mode, Reduce, ReduceOp, Stmt, TileId, TileKind, 
 
 pub fn build(ctx: &Context, group: &Group, name: &str) -> KernelBuilder {
     let mut b = KernelBuilder::new(name);
-    let plan = Chunks::plan(ctx, group, &mut b);
+    let mut plan = Chunks::plan(ctx, group, &mut b);
+    let around = rows_in_turn(group, &mut plan);
     let in_place = within::in_place(ctx.net, group);
     let mut nest = Nest {
         ctx,
@@ -31,7 +32,31 @@ pub fn build(ctx: &Context, group: &Group, name: &str) -> KernelBuilder {
     {
         nest.emit(i, &mut b);
     }
+    for loop_ in around.into_iter().rev() {
+        let body = std::mem::take(&mut b.kernel.body);
+        b.push(Stmt::For {
+            var: loop_.var,
+            extent: loop_.extent,
+            step: 1,
+            body,
+        });
+    }
     b
+}
+
+/// Takes the loops over a task's rows out of the plan, where members go over rows worth a pass each: then one row is
+/// finished before the next is begun, and its passes find it in the nearest cache.
+fn rows_in_turn(group: &Group, plan: &mut Chunks) -> Vec<Inner> {
+    const LONG: i64 = 128;
+    let n = group.space.len();
+    let passes = group.members.iter().filter(|m| {
+        let own: i64 = m.extents()[n..].iter().product();
+        own >= LONG
+    });
+    match passes.count() >= 2 && !plan.space_last && !plan.turned {
+        true => std::mem::take(&mut plan.inner),
+        false => vec![],
+    }
 }
 
 /// A kernel under construction: how its space is cut, and where its members are.
@@ -363,18 +388,18 @@ impl Reduction {
             .filter(|v| extents[*v] > 1)
             .collect();
         order.sort_by_key(|v| (step(*v).contains(&1), *v));
-        let last_long = order
-            .last()
-            .is_some_and(|v| extents[*v] >= 16 && step(*v).contains(&1));
+        let last = order.last().filter(|v| step(**v).contains(&1));
+        let length = last.map_or(0, |v| extents[*v]);
         // Where addresses are computed, only the reduced index has adjacent elements.
         let mut gathers = false;
         for_each_read(&member.equation.body, &mut |r| {
             gathers |= r.at.iter().any(|p| matches!(p, Pos::Computed(_)));
         });
-        let lanes = if (gathers || !along_free) && last_long {
-            16
-        } else {
-            1
+        let lanes = match gathers || !along_free {
+            // Two chains of additions are under way at once; a rest is paid element by element.
+            true if length >= 512 || length >= 64 && length % 32 == 0 => 32,
+            true if length >= 16 => 16,
+            _ => 1,
         };
         let reduced = order
             .iter()

@@ -1,6 +1,6 @@
 //! Runs a kernel as a plain loop nest: the oracle for the back ends.
 //!
-//! In f64 it computes what the kernel means; in f32 it follows the stated orders (chains, sixteen lanes, fused
+//! In f64 it computes what the kernel means; in f32 it follows the stated orders (chains, lanes, fused
 //! multiply-add in contractions), so that all but maths must come out bit for bit. Every access is checked, tiles are
 //! poisoned before each task, and writes are counted for each cell.
 

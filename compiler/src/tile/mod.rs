@@ -205,7 +205,7 @@ pub enum Mode {
 pub struct Reduce {
     pub dims: Vec<(Var, Int)>,
     pub op: ReduceOp,
-    /// 1: one ascending chain. 16: element e of the last dim in lane e % 16, then lanes l and l+8, +4, +2, +1.
+    /// 1: one ascending chain. n = 16 or 32: element e of the last dim in lane e % n, then lanes l and l+n/2, down to l+1.
     pub lanes: u8,
 }
 

@@ -150,7 +150,11 @@ impl Verifier<'_> {
             self.int(extent);
             self.facts.bind(*var, extent);
         }
-        if let Some(r) = c.reduce.as_ref().filter(|r| r.lanes != 1 && r.lanes != 16) {
+        if let Some(r) = c
+            .reduce
+            .as_ref()
+            .filter(|r| ![1, 16, 32].contains(&r.lanes))
+        {
             self.errors
                 .push(format!("a reduction has {} lanes", r.lanes));
         }

@@ -1,7 +1,7 @@
 //! The binary interface between compiled code and the runtime. Changing anything here changes `ABI_VERSION`.
 
 /// Raised whenever this file changes meaning.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 /// `extern "C" fn(env, first task, end task, scratch)`: runs tasks `first..end`. Scratch is 64-byte aligned.
 pub type KernelFn = unsafe extern "C" fn(*const Env, i64, i64, *mut u8);
@@ -17,8 +17,16 @@ pub struct Env {
     pub step: u64,
 }
 
-/// dst[i] = f(src[i]) for i in 0..n; dst may be src.
-pub type MapFn = unsafe extern "C" fn(dst: *mut f32, src: *const f32, n: i64);
+/// dst[i] = f(scale·src[i] + shift) for i in 0..n; dst may be src. scale is ±1 or shift is -0. Unless `sums` is null,
+/// dst[i] is also added to sums[i % 32], i ascending.
+pub type MapFn = unsafe extern "C" fn(
+    dst: *mut f32,
+    src: *const f32,
+    n: i64,
+    sums: *mut f32,
+    scale: f32,
+    shift: f32,
+);
 
 /// Every call out of generated code. All fields are pointers, read by their position (8 bytes each).
 #[repr(C)]
@@ -45,8 +53,9 @@ pub struct FnTable {
         first: i64,
         n: i64,
     ),
-    /// Copies n floats past the caches where that helps.
-    pub stream: unsafe extern "C" fn(dst: *mut f32, src: *const f32, n: i64),
+    /// dst[i] = scale·src[i] + shift (scale is ±1 or shift is -0), past the caches where that helps.
+    pub stream:
+        unsafe extern "C" fn(dst: *mut f32, src: *const f32, n: i64, scale: f32, shift: f32),
 }
 
 /// The arguments of one `contract`: see `vsr_compiler::tile::Contract`. Offsets and steps are in elements.

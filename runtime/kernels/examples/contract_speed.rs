@@ -204,7 +204,8 @@ fn main() {
         ] {
             let start = Instant::now();
             for _ in 0..2000 {
-                unsafe { maths::map(level, f, x.as_mut_ptr(), x.as_ptr(), 4096) };
+                let call = maths::Call::plain(x.as_mut_ptr(), x.as_ptr(), 4096);
+                unsafe { maths::map(level, f, call) };
             }
             println!(
                 "  {f:?}: {:.2} G/s",

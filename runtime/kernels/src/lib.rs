@@ -11,6 +11,7 @@
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
+mod affine;
 pub mod contract;
 pub mod level;
 pub mod maths;
@@ -18,5 +19,6 @@ pub mod measure;
 pub mod philox;
 pub mod stream;
 
+pub use affine::Affine;
 pub use contract::{ContractCall, contract};
 pub use level::Level;

@@ -28,7 +28,10 @@ pub fn copy_bandwidth(level: Level, src: &[f32], dst: &mut [f32]) -> f64 {
     let mut best: f64 = 0.0;
     for _ in 0..4 {
         let start = Instant::now();
-        unsafe { crate::stream::stream(level, dst.as_mut_ptr(), src.as_ptr(), n as i64) };
+        unsafe {
+            let (to, from) = (dst.as_mut_ptr(), src.as_ptr());
+            crate::stream::stream(level, to, from, n as i64, crate::Affine::IDENTITY)
+        };
         crate::stream::fence();
         best = best.max(8.0 * n as f64 / start.elapsed().as_secs_f64());
     }

@@ -3,6 +3,7 @@
 //! Where a variable is vectorised, a node that depends on it is a vector of four elements: number `unroll` of those
 //! that one iteration computes. Everything else is a scalar, spread when a vector needs it.
 
+use super::calls::Source;
 use super::dag::{BoundId, GuardId, Math, Node, NodeId, Space};
 use super::lower::{Lower, MEMORY};
 use super::sum::{Stride, Sum};
@@ -317,12 +318,23 @@ impl Lower<'_, '_> {
             self.b.ins().store(MEMORY, *arg, place, 4 * i as i32);
         }
         let one = self.iconst(1);
-        self.call_math(math, place, place, 4, one);
+        let source = self.plain(place);
+        let nowhere = self.iconst(0);
+        self.call_math(math, (place, nowhere), source, 4, one);
         self.b.ins().load(F32, MEMORY, place, 0)
     }
 
     /// Calls a maths function on `n` elements at `from`, results to `row`; a second operand lies `second` bytes further.
-    pub fn call_math(&mut self, math: Math, row: Value, from: Value, second: i64, n: Value) {
+    /// `second`: bytes from a first argument to the second; `sums`: address of running sums, or 0.
+    pub fn call_math(
+        &mut self,
+        math: Math,
+        (to, sums): (Value, Value),
+        source: Source,
+        second: i64,
+        n: Value,
+    ) {
+        let Source { from, scale, shift } = source;
         let offset = match math {
             Math::Exp => offset_of!(FnTable, exp),
             Math::Log => offset_of!(FnTable, log),
@@ -334,10 +346,10 @@ impl Lower<'_, '_> {
             Math::Sigmoid => offset_of!(FnTable, sigmoid),
             Math::Pow => {
                 let exponent = self.plus(from, second);
-                return self.call(offset_of!(FnTable, pow), &[row, from, exponent, n]);
+                return self.call(offset_of!(FnTable, pow), &[to, from, exponent, n]);
             }
         };
-        self.call(offset, &[row, from, n]);
+        self.call(offset, &[to, from, n, sums, scale, shift]);
     }
 
     fn random_one(&mut self, key: u64, normal: bool, at: &Sum) -> Value {

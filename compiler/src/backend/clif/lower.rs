@@ -2,13 +2,14 @@
 
 use super::dag::{BoundId, Dag, NodeId, Space};
 use super::plan::Scratch;
+use super::stmt::Sums;
 use super::sum::{AtomId, Sum};
 use crate::tile::{Int, Kernel, TileKind, Var};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{
     AbiParam, Block, BlockArg, Function, InstBuilder, MemFlagsData, SigRef, Signature, StackSlot,
-    StackSlotData, StackSlotKind, UserFuncName, Value,
+    StackSlotData, StackSlotKind, Type, UserFuncName, Value,
 };
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
@@ -34,7 +35,7 @@ pub struct Lower<'k, 'f> {
     pub zeros: Value,
     pub buffers: Vec<Value>,
     pub args: Vec<Value>,
-    pub signatures: HashMap<usize, SigRef>,
+    pub signatures: HashMap<Vec<Type>, SigRef>,
     pub contract_slot: Option<StackSlot>,
     /// Value of each variable in scope, and what is known of it.
     pub vars: HashMap<Var, Known>,
@@ -48,6 +49,7 @@ pub struct Lower<'k, 'f> {
     pub unroll: u32,
     /// The variable that rows of maths results are indexed by.
     pub row_var: Option<Var>,
+    pub sums: Sums,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -111,6 +113,7 @@ pub fn lower(kernel: &Kernel, isa: &dyn TargetIsa) -> Result<Function, String> {
         vector: None,
         unroll: 1,
         row_var: None,
+        sums: Sums::Unwanted,
     };
     lower.prologue();
     lower.tasks(first, last);
@@ -319,16 +322,20 @@ impl Lower<'_, '_> {
         self.b.ins().jump(join, &[]);
     }
 
-    /// Calls the function at byte `offset` of the function table. Every argument is an i64.
+    /// Calls the function at byte `offset` of the function table. Every argument is an i64 or an f32.
     pub fn call(&mut self, offset: usize, args: &[Value]) {
-        let n = args.len();
-        let signature = match self.signatures.get(&n) {
+        let types: Vec<Type> = args
+            .iter()
+            .map(|a| self.b.func.dfg.value_type(*a))
+            .collect();
+        let signature = match self.signatures.get(&types) {
             Some(s) => *s,
             None => {
                 let mut signature = Signature::new(self.b.func.signature.call_conv);
-                signature.params.extend(vec![AbiParam::new(I64); n]);
+                let params = types.iter().map(|t| AbiParam::new(*t));
+                signature.params.extend(params);
                 let id = self.b.import_signature(signature);
-                self.signatures.insert(n, id);
+                self.signatures.insert(types, id);
                 id
             }
         };

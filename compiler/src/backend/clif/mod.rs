@@ -4,6 +4,7 @@
 //! table of `abi::Env`, and the instruction set is that of the named target. The runtime issues `vzeroupper` before it
 //! calls the code and before each of its functions returns.
 
+mod calls;
 mod collapse;
 mod contract;
 mod dag;

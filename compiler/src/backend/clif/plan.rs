@@ -30,6 +30,8 @@ pub struct Plan {
     pub at: Sum,
     pub mode: Mode,
     pub op: Option<ReduceOp>,
+    /// Accumulators of a reduction along its last index.
+    pub lanes: i64,
     pub bounds: Vec<BoundId>,
     pub reach: Reach,
     /// Calls of maths along the vectorised loop, by depth.
@@ -51,7 +53,7 @@ pub enum Shape {
     Columns,
     /// Accumulators are a row of scratch along the destination's last index, which is the innermost loop.
     Row,
-    /// Sixteen accumulators along the last reduced index.
+    /// Several accumulators along the last reduced index.
     Lanes,
     /// One accumulator, one element after another.
     Chain,
@@ -99,6 +101,7 @@ impl Plan {
             at,
             mode: compute.mode,
             op: reduce.map(|r| r.op),
+            lanes: reduce.map_or(1, |r| i64::from(r.lanes)),
             bounds,
             reach,
             stages: vec![],
@@ -121,7 +124,7 @@ impl Plan {
             self.streamed = along && self.may_stream(dag);
             return;
         };
-        if reduce.lanes == 16 {
+        if reduce.lanes > 1 {
             self.order(&compute.dims, &reduce.dims, dag);
             self.shape = Shape::Lanes;
             self.n_outer = compute.dims.len();
@@ -331,8 +334,11 @@ pub fn combiner(op: ReduceOp) -> Binary {
     }
 }
 
-/// Offsets in the scratch of one thread: tiles first, each on a cache line, then a place for one call, then zeros that
-/// are read where a guard fails, then rows.
+/// The running sums of a call.
+const SINGLE_BYTES: i64 = 4 * super::calls::SUMS;
+
+/// Offsets in the scratch of one thread: tiles first, each on a cache line, then a place for one call or its sums, then
+/// zeros that are read where a guard fails, then rows.
 pub struct Scratch {
     pub tiles: Vec<i64>,
     pub single: i64,
@@ -354,7 +360,7 @@ impl Scratch {
         }
         let mut needs = Needs::default();
         needs.body(&kernel.body);
-        let zeros = at + 64;
+        let zeros = at + SINGLE_BYTES;
         let n_zeros = if needs.guards { ZERO_BYTES } else { 0 };
         let rows = zeros + n_zeros;
         Scratch {

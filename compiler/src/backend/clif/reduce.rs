@@ -7,8 +7,6 @@ use crate::equation::Binary;
 use cranelift_codegen::ir::types::{F32, F32X4};
 use cranelift_codegen::ir::{InstBuilder, Value};
 
-const LANES: i64 = 16;
-
 impl Lower<'_, '_> {
     fn op(&self, plan: &Plan) -> Binary {
         combiner(plan.op.expect("a reduction has an operation"))
@@ -136,12 +134,12 @@ impl Lower<'_, '_> {
         });
     }
 
-    /// Sixteen accumulators along the last reduced index: element e goes to lane e % 16.
+    /// So many accumulators along the last reduced index: element e goes to lane e % lanes.
     pub fn lanes(&mut self, plan: &Plan) {
         let last = plan.loops.len() - 1;
         self.open(plan, 0, plan.n_outer, &mut |s| {
             s.versions_above(plan, plan.n_outer + 1, &mut |s| {
-                let start = [s.neutral_vector(plan); 4];
+                let start = vec![s.neutral_vector(plan); plan.lanes as usize / 4];
                 let sums = s.reduced(plan, plan.n_outer, last, &start, &mut |s, sums| {
                     let range = s.whole(plan);
                     match plan.stages.is_empty() && !s.is_guarded_along(plan) {
@@ -167,19 +165,27 @@ impl Lower<'_, '_> {
     fn direct_lanes(&mut self, plan: &Plan, range: Range, sums: &[Value]) -> Vec<Value> {
         let v = plan.v.expect("lanes run along a loop");
         let op = self.op(plan);
-        let whole = self.whole_steps(range.lo, range, LANES);
-        let sums = self.looped(plan, v, range.lo, whole, LANES, sums, &mut |s, sums| {
-            let add = |(u, sum): (usize, &Value)| {
-                let value = s.vector_of(plan.value, u as u32);
-                s.combine(op, *sum, value)
-            };
-            sums.iter().enumerate().map(add).collect()
-        });
-        if range.multiple_of % LANES == 0 || range.fixed.is_some_and(|n| n % LANES == 0) {
+        let whole = self.whole_steps(range.lo, range, plan.lanes);
+        let sums = self.looped(
+            plan,
+            v,
+            range.lo,
+            whole,
+            plan.lanes,
+            sums,
+            &mut |s, sums| {
+                let add = |(u, sum): (usize, &Value)| {
+                    let value = s.vector_of(plan.value, u as u32);
+                    s.combine(op, *sum, value)
+                };
+                sums.iter().enumerate().map(add).collect()
+            },
+        );
+        if range.multiple_of % plan.lanes == 0 || range.fixed.is_some_and(|n| n % plan.lanes == 0) {
             return sums;
         }
         // At most one iteration: the tail goes through a row that is filled up with neutral elements.
-        self.counted(whole, range.hi, LANES, &sums, &mut |s, lo, sums| {
+        self.counted(whole, range.hi, plan.lanes, &sums, &mut |s, lo, sums| {
             let row = s.row_start(plan.rows[&VALUE_ROW]);
             let before = s.scaled(lo, 4);
             let base = s.b.ins().isub(row, before);
@@ -212,7 +218,7 @@ impl Lower<'_, '_> {
             let end = s.b.ins().iadd(row, bytes);
             s.pad(plan, end);
             let zero = s.iconst(0);
-            s.counted(zero, n, LANES, sums, &mut |s, i, sums| {
+            s.counted(zero, n, plan.lanes, sums, &mut |s, i, sums| {
                 let offset = s.scaled(i, 4);
                 let place = s.b.ins().iadd(row, offset);
                 s.add_row(op, place, 0, sums)
@@ -220,11 +226,11 @@ impl Lower<'_, '_> {
         })
     }
 
-    /// Sixteen neutral elements.
+    /// Neutral elements for all lanes.
     fn pad(&mut self, plan: &Plan, place: Value) {
         let neutral = self.neutral_vector(plan);
-        const { assert!(ROW_BYTES >= 4 * (super::plan::ROW + LANES)) };
-        for i in 0..4 {
+        debug_assert!(ROW_BYTES >= 4 * (super::plan::ROW + plan.lanes));
+        for i in 0..plan.lanes as i32 / 4 {
             self.b.ins().store(MEMORY, neutral, place, 16 * i);
         }
     }
@@ -241,14 +247,17 @@ impl Lower<'_, '_> {
         next
     }
 
-    /// Lanes l and l + 8, then l + 4, l + 2, l + 1.
-    fn across(&mut self, plan: &Plan, sums: &[Value]) -> Value {
+    /// Lanes l and l + half of them, then a quarter, down to l + 1.
+    pub fn across(&mut self, plan: &Plan, sums: &[Value]) -> Value {
         let op = self.op(plan);
-        let (low, high) = (
-            self.combine(op, sums[0], sums[2]),
-            self.combine(op, sums[1], sums[3]),
-        );
-        let four = self.combine(op, low, high);
+        let mut sums = sums.to_vec();
+        while sums.len() > 1 {
+            let high = sums.split_off(sums.len() / 2);
+            for (low, high) in sums.iter_mut().zip(high) {
+                *low = self.combine(op, *low, high);
+            }
+        }
+        let four = sums[0];
         let [a, b, c, d] = [0, 1, 2, 3].map(|lane: u8| self.b.ins().extractlane(four, lane));
         let (even, odd) = (self.combine(op, a, c), self.combine(op, b, d));
         self.combine(op, even, odd)

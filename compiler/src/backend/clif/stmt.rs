@@ -1,16 +1,48 @@
 //! Statements around the data loops: for, let, if, and tables of row offsets.
 
+use super::calls::SUMS;
 use super::lower::{Known, Lower, MEMORY};
-use crate::tile::{Bound, Digit, Int, Stmt, TileId, Var};
+use crate::tile::{Bound, Compute, Digit, Int, Mode, ReduceOp, Stmt, TileId, To, Val, Var};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Value};
+
+/// Whether the statement's calls also sum up their results, for the statement after it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Sums {
+    Unwanted,
+    Wanted,
+    Made,
+}
+
+/// Whether `sum` adds up just what `map` writes, in the order of the runtime's lanes.
+fn sums_up(sum: &Compute, map: &Compute) -> bool {
+    let ([(var, extent)], To::Tile(tile), None) = (map.dims.as_slice(), map.to, &map.reduce) else {
+        return false;
+    };
+    let Some(reduce) = &sum.reduce else {
+        return false;
+    };
+    let [(along, n)] = reduce.dims.as_slice() else {
+        return false;
+    };
+    let whole = map.bounds.is_empty() && sum.bounds.is_empty() && n == extent;
+    let stored = (map.mode, sum.mode) == (Mode::Store, Mode::Store);
+    let order = reduce.op == ReduceOp::Sum && i64::from(reduce.lanes) == SUMS;
+    let one = sum.dims.is_empty() && map.at == Int::Var(*var);
+    whole && stored && order && one && sum.value == Val::Tile(tile, Int::Var(*along))
+}
 
 impl Lower<'_, '_> {
     /// Statements replace all scopes by their own; afterwards, as many are open as before.
     pub fn body(&mut self, body: &[Stmt]) {
         let depth = self.scopes.len();
-        for stmt in body {
+        for (i, stmt) in body.iter().enumerate() {
             self.fresh(None);
+            let made = self.sums == Sums::Made;
+            self.sums = match (stmt, body.get(i + 1)) {
+                (Stmt::Compute(map), Some(Stmt::Compute(sum))) if sums_up(sum, map) => Sums::Wanted,
+                _ => Sums::Unwanted,
+            };
             match stmt {
                 Stmt::For {
                     var,
@@ -23,6 +55,7 @@ impl Lower<'_, '_> {
                     self.vars.insert(*var, known);
                 }
                 Stmt::If { bounds, body } => self.guarded(bounds, body),
+                Stmt::Compute(sum) if made => self.take_sums(sum),
                 Stmt::Compute(compute) => self.compute(compute),
                 Stmt::Rows {
                     tile,

@@ -1,16 +1,14 @@
-//! Runs over the innermost loop: ranges where guards hold, vectors and tails, and calls of maths in between.
+//! Runs over the innermost loop: ranges where guards hold, vectors and tails.
 //!
 //! Maths cuts the loop into chunks. In each chunk, the arguments of the calls are computed into rows of scratch, the
 //! calls are made, and the rest goes on with their results.
 
-use super::dag::{BoundId, Math, Node, NodeId, Space};
+use super::dag::{BoundId, Math, Node, NodeId};
 use super::lower::{LoopBody, Lower, MEMORY};
 use super::plan::{Plan, ROW, ROW_BYTES, VALUE_ROW, combiner, range_step};
-use super::sum::{Stride, Sum};
 use crate::tile::ReduceOp;
 use cranelift_codegen::ir::types::{F32, F32X4};
 use cranelift_codegen::ir::{InstBuilder, Value};
-use vsr_artifact::abi::FnTable;
 
 /// What happens to the values of a point.
 #[derive(Clone, Copy)]
@@ -39,33 +37,19 @@ pub struct Range {
 impl Lower<'_, '_> {
     /// The innermost loop of a map.
     pub fn map_row(&mut self, plan: &Plan) {
+        self.make_sums(plan);
         let range = self.whole(plan);
         self.versions(plan, &mut |s| {
             s.chunks(plan, range, &[], &mut |s, chunk, _| {
                 s.stages(plan, chunk);
                 match plan.streamed {
                     true => s.stream(plan, chunk),
+                    false if s.in_place(plan) => {}
                     false => s.sweep(plan, chunk, Sink::Store),
                 }
                 vec![]
             });
         });
-    }
-
-    fn stream(&mut self, plan: &Plan, chunk: Range) {
-        let from = self.result_row(plan);
-        if from == VALUE_ROW {
-            self.sweep(plan, chunk, Sink::Value);
-        }
-        let var = plan.vector_var().expect("a row has a loop");
-        let (first, offset) = self.scoped(|s| {
-            s.bind(var, chunk.lo, 1);
-            s.pointer(plan.to, &plan.at)
-        });
-        let first = self.plus(first, i64::from(offset));
-        let row = self.row_start(plan.rows[&from]);
-        let n = self.b.ins().isub(chunk.hi, chunk.lo);
-        self.call(std::mem::offset_of!(FnTable, stream), &[first, row, n]);
     }
 
     /// The row that holds the plan's value: that of a call, if a call makes it.
@@ -179,86 +163,8 @@ impl Lower<'_, '_> {
         self.plus(self.scratch, offset)
     }
 
-    /// Computes all calls of maths along the chunk.
-    pub fn stages(&mut self, plan: &Plan, chunk: Range) {
-        for stage in &plan.stages {
-            let written: Vec<NodeId> = stage
-                .iter()
-                .copied()
-                .filter(|n| matches!(self.dag.node(*n), Node::Math(..)))
-                .filter(|n| self.operand_row(plan, *n).is_none())
-                .collect();
-            if !written.is_empty() {
-                self.sweep(plan, chunk, Sink::Arguments(&written));
-            }
-            let n = self.b.ins().isub(chunk.hi, chunk.lo);
-            for id in stage {
-                let row = self.row_start(plan.rows[id]);
-                match self.dag.node(*id).clone() {
-                    Node::Math(math, _) => {
-                        let from = self.operand_row(plan, *id).map(|(space, at)| {
-                            let (first, offset) = self.scoped(|s| {
-                                s.bind(s.row_var.expect("a row has a loop"), chunk.lo, 1);
-                                s.pointer(space, &at)
-                            });
-                            self.plus(first, i64::from(offset))
-                        });
-                        self.call_math(math, row, from.unwrap_or(row), ROW_BYTES, n)
-                    }
-                    Node::Random { key, normal, at } => {
-                        self.random_row(plan, chunk, *id, (key, normal), &at)
-                    }
-                    node => unreachable!("{node:?} is no call"),
-                }
-            }
-        }
-    }
-
-    /// Where the one argument of a call lies in memory, element after element: it is read from there.
-    fn operand_row(&self, plan: &Plan, call: NodeId) -> Option<(Space, Sum)> {
-        let Node::Math(_, args) = self.dag.node(call) else {
-            return None;
-        };
-        let ([argument], Some(var)) = (args.as_slice(), plan.vector_var()) else {
-            return None;
-        };
-        match self.dag.node(*argument) {
-            Node::Load(space, at, None)
-                if self.dag.stride(at, var) == Stride::Linear(Sum::constant(1)) =>
-            {
-                Some((*space, at.clone()))
-            }
-            _ => None,
-        }
-    }
-
-    fn random_row(
-        &mut self,
-        plan: &Plan,
-        chunk: Range,
-        id: NodeId,
-        (key, normal): (u64, bool),
-        at: &Sum,
-    ) {
-        let var = plan.vector_var().expect("a row has a loop");
-        if self.dag.stride(at, var) == Stride::Linear(Sum::constant(1)) {
-            let row = self.row_start(plan.rows[&id]);
-            let n = self.b.ins().isub(chunk.hi, chunk.lo);
-            let first = self.scoped(|s| {
-                s.bind(var, chunk.lo, 1);
-                s.sum(at)
-            });
-            return self.call_random(key, normal, row, first, n);
-        }
-        self.scalar_loop(plan, chunk.lo, chunk.hi, &mut |s| {
-            let place = s.row_place(id);
-            let (first, one) = (s.sum(at), s.iconst(1));
-            s.call_random(key, normal, place, first, one);
-        });
-    }
-
     /// Address of the current element of a row.
-    fn row_place(&mut self, row: NodeId) -> Value {
+    pub fn row_place(&mut self, row: NodeId) -> Value {
         self.row_pointer(row).expect("the row is placed")
     }
 

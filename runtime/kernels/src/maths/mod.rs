@@ -1,4 +1,4 @@
-//! Maths over tiles: `dst[i] = f(src[i])`, f32, for every finite and non-finite argument.
+//! Maths over tiles: `dst[i] = f(scale·src[i] + shift)`, f32, for every finite and non-finite argument.
 //!
 //! One scalar text per function, free of branches, is vectorised for each level; no rule lets the compiler reorder or
 //! contract floating-point operations, and `mul_add` is one rounding everywhere (in software where there is no
@@ -12,8 +12,10 @@
 
 mod scalar;
 mod trig;
+#[cfg(target_arch = "x86_64")]
+mod wide;
 
-use crate::Level;
+use crate::{Affine, Level};
 pub use scalar::{erf, exp, log, sigmoid, silu, tanh};
 pub use trig::{cos, sin};
 pub(crate) use trig::{cos_near, sin_near};
@@ -42,52 +44,78 @@ const SHORT: usize = 16;
 #[repr(align(64))]
 struct Aligned([f32; SHORT]);
 
-#[inline(always)]
-unsafe fn each(dst: *mut f32, src: *const f32, n: i64, f: impl Fn(f32) -> f32, rare: Option<Rare>) {
-    let n = n.max(0) as usize;
-    let mut at = 0;
-    unsafe {
-        while at + BLOCK <= n {
-            whole::<BLOCK>(dst.add(at), src.add(at), &f, rare);
-            at += BLOCK;
-        }
-        while at + SHORT <= n {
-            whole::<SHORT>(dst.add(at), src.add(at), &f, rare);
-            at += SHORT;
-        }
-        if at < n {
-            let mut x = Aligned([1.0; SHORT]);
-            std::ptr::copy_nonoverlapping(src.add(at), x.0.as_mut_ptr(), n - at);
-            let y = Aligned(block(x.0, &f, rare));
-            std::ptr::copy_nonoverlapping(y.0.as_ptr(), dst.add(at), n - at);
-        }
-    }
-}
+/// Running sums: element e of a row goes to number e % 32.
+pub type Lanes = [f32; LANES];
+const LANES: usize = 32;
 
-/// A block that is read before it is written: dst may be src.
-#[inline(always)]
-unsafe fn whole<const N: usize>(
-    dst: *mut f32,
-    src: *const f32,
-    f: &impl Fn(f32) -> f32,
+/// A row on its way through a function.
+struct Row<F> {
+    f: F,
     rare: Option<Rare>,
-) {
-    unsafe {
-        let x = *(src as *const [f32; N]);
-        *(dst as *mut [f32; N]) = block(x, f, rare);
-    }
+    argument: Affine,
 }
 
-#[inline(always)]
-fn block<const N: usize>(x: [f32; N], f: &impl Fn(f32) -> f32, rare: Option<Rare>) -> [f32; N] {
-    let mut y = [0.0; N];
-    for i in 0..N {
-        y[i] = f(x[i]);
+impl<F: Fn(f32) -> f32> Row<F> {
+    #[inline(always)]
+    unsafe fn run(&self, dst: *mut f32, src: *const f32, n: i64, mut lanes: Option<&mut Lanes>) {
+        let n = n.max(0) as usize;
+        let mut at = 0;
+        unsafe {
+            while at + BLOCK <= n {
+                self.whole::<BLOCK>(dst, src, at, lanes.as_deref_mut());
+                at += BLOCK;
+            }
+            while at + SHORT <= n {
+                self.whole::<SHORT>(dst, src, at, lanes.as_deref_mut());
+                at += SHORT;
+            }
+            if at < n {
+                let mut x = Aligned([1.0; SHORT]);
+                std::ptr::copy_nonoverlapping(src.add(at), x.0.as_mut_ptr(), n - at);
+                let y = Aligned(self.block(x.0));
+                std::ptr::copy_nonoverlapping(y.0.as_ptr(), dst.add(at), n - at);
+                if let Some(lanes) = lanes {
+                    let rest = y.0[..n - at].iter().zip(&mut lanes[at % LANES..]);
+                    rest.for_each(|(y, lane)| *lane += y);
+                }
+            }
+        }
     }
-    if let Some(rare) = rare {
-        rare.repair(&x, &mut y);
+
+    /// The block at element `at`; it is read before it is written: dst may be src.
+    #[inline(always)]
+    unsafe fn whole<const N: usize>(
+        &self,
+        dst: *mut f32,
+        src: *const f32,
+        at: usize,
+        lanes: Option<&mut Lanes>,
+    ) {
+        let y = self.block(unsafe { *(src.add(at) as *const [f32; N]) });
+        unsafe { *(dst.add(at) as *mut [f32; N]) = y };
+        if let Some(lanes) = lanes {
+            let mut sums = *lanes;
+            for part in (0..N).step_by(SHORT) {
+                for i in 0..SHORT {
+                    sums[(at + part) % LANES + i] += y[part + i];
+                }
+            }
+            *lanes = sums;
+        }
     }
-    y
+
+    #[inline(always)]
+    fn block<const N: usize>(&self, mut x: [f32; N]) -> [f32; N] {
+        let mut y = [0.0; N];
+        for i in 0..N {
+            x[i] = self.argument.of(x[i]);
+            y[i] = (self.f)(x[i]);
+        }
+        if let Some(rare) = self.rare {
+            rare.repair(&x, &mut y);
+        }
+        y
+    }
 }
 
 /// Arguments past `limit` (or not a number) take the slow function.
@@ -143,8 +171,57 @@ unsafe fn power(dst: *mut f32, a: *const f32, b: *const f32, n: i64) {
     }
 }
 
+/// What a row is computed from and where it goes.
+#[derive(Clone, Copy)]
+pub struct Call {
+    pub dst: *mut f32,
+    pub src: *const f32,
+    pub n: i64,
+    pub argument: Affine,
+    /// Where the results are summed up; null if nowhere.
+    pub lanes: *mut f32,
+}
+
+impl Call {
+    /// Elements as they are, results nowhere else.
+    pub fn plain(dst: *mut f32, src: *const f32, n: i64) -> Call {
+        Call {
+            dst,
+            src,
+            n,
+            argument: Affine::IDENTITY,
+            lanes: std::ptr::null_mut(),
+        }
+    }
+}
+
+/// Sums and plain arguments are known before the loop, so that neither costs where it is not wanted.
 #[inline(always)]
-unsafe fn dispatch(function: Function, dst: *mut f32, src: *const f32, n: i64) {
+unsafe fn each(call: Call, f: impl Fn(f32) -> f32 + Copy, rare: Option<Rare>) {
+    let Call {
+        dst,
+        src,
+        n,
+        argument,
+        lanes,
+    } = call;
+    let plain = Row {
+        f,
+        rare,
+        argument: Affine::IDENTITY,
+    };
+    let row = Row { f, rare, argument };
+    unsafe {
+        match (argument == Affine::IDENTITY, lanes.is_null()) {
+            (true, true) => plain.run(dst, src, n, None),
+            (_, true) => row.run(dst, src, n, None),
+            (_, false) => row.run(dst, src, n, Some(&mut *(lanes as *mut Lanes))),
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn dispatch(function: Function, call: Call) {
     let rare = |slow| {
         Some(Rare {
             limit: trig::LIMIT,
@@ -153,14 +230,14 @@ unsafe fn dispatch(function: Function, dst: *mut f32, src: *const f32, n: i64) {
     };
     unsafe {
         match function {
-            Function::Exp => each(dst, src, n, scalar::exp, None),
-            Function::Log => each(dst, src, n, scalar::log, None),
-            Function::Sin => each(dst, src, n, trig::sin_near, rare(libm::sinf)),
-            Function::Cos => each(dst, src, n, trig::cos_near, rare(libm::cosf)),
-            Function::Tanh => each(dst, src, n, scalar::tanh, None),
-            Function::Erf => each(dst, src, n, scalar::erf, None),
-            Function::Silu => each(dst, src, n, scalar::silu, None),
-            Function::Sigmoid => each(dst, src, n, scalar::sigmoid, None),
+            Function::Exp => each(call, scalar::exp, None),
+            Function::Log => each(call, scalar::log, None),
+            Function::Sin => each(call, trig::sin_near, rare(libm::sinf)),
+            Function::Cos => each(call, trig::cos_near, rare(libm::cosf)),
+            Function::Tanh => each(call, scalar::tanh, None),
+            Function::Erf => each(call, scalar::erf, None),
+            Function::Silu => each(call, scalar::silu, None),
+            Function::Sigmoid => each(call, scalar::sigmoid, None),
         }
     }
 }
@@ -171,8 +248,8 @@ macro_rules! levels {
         mod $level {
             use super::*;
             $(#[target_feature(enable = $features)])?
-            pub unsafe fn map(function: Function, dst: *mut f32, src: *const f32, n: i64) {
-                unsafe { dispatch(function, dst, src, n) }
+            pub unsafe fn map(function: Function, call: Call) {
+                unsafe { dispatch(function, call) }
             }
             $(#[target_feature(enable = $features)])?
             pub unsafe fn pow(dst: *mut f32, a: *const f32, b: *const f32, n: i64) {
@@ -190,16 +267,18 @@ levels! {
 }
 
 /// # Safety
-/// `src` and `dst` hold n floats (they may be the same); `level` is available on this machine.
+/// `src` and `dst` hold n floats (they may be the same), `lanes` 32 or none; `level` is available on this machine.
 #[inline]
-pub unsafe fn map(level: Level, function: Function, dst: *mut f32, src: *const f32, n: i64) {
+pub unsafe fn map(level: Level, function: Function, call: Call) {
     unsafe {
         match level {
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => avx512::map(function, dst, src, n),
+            Level::Avx512 if function == Function::Exp => wide::exp(call),
             #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => avx2::map(function, dst, src, n),
-            _ => portable::map(function, dst, src, n),
+            Level::Avx512 => avx512::map(function, call),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => avx2::map(function, call),
+            _ => portable::map(function, call),
         }
     }
 }

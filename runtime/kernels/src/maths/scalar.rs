@@ -3,7 +3,20 @@
 #![allow(clippy::excessive_precision, reason = "coefficients as fitted")]
 
 /// 1.5·2²³: adding it to a number of size below 2²² rounds that to a whole number in the low bits.
-const MAGIC: f32 = 12_582_912.0;
+pub(super) const MAGIC: f32 = 12_582_912.0;
+
+/// ln 2 in two parts, the first of few bits: its product with a small whole number is exact.
+pub(super) const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
+
+/// (e^f - 1 - f)/f² on ±0.35
+pub(super) const EXP: [f32; 6] = [
+    1.989_197e-4,
+    1.393_453_1e-3,
+    8.333_31e-3,
+    4.166_645_7e-2,
+    1.666_666_7e-1,
+    0.5,
+];
 
 #[inline(always)]
 fn poly<const N: usize>(x: f32, c: [f32; N]) -> f32 {
@@ -30,20 +43,9 @@ pub fn exp(x: f32) -> f32 {
     let x = if x < -104.0 { -104.0 } else { x };
     let shifted = x.mul_add(std::f32::consts::LOG2_E, MAGIC);
     let n = shifted - MAGIC;
-    let f = n.mul_add(-0.693_359_4, x);
-    let f = n.mul_add(2.121_944_4e-4, f);
-    // (e^f - 1 - f)/f² on ±0.35
-    let q = poly(
-        f,
-        [
-            1.989_197e-4,
-            1.393_453_1e-3,
-            8.333_31e-3,
-            4.166_645_7e-2,
-            1.666_666_7e-1,
-            0.5,
-        ],
-    );
+    let f = n.mul_add(-LN_2[0], x);
+    let f = n.mul_add(-LN_2[1], f);
+    let q = poly(f, EXP);
     let y = (f * f).mul_add(q, f) + 1.0;
     let n = (shifted.to_bits() as i32).wrapping_sub(MAGIC.to_bits() as i32);
     let half = n >> 1;
@@ -93,8 +95,8 @@ pub fn log(x: f32) -> f32 {
 fn exp_near(x: f32) -> f32 {
     let shifted = x.mul_add(std::f32::consts::LOG2_E, MAGIC);
     let n = shifted - MAGIC;
-    let f = n.mul_add(-0.693_359_4, x);
-    let f = n.mul_add(2.121_944_4e-4, f);
+    let f = n.mul_add(-LN_2[0], x);
+    let f = n.mul_add(-LN_2[1], f);
     // (e^f - 1 - f)/f² on ±0.35
     let q = poly(
         f,

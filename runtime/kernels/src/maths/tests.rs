@@ -62,7 +62,8 @@ fn edges() -> Vec<f32> {
 
 fn apply(level: Level, f: Function, x: &[f32]) -> Vec<f32> {
     let mut y = x.to_vec();
-    unsafe { map(level, f, y.as_mut_ptr(), y.as_ptr(), y.len() as i64) };
+    let call = Call::plain(y.as_mut_ptr(), y.as_ptr(), y.len() as i64);
+    unsafe { map(level, f, call) };
     y
 }
 
@@ -143,6 +144,55 @@ fn scalar_forms_equal_tiles() {
                 one(*x).to_bits() == y.to_bits() || y.is_nan(),
                 "{f:?} {x:e}"
             );
+        }
+    }
+}
+
+/// An affine argument and running sums are just what separate steps give, whatever the length and in place, too.
+#[test]
+fn arguments_and_sums_are_those_of_separate_steps() {
+    let edges = edges();
+    let x: Vec<f32> = (0..203)
+        .map(|i| match i % 7 {
+            0 => edges[i % edges.len()],
+            _ => (i as f32 - 90.0) * 0.31,
+        })
+        .collect();
+    let shift = Affine {
+        shift: -1.7,
+        ..Affine::IDENTITY
+    };
+    let scale = Affine {
+        scale: -0.3,
+        ..Affine::IDENTITY
+    };
+    let cases = [Affine::IDENTITY, shift, scale]
+        .into_iter()
+        .flat_map(|a| [0, 1, 15, 16, 33, 64, 130, 203].map(|n| (a, n)));
+    for ((argument, n), (f, ..)) in cases.flat_map(|c| ALL.map(|f| (c, f))) {
+        let moved: Vec<f32> = x[..n].iter().map(|x| argument.of(*x)).collect();
+        let want = apply(Level::Portable, f, &moved);
+        let mut sums = [0.25f32; 32];
+        want.iter().enumerate().for_each(|(i, y)| sums[i % 32] += y);
+        for level in Level::available() {
+            let (mut y, mut lanes) = (x.clone(), [0.25f32; 32]);
+            let call = Call {
+                dst: y.as_mut_ptr(),
+                src: y.as_ptr(),
+                n: n as i64,
+                argument,
+                lanes: lanes.as_mut_ptr(),
+            };
+            unsafe { map(level, f, call) };
+            let same = |a: &[f32], b: &[f32]| {
+                let pairs = a.iter().zip(b);
+                pairs.fold(true, |ok, (a, b)| {
+                    ok && (a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan())
+                })
+            };
+            assert!(same(&y[..n], &want), "{f:?} {level:?} {argument:?} {n}");
+            assert!(same(&y[n..], &x[n..]), "{f:?} {level:?} wrote past {n}");
+            assert!(same(&lanes, &sums), "{f:?} {level:?} {argument:?} sums {n}");
         }
     }
 }

@@ -377,12 +377,17 @@ fn reductions_along_columns() {
 #[test]
 fn reductions_along_lanes() {
     for n in [1, 15, 16, 40, 1030] {
-        for op in [ReduceOp::Sum, ReduceOp::Max] {
+        for (op, lanes) in [
+            (ReduceOp::Sum, 16),
+            (ReduceOp::Max, 16),
+            (ReduceOp::Sum, 32),
+            (ReduceOp::Max, 32),
+        ] {
             let x = Val::Buf(0, add(mul(v(0), c(n)), v(2)));
             run(
                 &single(
                     "lanes",
-                    reduction(&[(0, 3)], &[(2, n)], op, 16, x.clone(), v(0)),
+                    reduction(&[(0, 3)], &[(2, n)], op, lanes, x.clone(), v(0)),
                 ),
                 3100,
                 0.0,
@@ -391,7 +396,7 @@ fn reductions_along_lanes() {
             run(
                 &single(
                     "two loops",
-                    reduction(&[], &[(3, 3), (2, n)], op, 16, two, c(7)),
+                    reduction(&[], &[(3, 3), (2, n)], op, lanes, two, c(7)),
                 ),
                 3100,
                 0.0,
@@ -400,7 +405,7 @@ fn reductions_along_lanes() {
             run(
                 &single(
                     "lanes of maths",
-                    reduction(&[(0, 3)], &[(2, n)], op, 16, y, v(0)),
+                    reduction(&[(0, 3)], &[(2, n)], op, lanes, y, v(0)),
                 ),
                 3100,
                 1e-4,
@@ -443,7 +448,7 @@ fn chains_and_left_out_elements() {
         128,
         1e-5,
     );
-    for lanes in [1, 16] {
+    for lanes in [1, 16, 32] {
         let mut k = reduction(
             &[(0, 3)],
             &[(2, 30)],
@@ -512,6 +517,71 @@ fn loops_tiles_and_conditions() {
         body,
     }];
     run(&k, 256, 0.0);
+}
+
+/// Calls that scale or shift their elements, write where the statement does, and leave sums for the next one.
+#[test]
+fn calls_read_and_write_in_place() {
+    let two = || Val::Buf(2, c(1));
+    let x = || Val::Buf(0, v(1));
+    let arguments = [
+        bin(Binary::Sub, x(), two()),
+        bin(Binary::Sub, two(), x()),
+        bin(Binary::Add, two(), x()),
+        bin(Binary::Mul, x(), lit(0.5)),
+        un(Unary::Neg, x()),
+        x(),
+        bin(Binary::Mul, x(), Val::Buf(2, v(1))),
+    ];
+    for (argument, n) in arguments.iter().flat_map(|a| [(a, 5), (a, 64), (a, 1100)]) {
+        let mut k = single(
+            "in place",
+            map(
+                &[(1, n)],
+                un(Unary::Exp, argument.clone()),
+                To::Tile(0),
+                v(1),
+            ),
+        );
+        k.tiles.push(Tile {
+            name: "t".into(),
+            kind: TileKind::F32,
+            len: n,
+        });
+        let sum = |lanes| {
+            reduction(
+                &[],
+                &[(2, n)],
+                ReduceOp::Sum,
+                lanes,
+                Val::Tile(0, v(2)),
+                c(0),
+            )
+        };
+        let mut out = map(
+            &[(3, n)],
+            bin(Binary::Mul, Val::Tile(0, v(3)), Val::Buf(1, c(0))),
+            To::Buf(1),
+            add(v(3), c(1)),
+        );
+        out.mode = Mode::Stream;
+        for lanes in [1, 16, 32] {
+            let mut k = k.clone();
+            k.body.extend([sum(lanes), out.clone()].map(Stmt::Compute));
+            run(&k, 1200, 2e-5);
+        }
+    }
+}
+
+/// A call may not write where later elements are read.
+#[test]
+fn a_shifted_row_is_not_overwritten_before_it_is_read() {
+    let y = un(Unary::Exp, Val::Buf(1, add(v(0), c(3))));
+    run(
+        &single("shifted", map(&[(0, 90)], y, To::Buf(1), v(0))),
+        128,
+        2e-5,
+    );
 }
 
 #[test]

@@ -17,16 +17,32 @@ pub fn random(key: u64, normal: bool, at: i64) -> f64 {
     f64::from((z >> 40) as u32) / f64::from(1u32 << 24)
 }
 
-unsafe fn map(dst: *mut f32, src: *const f32, n: i64, f: impl Fn(f64) -> f64) {
-    for i in 0..n as usize {
-        unsafe { *dst.add(i) = f(f64::from(*src.add(i))) as f32 };
-    }
+/// At most one of the two rounds, so that levels with and without fused multiplication agree.
+fn affine(x: f32, scale: f32, shift: f32) -> f32 {
+    assert!(scale.abs() == 1.0 || shift.to_bits() == (-0.0f32).to_bits());
+    scale * x + shift
 }
 
 macro_rules! map_fn {
     ($name:ident, $f:expr) => {
-        unsafe extern "C" fn $name(dst: *mut f32, src: *const f32, n: i64) {
-            unsafe { map(dst, src, n, $f) }
+        unsafe extern "C" fn $name(
+            dst: *mut f32,
+            src: *const f32,
+            n: i64,
+            sums: *mut f32,
+            scale: f32,
+            shift: f32,
+        ) {
+            for i in 0..n as usize {
+                unsafe {
+                    let x = affine(*src.add(i), scale, shift);
+                    let y = ($f)(f64::from(x)) as f32;
+                    *dst.add(i) = y;
+                    if !sums.is_null() {
+                        *sums.add(i % 32) += y;
+                    }
+                }
+            }
         }
     };
 }
@@ -36,9 +52,14 @@ map_fn!(sin, libm::sin);
 map_fn!(cos, libm::cos);
 map_fn!(tanh, libm::tanh);
 map_fn!(erf, libm::erf);
-map_fn!(silu, |v| v / (1.0 + libm::exp(-v)));
-map_fn!(sigmoid, |v| 1.0 / (1.0 + libm::exp(-v)));
-map_fn!(stream_map, |v| v);
+map_fn!(silu, |v: f64| v / (1.0 + libm::exp(-v)));
+map_fn!(sigmoid, |v: f64| 1.0 / (1.0 + libm::exp(-v)));
+
+unsafe extern "C" fn stream(dst: *mut f32, src: *const f32, n: i64, scale: f32, shift: f32) {
+    for i in 0..n as usize {
+        unsafe { *dst.add(i) = affine(*src.add(i), scale, shift) };
+    }
+}
 
 unsafe extern "C" fn pow(dst: *mut f32, a: *const f32, b: *const f32, n: i64) {
     for i in 0..n as usize {
@@ -101,7 +122,7 @@ fn table() -> FnTable {
         sigmoid,
         pow,
         random: random_fn,
-        stream: stream_map,
+        stream,
     }
 }
 

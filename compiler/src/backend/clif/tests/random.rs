@@ -160,7 +160,7 @@ fn draw(seed: u64, maths: bool) -> Kernel {
     let value = all.value(d, depth, maths);
     let list = |dims: &[(Var, i64)]| dims.iter().map(|(v, e)| (*v, c(*e))).collect::<Vec<_>>();
     let op = d.one_of(&[ReduceOp::Sum, ReduceOp::Max, ReduceOp::Min]);
-    let lanes = d.one_of(&[1, 16]);
+    let lanes = d.one_of(&[1, 16, 32]);
     let reduce = (!reduced.is_empty()).then(|| Reduce {
         dims: list(&reduced),
         op,
