@@ -1,13 +1,12 @@
 //! `bench`: the time of every launch of an entry, beside what this machine can do at most, measured in the same run.
 
-use crate::device::cpu::Pool;
 use crate::error::Result;
 use crate::session::Session;
+use crate::yardstick;
 use serde::Serialize;
 use std::fmt::Write;
-use std::sync::Mutex;
 use std::time::Instant;
-use vsr_kernels::{Level, measure, philox};
+use vsr_kernels::{Level, philox};
 
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
@@ -62,9 +61,12 @@ pub fn bench(session: &mut Session, entry: usize, repeats: usize, seed: u64) -> 
         .collect();
     session.run(entry, &inputs, seed, 0)?;
     let level = session.level();
-    let (peak, copy) = machine(session.pool(), level);
+    let peak = yardstick::peak_flops(session.pool(), level);
+    let mut copy = yardstick::Copy::default();
+    copy.run(session.pool(), level);
     let (mut whole, mut each) = (f64::INFINITY, vec![f64::INFINITY; plan.launches.len()]);
     for _ in 0..repeats.max(1) {
+        copy.run(session.pool(), level);
         let start = Instant::now();
         session.run(entry, &inputs, seed, 0)?;
         whole = whole.min(start.elapsed().as_secs_f64());
@@ -75,6 +77,7 @@ pub fn bench(session: &mut Session, entry: usize, repeats: usize, seed: u64) -> 
             *best = best.min(time.as_secs_f64());
         }
     }
+    let copy = copy.bandwidth();
     let lines = plan.launches.iter().zip(&each).map(|(l, seconds)| Line {
         label: l.label.clone(),
         kernel: kernels[l.kernel as usize].name.clone(),
@@ -113,22 +116,6 @@ fn noise(name: &str, shape: &[u64], seed: u64) -> Vec<f32> {
         _ => philox::fill(Level::detect(), &mut values, seed, 0, 1, false, 0),
     }
     values
-}
-
-/// Multiply-adds and copied bytes a second of all threads at once.
-pub fn machine(pool: &mut Pool, level: Level) -> (f64, f64) {
-    let n = pool.n_threads();
-    let peak = Mutex::new(0.0);
-    let add = |sum: &Mutex<f64>, v: f64| *sum.lock().unwrap_or_else(|e| e.into_inner()) += v;
-    pool.run(&|_| add(&peak, measure::peak_flops(level)));
-    let copy = Mutex::new(0.0);
-    let len = (64 << 20) / 4 / n.max(1);
-    pool.run(&|_| {
-        let (src, mut dst) = (vec![1.0f32; len], vec![0.0f32; len]);
-        add(&copy, measure::copy_bandwidth(level, &src, &mut dst));
-    });
-    let take = |m: Mutex<f64>| m.into_inner().unwrap_or_else(|e| e.into_inner());
-    (take(peak), take(copy))
 }
 
 fn load() -> Option<f64> {

@@ -2,10 +2,10 @@
 //!
 //! Enters nothing but the machine; leaves numbers. No network is read or run.
 
-use crate::bench;
 use crate::device::cpu::Pool;
 use crate::error::{Error, Result};
 use crate::files;
+use crate::yardstick;
 use std::fmt::Write;
 use std::path::PathBuf;
 use vsr_artifact::roofs::{self, Roof, Roofs};
@@ -26,7 +26,7 @@ pub fn measure(threads: usize) -> Roofs {
     let most = if threads == 0 { cores } else { threads };
     let level = Level::detect();
     let roof = |n: usize| {
-        let (peak, copy) = bench::machine(&mut Pool::new(n), level);
+        let (peak, copy) = yardstick::machine(&mut Pool::new(n), level);
         Roof {
             threads: n as u64,
             fma_gflops: peak / 1e9,

@@ -26,5 +26,6 @@ pub mod train;
 pub mod upscale;
 pub mod video;
 pub mod weights;
+pub mod yardstick;
 
 pub use error::{Error, Result};

@@ -15,6 +15,7 @@ mod layout;
 mod lower;
 mod matmul;
 pub mod memory;
+mod moments;
 mod nest;
 pub mod net;
 mod place;

@@ -8,6 +8,7 @@ use super::chunks::{Chunks, Inner, lengthen_by, out_address, out_strides, read_s
 use super::group::{Context, Group, Member};
 use super::join::digit_at;
 use super::lower::{Environment, KernelBuilder, Scope, add, int, ix_to_int, mul};
+use super::moments;
 use super::net::{ValueId, by_value, for_each_read};
 use super::within;
 use crate::equation::index::Ix;
@@ -25,6 +26,7 @@ pub fn build(ctx: &Context, group: &Group, name: &str) -> KernelBuilder {
         plan,
         in_place,
         tiles: vec![],
+        variances: vec![],
     };
     for i in (0..group.members.len())
         .filter(|i| !nest.in_place[*i])
@@ -67,6 +69,8 @@ struct Nest<'a> {
     /// Members that are computed where others read them.
     in_place: Vec<bool>,
     tiles: Vec<Kept>,
+    /// Variances that were found with their means.
+    variances: Vec<(ValueId, Val)>,
 }
 
 /// A member that stays in a tile: its address there for each of its variables.
@@ -158,9 +162,20 @@ impl Nest<'_> {
             env: self,
         };
         let mean = self.mean_of(i, &scope, &vars);
-        let value = reduce(ctx, member, &scope, &loops, mean, b);
+        let mut found = None;
+        let value = match moments::of(ctx, group, i, &scope, &loops, b) {
+            Some(moments) => {
+                found = Some((moments.of, moments.variance));
+                moments.mean
+            }
+            None => match self.variances.iter().find(|v| v.0 == member.value) {
+                Some((_, variance)) => variance.clone(),
+                None => reduce(ctx, member, &scope, &loops, mean, b),
+            },
+        };
         let bounds = scope.bounds(&free_guards(&member.equation));
         let address = ix_to_int(&out_address(ctx, member), &vars);
+        self.variances.extend(found);
         let value = match kept {
             true => {
                 let (kept, at) = keep(member, &loops, n, b);
@@ -358,17 +373,17 @@ fn reduce(
 }
 
 /// Passes over the reduced indices of one member, each into a tile over the member's loops.
-struct Reduction {
+pub struct Reduction {
     dims: Vec<(Var, Int)>,
     len: i64,
     at: Int,
-    reduced: Vec<(Var, Int)>,
-    lanes: u8,
+    pub reduced: Vec<(Var, Int)>,
+    pub lanes: u8,
     bounds: Vec<crate::tile::Bound>,
 }
 
 impl Reduction {
-    fn new(
+    pub fn new(
         ctx: &Context,
         member: &Member,
         scope: &Scope,
@@ -420,7 +435,19 @@ impl Reduction {
         }
     }
 
-    fn run(&mut self, b: &mut KernelBuilder, op: ReduceOp, value: Val) -> Val {
+    /// The same cells, from other terms.
+    pub fn over(&self, reduced: Vec<(Var, Int)>, lanes: u8) -> Reduction {
+        Reduction {
+            dims: self.dims.clone(),
+            at: self.at.clone(),
+            bounds: self.bounds.clone(),
+            len: self.len,
+            reduced,
+            lanes,
+        }
+    }
+
+    pub fn run(&mut self, b: &mut KernelBuilder, op: ReduceOp, value: Val) -> Val {
         let tile = b.tile(
             &format!("r{}", b.kernel.tiles.len()),
             TileKind::F32,
@@ -444,7 +471,7 @@ impl Reduction {
     }
 
     /// Stores a value of the member's loops, so that a later pass may read it.
-    fn settle(&mut self, b: &mut KernelBuilder, value: Val) -> Val {
+    pub fn settle(&mut self, b: &mut KernelBuilder, value: Val) -> Val {
         let tile = b.tile(
             &format!("r{}", b.kernel.tiles.len()),
             TileKind::F32,

@@ -222,9 +222,4 @@ fn main() {
             1.048_576e-3 / start.elapsed().as_secs_f64()
         );
     }
-    let (src, mut dst) = (aligned(1 << 25), vec![0.0; 1 << 25]);
-    println!(
-        "copy {:.1} GB/s",
-        measure::copy_bandwidth(Level::detect(), &src, &mut dst) * 1e-9
-    );
 }

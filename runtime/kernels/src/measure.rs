@@ -22,22 +22,6 @@ pub fn peak_flops(level: Level) -> f64 {
     best
 }
 
-/// Bytes a second (read and written) of one thread that copies an array much larger than the caches.
-pub fn copy_bandwidth(level: Level, src: &[f32], dst: &mut [f32]) -> f64 {
-    let n = src.len().min(dst.len());
-    let mut best: f64 = 0.0;
-    for _ in 0..4 {
-        let start = Instant::now();
-        unsafe {
-            let (to, from) = (dst.as_mut_ptr(), src.as_ptr());
-            crate::stream::stream(level, to, from, n as i64, crate::Affine::IDENTITY)
-        };
-        crate::stream::fence();
-        best = best.max(8.0 * n as f64 / start.elapsed().as_secs_f64());
-    }
-    best
-}
-
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
 unsafe fn avx512(rounds: u64) -> f64 {

@@ -57,6 +57,14 @@ pub struct Source {
     pub shift: Value,
 }
 
+/// Where a call's results go: an address, that of running sums or 0, and whether nobody reads them soon.
+#[derive(Clone, Copy)]
+pub struct Target {
+    pub to: Value,
+    pub sums: Value,
+    pub past: Value,
+}
+
 impl Lower<'_, '_> {
     /// Computes all calls along the chunk.
     pub fn stages(&mut self, plan: &Plan, chunk: Range) {
@@ -79,16 +87,17 @@ impl Lower<'_, '_> {
                             Some(operand) => self.source(plan, chunk, &operand),
                             None => self.plain(row),
                         };
-                        let own = self.in_place(plan) && *id == plan.value;
-                        let to = match own {
-                            true => self.destination(plan, chunk),
-                            false => row,
-                        };
-                        let sums = match own && self.sums == Sums::Made {
-                            true => self.base_of_sums(),
-                            false => self.iconst(0),
-                        };
-                        self.call_math(math, (to, sums), source, ROW_BYTES, n)
+                        let mut to = self.target(row);
+                        if self.in_place(plan) && *id == plan.value {
+                            to.to = self.destination(plan, chunk);
+                            if self.sums == Sums::Made {
+                                to.sums = self.base_of_sums();
+                            }
+                            if plan.streamed {
+                                to.past = self.iconst(1);
+                            }
+                        }
+                        self.call_math(math, to, source, ROW_BYTES, n)
                     }
                     Node::Random { key, normal, at } => {
                         self.random_row(plan, chunk, *id, (key, normal), &at)
@@ -152,8 +161,9 @@ impl Lower<'_, '_> {
             return false;
         };
         let free = plan.bounds.is_empty() && plan.reach.bounds.is_empty();
-        let own = plan.shape == Shape::Map && plan.mode == Mode::Store && !plan.streamed;
-        let one = matches!(self.dag.node(plan.value), Node::Math(..));
+        let own = plan.shape == Shape::Map && (plan.mode == Mode::Store || plan.streamed);
+        // Two arguments have no call that stores past the caches.
+        let one = matches!(self.dag.node(plan.value), Node::Math(_, args) if args.len() == 1 || !plan.streamed);
         let read = |n: &NodeId| match self.dag.node(*n) {
             Node::Load(space, at, _) => *space == plan.to && *at != plan.at,
             _ => false,
@@ -264,6 +274,16 @@ impl Lower<'_, '_> {
             from,
             scale: self.b.ins().f32const(1.0),
             shift: self.b.ins().f32const(-0.0),
+        }
+    }
+
+    /// To memory and nowhere else.
+    pub fn target(&mut self, to: Value) -> Target {
+        let none = self.iconst(0);
+        Target {
+            to,
+            sums: none,
+            past: none,
         }
     }
 

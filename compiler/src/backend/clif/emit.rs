@@ -3,7 +3,7 @@
 //! Where a variable is vectorised, a node that depends on it is a vector of four elements: number `unroll` of those
 //! that one iteration computes. Everything else is a scalar, spread when a vector needs it.
 
-use super::calls::Source;
+use super::calls::{Source, Target};
 use super::dag::{BoundId, GuardId, Math, Node, NodeId, Space};
 use super::lower::{Lower, MEMORY};
 use super::sum::{Stride, Sum};
@@ -319,22 +319,16 @@ impl Lower<'_, '_> {
         }
         let one = self.iconst(1);
         let source = self.plain(place);
-        let nowhere = self.iconst(0);
-        self.call_math(math, (place, nowhere), source, 4, one);
+        let to = self.target(place);
+        self.call_math(math, to, source, 4, one);
         self.b.ins().load(F32, MEMORY, place, 0)
     }
 
     /// Calls a maths function on `n` elements at `from`, results to `row`; a second operand lies `second` bytes further.
-    /// `second`: bytes from a first argument to the second; `sums`: address of running sums, or 0.
-    pub fn call_math(
-        &mut self,
-        math: Math,
-        (to, sums): (Value, Value),
-        source: Source,
-        second: i64,
-        n: Value,
-    ) {
+    /// `second`: bytes from a first argument to the second.
+    pub fn call_math(&mut self, math: Math, to: Target, source: Source, second: i64, n: Value) {
         let Source { from, scale, shift } = source;
+        let Target { to, sums, past } = to;
         let offset = match math {
             Math::Exp => offset_of!(FnTable, exp),
             Math::Log => offset_of!(FnTable, log),
@@ -349,7 +343,7 @@ impl Lower<'_, '_> {
                 return self.call(offset_of!(FnTable, pow), &[to, from, exponent, n]);
             }
         };
-        self.call(offset, &[to, from, n, sums, scale, shift]);
+        self.call(offset, &[to, from, n, sums, past, scale, shift]);
     }
 
     fn random_one(&mut self, key: u64, normal: bool, at: &Sum) -> Value {

@@ -43,8 +43,8 @@ impl Lower<'_, '_> {
             s.chunks(plan, range, &[], &mut |s, chunk, _| {
                 s.stages(plan, chunk);
                 match plan.streamed {
+                    _ if s.in_place(plan) => {}
                     true => s.stream(plan, chunk),
-                    false if s.in_place(plan) => {}
                     false => s.sweep(plan, chunk, Sink::Store),
                 }
                 vec![]

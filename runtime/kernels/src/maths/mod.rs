@@ -178,8 +178,17 @@ pub struct Call {
     pub src: *const f32,
     pub n: i64,
     pub argument: Affine,
-    /// Where the results are summed up; null if nowhere.
-    pub lanes: *mut f32,
+    pub to: To,
+}
+
+/// What else happens to results.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum To {
+    Memory,
+    /// They are also summed up.
+    Sums(*mut Lanes),
+    /// Nobody reads them soon.
+    PastCaches,
 }
 
 impl Call {
@@ -190,7 +199,7 @@ impl Call {
             src,
             n,
             argument: Affine::IDENTITY,
-            lanes: std::ptr::null_mut(),
+            to: To::Memory,
         }
     }
 }
@@ -203,7 +212,7 @@ unsafe fn each(call: Call, f: impl Fn(f32) -> f32 + Copy, rare: Option<Rare>) {
         src,
         n,
         argument,
-        lanes,
+        to,
     } = call;
     let plain = Row {
         f,
@@ -212,10 +221,10 @@ unsafe fn each(call: Call, f: impl Fn(f32) -> f32 + Copy, rare: Option<Rare>) {
     };
     let row = Row { f, rare, argument };
     unsafe {
-        match (argument == Affine::IDENTITY, lanes.is_null()) {
-            (true, true) => plain.run(dst, src, n, None),
-            (_, true) => row.run(dst, src, n, None),
-            (_, false) => row.run(dst, src, n, Some(&mut *(lanes as *mut Lanes))),
+        match to {
+            To::Sums(lanes) => row.run(dst, src, n, Some(&mut *lanes)),
+            _ if argument == Affine::IDENTITY => plain.run(dst, src, n, None),
+            _ => row.run(dst, src, n, None),
         }
     }
 }
@@ -267,13 +276,14 @@ levels! {
 }
 
 /// # Safety
-/// `src` and `dst` hold n floats (they may be the same), `lanes` 32 or none; `level` is available on this machine.
+/// `src` and `dst` hold n floats (they may be the same), `level` is available on this machine.
 #[inline]
 pub unsafe fn map(level: Level, function: Function, call: Call) {
     unsafe {
         match level {
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512 if function == Function::Exp => wide::exp(call),
+            Level::Avx512 if wide::map(function, call) => {}
+            _ if call.to == To::PastCaches => by_pieces(level, function, call),
             #[cfg(target_arch = "x86_64")]
             Level::Avx512 => avx512::map(function, call),
             #[cfg(target_arch = "x86_64")]
@@ -282,6 +292,30 @@ pub unsafe fn map(level: Level, function: Function, call: Call) {
         }
     }
 }
+
+/// Results stay in the nearest cache until they are copied past the others.
+unsafe fn by_pieces(level: Level, function: Function, call: Call) {
+    const PIECE: i64 = 512;
+    let mut near = Near([0.0; PIECE as usize]);
+    for at in (0..call.n.max(0)).step_by(PIECE as usize) {
+        let n = PIECE.min(call.n - at);
+        unsafe {
+            let piece = Call {
+                dst: near.0.as_mut_ptr(),
+                src: call.src.add(at as usize),
+                n,
+                to: To::Memory,
+                ..call
+            };
+            map(level, function, piece);
+            let to = call.dst.add(at as usize);
+            crate::stream::stream(level, to, near.0.as_ptr(), n, Affine::IDENTITY);
+        }
+    }
+}
+
+#[repr(align(64))]
+struct Near([f32; 512]);
 
 /// # Safety
 /// As [`map`], for two sources.

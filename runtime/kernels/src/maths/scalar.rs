@@ -36,6 +36,15 @@ fn poly64<const N: usize>(x: f64, c: [f64; N]) -> f64 {
     y
 }
 
+/// The same in fewer terms.
+pub(super) const EXP_NEAR: [f32; 5] = [
+    1.392_626_8e-3,
+    8.363_246_7e-3,
+    4.166_655_4e-2,
+    1.666_657_7e-1,
+    0.5,
+];
+
 /// e^x: x = n·ln 2 + f, e^f = 1 + f + f²·q(f), times 2^n in two factors (so results may be subnormal).
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
@@ -97,17 +106,7 @@ fn exp_near(x: f32) -> f32 {
     let n = shifted - MAGIC;
     let f = n.mul_add(-LN_2[0], x);
     let f = n.mul_add(-LN_2[1], f);
-    // (e^f - 1 - f)/f² on ±0.35
-    let q = poly(
-        f,
-        [
-            1.392_626_8e-3,
-            8.363_246_7e-3,
-            4.166_655_4e-2,
-            1.666_657_7e-1,
-            0.5,
-        ],
-    );
+    let q = poly(f, EXP_NEAR);
     let y = (f * f).mul_add(q, f) + 1.0;
     y * power_of_two(shifted.to_bits() as i32)
 }

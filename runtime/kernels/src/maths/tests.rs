@@ -148,7 +148,10 @@ fn scalar_forms_equal_tiles() {
     }
 }
 
-/// An affine argument and running sums are just what separate steps give, whatever the length and in place, too.
+#[repr(align(64))]
+struct Past([f32; 256]);
+
+/// Affine arguments, running sums and stores past caches are what separate steps give, whatever the length, in place, too.
 #[test]
 fn arguments_and_sums_are_those_of_separate_steps() {
     let edges = edges();
@@ -170,6 +173,7 @@ fn arguments_and_sums_are_those_of_separate_steps() {
         .into_iter()
         .flat_map(|a| [0, 1, 15, 16, 33, 64, 130, 203].map(|n| (a, n)));
     for ((argument, n), (f, ..)) in cases.flat_map(|c| ALL.map(|f| (c, f))) {
+        let offset = n % 3;
         let moved: Vec<f32> = x[..n].iter().map(|x| argument.of(*x)).collect();
         let want = apply(Level::Portable, f, &moved);
         let mut sums = [0.25f32; 32];
@@ -181,9 +185,19 @@ fn arguments_and_sums_are_those_of_separate_steps() {
                 src: y.as_ptr(),
                 n: n as i64,
                 argument,
-                lanes: lanes.as_mut_ptr(),
+                to: To::Sums(&mut lanes),
             };
             unsafe { map(level, f, call) };
+            let mut past = Past([9.0; 256]);
+            let call = Call {
+                dst: past.0[offset..].as_mut_ptr(),
+                src: x.as_ptr(),
+                to: To::PastCaches,
+                ..call
+            };
+            unsafe { map(level, f, call) };
+            crate::stream::fence();
+            let past = &past.0[offset..];
             let same = |a: &[f32], b: &[f32]| {
                 let pairs = a.iter().zip(b);
                 pairs.fold(true, |ok, (a, b)| {
@@ -192,6 +206,8 @@ fn arguments_and_sums_are_those_of_separate_steps() {
             };
             assert!(same(&y[..n], &want), "{f:?} {level:?} {argument:?} {n}");
             assert!(same(&y[n..], &x[n..]), "{f:?} {level:?} wrote past {n}");
+            assert!(same(&past[..n], &want), "{f:?} {level:?} past caches {n}");
+            assert!(past[n..].iter().all(|v| *v == 9.0), "{f:?} {level:?} {n}");
             assert!(same(&lanes, &sums), "{f:?} {level:?} {argument:?} sums {n}");
         }
     }

@@ -1,7 +1,7 @@
 //! The functions that compiled code may call, one table for each level of the microkernels.
 
 use vsr_artifact::abi::{ContractCall, Env, FnTable};
-use vsr_kernels::maths::{Call, Function};
+use vsr_kernels::maths::{Call, Function, Lanes, To};
 use vsr_kernels::{Affine, Level, maths, philox, stream};
 
 /// The table for a level. It lives as long as the process.
@@ -36,33 +36,38 @@ macro_rules! tables {
             unsafe extern "C" fn contract(call: *const ContractCall) {
                 unsafe { vsr_kernels::contract(LEVEL, &*call.cast()) }
             }
-            unsafe fn row(f: Function, dst: *mut f32, src: *const f32, n: i64, lanes: *mut f32, scale: f32, shift: f32) {
+            unsafe fn row(f: Function, dst: *mut f32, src: *const f32, n: i64, sums: *mut Lanes, past: i64, scale: f32, shift: f32) {
                 let argument = Affine { scale, shift };
-                unsafe { maths::map(LEVEL, f, Call { dst, src, n, argument, lanes }) }
+                let to = match (sums.is_null(), past) {
+                    (false, _) => To::Sums(sums),
+                    (true, 0) => To::Memory,
+                    (true, _) => To::PastCaches,
+                };
+                unsafe { maths::map(LEVEL, f, Call { dst, src, n, argument, to }) }
             }
-            unsafe extern "C" fn exp(dst: *mut f32, src: *const f32, n: i64, lanes: *mut f32, scale: f32, shift: f32) {
-                unsafe { row(Function::Exp, dst, src, n, lanes, scale, shift) }
+            unsafe extern "C" fn exp(dst: *mut f32, src: *const f32, n: i64, sums: *mut Lanes, past: i64, scale: f32, shift: f32) {
+                unsafe { row(Function::Exp, dst, src, n, sums, past, scale, shift) }
             }
-            unsafe extern "C" fn log(dst: *mut f32, src: *const f32, n: i64, lanes: *mut f32, scale: f32, shift: f32) {
-                unsafe { row(Function::Log, dst, src, n, lanes, scale, shift) }
+            unsafe extern "C" fn log(dst: *mut f32, src: *const f32, n: i64, sums: *mut Lanes, past: i64, scale: f32, shift: f32) {
+                unsafe { row(Function::Log, dst, src, n, sums, past, scale, shift) }
             }
-            unsafe extern "C" fn sin(dst: *mut f32, src: *const f32, n: i64, lanes: *mut f32, scale: f32, shift: f32) {
-                unsafe { row(Function::Sin, dst, src, n, lanes, scale, shift) }
+            unsafe extern "C" fn sin(dst: *mut f32, src: *const f32, n: i64, sums: *mut Lanes, past: i64, scale: f32, shift: f32) {
+                unsafe { row(Function::Sin, dst, src, n, sums, past, scale, shift) }
             }
-            unsafe extern "C" fn cos(dst: *mut f32, src: *const f32, n: i64, lanes: *mut f32, scale: f32, shift: f32) {
-                unsafe { row(Function::Cos, dst, src, n, lanes, scale, shift) }
+            unsafe extern "C" fn cos(dst: *mut f32, src: *const f32, n: i64, sums: *mut Lanes, past: i64, scale: f32, shift: f32) {
+                unsafe { row(Function::Cos, dst, src, n, sums, past, scale, shift) }
             }
-            unsafe extern "C" fn tanh(dst: *mut f32, src: *const f32, n: i64, lanes: *mut f32, scale: f32, shift: f32) {
-                unsafe { row(Function::Tanh, dst, src, n, lanes, scale, shift) }
+            unsafe extern "C" fn tanh(dst: *mut f32, src: *const f32, n: i64, sums: *mut Lanes, past: i64, scale: f32, shift: f32) {
+                unsafe { row(Function::Tanh, dst, src, n, sums, past, scale, shift) }
             }
-            unsafe extern "C" fn erf(dst: *mut f32, src: *const f32, n: i64, lanes: *mut f32, scale: f32, shift: f32) {
-                unsafe { row(Function::Erf, dst, src, n, lanes, scale, shift) }
+            unsafe extern "C" fn erf(dst: *mut f32, src: *const f32, n: i64, sums: *mut Lanes, past: i64, scale: f32, shift: f32) {
+                unsafe { row(Function::Erf, dst, src, n, sums, past, scale, shift) }
             }
-            unsafe extern "C" fn silu(dst: *mut f32, src: *const f32, n: i64, lanes: *mut f32, scale: f32, shift: f32) {
-                unsafe { row(Function::Silu, dst, src, n, lanes, scale, shift) }
+            unsafe extern "C" fn silu(dst: *mut f32, src: *const f32, n: i64, sums: *mut Lanes, past: i64, scale: f32, shift: f32) {
+                unsafe { row(Function::Silu, dst, src, n, sums, past, scale, shift) }
             }
-            unsafe extern "C" fn sigmoid(dst: *mut f32, src: *const f32, n: i64, lanes: *mut f32, scale: f32, shift: f32) {
-                unsafe { row(Function::Sigmoid, dst, src, n, lanes, scale, shift) }
+            unsafe extern "C" fn sigmoid(dst: *mut f32, src: *const f32, n: i64, sums: *mut Lanes, past: i64, scale: f32, shift: f32) {
+                unsafe { row(Function::Sigmoid, dst, src, n, sums, past, scale, shift) }
             }
             unsafe extern "C" fn pow(dst: *mut f32, a: *const f32, b: *const f32, n: i64) {
                 unsafe { maths::map_pow(LEVEL, dst, a, b, n) }

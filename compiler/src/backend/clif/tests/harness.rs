@@ -29,7 +29,8 @@ macro_rules! map_fn {
             dst: *mut f32,
             src: *const f32,
             n: i64,
-            sums: *mut f32,
+            sums: *mut [f32; 32],
+            _past: i64,
             scale: f32,
             shift: f32,
         ) {
@@ -39,7 +40,7 @@ macro_rules! map_fn {
                     let y = ($f)(f64::from(x)) as f32;
                     *dst.add(i) = y;
                     if !sums.is_null() {
-                        *sums.add(i % 32) += y;
+                        (*sums)[i % 32] += y;
                     }
                 }
             }
