@@ -17,6 +17,7 @@ mod matmul;
 pub mod memory;
 mod nest;
 pub mod net;
+mod order;
 mod place;
 mod plan;
 mod print;

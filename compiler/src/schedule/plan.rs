@@ -8,7 +8,7 @@ use super::lower::{KernelBuilder, Source};
 use super::net::{Def, Net, ValueId, WeightTable};
 use super::place::{bytes_of, place};
 use super::votes::votes;
-use super::{fill, hoist, inline, matmul, nest, scatter, shares, split, unroll, winograd};
+use super::{fill, hoist, inline, matmul, nest, order, scatter, shares, split, unroll, winograd};
 use crate::ir::graph::Graph;
 use crate::tile::Kernel;
 use std::collections::BTreeMap;
@@ -100,6 +100,7 @@ pub fn plan(graph: &Graph, weights: &mut WeightTable, rules: Rules) -> EntryPlan
     let layouts = layout::choose(&net, &order, &votes);
     let folded = folded(&net, &order, rules.weights_change);
     let groups = fuse::groups(&net, &order, contractions, &folded, &layouts);
+    let groups = order::shorten(&net, groups, &folded, &layouts);
     let ctx = Context {
         net: &net,
         layouts: &layouts,

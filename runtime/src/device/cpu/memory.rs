@@ -8,9 +8,13 @@ use std::ops::Range;
 const SLACK: usize = 256;
 /// From here on, large pages are worth asking for: walks over whole images miss fewer translations.
 const LARGE: usize = 8 << 20;
-/// Pages are given back by so many bytes at once: a multiple of every system's page.
+/// Pages are given back by so many bytes at once: a multiple of the system's page.
 #[cfg(target_os = "linux")]
-const PAGES: usize = 64 << 10;
+const PAGES: usize = if cfg!(target_arch = "x86_64") {
+    4 << 10
+} else {
+    64 << 10
+};
 
 pub struct Memory {
     map: MmapMut,
