@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use stored::{Origin, Stored};
 use vsr_artifact::folding;
-use vsr_artifact::manifest::{Entry, Launch, Manifest, Place, Port, Weight};
+use vsr_artifact::manifest::{Entry, Launch, Manifest, Place, Port};
 use vsr_kernels::Level;
 
 mod stored;
@@ -385,10 +385,9 @@ impl Session {
     fn steps(&self, entry: usize) -> Vec<folding::Step> {
         let m = &self.manifest;
         let bound = m.entries.iter().zip(&self.bound);
-        let bound: Vec<&Entry> = bound
-            .filter_map(|(e, b)| b.is_some().then_some(e))
-            .collect();
-        let kept = |w: &Weight| bound.iter().any(|e| folding::touches(&e.launches, w));
+        let bound = bound.filter(|(_, b)| b.is_some());
+        let kept = bound.flat_map(|(e, _)| folding::touched(&e.launches));
+        let kept = kept.collect();
         folding::steps(m, &m.entries[entry], &kept)
     }
 
