@@ -266,3 +266,77 @@ impl Line {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Groups that read and make values of some bytes, each after those that make what it reads.
+    fn line(groups: &[(&[ValueId], &[ValueId])], bytes: &[u64], outputs: &[ValueId]) -> Line {
+        let n = groups.len();
+        let set = |values: &[ValueId]| values.iter().copied().collect::<BTreeSet<ValueId>>();
+        let with = |of: &dyn Fn(usize) -> BTreeSet<ValueId>| {
+            let mut all: BTreeMap<ValueId, Vec<usize>> = BTreeMap::new();
+            for g in 0..n {
+                of(g)
+                    .iter()
+                    .for_each(|v| all.entry(*v).or_default().push(g));
+            }
+            all
+        };
+        let (readers, makers) = (with(&|g| set(groups[g].0)), with(&|g| set(groups[g].1)));
+        let makers_of = |v: &ValueId| makers.get(v).into_iter().flatten().copied();
+        let before = groups
+            .iter()
+            .map(|g| g.0.iter().flat_map(makers_of).collect());
+        let before: Vec<BTreeSet<usize>> = before.collect();
+        let after = (0..n).map(|g| (0..n).filter(|u| before[*u].contains(&g)).collect());
+        Line {
+            sequence: (0..n).collect(),
+            at: (0..n).collect(),
+            after: after.collect(),
+            before,
+            reads: groups.iter().map(|g| set(g.0)).collect(),
+            makes: groups.iter().map(|g| set(g.1)).collect(),
+            readers,
+            makers,
+            bytes: bytes.iter().copied().enumerate().collect(),
+            outputs: set(outputs),
+        }
+    }
+
+    #[test]
+    fn the_last_reader_of_something_large_comes_as_soon_as_the_others_are_done() {
+        // 1 is large; its last reader makes a part of it. 4 waits for the others in any case.
+        let groups: [(&[ValueId], &[ValueId]); 5] = [
+            (&[0], &[1]),
+            (&[1], &[2]),
+            (&[2], &[3]),
+            (&[1], &[4]),
+            (&[3, 4], &[5]),
+        ];
+        let moved = |bytes: &[u64], outputs: &[ValueId]| {
+            let mut line = line(&groups, bytes, outputs);
+            (0..groups.len()).for_each(|at| line.up(at));
+            line.sequence
+        };
+        assert_eq!(moved(&[1, 50, 20, 20, 10, 1], &[5]), [0, 1, 3, 2, 4]);
+        // Nothing is freed where the part is as large as the whole, or the whole is a result.
+        assert_eq!(moved(&[1, 50, 20, 20, 50, 1], &[5]), [0, 1, 2, 3, 4]);
+        assert_eq!(moved(&[1, 50, 20, 20, 10, 1], &[1, 5]), [0, 1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn what_is_large_is_made_where_it_is_read() {
+        let groups: [(&[ValueId], &[ValueId]); 4] =
+            [(&[0], &[1]), (&[0], &[2]), (&[2], &[3]), (&[1, 3], &[4])];
+        let moved = |bytes: &[u64]| {
+            let mut line = line(&groups, bytes, &[4]);
+            (0..groups.len()).rev().for_each(|at| line.down(at));
+            line.sequence
+        };
+        assert_eq!(moved(&[5, 50, 20, 20, 1]), [1, 2, 0, 3]);
+        // What it is made of would have to live as long.
+        assert_eq!(moved(&[60, 50, 20, 20, 1]), [0, 1, 2, 3]);
+    }
+}
