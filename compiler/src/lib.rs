@@ -54,8 +54,13 @@
 //!   `flops` in manifests and reports are those of the equations; each launch also knows what its kernel does.
 //! - **A row's exponentials are computed once.** `exp(t - lse t)` becomes exponentials over their sum (`schedule/shares.rs`),
 //!   by the shape of the two equations, and stays one kernel.
-//! - **What only leads to folded weights has no memory of its own.** It lies in the arena while weights are folded, before
-//!   inputs are written.
+//! - **What only leads to folded weights has no memory of its own.** A panel is computed from what its numbers are made of;
+//!   what is still left in between lies in the arena while weights are folded, before inputs are written.
+//! - **Folded weights take the place of stored ones.** The setup list runs in steps (`vsr_artifact::folding`), and after
+//!   each the runtime gives back the pages of weights that no launch reads any more; who asks for them gets them from
+//!   their file again. Weights that a training step made are in no file, and stay.
+//! - **Kernels stand where they shorten lives.** `schedule/order.rs` moves one up to where it is the last to read something
+//!   larger than it makes (one frame of a picture, for a skip), or down to its first reader.
 //! - **Packing is an equation.** Weights reach the microkernel's panels through an ordinary map, which a `setup` list
 //!   runs once when weights are loaded (and every step while they change).
 //! - **Layouts are found, not chosen.** The `weights` items beside a model are resolved while compiling, key by key, and

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use std::fmt::Write;
+use vsr_artifact::folding;
 use vsr_artifact::manifest::{Entry, Manifest, Port, WeightKind};
 
 /// The manifest, without its launch lists.
@@ -10,7 +11,7 @@ pub fn json(m: &Manifest) -> serde_json::Value {
         json!({
             "name": e.name, "profile": e.profile, "dims": e.dims, "inputs": ports(&e.inputs),
             "outputs": ports(&e.outputs), "arena_bytes": e.arena_bytes, "scratch_bytes": e.scratch_bytes,
-            "folded_bytes": e.folded_bytes, "flops": e.flops, "launches": e.launches.len(),
+            "folded_bytes": e.folded_bytes, "kept_bytes": folding::kept_bytes(m, e), "flops": e.flops, "launches": e.launches.len(),
             "halo": e.field.map(|f| f.halo),
         })
     };
@@ -110,8 +111,9 @@ pub fn text(m: &Manifest) -> String {
         let (arena, scratch) = (megabytes(e.arena_bytes), megabytes(e.scratch_bytes));
         let _ = writeln!(
             out,
-            "  memory    arena {arena}, scratch {scratch} a thread, folded {}",
-            megabytes(e.folded_bytes)
+            "  memory    arena {arena}, scratch {scratch} a thread, folded weights {}, others {}",
+            megabytes(e.folded_bytes),
+            megabytes(folding::kept_bytes(m, e))
         );
         if let Some(f) = e.field {
             let _ = writeln!(

@@ -1,17 +1,22 @@
 //! A loaded network: its memory, its weights, its entries bound to addresses. Runs one entry at a time.
 //!
 //! All memory is what the manifest plans, to the byte: one storage for weights and states, an arena (and a block for
-//! what is folded from weights) for each entry in use, scratch for each thread, the constants.
+//! what is folded from weights) for each entry in use, scratch for each thread, the constants. Stored weights that
+//! only what is folded needed are given back: see `stored`.
 
 use crate::device::cpu::{Call, Code, Memory, Pool, Run};
 use crate::error::{Error, Result};
-use crate::frozen;
 use crate::weights::{self, Scope};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use vsr_artifact::manifest::{Entry, Launch, Manifest, Place, Port};
+use stored::{Origin, Stored};
+use vsr_artifact::folding;
+use vsr_artifact::manifest::{Entry, Manifest, Port};
 use vsr_kernels::Level;
+
+mod bind;
+mod stored;
 
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -26,7 +31,7 @@ pub struct Session {
     manifest: Manifest,
     code: Code,
     consts: Memory,
-    storage: Memory,
+    storage: Stored,
     scratch: Vec<Memory>,
     /// Bound at first use.
     bound: Vec<Option<Bound>>,
@@ -48,6 +53,7 @@ struct Bound {
 /// Bytes that a session holds, in the terms of the compiler's plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bytes {
+    /// Less what was given back.
     pub storage: u64,
     pub consts: u64,
     pub arenas: u64,
@@ -77,11 +83,11 @@ impl Session {
             .max()
             .unwrap_or(0);
         let scratch = (0..pool.n_threads()).map(|_| Memory::zeroed(scratch_bytes, "scratch"));
-        let mut session = Session {
+        let session = Session {
             dir: dir.to_path_buf(),
             code: Code::load(&artifact.code, Some(&dir.join("code.bin")))?,
             consts,
-            storage: Memory::zeroed(manifest.storage_bytes, "the weights")?,
+            storage: Stored::open(&manifest, dir)?,
             scratch: scratch.collect::<Result<_>>()?,
             bound: manifest.entries.iter().map(|_| None).collect(),
             pool,
@@ -90,7 +96,6 @@ impl Session {
             manifest,
         };
         session.check()?;
-        frozen::load(&session.manifest, &mut session.storage, dir)?;
         Ok(session)
     }
 
@@ -147,7 +152,7 @@ impl Session {
                 .sum()
         };
         Bytes {
-            storage: self.storage.len() as u64,
+            storage: self.storage.bytes(),
             consts: self.consts.len() as u64,
             arenas: sum(|b| &b.arena),
             folded: sum(|b| &b.folded),
@@ -164,24 +169,28 @@ impl Session {
 /// Weights.
 impl Session {
     pub fn init_weights(&mut self, seed: u64) {
-        weights::init(&self.manifest, &mut self.storage, seed);
+        self.storage.fill(&self.manifest, Origin::Start(seed));
         self.weights_changed();
     }
 
     pub fn load_weights(&mut self, path: &Path, scope: Scope) -> Result<BTreeMap<String, String>> {
-        let metadata = weights::load(&self.manifest, &mut self.storage, path, scope)?;
+        let source = weights::Source::open(&self.manifest, path, scope)?;
+        let metadata = source.metadata().clone();
+        let origin = Origin::File(Box::new(source));
+        self.storage.fill(&self.manifest, origin);
         self.required_missing = false;
         self.weights_changed();
         Ok(metadata)
     }
 
     pub fn save_weights(
-        &self,
+        &mut self,
         path: &Path,
         scope: Scope,
         metadata: &BTreeMap<String, String>,
     ) -> Result<()> {
-        weights::save(&self.manifest, &self.storage, path, scope, metadata)
+        let storage = self.storage.whole(&self.manifest)?;
+        weights::save(&self.manifest, storage, path, scope, metadata)
     }
 
     /// Whether a file holds the optimiser's state beside the weights.
@@ -190,16 +199,19 @@ impl Session {
     }
 
     /// Exchanges weights and their running means (`ema`): entries then see the means, until the next call.
-    pub fn swap_means(&mut self) {
-        weights::swap_means(&self.manifest, &mut self.storage);
+    pub fn swap_means(&mut self) -> Result<()> {
+        let storage = self.storage.owned(&self.manifest)?;
+        weights::swap_means(&self.manifest, storage);
         self.weights_changed();
+        Ok(())
     }
 
     /// A weight or state by its key, row-major; empty if there is none.
-    pub fn weight(&self, key: &str) -> Vec<f32> {
+    pub fn weight(&mut self, key: &str) -> Result<Vec<f32>> {
+        let storage = self.storage.whole(&self.manifest)?;
         let found = self.manifest.weights.iter().find(|w| w.key == key);
-        let values = found.and_then(|w| self.storage.floats(w.offset, weights::elements(w)));
-        values.unwrap_or_default().to_vec()
+        let values = found.and_then(|w| storage.floats(w.offset, weights::elements(w)));
+        Ok(values.unwrap_or_default().to_vec())
     }
 
     pub fn set_weight(&mut self, key: &str, values: &[f32]) -> Result<()> {
@@ -214,7 +226,8 @@ impl Session {
                 weight.shape
             )));
         }
-        if let Some(to) = self.storage.floats_mut(weight.offset, n) {
+        let storage = self.storage.owned(&self.manifest)?;
+        if let Some(to) = storage.floats_mut(weight.offset, n) {
             to.copy_from_slice(values);
         }
         self.weights_changed();
@@ -222,12 +235,13 @@ impl Session {
     }
 
     /// Key of the first weight or state that holds NaN or an infinity.
-    pub fn first_non_finite(&self) -> Option<&str> {
+    pub fn first_non_finite(&mut self) -> Result<Option<&str>> {
+        let storage = self.storage.whole(&self.manifest)?;
         let bad = self.manifest.weights.iter().find(|w| {
-            let values = self.storage.floats(w.offset, weights::elements(w));
+            let values = storage.floats(w.offset, weights::elements(w));
             !values.unwrap_or_default().iter().all(|v| v.is_finite())
         });
-        bad.map(|w| w.key.as_str())
+        Ok(bad.map(|w| w.key.as_str()))
     }
 
     fn weights_changed(&mut self) {
@@ -290,7 +304,7 @@ impl Session {
         }
         self.bind(entry)?;
         // Before the inputs: what leads to folded values lies in the arena meanwhile.
-        self.fold(entry);
+        self.fold(entry)?;
         for (name, values) in inputs {
             self.set_input(entry, name, values)?;
         }
@@ -344,9 +358,15 @@ impl Session {
         Ok(())
     }
 
-    fn fold(&mut self, entry: usize) {
-        let Some(bound) = self.bound[entry].as_mut().filter(|b| b.stale) else {
-            return;
+    /// Step by step, so that stored weights go as what is folded from them comes.
+    fn fold(&mut self, entry: usize) -> Result<()> {
+        if !self.bound[entry].as_ref().is_some_and(|b| b.stale) {
+            return Ok(());
+        }
+        self.storage.whole(&self.manifest)?;
+        let steps = self.steps(entry);
+        let Some(bound) = self.bound[entry].as_mut() else {
+            return Ok(());
         };
         bound.stale = false;
         let run = Run {
@@ -355,7 +375,21 @@ impl Session {
             step: 0,
             scratch: &self.scratch,
         };
-        unsafe { run.all(&mut self.pool, &bound.setup) };
+        for step in steps {
+            unsafe { run.all(&mut self.pool, &bound.setup[step.launches]) };
+            self.storage.give_back(&step.done);
+        }
+        Ok(())
+    }
+
+    /// The setup list of an entry, with the weights that no bound entry needs after each step.
+    fn steps(&self, entry: usize) -> Vec<folding::Step> {
+        let m = &self.manifest;
+        let bound = m.entries.iter().zip(&self.bound);
+        let bound = bound.filter(|(_, b)| b.is_some());
+        let kept = bound.flat_map(|(e, _)| folding::touched(&e.launches));
+        let kept = kept.collect();
+        folding::steps(m, &m.entries[entry], &kept)
     }
 
     fn launch(&mut self, entry: usize, seed: u64, step: u64) {
@@ -374,113 +408,9 @@ impl Session {
     /// Training moves the weights under the other entries.
     fn after(&mut self, entry: usize) {
         if self.manifest.entries[entry].name == "train" {
+            self.storage.own();
             self.weights_changed();
         }
-    }
-}
-
-/// Binding places to addresses.
-impl Session {
-    fn bind(&mut self, entry: usize) -> Result<()> {
-        if self.bound[entry].is_some() {
-            return Ok(());
-        }
-        let plan = &self.manifest.entries[entry];
-        let arena = Memory::zeroed(plan.arena_bytes, &format!("the arena of {}", plan.name))?;
-        let folded = Memory::zeroed(
-            plan.folded_bytes,
-            &format!("the folded weights of {}", plan.name),
-        )?;
-        let address = |place: &Place| match place {
-            Place::Arena(at) => arena.base().wrapping_add(*at as usize),
-            Place::Folded(at) => folded.base().wrapping_add(*at as usize),
-            Place::Storage(at) => self.storage.base().wrapping_add(*at as usize),
-            Place::Consts(at) => self.consts.base().wrapping_add(*at as usize),
-        };
-        let call = |launch: &Launch| {
-            let kernel = self.manifest.kernels.get(launch.kernel as usize);
-            Some(Call {
-                kernel: self.code.kernel(kernel?.offset)?,
-                buffers: launch.buffers.iter().map(address).collect(),
-                args: launch.args.clone(),
-                tasks: launch.tasks as i64,
-                cost: launch.flops + launch.bytes,
-            })
-        };
-        let bind_all = |list: &[Launch]| list.iter().map(call).collect::<Option<Vec<_>>>();
-        let (launches, setup) = (bind_all(&plan.launches), bind_all(&plan.setup));
-        let (Some(launches), Some(setup)) = (launches, setup) else {
-            return Err(self.damaged("a launch names a kernel that is not there"));
-        };
-        self.bound[entry] = Some(Bound {
-            arena,
-            folded,
-            launches,
-            setup,
-            stale: true,
-        });
-        Ok(())
-    }
-
-    fn port(&self, entry: usize, port: &Port) -> Option<&[f32]> {
-        let n = port.shape.iter().product::<u64>() as usize;
-        let bound = self.bound[entry].as_ref()?;
-        match port.at {
-            Place::Arena(at) => bound.arena.floats(at, n),
-            Place::Folded(at) => bound.folded.floats(at, n),
-            Place::Storage(at) => self.storage.floats(at, n),
-            Place::Consts(at) => self.consts.floats(at, n),
-        }
-    }
-
-    fn memory_mut(&mut self, entry: usize, place: Place) -> Option<(&mut Memory, u64)> {
-        let bound = self.bound[entry].as_mut()?;
-        match place {
-            Place::Arena(at) => Some((&mut bound.arena, at)),
-            Place::Folded(at) => Some((&mut bound.folded, at)),
-            Place::Storage(at) => Some((&mut self.storage, at)),
-            Place::Consts(_) => None,
-        }
-    }
-
-    /// No place, kernel or weight of the manifest lies outside its memory.
-    fn check(&self) -> Result<()> {
-        let m = &self.manifest;
-        let kernels = m
-            .kernels
-            .iter()
-            .all(|k| self.code.kernel(k.offset).is_some());
-        let weights = m.weights.iter().all(|w| {
-            self.storage
-                .floats(w.offset, weights::elements(w))
-                .is_some()
-        });
-        let entries = m.entries.iter().all(|e| {
-            let inside = |place: &Place| match place {
-                Place::Arena(at) => *at <= e.arena_bytes,
-                Place::Folded(at) => *at <= e.folded_bytes,
-                Place::Storage(at) => *at <= m.storage_bytes,
-                Place::Consts(at) => *at <= self.consts.len() as u64,
-            };
-            let ports = e.inputs.iter().chain(&e.outputs).all(|p| inside(&p.at));
-            let launches = e.launches.iter().chain(&e.setup);
-            ports
-                && launches
-                    .into_iter()
-                    .all(|l| l.buffers.iter().all(inside) && (l.kernel as usize) < m.kernels.len())
-        });
-        if kernels && weights && entries {
-            Ok(())
-        } else {
-            Err(self.damaged("its plan does not fit its memory"))
-        }
-    }
-
-    fn damaged(&self, why: &str) -> Error {
-        Error::Artifact(vsr_artifact::Error::Damaged {
-            path: self.dir.clone(),
-            why: why.to_string(),
-        })
     }
 }
 

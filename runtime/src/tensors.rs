@@ -68,6 +68,11 @@ impl Mapped {
         }
     }
 
+    /// Gives the file's pages back to the system until a tensor is read again.
+    pub fn rest(&self) {
+        self.file.rest();
+    }
+
     /// Copies a tensor, as f32, as far as `to` reaches. Call [`Mapped::check_type`] first.
     pub fn copy(&self, name: &str, to: &mut [f32]) {
         self.copy_from(name, 0, to);

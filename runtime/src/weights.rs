@@ -119,49 +119,80 @@ pub fn required(manifest: &Manifest) -> Vec<&str> {
     required.map(|w| w.key.as_str()).collect()
 }
 
-/// Reads all weights in scope from a file, or changes nothing and lists every key that does not fit.
-/// Returns the file's metadata.
-pub fn load(
-    manifest: &Manifest,
-    storage: &mut Memory,
-    path: &Path,
-    scope: Scope,
-) -> Result<BTreeMap<String, String>> {
-    let file = Mapped::open(path)?;
-    let faults = compare(manifest, &file, scope);
-    let layout = manifest
-        .layouts
-        .iter()
-        .find(|l| misfits(manifest, &file, l).is_empty());
-    if let (Some(layout), Scope::Model, false) = (layout, scope, faults.is_empty()) {
-        load_layout(manifest, storage, &file, layout);
-        return Ok(file.metadata);
-    }
-    if !faults.is_empty() {
-        let model = &manifest.model.name;
-        let others: String = manifest
-            .layouts
-            .iter()
-            .map(|l| other_layout(manifest, &file, l))
-            .collect();
-        let why =
-            format!("holds the weights of another network, not of {model}:\n{faults}{others}");
-        return Err(Error::file(path, why));
-    }
-    let chosen = manifest.weights.iter().filter(|w| in_scope(w, scope));
-    let chosen: Vec<(&Weight, &str)> = chosen
-        .map(|w| (w, key_in(&file, manifest, w, scope)))
-        .collect();
-    for (_, key) in &chosen {
-        file.check_type(key)?;
-    }
-    for (weight, key) in chosen {
-        if let Some(values) = storage.floats_mut(weight.offset, elements(weight)) {
-            file.copy(key, values);
+/// A file that holds the weights of a network, and how.
+pub struct Source {
+    file: Mapped,
+    held: Held,
+}
+
+#[derive(Clone, Copy)]
+enum Held {
+    /// By their own keys.
+    Keys(Scope),
+    /// In a public layout: its index.
+    Layout(usize),
+}
+
+impl Source {
+    /// Checks a file for all weights in scope, or lists every key that does not fit.
+    pub fn open(manifest: &Manifest, path: &Path, scope: Scope) -> Result<Source> {
+        let file = Mapped::open(path)?;
+        let faults = compare(manifest, &file, scope);
+        let mut layouts = manifest.layouts.iter();
+        let layout = layouts.position(|l| misfits(manifest, &file, l).is_empty());
+        let held = match (layout, scope, faults.is_empty()) {
+            (Some(layout), Scope::Model, false) => Held::Layout(layout),
+            (_, _, true) => Held::Keys(scope),
+            _ => {
+                let others = manifest.layouts.iter();
+                let others: String = others.map(|l| other_layout(manifest, &file, l)).collect();
+                let model = &manifest.model.name;
+                let why = format!(
+                    "holds the weights of another network, not of {model}:\n{faults}{others}"
+                );
+                return Err(Error::file(path, why));
+            }
+        };
+        let source = Source { file, held };
+        for (_, key) in source.keys(manifest) {
+            source.file.check_type(key)?;
         }
+        Ok(source)
     }
-    reset_rest(manifest, storage, scope);
-    Ok(file.metadata)
+
+    pub fn metadata(&self) -> &BTreeMap<String, String> {
+        &self.file.metadata
+    }
+
+    /// Every weight that the file holds by a key of the network's own, with that key.
+    fn keys<'a>(&'a self, manifest: &'a Manifest) -> impl Iterator<Item = (&'a Weight, &'a str)> {
+        let scope = match self.held {
+            Held::Keys(scope) => Some(scope),
+            Held::Layout(_) => None,
+        };
+        let all = scope.into_iter().flat_map(move |scope| {
+            let chosen = manifest.weights.iter();
+            let chosen = chosen.filter(move |w| in_scope(w, scope));
+            chosen.map(move |w| (w, scope))
+        });
+        all.map(|(w, scope)| (w, key_in(&self.file, manifest, w, scope)))
+    }
+
+    /// Fills all weights; what the file does not hold starts again.
+    pub fn fill(&self, manifest: &Manifest, storage: &mut Memory) {
+        for (weight, key) in self.keys(manifest) {
+            if let Some(values) = storage.floats_mut(weight.offset, elements(weight)) {
+                self.file.copy(key, values);
+            }
+        }
+        match self.held {
+            Held::Keys(scope) => reset_rest(manifest, storage, scope),
+            Held::Layout(layout) => {
+                load_layout(manifest, storage, &self.file, &manifest.layouts[layout])
+            }
+        }
+        self.file.rest();
+    }
 }
 
 /// What a file of this scope does not hold starts again.

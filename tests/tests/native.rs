@@ -119,7 +119,10 @@ fn check_training(name: &str) {
     let largest = gradients.values().map(|v| most(v)).fold(0f32, f32::max);
     let mut wrong = vec![];
     for (key, want) in gradients {
-        let moment = opened.session.weight(&format!("optimizer.m.{key}"));
+        let moment = opened
+            .session
+            .weight(&format!("optimizer.m.{key}"))
+            .expect("its numbers");
         let got: Vec<f32> = if moment.is_empty() {
             vec![0.0; want.len()]
         } else {
@@ -185,6 +188,7 @@ fn results_do_not_depend_on_threads() {
                 opened
                     .session
                     .weight(k)
+                    .expect("its numbers")
                     .iter()
                     .map(|v| v.to_bits())
                     .collect()
@@ -225,7 +229,13 @@ fn filtered_sums_train_as_direct_ones_do() {
             .count();
         let loss = opened.session.output(entry, "loss").to_vec();
         let keys = ["head.weight", "mid.weight", "mid.bias", "tail.weight"];
-        let moments = keys.map(|k| opened.session.weight(&format!("optimizer.m.{k}")).to_vec());
+        let moments = keys.map(|k| {
+            opened
+                .session
+                .weight(&format!("optimizer.m.{k}"))
+                .expect("its numbers")
+                .to_vec()
+        });
         (filtered, loss, moments)
     };
     let ((none, loss, direct), (some, same, filtered)) = (step(1), step(4));

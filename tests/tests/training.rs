@@ -65,22 +65,22 @@ fn gradients_pass_through_a_frozen_network_and_means_are_what_is_saved() {
 
     // d loss / d gain = x * frozen / 2 = [1.5, -5], at rate 0.5.
     s.run(train, &[("x", &x)], 0, 0).expect("a step");
-    assert_eq!(s.weight("gain"), [0.25, 3.5]);
-    assert_eq!(s.weight("line:gain"), [3.0, -5.0]);
+    assert_eq!(s.weight("gain").expect("its numbers"), [0.25, 3.5]);
+    assert_eq!(s.weight("line:gain").expect("its numbers"), [3.0, -5.0]);
     assert_eq!(
-        s.weight("ema.gain"),
+        s.weight("ema.gain").expect("its numbers"),
         [0.25, 3.5],
         "the mean starts at the first new value"
     );
     s.run(train, &[("x", &x)], 0, 1).expect("a step");
-    assert_eq!(s.weight("gain"), [-0.5, 6.0]);
+    assert_eq!(s.weight("gain").expect("its numbers"), [-0.5, 6.0]);
     let mean = [0.75 * 0.25 - 0.25 * 0.5, 0.75 * 3.5 + 0.25 * 6.0];
-    assert_eq!(s.weight("ema.gain"), mean);
+    assert_eq!(s.weight("ema.gain").expect("its numbers"), mean);
 
     // What is measured after an epoch are the means.
-    s.swap_means();
+    s.swap_means().expect("they are there");
     s.run(eval, &[("x", &x)], 0, 0).expect("eval runs");
-    s.swap_means();
+    s.swap_means().expect("they are there");
     assert_eq!(
         s.output(eval, "loss"),
         [(3.0 * mean[0] - 10.0 * mean[1]) / 2.0]
@@ -95,7 +95,10 @@ fn gradients_pass_through_a_frozen_network_and_means_are_what_is_saved() {
     // What was saved is what is measured from then on.
     s.load_weights(&saved, Scope::Model).expect("it loads");
     assert_eq!(
-        (s.weight("gain"), s.weight("ema.gain")),
+        (
+            s.weight("gain").expect("its numbers"),
+            s.weight("ema.gain").expect("its numbers")
+        ),
         (mean.to_vec(), mean.to_vec())
     );
     s.run(eval, &[("x", &x)], 0, 0).expect("eval runs");

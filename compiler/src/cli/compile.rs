@@ -3,6 +3,7 @@
 use super::{Failure, Files, print, read, setting};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
+use vsr_artifact::folding;
 use vsr_artifact::manifest::{Entry, Manifest, WeightKind};
 use vsr_compiler::backend::clif::Target;
 use vsr_compiler::diag::{Problems, Sources};
@@ -167,7 +168,8 @@ fn summary(manifest: &Manifest, code_bytes: usize, seconds: f64) -> serde_json::
     let entry = |e: &Entry| {
         serde_json::json!({
             "name": e.name, "profile": e.profile, "flops": e.flops, "kernels": e.launches.len(),
-            "arena_bytes": e.arena_bytes, "folded_bytes": e.folded_bytes, "scratch_bytes_per_thread": e.scratch_bytes,
+            "arena_bytes": e.arena_bytes, "folded_bytes": e.folded_bytes, "kept_bytes": folding::kept_bytes(manifest, e),
+            "folding_bytes": folding::most_bytes(manifest, e), "scratch_bytes_per_thread": e.scratch_bytes,
         })
     };
     serde_json::json!({
@@ -180,7 +182,6 @@ fn summary(manifest: &Manifest, code_bytes: usize, seconds: f64) -> serde_json::
 }
 
 fn summary_text(manifest: &Manifest, code_bytes: usize, seconds: f64, output: &Path) -> String {
-    let (weights, optimizer) = stored(manifest);
     let frozen = match parameters(manifest, &WeightKind::Frozen) {
         0 => String::new(),
         n => format!(", {n} frozen"),
@@ -191,22 +192,25 @@ fn summary_text(manifest: &Manifest, code_bytes: usize, seconds: f64, output: &P
         parameters(manifest, &WeightKind::Trained)
     )];
     lines.push(format!(
-        "{:<8} {:<10} {:>10} {:>8} {:>14} {:>12} {:>16}",
-        "entry", "profile", "GFLOP", "kernels", "params+state", "arena", "scratch/thread"
+        "{:<8} {:<10} {:>10} {:>8} {:>14} {:>13} {:>12} {:>16}",
+        "entry",
+        "profile",
+        "GFLOP",
+        "kernels",
+        "params+state",
+        "while folding",
+        "arena",
+        "scratch/thread"
     ));
     for e in &manifest.entries {
-        let stored = if e.name == "train" {
-            weights + optimizer
-        } else {
-            weights
-        } + e.folded_bytes;
         lines.push(format!(
-            "{:<8} {:<10} {:>10.3} {:>8} {:>14} {:>12} {:>16}",
+            "{:<8} {:<10} {:>10.3} {:>8} {:>14} {:>13} {:>12} {:>16}",
             e.name,
             e.profile,
             e.flops as f64 / 1e9,
             e.launches.len(),
-            megabytes(stored),
+            megabytes(folding::kept_bytes(manifest, e) + e.folded_bytes),
+            megabytes(folding::most_bytes(manifest, e)),
             megabytes(e.arena_bytes),
             megabytes(e.scratch_bytes)
         ));

@@ -9,6 +9,7 @@ use super::join;
 use super::layout::Layout;
 use super::nest;
 use super::net::{Def, Net, ValueId};
+use super::order;
 use crate::equation::Reducer;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -83,7 +84,7 @@ pub fn groups(
         groups.extend(started);
     }
     fuser.mark_stored(&mut groups);
-    sort(net, groups, &fuser.index)
+    order::sort(net, groups, &fuser.index)
 }
 
 impl Fuser<'_> {
@@ -382,97 +383,4 @@ impl Fuser<'_> {
             }
         }
     }
-}
-
-/// Groups in an order where everything is computed before it is read, and weights are rewritten after the last read.
-fn sort(net: &Net, groups: Vec<Group>, index: &[usize]) -> Vec<Group> {
-    let mut makers: BTreeMap<ValueId, Vec<usize>> = BTreeMap::new();
-    for (g, group) in groups.iter().enumerate() {
-        group
-            .members
-            .iter()
-            .for_each(|m| makers.entry(m.value).or_default().push(g));
-    }
-    let mut before: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); groups.len()];
-    let mut readers: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-    for (g, group) in groups.iter().enumerate() {
-        for operand in group.members.iter().flat_map(|m| &m.operands) {
-            before[g].extend(
-                makers
-                    .get(operand)
-                    .into_iter()
-                    .flatten()
-                    .filter(|m| **m != g),
-            );
-            if let Def::Weight(weight) = net.values[*operand].def {
-                readers.entry(weight).or_default().push(g);
-            }
-        }
-    }
-    for (g, group) in groups.iter().enumerate() {
-        if let Some(weight) = net.values[group.members[0].value].stored_as {
-            before[g].extend(
-                readers
-                    .get(&weight)
-                    .into_iter()
-                    .flatten()
-                    .filter(|r| **r != g),
-            );
-        }
-    }
-    let rank = |g: usize| {
-        (
-            groups[g]
-                .members
-                .iter()
-                .map(|m| index[m.value])
-                .max()
-                .unwrap_or(0),
-            g,
-        )
-    };
-    let mut after: Vec<Vec<usize>> = vec![vec![]; groups.len()];
-    let mut missing: Vec<usize> = before.iter().map(|b| b.len()).collect();
-    for (g, b) in before.iter().enumerate() {
-        b.iter().for_each(|p| after[*p].push(g));
-    }
-    let mut ready: BTreeSet<((usize, usize), usize)> = (0..groups.len())
-        .filter(|g| missing[*g] == 0)
-        .map(|g| (rank(g), g))
-        .collect();
-    let mut sequence = vec![];
-    while let Some((_, g)) = ready.pop_first() {
-        sequence.push(g);
-        for &next in &after[g] {
-            missing[next] -= 1;
-            if missing[next] == 0 {
-                ready.insert((rank(next), next));
-            }
-        }
-    }
-    assert!(
-        sequence.len() == groups.len(),
-        "groups wait for one another: {}",
-        waiting(net, &groups, &sequence)
-    );
-    let mut slots: Vec<Option<Group>> = groups.into_iter().map(Some).collect();
-    sequence
-        .into_iter()
-        .map(|g| slots[g].take().expect("each group once"))
-        .collect()
-}
-
-/// The values of groups that never became ready, for the message of a bug.
-fn waiting(net: &Net, groups: &[Group], sequence: &[usize]) -> String {
-    let left = groups
-        .iter()
-        .enumerate()
-        .filter(|(g, _)| !sequence.contains(g));
-    let values = left.flat_map(|(_, group)| {
-        group
-            .members
-            .iter()
-            .map(|m| net.values[m.value].label.clone())
-    });
-    values.collect::<Vec<_>>().join(", ")
 }

@@ -3,9 +3,10 @@
 use super::contraction::Contraction;
 use super::layout::Layout;
 use super::lower::Source;
-use super::net::{Def, Net, ValueId};
-use crate::equation::Equation;
+use super::net::{Def, Net, ValueId, for_each_read};
+use crate::equation::{Equation, Pos, Read};
 use crate::tile::Mode;
+use std::collections::BTreeSet;
 
 /// Elements that do not stay in a cache until they are read again.
 const LARGE: i64 = 8 << 20;
@@ -15,6 +16,25 @@ pub struct Group {
     pub space: Vec<i64>,
     pub members: Vec<Member>,
     pub anchor: Anchor,
+}
+
+impl Group {
+    /// All values that members read, their own among them. A piece of a value reads some of the value's operands.
+    pub fn reads(&self) -> BTreeSet<ValueId> {
+        let mut read = BTreeSet::new();
+        for m in &self.members {
+            let mut see = |r: &Read| {
+                read.insert(m.operands[r.operand]);
+            };
+            for_each_read(&m.equation.body, &mut see);
+            for at in &m.equation.write {
+                if let Pos::Computed(e) = at {
+                    for_each_read(e, &mut see);
+                }
+            }
+        }
+        read
+    }
 }
 
 pub struct Member {

@@ -68,6 +68,17 @@ pub fn run(net: &mut Net) {
     }
 }
 
+/// Computes the map that a value takes its numbers from in its place, if nobody else reads the map: it needs no memory then.
+pub fn source(net: &mut Net, id: ValueId) {
+    let users = users_count(net);
+    let alone = |net: &Net, _: &[Equation], _: usize, operand: ValueId, users: usize| {
+        users == 1 && is_map(net, operand)
+    };
+    if let Some(body) = rewritten(net, id, &users, &alone) {
+        replace(net, id, body);
+    }
+}
+
 /// Replaces reads of pointwise operands by their bodies, as long as something changes.
 fn inline_operands(net: &mut Net, id: ValueId) {
     if net.values[id].stored_as.is_some() {
@@ -75,21 +86,23 @@ fn inline_operands(net: &mut Net, id: ValueId) {
     }
     for _ in 0..8 {
         let users = users_count(net);
-        let Some((pieces, operands)) = rewritten(net, id, &users) else {
+        let Some(body) = rewritten(net, id, &users, &worthwhile) else {
             return;
         };
-        let mut pieces = pieces;
-        let mut operands = operands;
-        super::plan::compact(&mut pieces, &mut operands);
-        net.values[id].def = match &net.values[id].def {
-            Def::Compute { .. } => Def::Compute { pieces, operands },
-            Def::Scatter { .. } => Def::Scatter {
-                equation: pieces.remove(0),
-                operands,
-            },
-            _ => unreachable!("only computed values have operands"),
-        };
+        replace(net, id, body);
     }
+}
+
+fn replace(net: &mut Net, id: ValueId, (mut pieces, mut operands): Body) {
+    super::plan::compact(&mut pieces, &mut operands);
+    net.values[id].def = match &net.values[id].def {
+        Def::Compute { .. } => Def::Compute { pieces, operands },
+        Def::Scatter { .. } => Def::Scatter {
+            equation: pieces.remove(0),
+            operands,
+        },
+        _ => unreachable!("only computed values have operands"),
+    };
 }
 
 fn users_count(net: &Net) -> Vec<usize> {
@@ -107,20 +120,23 @@ fn users_count(net: &Net) -> Vec<usize> {
 
 type Body = (Vec<Equation>, Vec<ValueId>);
 
-fn rewritten(net: &Net, id: ValueId, users: &[usize]) -> Option<Body> {
+/// Whether to inline: the pieces that read, the number of the operand among theirs, the operand, its users.
+type Rule<'a> = &'a dyn Fn(&Net, &[Equation], usize, ValueId, usize) -> bool;
+
+fn rewritten(net: &Net, id: ValueId, users: &[usize], wanted: Rule) -> Option<Body> {
     let (pieces, operands) = match &net.values[id].def {
         Def::Compute { pieces, operands } => (pieces.clone(), operands.clone()),
         Def::Scatter { equation, operands } => (vec![equation.clone()], operands.clone()),
         _ => return None,
     };
     for (slot, &operand) in operands.iter().enumerate() {
-        if !worthwhile(net, &pieces, slot, operand, users[operand]) {
+        if !wanted(net, &pieces, slot, operand, users[operand]) {
             continue;
         }
         let mut new_operands = operands.clone();
         let first = new_operands.len();
         new_operands.extend(net.operands(operand));
-        let source = net.single(operand).expect("checked by worthwhile");
+        let source = net.single(operand).expect("wanted are maps");
         let shape = &net.values[operand].shape;
         let new: Option<Vec<Equation>> = pieces
             .iter()
@@ -140,13 +156,15 @@ fn small(equation: &Equation) -> bool {
     c.arithmetic + c.maths <= MOST_NODES && c.reads <= MOST_READS
 }
 
+fn is_map(net: &Net, id: ValueId) -> bool {
+    net.single(id)
+        .is_some_and(|e| e.reducer == Reducer::Map && e.guards.is_empty() && !net.values[id].fixed)
+}
+
 fn worthwhile(net: &Net, pieces: &[Equation], slot: usize, operand: ValueId, users: usize) -> bool {
-    let Some(source) = net.single(operand) else {
+    let Some(source) = net.single(operand).filter(|_| is_map(net, operand)) else {
         return false;
     };
-    if source.reducer != Reducer::Map || !source.guards.is_empty() || net.values[operand].fixed {
-        return false;
-    }
     let c = cost(&source.body);
     let view = c.arithmetic == 0 && c.maths == 0 && c.reads <= 1;
     if view {

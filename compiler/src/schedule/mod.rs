@@ -18,6 +18,7 @@ pub mod memory;
 mod moments;
 mod nest;
 pub mod net;
+mod order;
 mod place;
 mod plan;
 mod print;

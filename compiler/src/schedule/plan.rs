@@ -8,7 +8,7 @@ use super::lower::{KernelBuilder, Source};
 use super::net::{Def, Net, ValueId, WeightTable};
 use super::place::{bytes_of, place};
 use super::votes::votes;
-use super::{fill, hoist, matmul, nest, scatter, shares, split, unroll, winograd};
+use super::{fill, hoist, inline, matmul, nest, order, scatter, shares, split, unroll, winograd};
 use crate::ir::graph::Graph;
 use crate::tile::Kernel;
 use std::collections::BTreeMap;
@@ -90,11 +90,17 @@ pub fn plan(graph: &Graph, weights: &mut WeightTable, rules: Rules) -> EntryPlan
     split::long_reductions(&mut net);
     unroll::corners(&mut net);
     let contractions = find_contractions(&mut net);
+    if !rules.weights_change {
+        contractions
+            .values()
+            .for_each(|c| pack_from_source(&mut net, c));
+    }
     let order = net.order();
     let votes = votes(&net, &contractions);
     let layouts = layout::choose(&net, &order, &votes);
     let folded = folded(&net, &order, rules.weights_change);
     let groups = fuse::groups(&net, &order, contractions, &folded, &layouts);
+    let groups = order::shorten(&net, groups, &folded, &layouts);
     let ctx = Context {
         net: &net,
         layouts: &layouts,
@@ -185,6 +191,13 @@ fn find_contractions(net: &mut Net) -> Contractions {
         substitute_operands(net, *id, *piece, c);
     }
     found
+}
+
+/// Weights are packed once, at load: what they are computed from lies nowhere in between.
+fn pack_from_source(net: &mut Net, c: &Contraction) {
+    if c.packed && contraction::from_weights(net, c.b.value) {
+        inline::source(net, c.b.value);
+    }
 }
 
 /// The value now reads the prepared operands: order and lifetimes follow its operand list.

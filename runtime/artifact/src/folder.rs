@@ -170,15 +170,22 @@ pub fn read(dir: &Path) -> Result<Artifact> {
     })
 }
 
+/// The manifest's first questions; all else is skipped.
+#[derive(serde::Deserialize)]
+struct Versions {
+    format: Option<serde_json::Value>,
+    abi: Option<serde_json::Value>,
+}
+
 /// Format and ABI first, so that a newer file is called new and not damaged.
 fn check_versions(dir: &Path, text: &[u8]) -> Result<()> {
     let path = dir.to_path_buf();
-    let value: serde_json::Value = serde_json::from_slice(text).map_err(|e| Error::Damaged {
+    let versions: Versions = serde_json::from_slice(text).map_err(|e| Error::Damaged {
         path: path.clone(),
         why: format!("manifest.json is not JSON ({e})"),
     })?;
-    let number = |key| value.get(key).and_then(serde_json::Value::as_u64);
-    match (number("format"), number("abi")) {
+    let number = |value: Option<serde_json::Value>| value?.as_u64();
+    match (number(versions.format), number(versions.abi)) {
         (Some(found), _) if found != u64::from(FORMAT) => Err(Error::UnknownFormat {
             path,
             found,

@@ -13,6 +13,7 @@ mod code;
 pub mod console;
 mod error;
 mod folder;
+pub mod folding;
 pub mod host;
 pub mod manifest;
 pub mod roofs;

@@ -334,9 +334,9 @@ impl<'a> Trainer<'a> {
         let Some(eval) = self.eval else {
             return Ok(vec![]);
         };
-        self.session.swap_means();
+        self.session.swap_means()?;
         let means = self.held_out(eval, source);
-        self.session.swap_means();
+        self.session.swap_means()?;
         means
     }
 
@@ -388,7 +388,8 @@ impl<'a> Trainer<'a> {
 
     /// A finite loss can hide a gradient that was not: such weights never replace a checkpoint.
     fn check_weights(&mut self) -> Result<()> {
-        match self.session.first_non_finite() {
+        let bad = self.session.first_non_finite()?;
+        match bad.map(str::to_string) {
             None => Ok(()),
             Some(key) => Err(self.diverged(&format!("the weight {key} is not finite"))),
         }

@@ -59,7 +59,7 @@ impl State {
     }
 }
 
-pub fn save(session: &Session, path: &Path, state: &State, setup: &Setup) -> Result<()> {
+pub fn save(session: &mut Session, path: &Path, state: &State, setup: &Setup) -> Result<()> {
     let mut m = BTreeMap::new();
     for (key, value) in [
         ("epoch", state.epoch),

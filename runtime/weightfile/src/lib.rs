@@ -158,6 +158,16 @@ impl Mapped {
         Ok(Mapped { map, header })
     }
 
+    /// Gives the file's pages back to the system: they are read again when a tensor is.
+    pub fn rest(&self) {
+        // A hint only, on pages that are never written: without it everything works.
+        #[cfg(unix)]
+        let _ = unsafe {
+            self.map
+                .unchecked_advise(memmap2::UncheckedAdvice::DontNeed)
+        };
+    }
+
     pub fn tensor(&self, name: &str) -> Option<&Tensor> {
         self.header.tensors.get(name)
     }

@@ -2,11 +2,19 @@
 
 use crate::error::{Error, Result};
 use memmap2::MmapMut;
+use std::ops::Range;
 
 /// Room before and after, so that a vector that starts or ends past the last element stays inside.
 const SLACK: usize = 256;
 /// From here on, large pages are worth asking for: walks over whole images miss fewer translations.
 const LARGE: usize = 8 << 20;
+/// Pages are given back by so many bytes at once: a multiple of the system's page.
+#[cfg(target_os = "linux")]
+const PAGES: usize = if cfg!(target_arch = "x86_64") {
+    4 << 10
+} else {
+    64 << 10
+};
 
 pub struct Memory {
     map: MmapMut,
@@ -65,6 +73,27 @@ impl Memory {
         Some(unsafe { std::slice::from_raw_parts_mut(from.cast(), n) })
     }
 
+    /// Gives whole pages of a range back to the system, which makes them zero; returns their bytes. They may be used as
+    /// before: what is written to them takes pages again.
+    #[cfg(target_os = "linux")]
+    pub fn give_back(&mut self, range: &Range<u64>) -> u64 {
+        let end = (range.end.min(self.len as u64)) as usize + SLACK;
+        let start = (range.start.min(self.len as u64)) as usize + SLACK;
+        let (first, last) = (start.next_multiple_of(PAGES), end / PAGES * PAGES);
+        if first >= last {
+            return 0;
+        }
+        let drop = memmap2::UncheckedAdvice::DontNeed;
+        // Private pages of no file, lent to nobody: `self` is borrowed alone.
+        let given = unsafe { self.map.unchecked_advise_range(drop, first, last - first) };
+        given.map_or(0, |()| (last - first) as u64)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub fn give_back(&mut self, _: &Range<u64>) -> u64 {
+        0
+    }
+
     fn checked(&self, offset: u64, n: usize) -> Option<*mut u8> {
         let offset = usize::try_from(offset).ok()?;
         let end = offset.checked_add(n.checked_mul(4)?)?;
@@ -75,6 +104,27 @@ impl Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn whole_pages_are_given_back_and_nothing_beside_them() {
+        let (n, kept) = (1 << 20, 100_000);
+        let mut m = Memory::zeroed(4 * n as u64, "a test").unwrap();
+        m.floats_mut(0, n).unwrap().fill(1.0);
+        let given = m.give_back(&(4 * kept..4 * (n as u64 - kept)));
+        assert!(given > 3_000_000 && given.is_multiple_of(4096), "{given}");
+        let values = m.floats(0, n).unwrap();
+        let zeros = values.iter().filter(|v| **v == 0.0).count();
+        assert_eq!(4 * zeros as u64, given);
+        assert!(values[..kept as usize].iter().all(|v| *v == 1.0));
+        assert!(values[n - kept as usize..].iter().all(|v| *v == 1.0));
+        assert_eq!(
+            m.give_back(&(0..4000)) + m.give_back(&(u64::MAX - 1..u64::MAX)),
+            0
+        );
+        m.floats_mut(0, n).unwrap().fill(2.0);
+        assert!(m.floats(0, n).unwrap().iter().all(|v| *v == 2.0));
+    }
 
     #[test]
     fn zeroed_aligned_and_checked() {
