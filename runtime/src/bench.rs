@@ -62,7 +62,7 @@ pub fn bench(session: &mut Session, entry: usize, repeats: usize, seed: u64) -> 
     session.run(entry, &inputs, seed, 0)?;
     let level = session.level();
     let peak = yardstick::peak_flops(session.pool(), level);
-    let mut copy = yardstick::Copy::default();
+    let mut copy = yardstick::Copy::new()?;
     copy.run(session.pool(), level);
     let (mut whole, mut each) = (f64::INFINITY, vec![f64::INFINITY; plan.launches.len()]);
     for _ in 0..repeats.max(1) {

@@ -21,23 +21,23 @@ fn counts(most: usize) -> Vec<usize> {
 }
 
 /// Measures; 0 threads means every core.
-pub fn measure(threads: usize) -> Roofs {
+pub fn measure(threads: usize) -> Result<Roofs> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let most = if threads == 0 { cores } else { threads };
     let level = Level::detect();
     let roof = |n: usize| {
-        let (peak, copy) = yardstick::machine(&mut Pool::new(n), level);
-        Roof {
+        let (peak, copy) = yardstick::machine(&mut Pool::new(n), level)?;
+        Ok(Roof {
             threads: n as u64,
             fma_gflops: peak / 1e9,
             copy_gb_per_s: copy / 1e9,
-        }
+        })
     };
-    Roofs {
+    Ok(Roofs {
         machine: processor().unwrap_or_else(|| "this machine".to_string()),
         level: level.name().to_string(),
-        roofs: counts(most).into_iter().map(roof).collect(),
-    }
+        roofs: counts(most).into_iter().map(roof).collect::<Result<_>>()?,
+    })
 }
 
 /// The processor's name, where the system tells it.
@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn what_is_measured_is_possible_and_read_back() {
         let dir = tempfile::tempdir().unwrap();
-        let measured = measure(1);
+        let measured = measure(1).unwrap();
         let path = save(&measured, Some(dir.path().join("a/roofs.json"))).unwrap();
         let read = Roofs::read(&path).unwrap();
         let near = |a: f64, b: f64| (a - b).abs() <= 1e-12 * b;

@@ -292,7 +292,7 @@ fn run_exec(args: &Exec, common: &Common) -> Result<()> {
 }
 
 fn run_roofs(path: Option<PathBuf>, common: &Common) -> Result<()> {
-    let roofs = bench_roofs::measure(common.threads);
+    let roofs = bench_roofs::measure(common.threads)?;
     let path = bench_roofs::save(&roofs, path)?;
     if common.json {
         return print(roofs.text().trim_end());

@@ -1,54 +1,46 @@
 //! What this machine can do at most, measured like a launch: all threads at once, best of several.
 
-use crate::device::cpu::Pool;
+use crate::device::cpu::{Memory, Pool};
+use crate::error::Result;
 use std::sync::Mutex;
 use std::time::Instant;
 use vsr_kernels::{Affine, Level, measure, stream};
 
-/// Bytes of what is copied: more than the caches hold.
-const BYTES: usize = 64 << 20;
+/// Floats that are copied: more than the caches hold.
+const FLOATS: usize = 16 << 20;
 
-/// A cache line: buffers of an artifact begin on one.
-#[derive(Clone)]
-#[repr(align(64))]
-#[expect(dead_code, reason = "read by address")]
-struct Line([f32; 16]);
-
-/// Copies between the same two places, and keeps the best time.
+/// Copies between the same two places, which lie as an entry's buffers do, and keeps the best time.
 pub struct Copy {
-    from: Vec<Line>,
-    to: Vec<Line>,
+    from: Memory,
+    to: Memory,
     seconds: f64,
 }
 
-impl Default for Copy {
-    fn default() -> Copy {
-        let n = BYTES / size_of::<Line>();
-        Copy {
-            from: vec![Line([1.0; 16]); n],
-            to: vec![Line([0.0; 16]); n],
-            seconds: f64::INFINITY,
-        }
-    }
-}
-
 impl Copy {
+    pub fn new() -> Result<Copy> {
+        let room = || Memory::zeroed(4 * FLOATS as u64, "measuring copies");
+        let mut from = room()?;
+        // A page that was never written is no memory yet.
+        from.bytes_mut().fill(1);
+        Ok(Copy {
+            from,
+            to: room()?,
+            seconds: f64::INFINITY,
+        })
+    }
+
     pub fn run(&mut self, pool: &mut Pool, level: Level) {
-        let each = self.from.len().div_ceil(pool.n_threads());
-        let parts: Vec<Mutex<(&[Line], &mut [Line])>> = self
-            .from
-            .chunks(each)
-            .zip(self.to.chunks_mut(each))
-            .map(Mutex::new)
-            .collect();
+        let (from, to) = (self.from.base() as usize, self.to.base() as usize);
+        let each = FLOATS.div_ceil(pool.n_threads()).next_multiple_of(16);
         let start = Instant::now();
         pool.run(&|thread| {
-            let Some(Ok(mut part)) = parts.get(thread).map(|p| p.lock()) else {
-                return;
-            };
-            let n = 16 * part.0.len() as i64;
-            let (from, to) = (part.0.as_ptr().cast(), part.1.as_mut_ptr().cast());
-            // SAFETY: both slices hold n floats, and do not overlap.
+            let first = (each * thread).min(FLOATS);
+            let n = each.min(FLOATS - first) as i64;
+            let (from, to) = (
+                (from + 4 * first) as *const f32,
+                (to + 4 * first) as *mut f32,
+            );
+            // SAFETY: threads take ranges of their own, within both memories.
             unsafe { stream::stream(level, to, from, n, Affine::IDENTITY) };
             stream::fence();
         });
@@ -57,7 +49,7 @@ impl Copy {
 
     /// Bytes read and written a second, at best so far.
     pub fn bandwidth(&self) -> f64 {
-        2.0 * BYTES as f64 / self.seconds
+        8.0 * FLOATS as f64 / self.seconds
     }
 }
 
@@ -69,10 +61,10 @@ pub fn peak_flops(pool: &mut Pool, level: Level) -> f64 {
 }
 
 /// Multiply-adds and copied bytes a second, where nothing else is measured.
-pub fn machine(pool: &mut Pool, level: Level) -> (f64, f64) {
+pub fn machine(pool: &mut Pool, level: Level) -> Result<(f64, f64)> {
     const REPEATS: usize = 12;
     let peak = peak_flops(pool, level);
-    let mut copy = Copy::default();
+    let mut copy = Copy::new()?;
     (0..REPEATS).for_each(|_| copy.run(pool, level));
-    (peak, copy.bandwidth())
+    Ok((peak, copy.bandwidth()))
 }

@@ -142,7 +142,8 @@ fn unknown_versions_are_named() {
         read(&dir.0),
         Err(Error::UnknownFormat { found: 7, .. })
     ));
-    fs::write(&path, text.replace("\"abi\":1", "\"abi\":9")).unwrap();
+    let abi = format!("\"abi\":{}", crate::abi::ABI_VERSION);
+    fs::write(&path, text.replace(&abi, "\"abi\":9")).unwrap();
     assert!(matches!(
         read(&dir.0),
         Err(Error::UnknownAbi { found: 9, .. })
