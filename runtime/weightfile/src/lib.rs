@@ -125,7 +125,7 @@ pub fn header(bytes: &[u8]) -> Result<Header, String> {
 
 fn safe_header(bytes: &[u8]) -> Result<Header, String> {
     let damaged = |e: safetensors::SafeTensorError| {
-        format!("is neither safetensors nor of `torch.save`, or is damaged ({e})")
+        format!("is neither safetensors nor a file of `torch.save`, or is damaged ({e})")
     };
     let (length, meta) = safetensors::SafeTensors::read_metadata(bytes).map_err(damaged)?;
     let start = 8 + length;
