@@ -13,11 +13,7 @@ use vsr_compiler::sema::{Elaborated, Options, Source, WeightKind};
 use vsr_weightfile::{DType, Header, Tensor};
 
 fn header(tensors: &[(&str, &[u64])]) -> Header {
-    let tensor = |shape: &[u64]| Tensor {
-        dtype: DType::F32,
-        shape: shape.to_vec(),
-        at: 0..0,
-    };
+    let tensor = |shape: &[u64]| Tensor::packed(DType::F32, shape.to_vec(), 0..0);
     Header {
         tensors: tensors
             .iter()

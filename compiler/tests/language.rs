@@ -66,12 +66,7 @@ fn header(text: &str) -> Header {
             .filter(|n| !n.is_empty())
             .map(|n| n.parse().unwrap())
             .collect();
-        let tensor = Tensor {
-            dtype: DType::F32,
-            shape,
-            at: 0..0,
-        };
-        (key.to_string(), tensor)
+        (key.to_string(), Tensor::packed(DType::F32, shape, 0..0))
     };
     Header {
         tensors: text.lines().map(tensor).collect(),

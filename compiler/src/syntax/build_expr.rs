@@ -1,7 +1,9 @@
 //! Pest's pairs to expressions. Operators of one level lean left, `**` leans right; trees that would be too high to
 //! walk are refused here.
 
-use pest::iterators::Pair;
+use std::iter::Peekable;
+
+use pest::iterators::{Pair, Pairs};
 
 use super::ast::*;
 use super::build::{Builder, Inner, is_keyword, one, significant, take};
@@ -10,6 +12,8 @@ use crate::diag::Span;
 
 /// The highest expression that is built; deeper ones are an error, because every later stage walks trees recursively.
 const MAX_HEIGHT: u32 = 600;
+/// The level of `not`, between `and` and the relations.
+const NOT: u32 = 2;
 
 impl Builder<'_> {
     pub(super) fn expr(&mut self, pair: Pair<'_, Rule>) -> Expr {
@@ -33,37 +37,38 @@ impl Builder<'_> {
         value
     }
 
-    /// `or` and everything tighter.
     fn operand(&mut self, pair: Pair<'_, Rule>) -> Expr {
-        let span = self.span(&pair);
         match pair.as_rule() {
-            Rule::or => self.chain(pair, |_| BinaryOp::Or),
-            Rule::and => self.chain(pair, |_| BinaryOp::And),
-            Rule::compare | Rule::sum | Rule::product => self.chain(pair, binary_op),
-            Rule::not => self.prefix(pair, UnaryOp::Not, span),
-            Rule::unary => self.prefix(pair, UnaryOp::Neg, span),
-            Rule::reduce => self.reduce(pair, span),
-            Rule::power => self.power(pair),
-            Rule::value => self.value(one(&mut significant(pair))),
+            Rule::chain | Rule::product => self.chain(&mut pair.into_inner().peekable(), 0),
+            Rule::unary => self.unary(pair),
             rule => unreachable!("{rule:?} is no operand"),
         }
     }
 
-    /// `a op b op c`, leaning left. The operators stand between as children, except `or` and `and`.
-    fn chain(&mut self, pair: Pair<'_, Rule>, op_of: impl Fn(&str) -> BinaryOp) -> Expr {
-        let mut children = pair.into_inner();
-        let first = children.next().expect("a chain has a first operand");
-        let mut left = self.operand(first);
+    /// Operands with operators between them, as far as those bind no looser than `lowest`. All lean left; a `not` reaches
+    /// as far as what binds tighter.
+    fn chain(&mut self, children: &mut Peekable<Pairs<'_, Rule>>, lowest: u32) -> Expr {
+        let mut nots = vec![];
+        while let Some(not) = children.next_if(|pair| pair.as_rule() == Rule::kw_not) {
+            nots.push(self.span(&not));
+        }
+        let mut left = match nots.is_empty() {
+            true => self.unary(children.next().expect("a chain has an operand")),
+            false => self.chain(children, NOT + 1),
+        };
+        for span in nots.into_iter().rev() {
+            let span = span.to(left.span);
+            let (op, operand) = (UnaryOp::Not, Box::new(left));
+            left = self.grow(ExprKind::Unary { op, operand }, span);
+        }
         let mut height = self.height;
-        while let (Some(op), Some(right)) = (children.next(), children.next()) {
-            let op_span = self.span(&op);
-            let op = op_of(op.as_str());
-            let right = self.operand(right);
+        while let Some(op) = children.next_if(|pair| level(pair.as_rule()) >= lowest) {
+            let right = self.chain(children, level(op.as_rule()) + 1);
             height = height.max(self.height) + 1;
             let span = left.span.to(right.span);
             let kind = ExprKind::Binary {
-                op,
-                op_span,
+                op: binary_op(op.as_str()),
+                op_span: self.span(&op),
                 left: Box::new(left),
                 right: Box::new(right),
             };
@@ -73,15 +78,27 @@ impl Builder<'_> {
         left
     }
 
-    /// `not e`, `-e`, or just e.
-    fn prefix(&mut self, pair: Pair<'_, Rule>, op: UnaryOp, span: Span) -> Expr {
+    /// `-e`, a reduction, a power, or a value alone.
+    fn unary(&mut self, pair: Pair<'_, Rule>) -> Expr {
+        let whole = pair.clone();
         let mut children = pair.into_inner();
         let first = children.next().expect("there is an operand");
-        let Some(operand) = children.next() else {
-            return self.operand(first);
-        };
-        let operand = Box::new(self.operand(operand));
-        self.grow(ExprKind::Unary { op, operand }, span)
+        match first.as_rule() {
+            Rule::neg => {
+                let operand = children.next().expect("a sign has an operand");
+                let (op, operand) = (UnaryOp::Neg, Box::new(self.operand(operand)));
+                let span = self.span(&whole);
+                self.grow(ExprKind::Unary { op, operand }, span)
+            }
+            Rule::reduce => {
+                let span = self.span(&whole);
+                self.reduce(first, span)
+            }
+            _ => {
+                let left = self.value(first);
+                self.power(left, children)
+            }
+        }
     }
 
     fn reduce(&mut self, pair: Pair<'_, Rule>, span: Span) -> Expr {
@@ -101,11 +118,9 @@ impl Builder<'_> {
         )
     }
 
-    fn power(&mut self, pair: Pair<'_, Rule>) -> Expr {
-        let mut children = pair.into_inner();
-        let left = self.operand(children.next().expect("a power has a base"));
+    fn power(&mut self, left: Expr, mut more: Pairs<'_, Rule>) -> Expr {
         let height = self.height;
-        let (Some(op), Some(right)) = (children.next(), children.next()) else {
+        let (Some(op), Some(right)) = (more.next(), more.next()) else {
             return left;
         };
         let op_span = self.span(&op);
@@ -551,8 +566,22 @@ impl Builder<'_> {
     }
 }
 
+/// How tightly an operator of a chain binds.
+fn level(operator: Rule) -> u32 {
+    match operator {
+        Rule::kw_or => 0,
+        Rule::kw_and => 1,
+        Rule::relation => NOT + 1,
+        Rule::addop => NOT + 2,
+        Rule::mulop => NOT + 3,
+        rule => unreachable!("{rule:?} is no operator of a chain"),
+    }
+}
+
 fn binary_op(text: &str) -> BinaryOp {
     match text {
+        "or" => BinaryOp::Or,
+        "and" => BinaryOp::And,
         "==" => BinaryOp::Eq,
         "!=" => BinaryOp::Ne,
         "<" => BinaryOp::Lt,

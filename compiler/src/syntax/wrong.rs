@@ -107,9 +107,7 @@ impl Stop<'_> {
 
     fn wants_value(&self) -> bool {
         use Rule::*;
-        let values = [
-            expr, or, and, not, compare, sum, product, unary, power, value, read, suffixed, atom,
-        ];
+        let values = [expr, chain, product, unary, read, suffixed, atom];
         values.iter().any(|&rule| self.tried(rule))
     }
 
@@ -313,10 +311,7 @@ const WANTED: &[(&[Rule], &str)] = {
     &[
         (&[line], "a statement"),
         (
-            &[
-                expr, or, and, not, compare, sum, product, unary, power, value, read, suffixed,
-                atom,
-            ],
+            &[expr, chain, product, unary, read, suffixed, atom],
             "a value",
         ),
         (&[stage, applied], "an op or a block"),

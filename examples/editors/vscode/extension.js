@@ -17,7 +17,7 @@ exports.activate = async function activate() {
   } catch (error) {
     client = undefined;
     window.showWarningMessage(
-      `vsr: \`${command} lsp\` does not start (${error.message}). Set vsr.server to the path of vsrc.`,
+      `vsr: \`${command} lsp\` does not start (${error.message ?? error}). Set vsr.server to the path of vsrc.`,
     );
   }
 };

@@ -294,7 +294,7 @@ fn every_key_of_another_networks_weights_is_listed() {
             dir,
             &words,
             1,
-            &[name, "is neither safetensors nor an archive"],
+            &[name, "is neither safetensors nor a file of `torch.save`"],
         );
     }
     fs::write(dir.join("run/state.safetensors"), &good).unwrap();

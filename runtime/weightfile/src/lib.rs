@@ -1,12 +1,17 @@
-//! Named tensors in files: safetensors, and the zip archives that `torch.save` writes.
+//! Named tensors in files: safetensors, and what `torch.save` writes, in its present and its older form.
 //!
 //! Enters bytes that nobody vouches for; leaves names, types, shapes and places, all checked to lie inside of the file.
 //! Nothing of a file is ever executed: a pickle is read as data, and one that asks for more is refused.
 
 mod archive;
+mod copy;
+mod legacy;
 pub mod pattern;
 mod pickle;
+mod state;
+mod tensor;
 mod torch;
+mod unpickle;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -58,12 +63,42 @@ impl DType {
     }
 }
 
-/// One tensor: row-major elements, little-endian, at `at` in the file.
+/// One tensor: little-endian elements, all of them within `at` in the file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tensor {
     pub dtype: DType,
     pub shape: Vec<u64>,
+    /// How many elements lie between neighbours along each axis.
+    pub strides: Vec<u64>,
     pub at: Range<usize>,
+}
+
+impl Tensor {
+    /// A tensor whose rows lie one behind the other.
+    pub fn packed(dtype: DType, shape: Vec<u64>, at: Range<usize>) -> Tensor {
+        let mut strides = vec![1u64; shape.len()];
+        for axis in (1..shape.len()).rev() {
+            strides[axis - 1] = strides[axis].saturating_mul(shape[axis]);
+        }
+        Tensor {
+            dtype,
+            shape,
+            strides,
+            at,
+        }
+    }
+
+    /// Whether its rows lie one behind the other; the stride of an axis with one element says nothing.
+    pub fn is_packed(&self) -> bool {
+        let mut wanted = 1u64;
+        for (size, stride) in self.shape.iter().zip(&self.strides).rev() {
+            if *size > 1 && *stride != wanted {
+                return false;
+            }
+            wanted = wanted.saturating_mul(*size);
+        }
+        true
+    }
 }
 
 /// What a file says about itself.
@@ -78,17 +113,19 @@ pub fn header(bytes: &[u8]) -> Result<Header, String> {
     if bytes.starts_with(b"PK\x03\x04") {
         return torch::header(bytes);
     }
-    if bytes.starts_with(&[0x80, 2, 0x8a, 10]) {
-        return Err(
-            "was saved by PyTorch before version 1.6: load it there and save it again".into(),
-        );
+    if let Some(behind) = legacy::magic(bytes) {
+        return legacy::header(bytes, behind);
+    }
+    if bytes.get(257..262) == Some(b"ustar") {
+        let why = "is a tar archive, as PyTorch before version 0.1.10 saved: load it there and save it again";
+        return Err(why.into());
     }
     safe_header(bytes)
 }
 
 fn safe_header(bytes: &[u8]) -> Result<Header, String> {
     let damaged = |e: safetensors::SafeTensorError| {
-        format!("is neither safetensors nor an archive of `torch.save`, or is damaged ({e})")
+        format!("is neither safetensors nor a file of `torch.save`, or is damaged ({e})")
     };
     let (length, meta) = safetensors::SafeTensors::read_metadata(bytes).map_err(damaged)?;
     let start = 8 + length;
@@ -102,7 +139,8 @@ fn safe_header(bytes: &[u8]) -> Result<Header, String> {
             return Err(format!("is damaged: {name} ends behind the file's end"));
         }
         let shape = info.shape.iter().map(|n| *n as u64).collect();
-        header.tensors.insert(name, Tensor { dtype, shape, at });
+        let tensor = Tensor::packed(dtype, shape, at);
+        header.tensors.insert(name, tensor);
     }
     let metadata = meta.metadata().iter().flatten();
     header.metadata = metadata.map(|(k, v)| (k.clone(), v.clone())).collect();
@@ -174,50 +212,9 @@ impl Mapped {
 
     /// Elements of a float tensor as f32, from element `first` on, as many as `to` takes; what is not there stays.
     pub fn copy(&self, tensor: &Tensor, first: usize, to: &mut [f32]) {
-        let size = tensor.dtype.bytes();
         let bytes = self.map.get(tensor.at.clone()).unwrap_or_default();
-        let bytes = bytes.get(first * size..).unwrap_or_default();
-        let twos = || {
-            bytes
-                .as_chunks::<2>()
-                .0
-                .iter()
-                .map(|b| u16::from_le_bytes(*b))
-        };
-        match tensor.dtype {
-            DType::F32 => fill(
-                to,
-                bytes
-                    .as_chunks::<4>()
-                    .0
-                    .iter()
-                    .map(|b| f32::from_le_bytes(*b)),
-            ),
-            DType::F64 => {
-                let eights = bytes.as_chunks::<8>().0.iter();
-                fill(to, eights.map(|b| f64::from_le_bytes(*b) as f32));
-            }
-            DType::BF16 => fill(to, twos().map(|w| f32::from_bits(u32::from(w) << 16))),
-            DType::F16 => fill(to, twos().map(half)),
-            _ => {}
-        }
+        copy::floats(tensor, bytes, first, to);
     }
-}
-
-fn fill(to: &mut [f32], from: impl Iterator<Item = f32>) {
-    to.iter_mut().zip(from).for_each(|(v, x)| *v = x);
-}
-
-/// f16 as f32, exactly.
-fn half(bits: u16) -> f32 {
-    let sign = u32::from(bits >> 15) << 31;
-    let (exponent, fraction) = (u32::from(bits >> 10 & 31), u32::from(bits & 1023));
-    let magnitude = match exponent {
-        0 => (fraction as f32 / 16_777_216.0).to_bits(),
-        31 => 0x7f80_0000 | fraction << 13,
-        _ => (exponent + 112) << 23 | fraction << 13,
-    };
-    f32::from_bits(sign | magnitude)
 }
 
 #[cfg(test)]
