@@ -178,10 +178,12 @@ impl Nest<'_> {
         self.variances.extend(found);
         let value = match kept {
             true => {
-                let (kept, at) = keep(member, &loops, n, b);
-                let compute = store(&dims_of(&loops), value, To::Tile(kept.tile), at.clone());
-                b.push(Stmt::Compute(compute));
+                let (kept, at) = keep(member, &loops, n, &value, b);
                 let tile = kept.tile;
+                if value != Val::Tile(tile, at.clone()) {
+                    let compute = store(&dims_of(&loops), value, To::Tile(tile), at.clone());
+                    b.push(Stmt::Compute(compute));
+                }
                 self.tiles.push(kept);
                 Val::Tile(tile, at)
             }
@@ -292,10 +294,12 @@ fn store(dims: &[(Var, Int)], value: Val, to: To, at: Int) -> Compute {
     }
 }
 
+/// A tile for the member's value, and the value's place there: that which a reduction has filled, if it lies so.
 fn keep(
     member: &Member,
     loops: &[(usize, Var, Int, i64)],
     n: usize,
+    value: &Val,
     b: &mut KernelBuilder,
 ) -> (Kept, Int) {
     let mut stride = 1;
@@ -311,7 +315,10 @@ fn keep(
         }
         stride *= size;
     }
-    let tile = b.tile(&format!("t{}", b.kernel.tiles.len()), TileKind::F32, stride);
+    let tile = match value {
+        Val::Tile(tile, place) if *place == at => *tile,
+        _ => b.tile(&format!("t{}", b.kernel.tiles.len()), TileKind::F32, stride),
+    };
     (
         Kept {
             value: member.value,

@@ -79,9 +79,11 @@ impl Lower<'_, '_> {
                 self.scalar_binary(op, a, b)
             }
             Node::Select(relation, args) => {
-                let [a, b, yes, no] = args.map(|n| self.node(n, 0));
-                let condition = self.b.ins().fcmp(comparison(relation), a, b);
-                self.b.ins().select(condition, yes, no)
+                let args = args.map(|n| self.node(n, 0));
+                let [a, b, yes, no] = args.map(|v| self.b.ins().scalar_to_vector(F32X4, v));
+                let mask = self.compare(comparison(relation), a, b);
+                let chosen = self.choose(mask, yes, no);
+                self.b.ins().extractlane(chosen, 0)
             }
             Node::Guard(guard, inside, outside) => {
                 let value = self.node(inside, 0);
@@ -122,14 +124,16 @@ impl Lower<'_, '_> {
         zero && matches!(self.dag.node(inside), Node::Load(_, _, Some(g)) if self.dag.guard(guard).iter().all(|b| self.dag.guard(*g).contains(b)))
     }
 
+    /// A choice of one number is made in vectors, too: else it is a branch, and one that nobody can predict.
     fn scalar_binary(&mut self, op: Binary, a: Value, b: Value) -> Value {
-        let relation = match op {
-            Binary::Min => FloatCC::LessThan,
-            Binary::Max => FloatCC::GreaterThan,
-            op => return self.arithmetic(op, a, b),
-        };
-        let first = self.b.ins().fcmp(relation, a, b);
-        self.b.ins().select(first, a, b)
+        match op {
+            Binary::Min | Binary::Max => {
+                let [a, b] = [a, b].map(|v| self.b.ins().scalar_to_vector(F32X4, v));
+                let chosen = self.vector_binary(op, a, b);
+                self.b.ins().extractlane(chosen, 0)
+            }
+            op => self.arithmetic(op, a, b),
+        }
     }
 
     fn arithmetic(&mut self, op: Binary, a: Value, b: Value) -> Value {

@@ -61,6 +61,9 @@ unsafe fn row<const F: u8>(call: Call) {
             while at + 16 * UNROLL <= n {
                 for u in 0..UNROLL {
                     let to = call.dst.add(at + 16 * u);
+                    // Rows follow each other: the next one arrives while this one is computed.
+                    let next = call.src.wrapping_add(n + at + 16 * u);
+                    _mm_prefetch::<_MM_HINT_T0>(next.cast());
                     let y = value(_mm512_loadu_ps(call.src.add(at + 16 * u)));
                     match TO {
                         PAST => _mm512_stream_ps(to, y),
