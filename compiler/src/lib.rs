@@ -54,6 +54,12 @@
 //!   `flops` in manifests and reports are those of the equations; each launch also knows what its kernel does.
 //! - **A row's exponentials are computed once.** `exp(t - lse t)` becomes exponentials over their sum (`schedule/shares.rs`),
 //!   by the shape of the two equations, and stays one kernel.
+//! - **Rows of several passes are finished in turn.** Where members of a nest go over long rows (softmax, layer norm), the loop
+//!   over a task's rows stands around all of them, so each pass finds its row in the nearest cache. Calls of maths read
+//!   and write in place, scale and shift their argument, leave running sums for a sum that follows (`backend/clif/calls.rs`),
+//!   and store past the caches between computations.
+//! - **Mean and variance take one walk.** Over more terms than a cache holds, both are found block by block and then put
+//!   together (`schedule/moments.rs`).
 //! - **What only leads to folded weights has no memory of its own.** A panel is computed from what its numbers are made of;
 //!   what is still left in between lies in the arena while weights are folded, before inputs are written.
 //! - **Folded weights take the place of stored ones.** The setup list runs in steps (`vsr_artifact::folding`), and after

@@ -8,6 +8,8 @@ use std::arch::x86_64::*;
 
 /// Vectors of an iteration.
 const UNROLL: usize = 4;
+/// Floats from what is computed to what is fetched: a page.
+const AHEAD: usize = 1024;
 
 const EXPONENTIAL: u8 = 0;
 const SIGMOID: u8 = 1;
@@ -31,38 +33,51 @@ pub unsafe fn map(function: Function, call: Call) -> bool {
 
 #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
 unsafe fn row<const F: u8>(call: Call) {
+    unsafe {
+        match call.argument.scale == 1.0 {
+            true => to::<F, true>(call),
+            false => to::<F, false>(call),
+        }
+        _mm256_zeroupper();
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
+unsafe fn to<const F: u8, const SHIFT: bool>(call: Call) {
     const MEMORY: u8 = 0;
     const SUMS: u8 = 1;
     const PAST: u8 = 2;
     let mut none = [0.0; 32];
+    // A store past the caches needs a whole line.
+    let whole = (call.dst as usize).is_multiple_of(64);
     unsafe {
         match call.to {
-            To::Memory => run::<F, MEMORY>(call, &mut none),
-            To::Sums(lanes) => run::<F, SUMS>(call, &mut *lanes),
-            // Such a store needs a whole line.
-            To::PastCaches if !(call.dst as usize).is_multiple_of(64) => {
-                run::<F, MEMORY>(call, &mut none)
-            }
-            To::PastCaches => run::<F, PAST>(call, &mut none),
+            To::Sums(lanes) => run::<F, SHIFT, SUMS>(call, &mut *lanes),
+            To::PastCaches if whole => run::<F, SHIFT, PAST>(call, &mut none),
+            To::Memory | To::PastCaches => run::<F, SHIFT, MEMORY>(call, &mut none),
         }
-        _mm256_zeroupper();
     }
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
-    unsafe fn run<const F: u8, const TO: u8>(call: Call, lanes: &mut Lanes) {
+    unsafe fn run<const F: u8, const SHIFT: bool, const TO: u8>(call: Call, lanes: &mut Lanes) {
         let n = call.n.max(0) as usize;
         let scale = _mm512_set1_ps(call.argument.scale);
         let shift = _mm512_set1_ps(call.argument.shift);
-        let value = |x| vector::<F>(_mm512_fmadd_ps(x, scale, shift));
+        // Additions have units of their own.
+        let value = |x| match SHIFT {
+            true => vector::<F>(_mm512_add_ps(x, shift)),
+            false => vector::<F>(_mm512_fmadd_ps(x, scale, shift)),
+        };
         let mut at = 0;
         unsafe {
             let mut sums = [0, 16].map(|at| _mm512_loadu_ps(lanes.as_ptr().add(at)));
             while at + 16 * UNROLL <= n {
                 for u in 0..UNROLL {
                     let to = call.dst.add(at + 16 * u);
-                    // Rows follow each other: the next one arrives while this one is computed.
-                    let next = call.src.wrapping_add(n + at + 16 * u);
+                    // Rows follow each other: later ones arrive while this one is computed.
+                    let next = call.src.wrapping_add(AHEAD + at + 16 * u);
                     _mm_prefetch::<_MM_HINT_T0>(next.cast());
                     let y = value(_mm512_loadu_ps(call.src.add(at + 16 * u)));
                     match TO {
