@@ -14,7 +14,7 @@ pub(super) type Inner<'i> = std::iter::Peekable<std::vec::IntoIter<Pair<'i, Rule
 
 pub(super) struct Builder<'a> {
     file: u32,
-    /// Where the chunk starts in the file.
+    /// Where the chunk starts in the dense text, which pairs are of.
     base: usize,
     text: &'a str,
     scan: &'a Scan,
@@ -630,12 +630,10 @@ impl<'a> Builder<'a> {
 
     pub(super) fn span(&self, pair: &Pair<'_, Rule>) -> Span {
         let span = pair.as_span();
-        let start = self.base + span.start();
-        Span::new(
-            self.file,
-            start,
-            self.scan.trim(self.base + span.end()).max(start),
-        )
+        let (start, end) = self
+            .scan
+            .place(self.base + span.start()..self.base + span.end());
+        Span::new(self.file, start, end)
     }
 
     pub(super) fn error(&mut self, span: Span, message: impl Into<String>) {
