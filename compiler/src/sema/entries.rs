@@ -7,7 +7,7 @@ use super::module::Program;
 use super::settings::{self, Settings};
 use super::{EntryKind, Options, STACK_BYTES};
 use crate::diag::{Diag, Problems, Span};
-use std::collections::HashSet;
+use rustc_hash::FxHashSet as HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 const MAX_WORKERS: usize = 8;
@@ -119,7 +119,7 @@ fn outcome(program: &Program<'_>, options: &Options, task: &Task, wanted: Wanted
         program,
         settings: &settings,
         problems: &mut outcome.problems,
-        reported: &mut HashSet::new(),
+        reported: &mut HashSet::default(),
         facts: (wanted == Wanted::Facts).then_some(&mut outcome.facts),
         is_check: wanted != Wanted::Graphs,
     };

@@ -19,7 +19,8 @@ use crate::equation::{Binary, Expr, Pos, Read, Reducer, Relation};
 use crate::ir::build::Builder;
 use crate::ir::graph::{Graph, Init, NodeId};
 use crate::syntax::ast;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use rustc_hash::FxHashSet as HashSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 /// What one entry adds to the whole.
@@ -370,7 +371,7 @@ impl<'a> Elab<'a, '_> {
 
     /// Every node that some of `nodes` need.
     fn used(&self, mut nodes: Vec<NodeId>) -> HashSet<NodeId> {
-        let mut used = HashSet::new();
+        let mut used = HashSet::default();
         while let Some(node) = nodes.pop() {
             if used.insert(node) {
                 nodes.extend(&self.b.graph().node(node).operands);

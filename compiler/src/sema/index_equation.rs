@@ -15,7 +15,8 @@ use crate::equation::index::Ix;
 use crate::equation::{Binary, Expr, Lit, Pos, Reducer};
 use crate::ir::graph::NodeId;
 use crate::syntax::ast::{self, ExprKind as E, IxKind as I};
-use std::collections::{BTreeMap, HashSet};
+use rustc_hash::FxHashSet as HashSet;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// An index as written, left of `=` or after a reducer.
