@@ -165,7 +165,7 @@ impl<'a> Elab<'a, '_> {
             let span = item.span;
             let (key, range) = match &item.kind {
                 I::Pack(name) => (format!("...{}", name.text), None),
-                I::Range { name, low, high } => (name.text.clone(), Some((low, high))),
+                I::Range { name, low, high } => (name.text.clone(), Some((&**low, &**high))),
                 I::At(ast::Expr {
                     kind: E::Name(name),
                     ..

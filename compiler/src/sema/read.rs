@@ -72,7 +72,7 @@ impl<'a> Elab<'a, '_> {
                 },
             ] => {
                 let end = |elab: &mut Self,
-                           e: &'a Option<ast::Expr>,
+                           e: &'a Option<Box<ast::Expr>>,
                            default: i64,
                            env: &mut Env<'a>| match e {
                     None => Ok(default),
