@@ -44,7 +44,7 @@ pub struct Elab<'a, 'g> {
     pub profile: &'a str,
     /// Extent of every index of the equation at hand.
     pub extents: Vec<i64>,
-    pub index_names: Vec<String>,
+    pub index_names: Vec<Rc<str>>,
     /// Equations of the op at hand, if it promises a kernel.
     pub promised: Option<Vec<Promised>>,
     /// Nodes whose values are whole numbers.

@@ -7,6 +7,7 @@ use super::module::Program;
 use super::settings::{self, Settings};
 use super::{EntryKind, Options, STACK_BYTES};
 use crate::diag::{Diag, Problems, Span};
+use crate::ir::graph::Graph;
 use rustc_hash::FxHashSet as HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -124,6 +125,10 @@ fn outcome(program: &Program<'_>, options: &Options, task: &Task, wanted: Wanted
         is_check: wanted != Wanted::Graphs,
     };
     outcome.made = entry(&settings, &mut job, task);
+    if let (Some(made), true) = (&mut outcome.made, wanted != Wanted::Graphs) {
+        // A sketch has served: its memory is for the next entry.
+        (made.entry.graph, made.entry.calls) = (Graph::default(), vec![]);
+    }
     outcome
 }
 

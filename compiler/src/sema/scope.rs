@@ -30,7 +30,7 @@ pub struct Env<'a> {
     /// Dims are upper case, other names lower case: they never meet.
     pub vars: HashMap<&'a str, Value>,
     pub packs: HashMap<&'a str, Rc<Dims>>,
-    pub indices: HashMap<String, Bound>,
+    pub indices: HashMap<Rc<str>, Bound>,
     /// Stored tensors by name: their places among the weights.
     pub states: HashMap<&'a str, usize>,
     pub mode: Mode,
