@@ -113,6 +113,9 @@ mod tests {
         assert_eq!(caught("{...a}.b", "b"), None);
         assert_eq!(caught("{i}.{i}", "1.2"), None);
         assert_eq!(caught("{i}.{i}", "1.1").map(|c| c.len()), Some(2));
+        assert_eq!(caught("{i}x", "éx"), Some(vec![("i", "é")]));
+        assert_eq!(caught("{i}.b", ".b"), None);
+        assert_eq!(caught("{...p}.b", "a.b"), Some(vec![("p", "a")]));
     }
 
     #[test]
