@@ -36,6 +36,8 @@
 //! - **A check elaborates a sketch.** `Builder::sketch` keeps equations as they are written: nothing is folded, shared or
 //!   differentiated, since shapes, bounds and names need none of it. So all profiles of a network are checked at the
 //!   speed of typing; gradients are replaced by which weights the loss reaches.
+//! - **The grammar reads dense text.** The scan, which must walk over brackets and comments anyway, leaves one space for
+//!   whatever parts two tokens, and where each byte came from: a grammar that skips blanks itself asks at every step.
 //! - **Errors stand at the user's line.** What fails inside of the standard library is reported at the call that led
 //!   there, with the library's line as the second place.
 //! - **Canonical style, finer.** Heads that do not fit have rules of their own; all are in the language reference, §11.

@@ -6,7 +6,7 @@ use crate::assemble::{Header, Planned, assemble};
 use crate::backend::clif::{self, Target};
 use crate::diag::{Class, Diag, Problems, Sources, Span};
 use crate::ir;
-use crate::ir::graph::{Graph, NodeId, Op};
+use crate::ir::graph::{Graph, Op};
 use crate::sema::{self, Elaborated, Loader, Options, TrainInfo, WeightKind};
 use crate::{pass, schedule, tile};
 use std::collections::BTreeSet;
@@ -200,24 +200,12 @@ pub(crate) fn rules(entry: &str, field: Option<&Field>) -> schedule::Rules {
     }
 }
 
-/// How far a result of pictures sees, where that is finite along both axes: then tiles are exact.
+/// How far results of pictures see, where that is finite along both axes: then tiles are exact.
 pub(crate) fn field(entry: &str, graph: &Graph) -> Option<Field> {
     if entry != "infer" {
         return None;
     }
-    let is_picture = |id: &NodeId| graph.shape(*id).len() >= 4;
-    let is_input = |id: &NodeId| matches!(graph.node(*id).op, Op::Input { .. });
-    let mut inputs = graph.ids().filter(|id| is_input(id) && is_picture(id));
-    let (input, None) = (inputs.next()?, inputs.next()) else {
-        return None;
-    };
-    let output = graph.outputs.first().map(|o| o.1).filter(is_picture)?;
-    // Axes count from the last: height, then width.
-    let along = |from_end: usize| {
-        let axis = |id: NodeId| (id, graph.shape(id).len() - from_end);
-        ir::field::reach(graph, axis(input), axis(output)).ok()
-    };
-    let (rows, columns) = (along(2)?, along(1)?);
+    let [rows, columns] = ir::field::of_pictures(graph)?.ok()?;
     Some(Field {
         halo: [rows.halo as u64, columns.halo as u64],
         stride: [rows.stride as u64, columns.stride as u64],

@@ -3,7 +3,7 @@
 
 mod sema;
 
-use vsr_compiler::ir::field::{Reach, Unbounded, of_picture, reach};
+use vsr_compiler::ir::field::{Reach, Unbounded, of_pictures, reach};
 use vsr_compiler::ir::graph::{Graph, NodeId, Op};
 use vsr_compiler::pass::optimise;
 use vsr_compiler::sema::Options;
@@ -71,7 +71,24 @@ fn vdsr_reaches_one_pixel_a_layer() {
         stride: 1,
     };
     assert_eq!(
-        of_picture(&optimise(entry.graph.clone())),
+        of_pictures(&optimise(entry.graph.clone())),
         Some(Ok([side; 2]))
     );
+}
+
+#[test]
+fn a_list_reaches_as_far_as_its_farthest_layer() {
+    let taps = Options {
+        set: vec![("taps".into(), "[3, 8, 15]".into())],
+        ..Options::default()
+    };
+    let made = sema::model("models/vgg16.vsr", &taps);
+    let graph = optimise(made.entries[0].graph.clone());
+    assert_eq!(graph.outputs.len(), 3);
+    // Convolutions reach 2, then 2 of every second, then 3 of every fourth pixel; and that one is three pixels wider.
+    let side = Reach {
+        halo: 2 + 2 * 2 + 3 * 4 + 3,
+        stride: 4,
+    };
+    assert_eq!(of_pictures(&graph), Some(Ok([side; 2])));
 }

@@ -117,6 +117,34 @@ fn spans_end_where_the_tokens_end() {
     assert_eq!(of(file.items[1].span), "op g() = 2");
 }
 
+#[test]
+fn places_are_those_of_the_file_whatever_parts_the_tokens() {
+    let text = "# \"(\nuse A from \"a#  b.vsr\"\t# more\r\n\nop f(x: [N]) -> [N] = # )\n\tx +\t\t#\r\n  2.5e-3 # end";
+    let (file, told) = read("a.vsr", text);
+    let (plain, _) = read(
+        "a.vsr",
+        "use A from \"a#  b.vsr\"\nop f(x: [N]) -> [N] = x + 2.5e-3",
+    );
+    assert_eq!((told.as_str(), print_ast(&file)), ("", print_ast(&plain)));
+    let of = |span: vsr_compiler::diag::Span| &text[span.start as usize..span.end as usize];
+    let ast::ItemKind::Use(use_) = &file.items[0].kind else {
+        panic!("a use")
+    };
+    assert_eq!(of(use_.file.span), "\"a#  b.vsr\"");
+    let ast::ItemKind::Op(op) = &file.items[1].kind else {
+        panic!("an op")
+    };
+    let ast::ExprKind::Binary { op_span, right, .. } = &op.body.value.as_ref().unwrap().kind else {
+        panic!("a sum")
+    };
+    assert_eq!((of(*op_span), of(right.span)), ("+", "2.5e-3"));
+    // Errors, too: the comma, and the end behind which a value is missing.
+    let told = errors("op f() = # one\n\t1 +   # two\n\n  , # three\n");
+    assert!(told.contains("a.vsr:4:3"), "{told}");
+    let told = errors("op f() = 1 +   # two\n\n# three\n");
+    assert!(told.contains("a.vsr:1:12"), "{told}");
+}
+
 /// Texts with something wrong, by what is wrong.
 const WRONG: &[(&str, &str)] = &[
     (

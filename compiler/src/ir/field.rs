@@ -1,12 +1,13 @@
 //! How far a result sees: the halo that a tile needs, and the steps at which tiles may start.
 //!
-//! Enters a graph with one input and one output, and an axis of each; leaves the reach in input pixels, or the node that
-//! sees a whole axis (a norm, attention) and so forbids exact tiles. Boxes are traced backwards equation by equation.
+//! Enters a graph, an input and an output, and an axis of each; leaves the reach in input pixels, or the node that sees a
+//! whole axis (a norm, attention) and so forbids exact tiles. Boxes are traced backwards equation by equation.
 
 use std::collections::BTreeMap;
 
 use crate::equation::field::{Field, fields};
 use crate::ir::graph::{Graph, NodeId, Op, Origin};
+use crate::ir::region::gcd;
 
 /// Tiles start at multiples of at most this many input pixels.
 const MOST_STRIDE: i64 = 64;
@@ -19,6 +20,17 @@ pub struct Reach {
     pub stride: i64,
 }
 
+impl Reach {
+    /// Of two results together: both are seen, and both shift.
+    fn and(self, other: Reach) -> Reach {
+        let common = gcd(self.stride, other.stride);
+        Reach {
+            halo: self.halo.max(other.halo),
+            stride: self.stride / common * other.stride,
+        }
+    }
+}
+
 /// Why there is no finite reach: where the first value is made that does not move with the picture.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unbounded {
@@ -26,25 +38,30 @@ pub struct Unbounded {
     pub origin: Origin,
 }
 
-/// The reach, down and across, of a graph's first output in its only input, pictures in their last two axes. None: it has
-/// other inputs and outputs than that.
-pub fn of_picture(graph: &Graph) -> Option<Result<[Reach; 2], Unbounded>> {
-    let mut inputs = graph
-        .ids()
-        .filter(|id| matches!(graph.node(*id).op, Op::Input { .. }));
-    let (Some(input), None) = (inputs.next(), inputs.next()) else {
+/// The reach, down and across, of all outputs of a graph in its only input of pictures, which lie in last two axes. None:
+/// there is no such input, or an output is no picture.
+pub fn of_pictures(graph: &Graph) -> Option<Result<[Reach; 2], Unbounded>> {
+    let is_picture = |id: &NodeId| graph.shape(*id).len() >= 4;
+    let is_input = |id: &NodeId| matches!(graph.node(*id).op, Op::Input { .. });
+    let mut inputs = graph.ids().filter(|id| is_input(id) && is_picture(id));
+    let (input, None) = (inputs.next()?, inputs.next()) else {
         return None;
     };
-    let output = graph.outputs.first()?.1;
-    let axis = |id: NodeId, back: usize| Some((id, graph.shape(id).len().checked_sub(back)?));
-    let (rows, columns) = (
-        (axis(input, 2)?, axis(output, 2)?),
-        (axis(input, 1)?, axis(output, 1)?),
-    );
-    Some(
-        reach(graph, rows.0, rows.1)
-            .and_then(|down| Ok([down, reach(graph, columns.0, columns.1)?])),
-    )
+    let outputs: Vec<NodeId> = graph.outputs.iter().map(|output| output.1).collect();
+    if outputs.is_empty() || !outputs.iter().all(is_picture) {
+        return None;
+    }
+    // Axes count from the last: height, then width.
+    let axis = |id: NodeId, from_end: usize| (id, graph.shape(id).len() - from_end);
+    let along = |from_end: usize| {
+        let mut all = Reach { halo: 0, stride: 1 };
+        for output in &outputs {
+            let one = reach(graph, axis(input, from_end), axis(*output, from_end))?;
+            all = all.and(one);
+        }
+        Ok(all)
+    };
+    Some(along(2).and_then(|down| Ok([down, along(1)?])))
 }
 
 /// The reach of `output` in `input` along one axis of each.

@@ -9,7 +9,7 @@ use super::scope::{Env, Mode};
 use super::value::{Dims, Value};
 use crate::diag::{Class, Span};
 use crate::syntax::ast;
-use std::collections::HashMap;
+use rustc_hash::FxHashMap as HashMap;
 use std::rc::Rc;
 
 impl<'a> Elab<'a, '_> {
@@ -92,7 +92,7 @@ impl<'a> Elab<'a, '_> {
         given: Vec<Given<'a>>,
         span: Span,
     ) -> Fallible<HashMap<&'a str, (Value, Span)>> {
-        let mut slots: HashMap<&'a str, (Value, Span)> = HashMap::new();
+        let mut slots: HashMap<&'a str, (Value, Span)> = HashMap::default();
         let mut next = 0;
         for g in given {
             let input = match g.name {

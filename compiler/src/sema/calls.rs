@@ -9,7 +9,7 @@ use super::value::Value;
 use crate::diag::Span;
 use crate::ir::graph::NodeId;
 use crate::syntax::ast;
-use std::collections::HashMap;
+use rustc_hash::FxHashMap as HashMap;
 use std::ops::Range;
 
 /// One application of a block, or one call of an op.

@@ -9,7 +9,7 @@ use super::settings;
 use super::{Options, cycle, definitions};
 use crate::diag::{Problems, Sources, Span};
 use crate::syntax::ast::{self, ItemKind};
-use std::collections::HashSet;
+use rustc_hash::FxHashSet as HashSet;
 
 /// What a check leaves beside problems.
 #[derive(Default)]
@@ -52,7 +52,7 @@ fn check_loaded(
     cycle::cycles(&program, problems);
     let has_cycle = problems.len() > n_problems;
     let has_profiles = profiles(&files[0].ast).count() > 0;
-    let mut reported = HashSet::new();
+    let mut reported = HashSet::default();
     if has_profiles && !has_cycle {
         check_entries(&program, options, facts, &mut reported, problems);
     }
@@ -108,7 +108,7 @@ fn candidates(file: &ast::File, options: &Options) -> Vec<String> {
         return vec![name.clone()];
     }
     let is_broken = |name: &ast::Ident| file.broken.contains(&name.text);
-    let (mut names, mut trained) = (Vec::new(), HashSet::new());
+    let (mut names, mut trained) = (Vec::new(), HashSet::default());
     for item in &file.items {
         if let ItemKind::Train(train) = &item.kind {
             trained.insert(train.network.block.text.as_str());

@@ -4,7 +4,7 @@ use super::module::Program;
 use super::walk;
 use crate::diag::{Class, Diag, Problems};
 use crate::syntax::ast::{self, ExprKind as E};
-use std::collections::HashSet;
+use rustc_hash::FxHashSet as HashSet;
 
 pub fn cycles(program: &Program<'_>, problems: &mut Problems) {
     let uses: Vec<Vec<usize>> = (0..program.defs.len())
@@ -45,7 +45,7 @@ pub fn cycles(program: &Program<'_>, problems: &mut Problems) {
 
 /// All that a definition uses, by itself or through what it uses.
 pub fn reached(program: &Program<'_>, def: usize) -> HashSet<usize> {
-    let mut reached = HashSet::new();
+    let mut reached = HashSet::default();
     let mut open = vec![def];
     while let Some(def) = open.pop() {
         open.extend(
@@ -77,7 +77,7 @@ fn report_cycle(program: &Program<'_>, ring: &[usize], problems: &mut Problems) 
 /// The definitions whose names a definition calls, each once.
 fn used_by(program: &Program<'_>, def: usize) -> Vec<usize> {
     let d = &program.defs[def];
-    let mut local = HashSet::new();
+    let mut local = HashSet::default();
     walk::each_bound(d.body, &mut |name| {
         local.insert(name.text.as_str());
     });

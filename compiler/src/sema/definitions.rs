@@ -11,7 +11,7 @@ use super::module::{Def, DefKind, Program};
 use super::walk;
 use crate::diag::{Class, Diag, Problems, Span};
 use crate::syntax::ast::{self, ExprKind as E, ItemKind, IxKind as I};
-use std::collections::HashSet;
+use rustc_hash::FxHashSet as HashSet;
 
 pub fn check(program: &Program<'_>, reported: &mut HashSet<Span>, problems: &mut Problems) {
     let is_sound = |d: &&Def<'_>| !d.standard && !program.is_broken(&d.name.text, d.module);
@@ -19,7 +19,7 @@ pub fn check(program: &Program<'_>, reported: &mut HashSet<Span>, problems: &mut
         let mut checker = Checker {
             program,
             module: d.module,
-            locals: HashSet::new(),
+            locals: HashSet::default(),
             reported,
             problems,
         };
@@ -35,7 +35,7 @@ pub fn check(program: &Program<'_>, reported: &mut HashSet<Span>, problems: &mut
             let mut checker = Checker {
                 program,
                 module,
-                locals: HashSet::new(),
+                locals: HashSet::default(),
                 reported,
                 problems,
             };
@@ -124,7 +124,7 @@ impl<'p> Checker<'p, '_> {
                 declared.push(name);
             }
         });
-        let mut read = HashSet::new();
+        let mut read = HashSet::default();
         walk::each_in_body(d.body, &mut |e| {
             walk::each_name(e, &mut |name, _| {
                 read.insert(name);
@@ -143,7 +143,7 @@ impl<'p> Checker<'p, '_> {
 
     /// Whether the axes of all inputs together determine every dim is a matter of the text alone.
     fn solvable(&mut self, d: &'p Def<'p>) {
-        let mut known: HashSet<&str> = HashSet::new();
+        let mut known: HashSet<&str> = HashSet::default();
         let axes = d.inputs.iter().filter_map(|input| match &input.ty.kind {
             ast::TypeKind::Tensor { axes, .. } => Some(axes),
             _ => None,

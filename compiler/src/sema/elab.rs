@@ -15,7 +15,8 @@ use crate::equation::index::Ix;
 use crate::equation::{Equation, Expr, Pos, Read, Reducer};
 use crate::ir::build::Builder;
 use crate::ir::graph::{Init, NodeId, Op, Origin};
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 /// Steps of evaluation before a text counts as endless.
@@ -43,7 +44,7 @@ pub struct Elab<'a, 'g> {
     pub profile: &'a str,
     /// Extent of every index of the equation at hand.
     pub extents: Vec<i64>,
-    pub index_names: Vec<String>,
+    pub index_names: Vec<Rc<str>>,
     /// Equations of the op at hand, if it promises a kernel.
     pub promised: Option<Vec<Promised>>,
     /// Nodes whose values are whole numbers.
@@ -161,16 +162,16 @@ impl<'a, 'g> Elab<'a, 'g> {
             extents: vec![],
             index_names: vec![],
             promised: None,
-            whole: HashSet::new(),
-            shapes: HashMap::new(),
+            whole: HashSet::default(),
+            shapes: HashMap::default(),
             layers: vec![],
             weights: vec![],
-            weight_of: HashMap::new(),
+            weight_of: HashMap::default(),
             declared: vec![],
             frames: vec![],
             calls: Calls::default(),
             root: 0,
-            randoms: HashMap::new(),
+            randoms: HashMap::default(),
             fuel: FUEL,
             exhausted: false,
             depth: 0,

@@ -7,7 +7,8 @@ use super::module::Program;
 use super::settings::{self, Settings};
 use super::{EntryKind, Options, STACK_BYTES};
 use crate::diag::{Diag, Problems, Span};
-use std::collections::HashSet;
+use crate::ir::graph::Graph;
+use rustc_hash::FxHashSet as HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 const MAX_WORKERS: usize = 8;
@@ -119,11 +120,15 @@ fn outcome(program: &Program<'_>, options: &Options, task: &Task, wanted: Wanted
         program,
         settings: &settings,
         problems: &mut outcome.problems,
-        reported: &mut HashSet::new(),
+        reported: &mut HashSet::default(),
         facts: (wanted == Wanted::Facts).then_some(&mut outcome.facts),
         is_check: wanted != Wanted::Graphs,
     };
     outcome.made = entry(&settings, &mut job, task);
+    if let (Some(made), true) = (&mut outcome.made, wanted != Wanted::Graphs) {
+        // A sketch has served: its memory is for the next entry.
+        (made.entry.graph, made.entry.calls) = (Graph::default(), vec![]);
+    }
     outcome
 }
 

@@ -19,7 +19,8 @@ use crate::equation::{Binary, Expr, Pos, Read, Reducer, Relation};
 use crate::ir::build::Builder;
 use crate::ir::graph::{Graph, Init, NodeId};
 use crate::syntax::ast;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use rustc_hash::FxHashSet as HashSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 /// What one entry adds to the whole.
@@ -328,7 +329,7 @@ impl<'a> Elab<'a, '_> {
         });
         self.run(&item.body, &mut env, None)?;
         let loss = self.loss(item, &env)?;
-        let info = self.train_info(item, settings, &env)?;
+        let info = self.train_info(item, &env)?;
         let mut outputs = vec![("loss".to_string(), loss)];
         let metrics = std::mem::take(&mut self.train.metrics);
         outputs.extend(metrics.into_iter().filter(|m| m.0 != "loss"));
@@ -370,7 +371,7 @@ impl<'a> Elab<'a, '_> {
 
     /// Every node that some of `nodes` need.
     fn used(&self, mut nodes: Vec<NodeId>) -> HashSet<NodeId> {
-        let mut used = HashSet::new();
+        let mut used = HashSet::default();
         while let Some(node) = nodes.pop() {
             if used.insert(node) {
                 nodes.extend(&self.b.graph().node(node).operands);
@@ -405,13 +406,7 @@ impl<'a> Elab<'a, '_> {
         Ok(node)
     }
 
-    fn train_info(
-        &mut self,
-        item: &'a ast::Train,
-        settings: &'a Settings<'a>,
-        env: &Env<'a>,
-    ) -> Fallible<TrainInfo> {
-        let _ = settings;
+    fn train_info(&mut self, item: &'a ast::Train, env: &Env<'a>) -> Fallible<TrainInfo> {
         let epochs = self.count(item, env, "epochs")?;
         let steps = self.count(item, env, "steps")?;
         let ema = self.optional_number(item, env, "ema")?;
@@ -533,7 +528,6 @@ impl<'a> Elab<'a, '_> {
             Some(largest) => Some(self.clip_scale(&reached, largest, span)?),
             None => None,
         };
-        let stored = self.nexts.clone();
         let mut updates = vec![];
         for (key, node, gradient) in reached {
             let gradient = match scale {
@@ -546,7 +540,6 @@ impl<'a> Elab<'a, '_> {
             }
             updates.push((node, new));
         }
-        let _ = stored;
         let states: Vec<(NodeId, NodeId)> = self
             .nexts
             .iter()

@@ -172,7 +172,7 @@ impl<'a> Elab<'a, '_> {
                 format!("`{name}` is an op; call it: `{name}(…)`"),
             );
         }
-        let indices = env.indices.keys().map(String::as_str);
+        let indices = env.indices.keys().map(|key| &**key);
         let known = sorted(env.vars.keys().copied().chain(indices));
         let help = suggest_or_list(name, "bound here are", &known);
         fault(Class::Name, format!("`{name}` is not bound")).maybe_help(help)

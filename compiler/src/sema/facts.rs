@@ -10,7 +10,7 @@ use crate::diag::Span;
 use crate::equation::{Equation, Reducer};
 use crate::ir::graph::{Graph, NodeId, Op};
 use crate::syntax::ast;
-use std::collections::HashMap;
+use rustc_hash::FxHashMap as HashMap;
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Fact {

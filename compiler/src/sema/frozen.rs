@@ -6,7 +6,7 @@
 use super::elab::Elab;
 use super::error::{Failed, Fallible, fault, suggest};
 use super::module::{FrozenRef, Program};
-use super::rename::{self, Renamed};
+use super::rename::{self, Renamed, Rules};
 use super::scalar::shape_text;
 use super::scope::Env;
 use crate::diag::{Class, Diag, Problems, Span};
@@ -103,10 +103,10 @@ impl<'a> Elab<'a, '_> {
     pub fn frozen_source(&mut self, id: usize, key: &str, shape: &[i64], span: Span) -> Source {
         let program = self.program;
         let frozen = &program.frozen[id];
-        let rules = frozen.rules(program);
+        let rules = Rules::new(frozen.rules(program));
         let layer = self.frozen.get(&id).map_or(0, |f| f.layer);
         let parameters = self.layers[layer].parameters.clone();
-        let renamed = self.renamed(rules, &parameters, key);
+        let renamed = self.renamed(&rules, &parameters, key);
         let found = self.frozen.entry(id).or_default();
         let Ok(renamed) = renamed else {
             found.failed = true;

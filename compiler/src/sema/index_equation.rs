@@ -15,13 +15,15 @@ use crate::equation::index::Ix;
 use crate::equation::{Binary, Expr, Lit, Pos, Reducer};
 use crate::ir::graph::NodeId;
 use crate::syntax::ast::{self, ExprKind as E, IxKind as I};
-use std::collections::{BTreeMap, HashSet};
+use rustc_hash::FxHashSet as HashSet;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// An index as written, left of `=` or after a reducer.
 struct Written<'a> {
     /// `i`, or `...s`.
-    key: String,
+    key: Rc<str>,
     span: Span,
     range: Option<(&'a ast::Expr, &'a ast::Expr)>,
 }
@@ -33,7 +35,7 @@ struct Range {
     extents: Vec<(i64, Note)>,
 }
 
-type Found = BTreeMap<String, Vec<(i64, Note)>>;
+type Found<'a> = BTreeMap<Cow<'a, str>, Vec<(i64, Note)>>;
 
 impl<'a> Elab<'a, '_> {
     /// Elaborates an equation. `declared`: the result's shape, if this is the body's value.
@@ -144,7 +146,7 @@ impl<'a> Elab<'a, '_> {
             let names = free
                 .iter()
                 .chain(reduced)
-                .map(|v| self.index_names[*v].clone())
+                .map(|v| self.index_names[*v].to_string())
                 .collect();
             let shapes = operands.iter().map(|o| self.b.shape(*o).to_vec()).collect();
             promised.push(Promised {
@@ -162,13 +164,15 @@ impl<'a> Elab<'a, '_> {
         let mut all: Vec<Written<'a>> = vec![];
         for item in items {
             let span = item.span;
-            let (key, range) = match &item.kind {
-                I::Pack(name) => (format!("...{}", name.text), None),
-                I::Range { name, low, high } => (name.text.clone(), Some((low, high))),
+            let (key, range): (Rc<str>, _) = match &item.kind {
+                I::Pack(name) => (format!("...{}", name.text).into(), None),
+                I::Range { name, low, high } => {
+                    (name.text.as_str().into(), Some((&**low, &**high)))
+                }
                 I::At(ast::Expr {
                     kind: E::Name(name),
                     ..
-                }) => (name.clone(), None),
+                }) => (name.as_str().into(), None),
                 I::At(_) | I::Slice { .. } => {
                     let text = "here stand names of indices: `i`, `i in 0..n` or `...s`";
                     return self.fail(span, fault(Class::Syntax, text));
@@ -189,7 +193,7 @@ impl<'a> Elab<'a, '_> {
                     ),
                 );
             }
-            let number = match env.vars.get(key.as_str()) {
+            let number = match env.vars.get(&*key) {
                 Some(Value::Tensor(node)) => self.b.shape(*node).is_empty(),
                 Some(Value::Failed | Value::Layer(_) | Value::List(_)) | None => false,
                 Some(_) => true,
@@ -226,7 +230,7 @@ impl<'a> Elab<'a, '_> {
             .iter()
             .zip(&fixed)
             .filter(|(_, f)| f.is_none())
-            .map(|(w, _)| w.key.as_str())
+            .map(|(w, _)| &*w.key)
             .collect();
         let mut found = Found::new();
         if !names.is_empty() {
@@ -237,7 +241,7 @@ impl<'a> Elab<'a, '_> {
         }
         let mut ranges = vec![];
         for (index, range) in written.iter().zip(fixed) {
-            ranges.push(match (range, found.get(&index.key)) {
+            ranges.push(match (range, found.get(&*index.key)) {
                 (Some(range), _) => range,
                 (None, Some(extents)) => Range {
                     low: 0,
@@ -293,7 +297,7 @@ impl<'a> Elab<'a, '_> {
         written: &[Written<'a>],
         fixed: &[Option<Range>],
         declared: &Dims,
-        found: &mut Found,
+        found: &mut Found<'a>,
     ) -> Fallible<()> {
         let packs = written.iter().filter(|w| w.key.starts_with("...")).count();
         let single = written.len() - packs;
@@ -323,7 +327,7 @@ impl<'a> Elab<'a, '_> {
             let known = range
                 .as_ref()
                 .map(|r| &r.extents)
-                .or_else(|| found.get(&index.key));
+                .or_else(|| found.get(&*index.key));
             if let Some(known) = known
                 && known.iter().map(|k| k.0).ne(axes.iter().map(|a| a.0))
             {
@@ -348,7 +352,7 @@ impl<'a> Elab<'a, '_> {
                 return self.fail(index.span, fault);
             }
             if known.is_none() {
-                found.insert(index.key.clone(), axes);
+                found.insert(index.key.to_string().into(), axes);
             }
         }
         Ok(())
@@ -379,8 +383,8 @@ impl<'a> Elab<'a, '_> {
         &mut self,
         e: &'a ast::Expr,
         names: &HashSet<&str>,
-        hidden: &mut Vec<String>,
-        found: &mut Found,
+        hidden: &mut Vec<Cow<'a, str>>,
+        found: &mut Found<'a>,
         env: &mut Env<'a>,
     ) -> Fallible<()> {
         self.spend(e.span)?;
@@ -414,12 +418,12 @@ impl<'a> Elab<'a, '_> {
                 let depth = hidden.len();
                 for item in index {
                     match &item.kind {
-                        I::Pack(name) => hidden.push(format!("...{}", name.text)),
-                        I::Range { name, .. } => hidden.push(name.text.clone()),
+                        I::Pack(name) => hidden.push(format!("...{}", name.text).into()),
+                        I::Range { name, .. } => hidden.push(name.text.as_str().into()),
                         I::At(ast::Expr {
                             kind: E::Name(name),
                             ..
-                        }) => hidden.push(name.clone()),
+                        }) => hidden.push(name.as_str().into()),
                         _ => {}
                     }
                 }
@@ -444,8 +448,8 @@ impl<'a> Elab<'a, '_> {
         &mut self,
         choice: &'a ast::If,
         names: &HashSet<&str>,
-        hidden: &mut Vec<String>,
-        found: &mut Found,
+        hidden: &mut Vec<Cow<'a, str>>,
+        found: &mut Found<'a>,
         env: &mut Env<'a>,
     ) -> Fallible<()> {
         let mut index = None;
@@ -486,8 +490,8 @@ impl<'a> Elab<'a, '_> {
         items: &'a [ast::Ix],
         span: Span,
         names: &HashSet<&str>,
-        hidden: &[String],
-        found: &mut Found,
+        hidden: &[Cow<'a, str>],
+        found: &mut Found<'a>,
     ) -> Fallible<()> {
         let shape = self.shape_of(node);
         let rank = shape.sizes.len();
@@ -502,22 +506,22 @@ impl<'a> Elab<'a, '_> {
         }
         let mut next = 0;
         for item in items {
-            let (key, count) = match &item.kind {
-                I::Pack(name) => (Some(format!("...{}", name.text)), rank - single),
+            let (key, count): (Option<Cow<'a, str>>, _) = match &item.kind {
+                I::Pack(name) => (Some(format!("...{}", name.text).into()), rank - single),
                 I::At(ast::Expr {
                     kind: E::Name(name),
                     ..
-                }) => (Some(name.clone()), 1),
+                }) => (Some(name.as_str().into()), 1),
                 _ => (None, 1),
             };
-            let axes: Vec<(i64, Note)> = (next..next + count)
-                .map(|a| (shape.sizes[a], shape.notes[a].clone()))
-                .collect();
-            next += count;
-            let Some(key) = key.filter(|k| names.contains(k.as_str()) && !hidden.contains(k))
-            else {
+            let (start, end) = (next, next + count);
+            next = end;
+            let Some(key) = key.filter(|k| names.contains(&**k) && !hidden.contains(k)) else {
                 continue;
             };
+            let axes: Vec<(i64, Note)> = (start..end)
+                .map(|a| (shape.sizes[a], shape.notes[a].clone()))
+                .collect();
             match found.get(&key) {
                 Some(known) if known.iter().map(|k| k.0).ne(axes.iter().map(|a| a.0)) => {
                     let (first, second) = (Dims::from_pairs(known), Dims::from_pairs(&axes));

@@ -4,11 +4,11 @@
 
 use super::elab::{Elab, WeightKind};
 use super::error::Fallible;
-use super::rename::{self, Renamed};
+use super::rename::{self, Renamed, Rules};
 use super::value::Value;
 use super::walk;
 use crate::syntax::ast::{self, ItemKind, Piece, WeightRuleKind as R};
-use std::collections::HashMap;
+use rustc_hash::FxHashMap as HashMap;
 
 #[derive(Clone, Debug)]
 pub struct Layout {
@@ -49,9 +49,10 @@ impl<'a> Elab<'a, '_> {
             .iter()
             .filter(|w| matches!(w.kind, WeightKind::Trained | WeightKind::State));
         let keys: Vec<String> = own.map(|w| w.key.clone()).collect();
+        let renaming = Rules::new(Some(rules));
         let mut tensors = vec![];
         for key in keys {
-            let renamed = self.renamed(Some(rules), parameters, &key)?;
+            let renamed = self.renamed(&renaming, parameters, &key)?;
             tensors.push((key, renamed));
         }
         let ignored = rules.rules.iter().filter_map(|rule| match &rule.kind {

@@ -55,8 +55,9 @@ use crate::ir::graph::Graph;
 use entries::Wanted;
 use entry::Made;
 use module::Program;
+use rustc_hash::FxHashSet as HashSet;
 use settings::Settings;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 /// Enough for the deepest nesting that `elab::MAX_DEPTH` allows in any build; only touched pages cost anything.
 const STACK_BYTES: usize = 256 << 20;
@@ -194,7 +195,7 @@ fn elaborate_loaded(
     if !problems.is_empty() {
         return None;
     }
-    let mut reported = HashSet::new();
+    let mut reported = HashSet::default();
     let Some(settings) = settings::settings(&program, options, problems) else {
         definitions::check(&program, &mut reported, problems);
         return None;

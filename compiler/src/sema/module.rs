@@ -9,7 +9,8 @@ use super::stdlib;
 use super::walk;
 use crate::diag::{Class, Diag, Problems, Sources, Span};
 use crate::syntax::ast::{self, ItemKind};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
+use std::collections::BTreeMap;
 use vsr_weightfile::Header;
 
 /// Where texts come from. Paths are as the source writes them, relative to the first file's own place.
@@ -238,7 +239,7 @@ pub struct Program<'a> {
 
 impl<'a> Program<'a> {
     pub fn new(files: &'a [Loaded], sources: &'a Sources, problems: &mut Problems) -> Program<'a> {
-        let empty = || files.iter().map(|_| HashMap::new()).collect();
+        let empty = || files.iter().map(|_| HashMap::default()).collect();
         let mut program = Program {
             sources,
             files,
@@ -246,9 +247,9 @@ impl<'a> Program<'a> {
             items: empty(),
             frozen: vec![],
             frozen_names: empty(),
-            rules: files.iter().map(|_| HashMap::new()).collect(),
+            rules: files.iter().map(|_| HashMap::default()).collect(),
             broken: files.iter().map(broken).collect(),
-            standard: HashMap::new(),
+            standard: HashMap::default(),
         };
         for at in 0..files.len() {
             program.define(at, problems);

@@ -72,7 +72,7 @@ impl<'a> Elab<'a, '_> {
                 },
             ] => {
                 let end = |elab: &mut Self,
-                           e: &'a Option<ast::Expr>,
+                           e: &'a Option<Box<ast::Expr>>,
                            default: i64,
                            env: &mut Env<'a>| match e {
                     None => Ok(default),
@@ -287,7 +287,7 @@ impl<'a> Elab<'a, '_> {
         let mut at = vec![];
         for item in items {
             match &item.kind {
-                I::Pack(pack) => match env.indices.get(&format!("...{}", pack.text)) {
+                I::Pack(pack) => match env.indices.get(format!("...{}", pack.text).as_str()) {
                     Some(Bound::Pack(ids)) => {
                         for id in ids {
                             let ix = crate::equation::index::Ix::var(*id);

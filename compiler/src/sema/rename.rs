@@ -6,9 +6,9 @@ use super::elab::Elab;
 use super::error::{Fallible, fault};
 use super::scope::Env;
 use super::value::Value;
-use crate::diag::Class;
+use crate::diag::{Class, Span};
 use crate::syntax::ast::{self, Piece, WeightRuleKind as R};
-use std::collections::HashMap;
+use rustc_hash::FxHashMap as HashMap;
 use std::rc::Rc;
 use vsr_weightfile::pattern::{Caught, Token, catch};
 
@@ -61,12 +61,56 @@ pub fn hole(e: &ast::Expr) -> Option<&str> {
     }
 }
 
+/// The renaming rules of a `weights` item, whose left sides are read once for all keys.
+pub struct Rules<'a> {
+    rules: Vec<Rule<'a>>,
+}
+
+struct Rule<'a> {
+    from: Vec<Token<'a>>,
+    to: &'a ast::Path,
+    rows: Option<&'a (ast::Expr, ast::Expr)>,
+    transposed: bool,
+    span: Span,
+}
+
+impl<'a> Rules<'a> {
+    pub fn new(item: Option<&'a ast::Weights>) -> Rules<'a> {
+        let rules = item.into_iter().flat_map(|item| &item.rules);
+        Rules {
+            rules: rules.filter_map(Rule::new).collect(),
+        }
+    }
+}
+
+impl<'a> Rule<'a> {
+    /// None: it renames nothing, or its left side has been reported.
+    fn new(rule: &'a ast::WeightRule) -> Option<Rule<'a>> {
+        let R::Rename {
+            from,
+            to,
+            rows,
+            transposed,
+        } = &rule.kind
+        else {
+            return None;
+        };
+        Some(Rule {
+            from: tokens(from)?,
+            to,
+            rows: rows.as_deref(),
+            transposed: *transposed,
+            span: rule.span,
+        })
+    }
+}
+
 impl<'a> Elab<'a, '_> {
     /// Each rule once, in order, on what the rules before made of the key. The right side sees what the left side
     /// caught and the network's parameters.
     pub fn renamed(
         &mut self,
-        rules: Option<&'a ast::Weights>,
+        rules: &Rules<'a>,
         parameters: &HashMap<&'a str, Value>,
         key: &str,
     ) -> Fallible<Renamed> {
@@ -74,18 +118,8 @@ impl<'a> Elab<'a, '_> {
             key: key.into(),
             ..Renamed::default()
         };
-        for rule in rules.into_iter().flat_map(|r| &r.rules) {
-            let R::Rename {
-                from,
-                to,
-                rows,
-                transposed,
-            } = &rule.kind
-            else {
-                continue;
-            };
-            let key = renamed.key.clone();
-            let Some(caught) = matches(from, &key) else {
+        for rule in &rules.rules {
+            let Some(caught) = catch(&rule.from, &renamed.key) else {
                 continue;
             };
             let mut env = Env::new(0, None, "".into());
@@ -93,8 +127,8 @@ impl<'a> Elab<'a, '_> {
             for (name, text) in caught {
                 env.vars.insert(name, captured(text));
             }
-            renamed.key = self.path(to, &mut env)?;
-            if let Some(rows) = rows {
+            let key = std::mem::replace(&mut renamed.key, self.path(rule.to, &mut env)?);
+            if let Some(rows) = rule.rows {
                 let (low, high) = (
                     self.int(&rows.0, &mut env)?.0,
                     self.int(&rows.1, &mut env)?.0,
@@ -104,7 +138,7 @@ impl<'a> Elab<'a, '_> {
                     return self.fail(rule.span, fault(Class::Weight, text));
                 }
             }
-            renamed.transposed ^= transposed;
+            renamed.transposed ^= rule.transposed;
         }
         Ok(renamed)
     }

@@ -2,7 +2,7 @@
 
 use super::value::{Dims, Value};
 use crate::equation::index::Ix;
-use std::collections::HashMap;
+use rustc_hash::FxHashMap as HashMap;
 use std::rc::Rc;
 
 /// Where an expression stands.
@@ -30,7 +30,7 @@ pub struct Env<'a> {
     /// Dims are upper case, other names lower case: they never meet.
     pub vars: HashMap<&'a str, Value>,
     pub packs: HashMap<&'a str, Rc<Dims>>,
-    pub indices: HashMap<String, Bound>,
+    pub indices: HashMap<Rc<str>, Bound>,
     /// Stored tensors by name: their places among the weights.
     pub states: HashMap<&'a str, usize>,
     pub mode: Mode,
@@ -47,10 +47,10 @@ impl<'a> Env<'a> {
         Env {
             module,
             def,
-            vars: HashMap::new(),
-            packs: HashMap::new(),
-            indices: HashMap::new(),
-            states: HashMap::new(),
+            vars: HashMap::default(),
+            packs: HashMap::default(),
+            indices: HashMap::default(),
+            states: HashMap::default(),
             mode: Mode::Whole,
             path,
             replay: false,

@@ -5,7 +5,7 @@ use super::elab::Elab;
 use crate::diag::Span;
 use crate::equation::{Equation, Expr, Unary};
 use crate::ir::graph::{NodeId, Op};
-use std::collections::HashSet;
+use rustc_hash::FxHashSet as HashSet;
 
 impl Elab<'_, '_> {
     pub fn sketched_gradients(
@@ -28,7 +28,7 @@ impl Elab<'_, '_> {
     /// All nodes that the derivative of `loss` passes.
     fn reached(&self, loss: NodeId) -> HashSet<NodeId> {
         let graph = self.b.graph();
-        let mut reached = HashSet::new();
+        let mut reached = HashSet::default();
         let mut todo = vec![loss];
         while let Some(id) = todo.pop() {
             if !reached.insert(id) {
@@ -37,7 +37,7 @@ impl Elab<'_, '_> {
             let node = graph.node(id);
             match &node.op {
                 Op::Equation(pieces) => {
-                    let mut read = HashSet::new();
+                    let mut read = HashSet::default();
                     pieces.iter().for_each(|piece| derived(piece, &mut read));
                     todo.extend(read.into_iter().map(|operand| node.operands[operand]));
                 }

@@ -63,7 +63,7 @@ fn each_in_index<'a>(index: &'a [ast::Ix], f: &mut dyn FnMut(&'a ast::Expr)) {
                 f(low);
                 f(high);
             }
-            I::Slice { low, high } => low.iter().chain(high).for_each(&mut *f),
+            I::Slice { low, high } => low.iter().chain(high).for_each(|e| f(e)),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The tree of one `.vsr` file, as written. Every node knows its place; nothing here is resolved, folded or checked
-//! beyond the grammar. The parser makes these, elaboration reads them; nobody else changes one.
+//! beyond the grammar. The parser makes these, elaboration reads them; nobody else changes one. What is large and seldom
+//! stands in boxes, since every expression is as large as the largest form.
 
 use crate::diag::Span;
 
@@ -325,7 +326,7 @@ pub enum ExprKind {
         args: Vec<Arg>,
     },
     /// `Conv2d(64)`, `Conv2d(64)(x) @conv`
-    Made(Made),
+    Made(Box<Made>),
     /// `x[i, 1:, -1] else 0`
     Index {
         base: Box<Expr>,
@@ -387,7 +388,7 @@ pub enum Stage {
         span: Span,
     },
     /// `Conv2d(64) @conv`, `Decode(64)(skip) @up`
-    Made(Made),
+    Made(Box<Made>),
 }
 
 /// A block with its parameters, and perhaps its tensors and its label.
@@ -422,13 +423,13 @@ pub enum IxKind {
     /// `k in low..high`
     Range {
         name: Ident,
-        low: Expr,
-        high: Expr,
+        low: Box<Expr>,
+        high: Box<Expr>,
     },
     /// `low:high`, either side of which may be left out
     Slice {
-        low: Option<Expr>,
-        high: Option<Expr>,
+        low: Option<Box<Expr>>,
+        high: Option<Box<Expr>>,
     },
 }
 

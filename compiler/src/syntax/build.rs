@@ -2,6 +2,8 @@
 //! in a value, what stands left of `=`. Expressions are in `build_expr.rs`. The grammar fixes which pairs come, so a
 //! missing one is our bug.
 
+use std::iter::{Filter, Peekable};
+
 use pest::iterators::{Pair, Pairs};
 
 use super::ast::*;
@@ -10,11 +12,11 @@ use super::scan::Scan;
 use crate::diag::{Class, Diag, Problems, Span};
 
 /// The children of one rule, in order.
-pub(super) type Inner<'i> = std::iter::Peekable<std::vec::IntoIter<Pair<'i, Rule>>>;
+pub(super) type Inner<'i> = Peekable<Filter<Pairs<'i, Rule>, fn(&Pair<'i, Rule>) -> bool>>;
 
 pub(super) struct Builder<'a> {
     file: u32,
-    /// Where the chunk starts in the file.
+    /// Where the chunk starts in the dense text, which pairs are of.
     base: usize,
     text: &'a str,
     scan: &'a Scan,
@@ -630,12 +632,10 @@ impl<'a> Builder<'a> {
 
     pub(super) fn span(&self, pair: &Pair<'_, Rule>) -> Span {
         let span = pair.as_span();
-        let start = self.base + span.start();
-        Span::new(
-            self.file,
-            start,
-            self.scan.trim(self.base + span.end()).max(start),
-        )
+        let (start, end) = self
+            .scan
+            .place(self.base + span.start()..self.base + span.end());
+        Span::new(self.file, start, end)
     }
 
     pub(super) fn error(&mut self, span: Span, message: impl Into<String>) {
@@ -652,12 +652,9 @@ enum Line {
 }
 
 /// The children that carry meaning: no keywords, commas or brackets.
-pub(super) fn significant(pair: Pair<'_, Rule>) -> Inner<'_> {
-    let kept: Vec<_> = pair
-        .into_inner()
-        .filter(|child| !is_noise(child.as_rule()))
-        .collect();
-    kept.into_iter().peekable()
+pub(super) fn significant<'i>(pair: Pair<'i, Rule>) -> Inner<'i> {
+    let is_kept: fn(&Pair<'i, Rule>) -> bool = |child| !is_noise(child.as_rule());
+    pair.into_inner().filter(is_kept).peekable()
 }
 
 fn is_noise(rule: Rule) -> bool {

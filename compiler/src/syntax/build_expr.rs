@@ -189,7 +189,7 @@ impl Builder<'_> {
         let (made, n_calls) = self.made(pair);
         let span = made.span;
         if n_calls > 0 {
-            return self.grow(ExprKind::Made(made), span);
+            return self.grow(ExprKind::Made(Box::new(made)), span);
         }
         if let Some(label) = &made.label {
             self.error(
@@ -247,7 +247,7 @@ impl Builder<'_> {
                     format!("a stage applies a block with its parameters: write `{name}(…)`"),
                 );
             }
-            return Stage::Made(made);
+            return Stage::Made(Box::new(made));
         }
         let inner = &mut significant(pair);
         let name = self.ident(&one(inner));
@@ -478,7 +478,10 @@ impl Builder<'_> {
             (Some(mark), Some(low), Some(high)) if mark.as_rule() == Rule::dots => {
                 self.range(low, high)
             }
-            (_, low, high) => IxKind::Slice { low, high },
+            (_, low, high) => IxKind::Slice {
+                low: low.map(Box::new),
+                high: high.map(Box::new),
+            },
         }
     }
 
@@ -498,8 +501,8 @@ impl Builder<'_> {
                     text,
                     span: name.span,
                 },
-                low: *low,
-                high,
+                low,
+                high: Box::new(high),
             };
         }
         self.error(

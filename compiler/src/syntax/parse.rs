@@ -144,14 +144,18 @@ fn parse_chunk(
     problems: &mut Problems,
     items: &mut Vec<Item>,
 ) {
-    let part = &text[chunk.start..chunk.end];
-    match Grammar::parse(Rule::chunk, part) {
-        Ok(pairs) => Builder::new(file, chunk.start, text, scan, problems).chunk(pairs, items),
+    let base = chunk.dense.start;
+    match Grammar::parse(Rule::chunk, &scan.dense[chunk.dense.clone()]) {
+        Ok(pairs) => Builder::new(file, base, text, scan, problems).chunk(pairs, items),
         Err(error) => {
             let at = match error.location {
                 InputLocation::Pos(at) | InputLocation::Span((at, _)) => at,
             };
-            let diag = wrong::explain(file, text, chunk, chunk.start + at, &error.variant);
+            let at = match base + at {
+                at if at == chunk.dense.end => chunk.end,
+                at => scan.start_of(at),
+            };
+            let diag = wrong::explain(file, text, chunk, at, &error.variant);
             problems.push(diag);
         }
     }

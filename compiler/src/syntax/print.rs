@@ -409,7 +409,7 @@ fn ixs(of: &[Ix]) -> String {
             format!("{} in {}..{}", name.text, expr(low), expr(high))
         }
         IxKind::Slice { low, high } => {
-            let side = |side: &Option<Expr>| side.as_ref().map_or(String::new(), expr);
+            let side = |side: &Option<Box<Expr>>| side.as_deref().map_or(String::new(), expr);
             format!("{}:{}", side(low), side(high))
         }
     };

@@ -1,4 +1,6 @@
 // Starts `vsrc lsp` for .vsr files. All that is known of the language is known there.
+const { execFile } = require('child_process');
+const { promisify } = require('util');
 const { workspace, window } = require('vscode');
 const { LanguageClient } = require('vscode-languageclient/node');
 
@@ -6,6 +8,15 @@ let client;
 
 exports.activate = async function activate() {
   const command = workspace.getConfiguration('vsr').get('server', 'vsrc');
+  // Where there is no server the client would show a message of its own, too; so it is made only where there is one.
+  try {
+    await promisify(execFile)(command, ['--version']);
+  } catch (error) {
+    window.showWarningMessage(
+      `vsr: \`${command} lsp\` does not start (${error.message ?? error}). Set vsr.server to the path of vsrc.`,
+    );
+    return;
+  }
   client = new LanguageClient(
     'vsr',
     'vsr',
@@ -14,11 +25,9 @@ exports.activate = async function activate() {
   );
   try {
     await client.start();
-  } catch (error) {
+  } catch {
+    // The client has said why.
     client = undefined;
-    window.showWarningMessage(
-      `vsr: \`${command} lsp\` does not start (${error.message ?? error}). Set vsr.server to the path of vsrc.`,
-    );
   }
 };
 

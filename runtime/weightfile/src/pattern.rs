@@ -61,11 +61,14 @@ fn rest_matches<'a, 'k>(
         Token::One(name) => (*name, true),
         Token::Rest(name) => (*name, false),
     };
-    let first_dot = key.find('.').unwrap_or(key.len());
-    let ends = key.char_indices().map(|(at, c)| at + c.len_utf8());
-    for end in ends.take_while(|end| !one || *end <= first_dot) {
-        // A rest is whole segments.
-        if !(one || end == key.len() || key[end..].starts_with('.')) {
+    let bytes = key.as_bytes();
+    for end in 1..=key.len() {
+        let is_end = end == key.len() || bytes[end] == b'.';
+        // One is a part of the first segment, a rest is whole segments.
+        if one && bytes[end - 1] == b'.' {
+            break;
+        }
+        if !(is_end || one && key.is_char_boundary(end)) {
             continue;
         }
         if *tries == 0 {
@@ -110,6 +113,9 @@ mod tests {
         assert_eq!(caught("{...a}.b", "b"), None);
         assert_eq!(caught("{i}.{i}", "1.2"), None);
         assert_eq!(caught("{i}.{i}", "1.1").map(|c| c.len()), Some(2));
+        assert_eq!(caught("{i}x", "éx"), Some(vec![("i", "é")]));
+        assert_eq!(caught("{i}.b", ".b"), None);
+        assert_eq!(caught("{...p}.b", "a.b"), Some(vec![("p", "a")]));
     }
 
     #[test]

@@ -66,7 +66,7 @@ impl<'a> Visit<'a> for Bound<'a> {
             StmtKind::Bind { names, value } => {
                 self.locals
                     .extend(names.iter().map(|name| name.text.as_str()));
-                if let ExprKind::Made(Made { inputs: None, .. }) = &value.kind {
+                if matches!(&value.kind, ExprKind::Made(made) if made.inputs.is_none()) {
                     self.layers.insert(&names[0].text);
                 }
             }
