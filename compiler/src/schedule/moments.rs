@@ -4,11 +4,11 @@
 //! cache. The variance of all is the mean of the blocks' variances and the variance of their means (Chan, Golub and
 //! LeVeque 1979, for blocks of one size). Nothing is subtracted that is large beside the result.
 
-use super::group::{Context, Group, Member};
+use super::group::{Context, Group};
 use super::lower::{KernelBuilder, Scope, add, int, mul};
 use super::nest::{Reduction, is_mean_of};
 use super::net::ValueId;
-use crate::equation::{Binary, Expr, Lit, Reducer};
+use crate::equation::{Binary, Expr, Lit};
 use crate::tile::{Compute, Int, Mode, ReduceOp, Stmt, TileId, TileKind, To, Val, Var};
 
 /// Terms that stay in the second cache between two passes, and those of a block worth its own sums.
@@ -37,7 +37,8 @@ pub fn of(
         .iter()
         .find(|m| is_mean_of(member, m))?;
     let whole = Reduction::new(ctx, member, scope, loops);
-    let blocks = Blocks::of(member, &whole, loops)?;
+    let blocks = Blocks::of(&whole, loops)?;
+    // `is_mean_of` has seen the share on the left.
     let Expr::Binary(Binary::Mul, _, term) = &member.equation.body else {
         return None;
     };
@@ -54,17 +55,17 @@ struct Blocks {
 }
 
 impl Blocks {
-    fn of(member: &Member, whole: &Reduction, loops: &[(usize, Var, Int, i64)]) -> Option<Blocks> {
-        debug_assert_eq!(member.equation.reducer, Reducer::Sum);
-        let extent = |d: &(Var, Int)| match d.1 {
-            Int::Const(n) => n,
-            _ => i64::MAX,
+    fn of(whole: &Reduction, loops: &[(usize, Var, Int, i64)]) -> Option<Blocks> {
+        let known = |d: &(Var, Int)| match d.1 {
+            Int::Const(n) => Some(n),
+            _ => None,
         };
-        let total: i64 = whole.reduced.iter().map(extent).product();
+        let extents: Vec<i64> = whole.reduced.iter().map(known).collect::<Option<_>>()?;
+        let total: i64 = extents.iter().product();
         let (mut at, mut size) = (whole.reduced.len(), 1);
-        while at > 0 && size * extent(&whole.reduced[at - 1]) <= MOST {
+        while at > 0 && size * extents[at - 1] <= MOST {
             at -= 1;
-            size *= extent(&whole.reduced[at]);
+            size *= extents[at];
         }
         let worth = loops.is_empty() && total > MOST && size >= LEAST && at > 0;
         worth.then(|| Blocks {
@@ -132,7 +133,7 @@ impl Blocks {
     fn place(&self) -> Int {
         let digit = |at, (var, extent): &(Var, Int)| match extent {
             Int::Const(n) => add(mul(at, *n), Int::Var(*var)),
-            _ => unreachable!("extents of reductions are known"),
+            _ => unreachable!("blocks have known extents"),
         };
         self.around.iter().fold(int(0), digit)
     }

@@ -138,7 +138,7 @@ struct Line {
     makes: Vec<BTreeSet<ValueId>>,
     readers: BTreeMap<ValueId, Vec<usize>>,
     makers: BTreeMap<ValueId, Vec<usize>>,
-    /// Of each value in the arena; none of those that are outputs, which never die.
+    /// Of each value in the arena, outputs among them, which never die.
     bytes: BTreeMap<ValueId, u64>,
     outputs: BTreeSet<ValueId>,
 }

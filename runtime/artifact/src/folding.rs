@@ -16,7 +16,7 @@ const GAP: u64 = 64;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     pub launches: Range<usize>,
-    /// All storage that is not read any more after it, in order.
+    /// All storage that is not read any more after it, that of earlier steps included, in order.
     pub done: Vec<Range<u64>>,
 }
 

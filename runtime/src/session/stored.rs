@@ -99,7 +99,7 @@ impl Stored {
         self.origin = Origin::Here;
     }
 
-    /// Nobody reads these ranges before the next call of [`Stored::whole`].
+    /// Nobody reads these ranges before the next call of [`Stored::whole`]. They hold all that was given back before.
     pub fn give_back(&mut self, ranges: &[Range<u64>]) {
         if !matches!(self.origin, Origin::Here) {
             let given = ranges.iter().map(|r| self.memory.give_back(r));

@@ -1,7 +1,7 @@
 //! The stack machine of a pickle, which knows containers, numbers, strings and names, and calls nothing.
 //!
-//! Enters bytes; leaves the values that they make. A pickle that is short, or asks for what no tensor needs, is refused; memory
-//! stays within a few times the pickle's size.
+//! Enters bytes; leaves the values that they make. A pickle that is short, or asks for what no tensor needs, is refused; each byte
+//! makes one value at most, so memory stays within a fixed multiple of the pickle's size.
 
 use crate::pickle::{Id, Pickle, Value};
 use std::collections::HashMap;
@@ -88,8 +88,10 @@ impl<'b> Machine<'b> {
     }
 
     fn top(&self) -> Step<Id> {
-        let top = self.stack.last().copied();
-        top.ok_or_else(|| "holds a pickle that takes more than it put".into())
+        let floor = self.marks.last().copied().unwrap_or(0);
+        let top = self.stack.get(floor..).and_then(|above| above.last());
+        top.copied()
+            .ok_or_else(|| "holds a pickle that takes more than it put".into())
     }
 
     /// What was put since the last mark.
@@ -135,7 +137,7 @@ impl<'b> Machine<'b> {
             }
             b'd' => {
                 let items = self.since_mark()?;
-                self.push(Value::Dict(pairs(&items)));
+                self.push(Value::Dict(pairs(&items)?));
             }
             0x85..=0x87 => self.small_tuple(usize::from(op - 0x84))?,
             b'a' => {
@@ -236,7 +238,7 @@ impl<'b> Machine<'b> {
     fn set(&mut self, items: Vec<Id>) -> Step<()> {
         let dict = self.top()?;
         match &mut self.values[dict] {
-            Value::Dict(all) => all.extend(pairs(&items)),
+            Value::Dict(all) => all.extend(pairs(&items)?),
             _ => return Err("holds a pickle that sets items of no dictionary".into()),
         }
         Ok(())
@@ -322,11 +324,9 @@ impl<'b> Machine<'b> {
     }
 }
 
-fn pairs(items: &[Id]) -> Vec<(Id, Id)> {
-    items
-        .as_chunks::<2>()
-        .0
-        .iter()
-        .map(|[k, v]| (*k, *v))
-        .collect()
+fn pairs(items: &[Id]) -> Step<Vec<(Id, Id)>> {
+    match items.as_chunks::<2>() {
+        (pairs, []) => Ok(pairs.iter().map(|[k, v]| (*k, *v)).collect()),
+        _ => Err("holds a pickle with a key that has no value".into()),
+    }
 }

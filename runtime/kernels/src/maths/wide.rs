@@ -11,6 +11,11 @@ const UNROLL: usize = 4;
 /// Floats from what is computed to what is fetched: a page.
 const AHEAD: usize = 1024;
 
+/// Where results go, as in `To`.
+const MEMORY: u8 = 0;
+const SUMS: u8 = 1;
+const PAST: u8 = 2;
+
 const EXPONENTIAL: u8 = 0;
 const SIGMOID: u8 = 1;
 const SILU: u8 = 2;
@@ -45,9 +50,6 @@ unsafe fn row<const F: u8>(call: Call) {
 #[inline]
 #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
 unsafe fn to<const F: u8, const SHIFT: bool>(call: Call) {
-    const MEMORY: u8 = 0;
-    const SUMS: u8 = 1;
-    const PAST: u8 = 2;
     let mut none = [0.0; 32];
     // A store past the caches needs a whole line.
     let whole = (call.dst as usize).is_multiple_of(64);
@@ -76,9 +78,12 @@ unsafe fn to<const F: u8, const SHIFT: bool>(call: Call) {
             while at + 16 * UNROLL <= n {
                 for u in 0..UNROLL {
                     let to = call.dst.add(at + 16 * u);
-                    // Rows follow each other: later ones arrive while this one is computed.
-                    let next = call.src.wrapping_add(AHEAD + at + 16 * u);
-                    _mm_prefetch::<_MM_HINT_T0>(next.cast());
+                    // Rows follow each other: later ones arrive while this one is computed. Results in memory are read
+                    // at once, together with other rows that want the cache.
+                    if TO != MEMORY {
+                        let next = call.src.wrapping_add(AHEAD + at + 16 * u);
+                        _mm_prefetch::<_MM_HINT_T0>(next.cast());
+                    }
                     let y = value(_mm512_loadu_ps(call.src.add(at + 16 * u)));
                     match TO {
                         PAST => _mm512_stream_ps(to, y),
