@@ -250,22 +250,30 @@ fn filtered_sums_train_as_direct_ones_do() {
     }
 }
 
-/// Groups too large for a tile: mean and variance from one kernel, the rest from another.
+/// Groups too large for a tile: mean and variance from one kernel, the rest from another. A group of 32 Ki numbers is
+/// walked over twice, a larger one block by block, where blocks' own means differ by as much as numbers do.
 #[test]
 fn a_large_group_norm_is_what_it_says() {
-    let (c, n, groups) = (64, 64 * 64, 8);
+    large_group_norm(64);
+    large_group_norm(96);
+    large_group_norm(128);
+}
+
+fn large_group_norm(side: usize) {
+    let (c, n, groups) = (64, side * side, 8);
+    let side = side.to_string();
     let set = [
         ("op", "group_norm_silu"),
         ("C", "64"),
-        ("H", "64"),
-        ("W", "64"),
+        ("H", &side),
+        ("W", &side),
     ];
     let set = set.map(|(k, v)| (k.to_string(), v.to_string()));
     let mut opened = open("tests/peers/shapes/rows.vsr", &["rows"], &set, 2);
     let entry = opened.session.find("infer", "rows").expect("the entry");
     assert!(opened.session.manifest().entries[entry].launches.len() <= 3);
     let x: Vec<f32> = (0..c * n)
-        .map(|i| ((i * 7919) % 2003) as f32 / 500.0 + 1.0)
+        .map(|i| ((i * 7919) % 2003) as f32 / 500.0 + 1.0 + (i / n % 5) as f32)
         .collect();
     let ports = opened.session.manifest().entries[entry].inputs.clone();
     let given: Vec<(String, Vec<f32>)> =

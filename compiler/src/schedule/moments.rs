@@ -1,5 +1,8 @@
 //! Mean and variance of more terms than a cache holds, in one walk over them.
 //!
+//! Enters a mean of a nest with the variance that goes with it; leaves statements and the two values. Means and variances
+//! that are not of the same terms, or of few, are not touched.
+//!
 //! Each block of terms gives its mean and its variance about that, the second while the first has left it in the
 //! cache. The variance of all is the mean of the blocks' variances and the variance of their means (Chan, Golub and
 //! LeVeque 1979, for blocks of one size). Nothing is subtracted that is large beside the result.

@@ -1,4 +1,4 @@
-//! What happens to a row's elements on their way into a function or to memory.
+//! What happens to a row's elements on their way into a function or to memory. One number enters, one leaves.
 
 /// `scale·x + shift`. The scale is ±1 or the shift -0, so there is one rounding, at every level.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -2,7 +2,8 @@
 //!
 //! A call takes its elements from memory or from the row of another call, scaled or shifted by what is the same for all
 //! of them; where that is not enough, they are computed into its own row before. Results stay in that row, unless they
-//! are the statement's own: those go where they belong.
+//! are the statement's own: those go where they belong. What is computed, and in which order it is summed up, is the
+//! statement's affair: nothing here changes a bit of it.
 
 use super::dag::{Dag, Node, NodeId, Space, WRITTEN};
 use super::lower::{Lower, MEMORY};
@@ -21,14 +22,12 @@ use vsr_artifact::abi::FnTable;
 pub const SUMS: i64 = 32;
 
 /// The row that a call reads: `scale·element + shift`; the scale is ±1 or there is no shift.
-#[derive(Clone)]
 struct Operand {
     elements: Elements,
     scale: Factor,
     shift: Option<Shift>,
 }
 
-#[derive(Clone)]
 enum Elements {
     /// Adjacent ones in memory.
     At(Space, Sum),
@@ -36,7 +35,7 @@ enum Elements {
     Row(NodeId),
 }
 
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy)]
 enum Factor {
     One,
     MinusOne,
@@ -198,25 +197,21 @@ impl Lower<'_, '_> {
     }
 
     fn operand(&self, plan: &Plan, id: NodeId) -> Option<Operand> {
-        let elements = |a: NodeId, scale: Factor, shift: Option<(NodeId, bool)>| {
+        let elements = |a: NodeId, scale: Factor, shift: Option<Shift>| {
             Some(Operand {
                 elements: self.elements(plan, a)?,
                 scale,
-                shift: shift.map(|(by, negated)| Shift { by, negated }),
+                shift,
             })
         };
+        let plus = |by| Some(Shift { by, negated: false });
+        let minus = |by| Some(Shift { by, negated: true });
         let same = |n: NodeId| self.is_same_along(plan, n);
         match *self.dag.node(id) {
-            Node::Binary(Binary::Sub, a, b) if same(b) => elements(a, Factor::One, Some((b, true))),
-            Node::Binary(Binary::Sub, a, b) if same(a) => {
-                elements(b, Factor::MinusOne, Some((a, false)))
-            }
-            Node::Binary(Binary::Add, a, b) if same(b) => {
-                elements(a, Factor::One, Some((b, false)))
-            }
-            Node::Binary(Binary::Add, a, b) if same(a) => {
-                elements(b, Factor::One, Some((a, false)))
-            }
+            Node::Binary(Binary::Sub, a, b) if same(b) => elements(a, Factor::One, minus(b)),
+            Node::Binary(Binary::Sub, a, b) if same(a) => elements(b, Factor::MinusOne, plus(a)),
+            Node::Binary(Binary::Add, a, b) if same(b) => elements(a, Factor::One, plus(b)),
+            Node::Binary(Binary::Add, a, b) if same(a) => elements(b, Factor::One, plus(a)),
             Node::Binary(Binary::Mul, a, b) if same(b) => elements(a, Factor::Node(b), None),
             Node::Binary(Binary::Mul, a, b) if same(a) => elements(b, Factor::Node(a), None),
             Node::Unary(Unary::Neg, a) => elements(a, Factor::MinusOne, None),

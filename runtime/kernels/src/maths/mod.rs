@@ -3,7 +3,8 @@
 //! One scalar text per function, free of branches, is vectorised for each level; no rule lets the compiler reorder or
 //! contract floating-point operations, and `mul_add` is one rounding everywhere (in software where there is no
 //! instruction). So all levels give the same bits. The few arguments that a text does not cover go through `libm`,
-//! which is the same everywhere, too.
+//! which is the same everywhere, too. Three functions have a second text for AVX-512 (`wide.rs`), which the tests hold to
+//! the bits of the first.
 
 #![allow(
     clippy::neg_cmp_op_on_partial_ord,
@@ -33,6 +34,20 @@ pub enum Function {
     Sigmoid,
 }
 
+impl Function {
+    /// In the order of their numbers.
+    pub const ALL: [Function; 8] = [
+        Function::Exp,
+        Function::Log,
+        Function::Sin,
+        Function::Cos,
+        Function::Tanh,
+        Function::Erf,
+        Function::Silu,
+        Function::Sigmoid,
+    ];
+}
+
 /// `dst[i] = a[i] ** b[i]`, as C's `powf`.
 pub use scalar::pow;
 
@@ -47,6 +62,39 @@ struct Aligned([f32; SHORT]);
 /// Running sums: element e of a row goes to number e % 32.
 pub type Lanes = [f32; LANES];
 const LANES: usize = 32;
+
+/// What a row is computed from and where it goes.
+#[derive(Clone, Copy)]
+pub struct Call {
+    pub dst: *mut f32,
+    pub src: *const f32,
+    pub n: i64,
+    pub argument: Affine,
+    pub to: To,
+}
+
+/// What else happens to results.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum To {
+    Memory,
+    /// They are also summed up.
+    Sums(*mut Lanes),
+    /// Nobody reads them soon.
+    PastCaches,
+}
+
+impl Call {
+    /// Elements as they are, results nowhere else.
+    pub fn plain(dst: *mut f32, src: *const f32, n: i64) -> Call {
+        Call {
+            dst,
+            src,
+            n,
+            argument: Affine::IDENTITY,
+            to: To::Memory,
+        }
+    }
+}
 
 /// A row on its way through a function.
 struct Row<F> {
@@ -171,39 +219,6 @@ unsafe fn power(dst: *mut f32, a: *const f32, b: *const f32, n: i64) {
     }
 }
 
-/// What a row is computed from and where it goes.
-#[derive(Clone, Copy)]
-pub struct Call {
-    pub dst: *mut f32,
-    pub src: *const f32,
-    pub n: i64,
-    pub argument: Affine,
-    pub to: To,
-}
-
-/// What else happens to results.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum To {
-    Memory,
-    /// They are also summed up.
-    Sums(*mut Lanes),
-    /// Nobody reads them soon.
-    PastCaches,
-}
-
-impl Call {
-    /// Elements as they are, results nowhere else.
-    pub fn plain(dst: *mut f32, src: *const f32, n: i64) -> Call {
-        Call {
-            dst,
-            src,
-            n,
-            argument: Affine::IDENTITY,
-            to: To::Memory,
-        }
-    }
-}
-
 /// Sums and plain arguments are known before the loop, so that neither costs where it is not wanted.
 #[inline(always)]
 unsafe fn each(call: Call, f: impl Fn(f32) -> f32 + Copy, rare: Option<Rare>) {
@@ -296,6 +311,8 @@ pub unsafe fn map(level: Level, function: Function, call: Call) {
 /// Results stay in the nearest cache until they are copied past the others.
 unsafe fn by_pieces(level: Level, function: Function, call: Call) {
     const PIECE: i64 = 512;
+    #[repr(align(64))]
+    struct Near([f32; PIECE as usize]);
     let mut near = Near([0.0; PIECE as usize]);
     for at in (0..call.n.max(0)).step_by(PIECE as usize) {
         let n = PIECE.min(call.n - at);
@@ -313,9 +330,6 @@ unsafe fn by_pieces(level: Level, function: Function, call: Call) {
         }
     }
 }
-
-#[repr(align(64))]
-struct Near([f32; 512]);
 
 /// # Safety
 /// As [`map`], for two sources.

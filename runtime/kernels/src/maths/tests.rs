@@ -126,6 +126,12 @@ fn all_levels_give_the_same_bits() {
 }
 
 #[test]
+fn functions_stand_at_their_numbers() {
+    let all = Function::ALL.iter().enumerate();
+    all.for_each(|(i, f)| assert_eq!(*f as usize, i));
+}
+
+#[test]
 fn scalar_forms_equal_tiles() {
     let x = edges();
     let scalar: [Scalar; 8] = [

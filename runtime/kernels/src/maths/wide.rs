@@ -1,6 +1,7 @@
 //! Exponential, sigmoid and SiLU in AVX-512, with one instruction for the power of two: the same bits as the scalar texts.
 //!
-//! Stores past the caches stand between the computations, so that memory and arithmetic are busy at once.
+//! Enters a call; leaves its row, and its sums. Stores past the caches stand between the computations, so that memory and
+//! arithmetic are busy at once. What a function means is said in `scalar.rs`, never here.
 
 use super::scalar::{EXP, EXP_NEAR, LN_2, MAGIC};
 use super::{Call, Function, Lanes, To};

@@ -36,38 +36,16 @@ macro_rules! tables {
             unsafe extern "C" fn contract(call: *const ContractCall) {
                 unsafe { vsr_kernels::contract(LEVEL, &*call.cast()) }
             }
-            unsafe fn row(f: Function, dst: *mut f32, src: *const f32, n: i64, sums: *mut Lanes, past: i64, scale: f32, shift: f32) {
-                let argument = Affine { scale, shift };
+            unsafe extern "C" fn map<const F: usize>(
+                dst: *mut f32, src: *const f32, n: i64, sums: *mut Lanes, past: i64, scale: f32, shift: f32,
+            ) {
                 let to = match (sums.is_null(), past) {
                     (false, _) => To::Sums(sums),
                     (true, 0) => To::Memory,
                     (true, _) => To::PastCaches,
                 };
-                unsafe { maths::map(LEVEL, f, Call { dst, src, n, argument, to }) }
-            }
-            unsafe extern "C" fn exp(dst: *mut f32, src: *const f32, n: i64, sums: *mut Lanes, past: i64, scale: f32, shift: f32) {
-                unsafe { row(Function::Exp, dst, src, n, sums, past, scale, shift) }
-            }
-            unsafe extern "C" fn log(dst: *mut f32, src: *const f32, n: i64, sums: *mut Lanes, past: i64, scale: f32, shift: f32) {
-                unsafe { row(Function::Log, dst, src, n, sums, past, scale, shift) }
-            }
-            unsafe extern "C" fn sin(dst: *mut f32, src: *const f32, n: i64, sums: *mut Lanes, past: i64, scale: f32, shift: f32) {
-                unsafe { row(Function::Sin, dst, src, n, sums, past, scale, shift) }
-            }
-            unsafe extern "C" fn cos(dst: *mut f32, src: *const f32, n: i64, sums: *mut Lanes, past: i64, scale: f32, shift: f32) {
-                unsafe { row(Function::Cos, dst, src, n, sums, past, scale, shift) }
-            }
-            unsafe extern "C" fn tanh(dst: *mut f32, src: *const f32, n: i64, sums: *mut Lanes, past: i64, scale: f32, shift: f32) {
-                unsafe { row(Function::Tanh, dst, src, n, sums, past, scale, shift) }
-            }
-            unsafe extern "C" fn erf(dst: *mut f32, src: *const f32, n: i64, sums: *mut Lanes, past: i64, scale: f32, shift: f32) {
-                unsafe { row(Function::Erf, dst, src, n, sums, past, scale, shift) }
-            }
-            unsafe extern "C" fn silu(dst: *mut f32, src: *const f32, n: i64, sums: *mut Lanes, past: i64, scale: f32, shift: f32) {
-                unsafe { row(Function::Silu, dst, src, n, sums, past, scale, shift) }
-            }
-            unsafe extern "C" fn sigmoid(dst: *mut f32, src: *const f32, n: i64, sums: *mut Lanes, past: i64, scale: f32, shift: f32) {
-                unsafe { row(Function::Sigmoid, dst, src, n, sums, past, scale, shift) }
+                let argument = Affine { scale, shift };
+                unsafe { maths::map(LEVEL, Function::ALL[F], Call { dst, src, n, argument, to }) }
             }
             unsafe extern "C" fn pow(dst: *mut f32, a: *const f32, b: *const f32, n: i64) {
                 unsafe { maths::map_pow(LEVEL, dst, a, b, n) }
@@ -82,8 +60,20 @@ macro_rules! tables {
                 unsafe { stream::stream(LEVEL, dst, src, n, Affine { scale, shift }) }
             }
 
-            pub static TABLE: FnTable =
-                FnTable { contract, exp, log, sin, cos, tanh, erf, silu, sigmoid, pow, random, stream: copy };
+            pub static TABLE: FnTable = FnTable {
+                contract,
+                exp: map::<{ Function::Exp as usize }>,
+                log: map::<{ Function::Log as usize }>,
+                sin: map::<{ Function::Sin as usize }>,
+                cos: map::<{ Function::Cos as usize }>,
+                tanh: map::<{ Function::Tanh as usize }>,
+                erf: map::<{ Function::Erf as usize }>,
+                silu: map::<{ Function::Silu as usize }>,
+                sigmoid: map::<{ Function::Sigmoid as usize }>,
+                pow,
+                random,
+                stream: copy,
+            };
         }
     )* };
 }
