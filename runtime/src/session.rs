@@ -363,7 +363,11 @@ impl Session {
         if !self.bound[entry].as_ref().is_some_and(|b| b.stale) {
             return Ok(());
         }
-        self.storage.whole(&self.manifest)?;
+        match self.trains(entry) {
+            // What it leaves alone has no origin either, once the rest has moved: all of it must be here before.
+            true => self.storage.owned(&self.manifest)?,
+            false => self.storage.whole(&self.manifest)?,
+        };
         let steps = self.steps(entry);
         let Some(bound) = self.bound[entry].as_mut() else {
             return Ok(());
@@ -407,10 +411,13 @@ impl Session {
 
     /// Training moves the weights under the other entries.
     fn after(&mut self, entry: usize) {
-        if self.manifest.entries[entry].name == "train" {
-            self.storage.own();
+        if self.trains(entry) {
             self.weights_changed();
         }
+    }
+
+    fn trains(&self, entry: usize) -> bool {
+        self.manifest.entries[entry].name == "train"
     }
 }
 

@@ -90,13 +90,8 @@ impl Stored {
     /// As [`Stored::whole`], to be changed: no origin has the numbers after that.
     pub fn owned(&mut self, manifest: &Manifest) -> Result<&mut Memory> {
         self.whole(manifest)?;
-        self.own();
-        Ok(&mut self.memory)
-    }
-
-    /// A run has changed the numbers.
-    pub fn own(&mut self) {
         self.origin = Origin::Here;
+        Ok(&mut self.memory)
     }
 
     /// Nobody reads these ranges before the next call of [`Stored::whole`]. They hold all that was given back before.
