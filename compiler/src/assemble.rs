@@ -67,6 +67,7 @@ pub fn assemble(
     let info = |(i, k): (usize, &Kernel)| KernelInfo {
         name: k.name.clone(),
         offset: code.offsets[i],
+        rows: code.rows[i].clone(),
         anchor: shared.anchors[i].clone(),
     };
     let manifest = Manifest {

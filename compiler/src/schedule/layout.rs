@@ -1,5 +1,6 @@
 //! Where an element lies: axis order, zero border, strides. A layout composes with a read's positions.
 
+use super::gathers::LEAST_ROW;
 use super::net::{Def, Net, ValueId};
 use crate::equation::index::Ix;
 
@@ -129,11 +130,14 @@ fn pass_votes(net: &Net, id: ValueId, votes: &mut [Vec<f64>], direction: Directi
     };
     for piece in pieces {
         let mut pairs = vec![];
+        let extents = piece.extents();
         super::net::for_each_read(&piece.body, &mut |read| {
             for (axis, at) in read.at.iter().enumerate() {
-                let Some(var) = single_var(at) else { continue };
+                let Some(var) = row_var(at, &extents) else {
+                    continue;
+                };
                 for (out_axis, w) in piece.write.iter().enumerate() {
-                    if single_var(w) == Some(var) {
+                    if row_var(w, &extents) == Some(var) {
                         pairs.push((operands[read.operand], axis, out_axis));
                     }
                 }
@@ -154,6 +158,14 @@ fn pass_votes(net: &Net, id: ValueId, votes: &mut [Vec<f64>], direction: Directi
             }
         }
     }
+}
+
+/// The variable that makes a row along this position: a short digit of it (a subpixel's) makes none.
+fn row_var(at: &crate::equation::Pos, extents: &[i64]) -> Option<usize> {
+    let crate::equation::Pos::Ix(ix) = at else {
+        return None;
+    };
+    single_var(at).filter(|v| ix.terms.len() == 1 || extents[*v] >= LEAST_ROW)
 }
 
 /// The variable that a position follows step by step: alone, or the fastest digit of several.

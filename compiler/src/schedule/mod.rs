@@ -7,6 +7,7 @@ mod chunks;
 pub mod contraction;
 mod fill;
 mod fuse;
+mod gathers;
 mod group;
 mod hoist;
 mod inline;

@@ -8,7 +8,9 @@ use super::lower::{KernelBuilder, Source};
 use super::net::{Def, Net, ValueId, WeightTable};
 use super::place::{bytes_of, place};
 use super::votes::votes;
-use super::{fill, hoist, inline, matmul, nest, order, scatter, shares, split, unroll, winograd};
+use super::{
+    fill, gathers, hoist, inline, matmul, nest, order, scatter, shares, split, unroll, winograd,
+};
 use crate::ir::graph::Graph;
 use crate::tile::Kernel;
 use std::collections::BTreeMap;
@@ -89,6 +91,7 @@ pub fn plan(graph: &Graph, weights: &mut WeightTable, rules: Rules) -> EntryPlan
     }
     split::long_reductions(&mut net);
     unroll::corners(&mut net);
+    gathers::copy_leaves(&mut net);
     let contractions = find_contractions(&mut net);
     if !rules.weights_change {
         contractions

@@ -3,12 +3,10 @@
 //! Enters the net and its contractions; leaves a number for each axis of each value. Nothing is decided here: `layout`
 //! does, and a kernel that depends on an axis says so in the value itself.
 
-use super::contraction;
 use super::layout;
-use super::nest;
-use super::net::{Def, Net, for_each_read};
+use super::net::{Def, Net};
 use super::plan::Contractions;
-use crate::equation::Pos;
+use super::{gathers, nest};
 
 /// Innermost axes that contractions would like, weighted by their work.
 pub(super) fn votes(net: &Net, contractions: &Contractions) -> Vec<Vec<f64>> {
@@ -50,41 +48,20 @@ pub(super) fn votes(net: &Net, contractions: &Contractions) -> Vec<Vec<f64>> {
     votes
 }
 
-/// Where elements are read at computed positions, an index that no computed position depends on should be adjacent: in
-/// the operand, and in the result, so that one address serves a row.
+/// Where elements are read at computed positions, their row should be adjacent: in the operand, and in the result, so
+/// that one address serves it.
 fn gather_votes(net: &Net, votes: &mut [Vec<f64>]) {
     for (id, value) in net.values.iter().enumerate() {
-        let (pieces, operands) = match &value.def {
-            Def::Compute { pieces, operands } => (pieces.as_slice(), operands),
-            Def::Scatter { equation, operands } => (std::slice::from_ref(equation), operands),
-            _ => continue,
-        };
+        let (pieces, operands) = gathers::equations(&value.def);
         for piece in pieces {
-            let mut positions: Vec<(Option<usize>, &[Pos])> = vec![(None, &piece.write)];
-            for_each_read(&piece.body, &mut |r| {
-                positions.push((Some(r.operand), &r.at))
-            });
-            let computed = |at: &[Pos]| at.iter().any(|p| matches!(p, Pos::Computed(_)));
-            let extents = piece.extents();
-            let mut moves = vec![false; extents.len()];
-            for p in positions.iter().flat_map(|(_, at)| at.iter()) {
-                if let Pos::Computed(e) = p {
-                    contraction::mark(e, &mut moves);
-                }
-            }
-            let long = |v: &usize| extents[*v] >= LEAST_ROW && !moves[*v];
-            let plain = positions
-                .iter()
-                .filter(|(_, at)| computed(at))
-                .flat_map(|(_, at)| at.iter());
-            let Some(var) = plain.filter_map(layout::single_var).rfind(long) else {
+            let Some(row) = gathers::row(piece) else {
                 continue;
             };
-            let work = extents.iter().map(|e| *e as f64).product::<f64>();
-            for (operand, at) in positions {
+            let work = piece.extents().iter().map(|e| *e as f64).product::<f64>();
+            for (operand, at) in gathers::accesses(piece) {
                 let target = operand.map_or(id, |o| operands[o]);
                 for (axis, p) in at.iter().enumerate() {
-                    if layout::single_var(p) == Some(var) {
+                    if layout::single_var(p) == Some(row) {
                         votes[target][axis] += work;
                     }
                 }
@@ -92,6 +69,3 @@ fn gather_votes(net: &Net, votes: &mut [Vec<f64>]) {
         }
     }
 }
-
-/// Adjacent elements that are worth a row.
-const LEAST_ROW: i64 = 8;

@@ -1,7 +1,7 @@
 //! The binary interface between compiled code and the runtime. Changing anything here changes `ABI_VERSION`.
 
 /// Raised whenever this file changes meaning.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 
 /// `extern "C" fn(env, first task, end task, scratch)`: runs tasks `first..end`. Scratch is 64-byte aligned.
 pub type KernelFn = unsafe extern "C" fn(*const Env, i64, i64, *mut u8);
@@ -13,9 +13,14 @@ pub struct Env {
     /// Base address of each of the kernel's buffers.
     pub buffers: *const *mut u8,
     pub args: *const i64,
+    /// The kernel's wide rows, for this machine.
+    pub rows: *const RowFn,
     pub seed: u64,
     pub step: u64,
 }
+
+/// What a kernel does along a row of `n` elements: see `KernelInfo::rows`. The arguments are the kernel's affair.
+pub type RowFn = unsafe extern "C" fn(arguments: *const u8, n: i64);
 
 /// dst[i] = f(scale·src[i] + shift) for i in 0..n; dst may be src. scale is ±1 or shift is -0. Unless `sums` is null,
 /// dst[i] is also added to sums[i % 32], i ascending; else, if `past` is 1, dst is not read soon.

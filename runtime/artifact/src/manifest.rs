@@ -215,6 +215,9 @@ pub struct KernelInfo {
     pub name: String,
     /// Byte offset of the entry point in the code.
     pub offset: u64,
+    /// Byte offsets of its wide rows, each for AVX2 and for AVX-512.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rows: Vec<[u64; 2]>,
     /// `contraction`, `reduction`, `pointwise`, `gather`, `scatter`.
     pub anchor: String,
 }

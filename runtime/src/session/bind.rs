@@ -26,9 +26,10 @@ impl Session {
             Place::Consts(at) => self.consts.base().wrapping_add(*at as usize),
         };
         let call = |launch: &Launch| {
-            let kernel = self.manifest.kernels.get(launch.kernel as usize);
+            let kernel = self.manifest.kernels.get(launch.kernel as usize)?;
             Some(Call {
-                kernel: self.code.kernel(kernel?.offset)?,
+                kernel: self.code.kernel(kernel)?,
+                rows: self.code.rows(kernel, self.level)?,
                 buffers: launch.buffers.iter().map(address).collect(),
                 args: launch.args.clone(),
                 tasks: launch.tasks as i64,
@@ -77,7 +78,7 @@ impl Session {
         let kernels = m
             .kernels
             .iter()
-            .all(|k| self.code.kernel(k.offset).is_some());
+            .all(|k| self.code.kernel(k).is_some() && self.code.rows(k, self.level).is_some());
         let weights = m.weights.iter().all(|w| {
             let memory = self.storage.memory();
             memory.floats(w.offset, weights::elements(w)).is_some()

@@ -100,6 +100,7 @@ pub(crate) fn manifest() -> Manifest {
         kernels: vec![KernelInfo {
             name: "silu".into(),
             offset: 0,
+            rows: vec![],
             anchor: "pointwise".into(),
         }],
         target: Target {

@@ -142,6 +142,7 @@ impl Lower<'_, '_> {
     pub fn stream(&mut self, plan: &Plan, chunk: Range) {
         let source = match self.operand(plan, plan.value) {
             Some(operand) => self.source(plan, chunk, &operand),
+            None if self.wide(plan, chunk, Sink::Past) => return,
             None => {
                 self.sweep(plan, chunk, Sink::Value);
                 let row = self.row_start(plan.rows[&VALUE_ROW]);

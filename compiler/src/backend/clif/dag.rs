@@ -405,7 +405,10 @@ impl Dag {
             }
             Binary::Pow => Some(Node::Math(Math::Pow, vec![a, b])),
             Binary::Div => self.logistic(a, b),
-            Binary::Mul => self.gated(a, b).or_else(|| self.gated(b, a)),
+            Binary::Mul => {
+                let gated = self.gated(a, b).or_else(|| self.gated(b, a));
+                gated.or_else(|| self.slope(a, b))
+            }
             Binary::Add => self.half_tanh(a, b).or_else(|| self.half_tanh(b, a)),
             _ => None,
         };
@@ -465,6 +468,26 @@ impl Dag {
             return None;
         };
         Some(Node::Math(Math::Sigmoid, vec![self.halved(args[0])?]))
+    }
+
+    /// `0.25 · (1 - tanh(0.5 · v)²)` is s·(1 - s) with s = sigmoid(v), which is near where this is needed.
+    fn slope(&mut self, quarter: NodeId, rest: NodeId) -> Option<Node> {
+        let Node::Binary(Binary::Sub, one, square) = *self.node(rest) else {
+            return None;
+        };
+        let Node::Binary(Binary::Mul, t, same) = *self.node(square) else {
+            return None;
+        };
+        let Node::Math(Math::Tanh, args) = self.node(t) else {
+            return None;
+        };
+        let v = self.halved(args[0])?;
+        if t != same || !self.is_lit(quarter, 0.25) || !self.is_lit(one, 1.0) {
+            return None;
+        }
+        let s = self.node_id(Node::Math(Math::Sigmoid, vec![v]));
+        let rest = self.node_id(Node::Binary(Binary::Sub, one, s));
+        Some(Node::Binary(Binary::Mul, s, rest))
     }
 
     fn halved(&self, id: NodeId) -> Option<NodeId> {

@@ -4,6 +4,7 @@ use super::dag::{BoundId, Dag, NodeId, Space};
 use super::plan::Scratch;
 use super::stmt::Sums;
 use super::sum::{AtomId, Sum};
+use crate::backend::wide::Program;
 use crate::tile::{Int, Kernel, TileKind, Var};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::I64;
@@ -50,6 +51,11 @@ pub struct Lower<'k, 'f> {
     /// The variable that rows of maths results are indexed by.
     pub row_var: Option<Var>,
     pub sums: Sums,
+    /// The target may have wide rows.
+    pub has_wide_rows: bool,
+    /// Those of this kernel.
+    pub wide_rows: Vec<Program>,
+    pub row_signature: Option<SigRef>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -78,7 +84,12 @@ pub struct Scope {
     pub assumed: HashSet<BoundId>,
 }
 
-pub fn lower(kernel: &Kernel, isa: &dyn TargetIsa) -> Result<Function, String> {
+/// The kernel's function, and its wide rows if the target has any.
+pub fn lower(
+    kernel: &Kernel,
+    isa: &dyn TargetIsa,
+    has_wide_rows: bool,
+) -> Result<(Function, Vec<Program>), String> {
     let call_conv = isa.default_call_conv();
     let mut signature = Signature::new(call_conv);
     signature.params.extend([AbiParam::new(I64); 4]);
@@ -114,13 +125,17 @@ pub fn lower(kernel: &Kernel, isa: &dyn TargetIsa) -> Result<Function, String> {
         unroll: 1,
         row_var: None,
         sums: Sums::Unwanted,
+        has_wide_rows,
+        wide_rows: vec![],
+        row_signature: None,
     };
     lower.prologue();
     lower.tasks(first, last);
     lower.b.ins().return_(&[]);
     lower.b.seal_all_blocks();
+    let rows = std::mem::take(&mut lower.wide_rows);
     lower.b.finalize(isa.frontend_config());
-    Ok(function)
+    Ok((function, rows))
 }
 
 impl Lower<'_, '_> {

@@ -17,13 +17,16 @@ mod reduce;
 mod stmt;
 mod sum;
 mod sweep;
+mod wide;
 
+use crate::backend::wide::{Level, Program, emit};
 use crate::tile::Kernel;
 use cranelift_codegen::Context;
 use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::ir::Function;
 use cranelift_codegen::isa::{self, OwnedTargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
+use std::collections::HashMap;
 
 #[cfg(test)]
 mod tests;
@@ -111,6 +114,8 @@ pub struct Code {
     pub bytes: Vec<u8>,
     /// Where each kernel starts.
     pub offsets: Vec<u64>,
+    /// Where each kernel's wide rows start, for AVX2 and for AVX-512.
+    pub rows: Vec<Vec<[u64; 2]>>,
     /// What the processor must have, as `is_x86_feature_detected!` names it.
     pub features: Vec<String>,
 }
@@ -125,7 +130,7 @@ pub fn compile(kernels: &[Kernel], target: Target) -> Result<Code, Error> {
     let n_threads = std::thread::available_parallelism()
         .map_or(1, |n| n.get())
         .min(kernels.len().max(1));
-    let mut parts: Vec<Option<Result<Vec<u8>, Error>>> = kernels.iter().map(|_| None).collect();
+    let mut parts: Vec<Option<Result<Part, Error>>> = kernels.iter().map(|_| None).collect();
     std::thread::scope(|scope| {
         let isa = &isa;
         let workers: Vec<_> = (0..n_threads)
@@ -150,21 +155,49 @@ pub fn compile(kernels: &[Kernel], target: Target) -> Result<Code, Error> {
     let mut code = Code {
         bytes: vec![],
         offsets: vec![],
+        rows: vec![],
         features,
     };
+    let mut known: HashMap<Program, [u64; 2]> = HashMap::new();
     for part in parts {
         let part = part.expect("every kernel has one worker")?;
-        code.bytes
-            .resize(code.bytes.len().next_multiple_of(ALIGN), INT3);
-        code.offsets.push(code.bytes.len() as u64);
-        code.bytes.extend(part);
+        let offset = code.append(&part.bytes);
+        code.offsets.push(offset);
+        let mut rows = vec![];
+        for (program, levels) in part.rows {
+            let at = known
+                .entry(program)
+                .or_insert_with(|| levels.map(|bytes| code.append(&bytes)));
+            rows.push(*at);
+        }
+        code.rows.push(rows);
     }
     Ok(code)
 }
 
+impl Code {
+    fn append(&mut self, part: &[u8]) -> u64 {
+        self.bytes
+            .resize(self.bytes.len().next_multiple_of(ALIGN), INT3);
+        self.bytes.extend(part);
+        (self.bytes.len() - part.len()) as u64
+    }
+}
+
+/// One kernel's function and wide rows.
+struct Part {
+    bytes: Vec<u8>,
+    rows: Vec<(Program, [Vec<u8>; 2])>,
+}
+
 /// The text of the kernels' functions before instruction selection.
 pub fn text(kernels: &[Kernel], target: Target) -> String {
-    let text = |kernel: &Kernel| Ok(function(kernel, &target.isa()?)?.display().to_string());
+    let text = |kernel: &Kernel| {
+        let (function, rows) = function(kernel, &target.isa()?, target)?;
+        let row = |(i, row): (usize, &Program)| format!("; row {i}\n{row}");
+        let rows: String = rows.iter().enumerate().map(row).collect();
+        Ok(format!("{}{rows}", function.display()))
+    };
     let show = |kernel: &Kernel| match text(kernel) {
         Ok(text) => format!("; {}\n{text}", kernel.name),
         Err::<_, Error>(e) => format!("; {e}\n"),
@@ -172,19 +205,24 @@ pub fn text(kernels: &[Kernel], target: Target) -> String {
     kernels.iter().map(show).collect::<Vec<_>>().join("\n")
 }
 
-fn function(kernel: &Kernel, isa: &OwnedTargetIsa) -> Result<Function, Error> {
-    lower::lower(kernel, &**isa).map_err(|reason| Error::Kernel {
+fn function(
+    kernel: &Kernel,
+    isa: &OwnedTargetIsa,
+    target: Target,
+) -> Result<(Function, Vec<Program>), Error> {
+    lower::lower(kernel, &**isa, target == Target::X86_64V3).map_err(|reason| Error::Kernel {
         kernel: kernel.name.clone(),
         reason,
     })
 }
 
-fn machine_code(kernel: &Kernel, isa: &OwnedTargetIsa, target: Target) -> Result<Vec<u8>, Error> {
+fn machine_code(kernel: &Kernel, isa: &OwnedTargetIsa, target: Target) -> Result<Part, Error> {
     let failed = |reason: String| Error::Kernel {
         kernel: kernel.name.clone(),
         reason,
     };
-    let mut context = Context::for_function(function(kernel, isa)?);
+    let (function, rows) = function(kernel, isa, target)?;
+    let mut context = Context::for_function(function);
     let code = context
         .compile(&**isa, &mut ControlPlane::default())
         .map_err(|e| failed(format!("{:?} for {}", e.inner, target.name())))?;
@@ -195,5 +233,15 @@ fn machine_code(kernel: &Kernel, isa: &OwnedTargetIsa, target: Target) -> Result
             target.name()
         )));
     }
-    Ok(code.code_buffer().to_vec())
+    let levels = |row: Program| {
+        let code = [Level::Avx2, Level::Avx512].map(|level| emit(&row, level));
+        let [Some(narrow), Some(wide)] = code else {
+            unreachable!("a row that does not fit is not called")
+        };
+        (row, [narrow, wide])
+    };
+    Ok(Part {
+        bytes: code.code_buffer().to_vec(),
+        rows: rows.into_iter().map(levels).collect(),
+    })
 }

@@ -345,7 +345,7 @@ fn neutral(plan: &Plan) -> f32 {
     Lit::get(identity(op)) as f32
 }
 
-fn mode_op(mode: Mode) -> Option<Binary> {
+pub fn mode_op(mode: Mode) -> Option<Binary> {
     match mode {
         Mode::Store | Mode::Stream => None,
         Mode::Add => Some(Binary::Add),

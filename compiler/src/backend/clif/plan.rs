@@ -12,6 +12,8 @@ pub const ROW: i64 = 512;
 pub const ROW_BYTES: i64 = 4 * (ROW + 32);
 /// A shorter row is not worth a call.
 const LEAST_STREAMED: i64 = 64;
+/// Room for the arguments of a wide row.
+pub const ARGUMENT_BYTES: i64 = 384;
 /// What one iteration of a vectorised loop reads at most: 8 vectors.
 pub const ZERO_BYTES: i64 = 128;
 
@@ -337,11 +339,12 @@ pub fn combiner(op: ReduceOp) -> Binary {
 /// The running sums of a call.
 const SINGLE_BYTES: i64 = 4 * super::calls::SUMS;
 
-/// Offsets in the scratch of one thread: tiles first, each on a cache line, then a place for one call or its sums, then
-/// zeros that are read where a guard fails, then rows.
+/// Offsets in the scratch of one thread: tiles first, each on a cache line, then a place for one call or its sums, one for
+/// the arguments of a wide row, then zeros that are read where a guard fails, then rows.
 pub struct Scratch {
     pub tiles: Vec<i64>,
     pub single: i64,
+    pub arguments: i64,
     pub zeros: i64,
     /// 0 if no read is guarded.
     pub n_zeros: i64,
@@ -360,12 +363,14 @@ impl Scratch {
         }
         let mut needs = Needs::default();
         needs.body(&kernel.body);
-        let zeros = at + SINGLE_BYTES;
+        let arguments = at + SINGLE_BYTES;
+        let zeros = arguments + ARGUMENT_BYTES;
         let n_zeros = if needs.guards { ZERO_BYTES } else { 0 };
         let rows = zeros + n_zeros;
         Scratch {
             tiles,
             single: at,
+            arguments,
             zeros,
             n_zeros,
             rows,

@@ -11,10 +11,12 @@ use cranelift_codegen::ir::types::{F32, F32X4};
 use cranelift_codegen::ir::{InstBuilder, Value};
 
 /// What happens to the values of a point.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 pub enum Sink<'a> {
     /// The plan's value goes to its destination.
     Store,
+    /// Likewise, past the caches: in wide rows only.
+    Past,
     /// Arguments of calls go to their rows.
     Arguments(&'a [NodeId]),
     /// The plan's value goes to the value row.
@@ -226,6 +228,9 @@ impl Lower<'_, '_> {
     }
 
     fn run(&mut self, plan: &Plan, range: Range, sink: Sink) {
+        if self.wide(plan, range, sink) {
+            return;
+        }
         if self.vector.is_none() || range.fixed.is_some_and(|n| n < 4) {
             return self.run_scalar(plan, range.lo, range.hi, sink);
         }
@@ -298,7 +303,7 @@ impl Lower<'_, '_> {
     fn vector_point(&mut self, plan: &Plan, unroll: u32, sink: Sink) {
         let at = 16 * unroll as i32;
         match sink {
-            Sink::Store => {
+            Sink::Store | Sink::Past => {
                 let value = self.vector_of(plan.value, unroll);
                 self.store_vector(plan, value, unroll);
             }
@@ -331,7 +336,7 @@ impl Lower<'_, '_> {
 
     fn scalar_point(&mut self, plan: &Plan, sink: Sink) {
         match sink {
-            Sink::Store => self.store_scalar(plan),
+            Sink::Store | Sink::Past => self.store_scalar(plan),
             Sink::Arguments(calls) => {
                 for (row, argument, offset) in self.arguments(calls) {
                     let value = self.node(argument, 0);
@@ -360,7 +365,7 @@ impl Lower<'_, '_> {
     }
 
     /// (row, argument, byte offset of the argument's row) of every argument of these calls.
-    fn arguments(&self, calls: &[NodeId]) -> Vec<(NodeId, NodeId, i32)> {
+    pub fn arguments(&self, calls: &[NodeId]) -> Vec<(NodeId, NodeId, i32)> {
         let mut found = vec![];
         for call in calls {
             let Node::Math(math, args) = self.dag.node(*call) else {

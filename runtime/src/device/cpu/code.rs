@@ -3,7 +3,9 @@
 use crate::error::{Error, Result};
 use memmap2::{Mmap, MmapMut, MmapOptions};
 use std::path::Path;
-use vsr_artifact::abi::KernelFn;
+use vsr_artifact::abi::{KernelFn, RowFn};
+use vsr_artifact::manifest::KernelInfo;
+use vsr_kernels::Level;
 
 pub struct Code {
     map: Mmap,
@@ -25,10 +27,28 @@ impl Code {
         })
     }
 
-    /// The kernel at a byte offset, if it lies inside.
-    pub fn kernel(&self, offset: u64) -> Option<KernelFn> {
+    /// The kernel, if it lies inside.
+    pub fn kernel(&self, kernel: &KernelInfo) -> Option<KernelFn> {
+        let start = self.at(kernel.offset)?;
+        Some(unsafe { std::mem::transmute::<*const u8, KernelFn>(start) })
+    }
+
+    /// The kernel's wide rows for a level, if they lie inside.
+    pub fn rows(&self, kernel: &KernelInfo, level: Level) -> Option<Vec<RowFn>> {
+        let row = |[narrow, wide]: &[u64; 2]| {
+            let start = self.at(match level {
+                // Code with wide rows needs AVX2 itself.
+                Level::Portable | Level::Avx2 => *narrow,
+                Level::Avx512 => *wide,
+            })?;
+            Some(unsafe { std::mem::transmute::<*const u8, RowFn>(start) })
+        };
+        kernel.rows.iter().map(row).collect()
+    }
+
+    fn at(&self, offset: u64) -> Option<*const u8> {
         let at = usize::try_from(offset).ok().filter(|at| *at < self.len)?;
-        Some(unsafe { std::mem::transmute::<*const u8, KernelFn>(self.map.as_ptr().add(at)) })
+        Some(unsafe { self.map.as_ptr().add(at) })
     }
 }
 

@@ -4,7 +4,7 @@ use super::pool::{Barrier, Pool};
 use super::{Memory, table};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
-use vsr_artifact::abi::{Env, KernelFn};
+use vsr_artifact::abi::{Env, KernelFn, RowFn};
 use vsr_kernels::{Level, stream};
 
 /// Below this cost (flops and bytes) one thread is done before another is awake.
@@ -15,6 +15,7 @@ pub struct Call {
     pub kernel: KernelFn,
     pub buffers: Vec<*mut u8>,
     pub args: Vec<i64>,
+    pub rows: Vec<RowFn>,
     pub tasks: i64,
     /// Flops and bytes, for the choice of chunks only.
     pub cost: u64,
@@ -80,6 +81,7 @@ impl Run<'_> {
             fns: table(self.level),
             buffers: call.buffers.as_ptr(),
             args: call.args.as_ptr(),
+            rows: call.rows.as_ptr(),
             seed: self.seed,
             step: self.step,
         };
@@ -187,6 +189,7 @@ mod tests {
             kernel,
             buffers,
             args: vec![1],
+            rows: vec![],
             tasks: n,
             cost: 1 << 20,
         };

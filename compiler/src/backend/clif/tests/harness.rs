@@ -3,7 +3,7 @@
 use super::super::{Target, compile, scratch_bytes};
 use crate::tile::interpret::{Data, interpret, n_tasks};
 use crate::tile::{BufferKind, Kernel, lift, print, verify};
-use vsr_artifact::abi::{ContractCall, Env, FnTable, KernelFn};
+use vsr_artifact::abi::{ContractCall, Env, FnTable, KernelFn, RowFn};
 
 /// Elements before and after every buffer that nobody may write.
 const BORDER: usize = 64;
@@ -127,14 +127,34 @@ fn table() -> FnTable {
     }
 }
 
+/// Columns of a kernel's wide rows that this machine can run.
+fn levels() -> Vec<usize> {
+    let wide = is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512vl")
+        && is_x86_feature_detected!("avx512dq")
+        && is_x86_feature_detected!("avx512bw");
+    if wide { vec![0, 1] } else { vec![0] }
+}
+
 /// Runs the kernel natively on copies of the buffers, in two calls if there are several tasks.
-pub fn run(kernel: &Kernel, args: &[i64], buffers: &[Data<f32>], target: Target) -> Vec<Data<f32>> {
+pub fn run(
+    kernel: &Kernel,
+    args: &[i64],
+    buffers: &[Data<f32>],
+    target: Target,
+    level: usize,
+) -> Vec<Data<f32>> {
     let code = compile(std::slice::from_ref(kernel), target).expect("the kernel compiles");
     let mut pages = memmap2::MmapMut::map_anon(code.bytes.len()).expect("memory");
     pages.copy_from_slice(&code.bytes);
     let pages = pages.make_exec().expect("pages may be executed");
     let entry = unsafe { pages.as_ptr().add(code.offsets[0] as usize) };
     let entry: KernelFn = unsafe { std::mem::transmute(entry) };
+    let row = |offsets: &[u64; 2]| unsafe {
+        let start = pages.as_ptr().add(offsets[level] as usize);
+        std::mem::transmute::<*const u8, RowFn>(start)
+    };
+    let rows: Vec<RowFn> = code.rows[0].iter().map(row).collect();
     let mut values: Vec<Vec<f32>> = vec![];
     let mut tables: Vec<Vec<i64>> = vec![];
     let mut bases: Vec<*mut u8> = vec![];
@@ -168,6 +188,7 @@ pub fn run(kernel: &Kernel, args: &[i64], buffers: &[Data<f32>], target: Target)
         fns: &fns,
         buffers: bases.as_ptr(),
         args: args.as_ptr(),
+        rows: rows.as_ptr(),
         seed: 1,
         step: 2,
     };
@@ -238,8 +259,9 @@ fn compare(
     expected: &[Data<f32>],
     tolerance: f32,
 ) {
-    for target in [Target::X86_64V3, Target::Portable] {
-        let actual = run(kernel, args, buffers, target);
+    let wide = levels().into_iter().map(|l| (Target::X86_64V3, l));
+    for (target, level) in wide.chain([(Target::Portable, 0)]) {
+        let actual = run(kernel, args, buffers, target, level);
         for (b, (want, have)) in expected.iter().zip(&actual).enumerate() {
             let (Data::Values(want), Data::Values(have)) = (want, have) else {
                 continue;
@@ -251,7 +273,7 @@ fn compare(
                 let near = (w - h).abs() <= tolerance * (1.0 + w.abs());
                 assert!(
                     same || near,
-                    "{} for {}: buffer {b} element {i} is {h}, not {w}\n{}",
+                    "{} for {}, level {level}: buffer {b} element {i} is {h}, not {w}\n{}",
                     kernel.name,
                     target.name(),
                     print(kernel),

@@ -1,0 +1,290 @@
+//! What a statement does along its row, as a program for the widest vectors, and the call that runs it.
+//!
+//! A row is wide where nothing along it is chosen by a guard that may fail, and all its elements are adjacent. Its numbers,
+//! its addresses and how long it is are computed here, with everything else.
+
+use super::dag::{GuardId, Node, NodeId, Space, WRITTEN};
+use super::lower::{Lower, MEMORY};
+use super::nest::mode_op;
+use super::plan::{ARGUMENT_BYTES, Plan, VALUE_ROW, combiner};
+use super::sum::{Stride, Sum};
+use super::sweep::{Range, Sink};
+use crate::backend::wide::{Level, Op, Program, Store, ValueId, fits};
+use crate::equation::Unary;
+use cranelift_codegen::ir::types::I64;
+use cranelift_codegen::ir::{AbiParam, InstBuilder, Signature};
+use std::collections::HashMap;
+use std::mem::offset_of;
+use vsr_artifact::abi::Env;
+
+/// A shorter row is not worth a call.
+const LEAST: i64 = 16;
+const MINUS_ZERO: u32 = 0x8000_0000;
+const ALL_BUT_THE_SIGN: u32 = 0x7fff_ffff;
+
+/// Adjacent elements.
+#[derive(Clone, PartialEq)]
+enum Stream {
+    /// Without the constant.
+    Memory(Space, Sum),
+    Row(NodeId),
+}
+
+/// A program with what its arguments are.
+#[derive(Default)]
+struct Draft {
+    program: Program,
+    pointers: Vec<Stream>,
+    numbers: Vec<NodeId>,
+    values: HashMap<NodeId, ValueId>,
+}
+
+impl Draft {
+    fn pointer(&mut self, stream: Stream) -> usize {
+        match self.pointers.iter().position(|p| *p == stream) {
+            Some(i) => i,
+            None => {
+                self.pointers.push(stream);
+                self.pointers.len() - 1
+            }
+        }
+    }
+
+    /// The same operation is done once.
+    fn op(&mut self, op: Op) -> ValueId {
+        match self.program.ops.iter().position(|o| *o == op) {
+            Some(i) => i,
+            None => {
+                self.program.ops.push(op);
+                self.program.ops.len() - 1
+            }
+        }
+    }
+
+    fn finish(mut self) -> Option<Draft> {
+        self.program.n_pointers = self.pointers.len();
+        self.program.n_numbers = self.numbers.len();
+        let room = self.program.argument_bytes() <= ARGUMENT_BYTES as usize;
+        let fits = [Level::Avx2, Level::Avx512]
+            .iter()
+            .all(|l| fits(&self.program, *l));
+        (room && fits).then_some(self)
+    }
+}
+
+impl Lower<'_, '_> {
+    /// Applies the sink to the range by a call, if the row is wide; else nothing is emitted.
+    pub fn wide(&mut self, plan: &Plan, range: Range, sink: Sink) -> bool {
+        let short = range.fixed.is_some_and(|n| n < LEAST);
+        if !self.has_wide_rows || self.vector.is_none() || self.vector != plan.vector_var() || short
+        {
+            return false;
+        }
+        let Some(draft) = self.draft(plan, sink) else {
+            return false;
+        };
+        self.pass_arguments(plan, range, &draft);
+        let n = self.b.ins().isub(range.hi, range.lo);
+        self.call_row(draft.program, n);
+        true
+    }
+
+    fn draft(&self, plan: &Plan, sink: Sink) -> Option<Draft> {
+        let mut d = Draft::default();
+        match sink {
+            Sink::Store | Sink::Past => {
+                let value = self.draft_value(plan, plan.value, true, &mut d)?;
+                self.draft_store(plan, value, &mut d)?;
+                d.program.past_caches = sink == Sink::Past;
+            }
+            Sink::Flush => {
+                let pointer = d.pointer(Stream::Row(VALUE_ROW));
+                let value = d.op(Op::Stream { pointer, bytes: 0 });
+                self.draft_store(plan, value, &mut d)?;
+            }
+            Sink::Arguments(calls) => {
+                for (row, argument, bytes) in self.arguments(calls) {
+                    let value = self.draft_value(plan, argument, false, &mut d)?;
+                    let pointer = d.pointer(Stream::Row(row));
+                    d.program.stores.push(Store {
+                        value,
+                        pointer,
+                        bytes,
+                    });
+                }
+            }
+            Sink::Value => {
+                let value = self.draft_value(plan, plan.value, false, &mut d)?;
+                self.draft_row(value, &mut d);
+            }
+            Sink::Accumulate(op) => {
+                let value = self.draft_value(plan, plan.value, false, &mut d)?;
+                let pointer = d.pointer(Stream::Row(VALUE_ROW));
+                let old = d.op(Op::Stream { pointer, bytes: 0 });
+                let sum = d.op(Op::Binary(combiner(op), old, value));
+                self.draft_row(sum, &mut d);
+            }
+        }
+        d.finish()
+    }
+
+    fn draft_row(&self, value: ValueId, d: &mut Draft) {
+        let pointer = d.pointer(Stream::Row(VALUE_ROW));
+        d.program.stores.push(Store {
+            value,
+            pointer,
+            bytes: 0,
+        });
+    }
+
+    /// To the statement's destination, as its mode says.
+    fn draft_store(&self, plan: &Plan, value: ValueId, d: &mut Draft) -> Option<()> {
+        let (pointer, bytes) = self.draft_stream(plan, plan.to, &plan.at, d)?;
+        let value = match mode_op(plan.mode) {
+            None => value,
+            Some(op) => {
+                let old = d.op(Op::Stream { pointer, bytes });
+                d.op(Op::Binary(op, old, value))
+            }
+        };
+        d.program.stores.push(Store {
+            value,
+            pointer,
+            bytes,
+        });
+        Some(())
+    }
+
+    fn draft_stream(
+        &self,
+        plan: &Plan,
+        space: Space,
+        at: &Sum,
+        d: &mut Draft,
+    ) -> Option<(usize, i32)> {
+        let adjacent = self.dag.stride(at, plan.vector_var()?) == Stride::Linear(Sum::constant(1));
+        let bytes = i32::try_from(at.constant * 4).ok()?;
+        // Displacements of vectors of one iteration are added.
+        let near = bytes.unsigned_abs() < 1 << 30;
+        (adjacent && near && self.element_bytes(space) == 4)
+            .then(|| (d.pointer(Stream::Memory(space, at.part(|_| true))), bytes))
+    }
+
+    /// `stored`: what is computed goes to the destination, so nothing else there may be read.
+    fn draft_value(&self, plan: &Plan, id: NodeId, stored: bool, d: &mut Draft) -> Option<ValueId> {
+        if let Some(value) = d.values.get(&id) {
+            return Some(*value);
+        }
+        let value = self.draft_node(plan, id, stored, d)?;
+        d.values.insert(id, value);
+        Some(value)
+    }
+
+    fn draft_node(&self, plan: &Plan, id: NodeId, stored: bool, d: &mut Draft) -> Option<ValueId> {
+        let var = plan.vector_var()?;
+        let node = self.dag.node(id);
+        if let Node::Lit(bits) = node {
+            return Some(d.op(Op::Lit(*bits)));
+        }
+        let deps = self.dag.node_deps(id);
+        if !deps.contains(&var) {
+            if deps.contains(&WRITTEN) {
+                return None;
+            }
+            d.numbers.push(id);
+            return Some(d.op(Op::Number(d.numbers.len() - 1)));
+        }
+        let value = |d: &mut Draft, id: NodeId| self.draft_value(plan, id, stored, d);
+        let op = match node {
+            Node::Load(space, at, guard) => {
+                let other = stored && *space == plan.to && *at != plan.at;
+                if other || !self.holds(*guard) {
+                    return None;
+                }
+                let (pointer, bytes) = self.draft_stream(plan, *space, at, d)?;
+                Op::Stream { pointer, bytes }
+            }
+            Node::Math(..) | Node::Random { .. } => {
+                self.cached(|s| s.rows.get(&id))?;
+                let pointer = d.pointer(Stream::Row(id));
+                Op::Stream { pointer, bytes: 0 }
+            }
+            Node::Unary(op, a) => {
+                let a = value(d, *a)?;
+                match op {
+                    Unary::Neg => Op::Xor(a, d.op(Op::Lit(MINUS_ZERO))),
+                    Unary::Abs => Op::And(a, d.op(Op::Lit(ALL_BUT_THE_SIGN))),
+                    Unary::Sqrt => Op::Sqrt(a),
+                    Unary::Floor => Op::Floor(a),
+                    _ => return None,
+                }
+            }
+            Node::Binary(op, a, b) => Op::Binary(*op, value(d, *a)?, value(d, *b)?),
+            Node::Select(relation, [a, b, yes, no]) => {
+                let args = [
+                    value(d, *a)?,
+                    value(d, *b)?,
+                    value(d, *yes)?,
+                    value(d, *no)?,
+                ];
+                Op::Select(*relation, args)
+            }
+            Node::Guard(guard, inside, _) if self.holds(Some(*guard)) => return value(d, *inside),
+            Node::Guard(..) | Node::FromInt(_) | Node::Lit(_) => return None,
+        };
+        Some(d.op(op))
+    }
+
+    /// Whether a guard is known to hold here.
+    fn holds(&self, guard: Option<GuardId>) -> bool {
+        let assumed = |b: &u32| self.scopes.iter().any(|s| s.assumed.contains(b));
+        guard.is_none_or(|g| self.dag.guard(g).iter().all(assumed))
+    }
+
+    /// Pointers to the range's first elements, then numbers.
+    fn pass_arguments(&mut self, plan: &Plan, range: Range, draft: &Draft) {
+        let place = self.plus(self.scratch, self.scratch_layout.arguments);
+        let var = plan.vector_var().expect("a row has a loop");
+        let pointers: Vec<_> = self.scoped(|s| {
+            s.bind(var, range.lo, 1);
+            let pointer = |stream: &Stream| match stream {
+                Stream::Memory(space, at) => {
+                    let (pointer, offset) = s.pointer(*space, at);
+                    s.plus(pointer, i64::from(offset))
+                }
+                Stream::Row(id) => s.row_place(*id),
+            };
+            draft.pointers.iter().map(pointer).collect()
+        });
+        let mut at = 0;
+        for pointer in pointers {
+            self.b.ins().store(MEMORY, pointer, place, at);
+            at += 8;
+        }
+        for number in &draft.numbers {
+            let number = self.node(*number, 0);
+            self.b.ins().store(MEMORY, number, place, at);
+            at += 4;
+        }
+    }
+
+    fn call_row(&mut self, program: Program, n: cranelift_codegen::ir::Value) {
+        let number = match self.wide_rows.iter().position(|p| *p == program) {
+            Some(number) => number,
+            None => {
+                self.wide_rows.push(program);
+                self.wide_rows.len() - 1
+            }
+        };
+        let signature = *self.row_signature.get_or_insert_with(|| {
+            let mut signature = Signature::new(self.b.func.signature.call_conv);
+            signature.params.extend([AbiParam::new(I64); 2]);
+            self.b.import_signature(signature)
+        });
+        let place = self.plus(self.scratch, self.scratch_layout.arguments);
+        let rows = offset_of!(Env, rows) as i32;
+        let rows = self.b.ins().load(I64, MEMORY, self.env, rows);
+        let row = self.b.ins().load(I64, MEMORY, rows, 8 * number as i32);
+        self.b.ins().call_indirect(signature, row, &[place, n]);
+    }
+}

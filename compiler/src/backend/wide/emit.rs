@@ -1,0 +1,434 @@
+//! A program to machine code for one level.
+//!
+//! ```text
+//!         offset = 0, end = 4·n
+//!         if the destination shall be stored past the caches and is not aligned: step = what is missing, to SOME
+//! MAIN:   while offset + a few vectors <= end: compute them
+//!         step = min(end - offset, one vector), done if it is 0
+//! SOME:   compute one vector of which `step` bytes count; to MAIN
+//! ```
+
+use super::asm::*;
+use super::program::{Op, Program, ValueId};
+use crate::equation::{Binary, Relation};
+use std::collections::BTreeMap;
+
+const ARGUMENTS: Gpr = RDI;
+const END: Gpr = RSI;
+const OFFSET: Gpr = RAX;
+const NEXT: Gpr = RDX;
+/// The step, then any pointer that has no register.
+const SPARE: Gpr = RCX;
+/// Registers of pointers, those that the caller wants back last.
+const POINTERS: [Gpr; 10] = [R8, R9, R10, R11, RBX, RBP, R12, R13, R14, R15];
+const FIRST_SAVED: usize = 4;
+/// The mask of the elements that count, and that of a comparison.
+const SOME: u8 = 1;
+const COMPARED: u8 = 2;
+/// A page: what is read is fetched so far ahead where results pass the caches.
+const AHEAD: i32 = 4096;
+
+/// The function, aligned to a cache line; None if it has more values at once than there are registers.
+pub fn emit(program: &Program, level: Level) -> Option<Vec<u8>> {
+    let mut row = Row::new(program, level)?;
+    row.function();
+    Some(row.a.finish())
+}
+
+/// Whether a level has registers enough.
+pub fn fits(program: &Program, level: Level) -> bool {
+    Row::new(program, level).is_some()
+}
+
+struct Row<'p> {
+    a: Assembler,
+    level: Level,
+    program: &'p Program,
+    /// Operations after which a value is not needed any more.
+    last_use: Vec<usize>,
+    n_uses: Vec<usize>,
+    /// Registers of numbers and literals, kept for the whole row.
+    resident: BTreeMap<ValueId, Vector>,
+    /// The others, which are read where they are needed, as literals' labels or arguments.
+    literals: BTreeMap<u32, Label>,
+    /// Vectors of an iteration.
+    unroll: i32,
+    free: Vec<Vector>,
+    place: Vec<Option<Vector>>,
+    /// AVX2: the elements that count.
+    mask: Vector,
+}
+
+impl<'p> Row<'p> {
+    fn new(program: &'p Program, level: Level) -> Option<Row<'p>> {
+        let mut a = Assembler::new(level);
+        let n = program.ops.len();
+        // What nobody uses keeps its register to the end.
+        let mut last_use: Vec<usize> = vec![n; n];
+        let mut n_uses = vec![0; n];
+        for (i, op) in program.ops.iter().enumerate() {
+            for o in Program::operands(op) {
+                last_use[o] = i;
+                n_uses[o] += 1;
+            }
+        }
+        for s in &program.stores {
+            last_use[s.value] = n;
+            n_uses[s.value] += 1;
+        }
+        let moving = |op: &Op| !matches!(op, Op::Number(_) | Op::Lit(_));
+        let literals: std::collections::BTreeSet<u32> = program
+            .ops
+            .iter()
+            .filter_map(|op| match op {
+                Op::Lit(bits) => Some(*bits),
+                _ => None,
+            })
+            .collect();
+        let literals = literals.into_iter().map(|bits| (bits, a.label())).collect();
+        // The mask, what is read in passing (up to three operands of one operation), and a comparison.
+        let spare = 1 + 3 + 1;
+        let most = most_alive(program, &last_use, &moving);
+        let left = (level.registers() as usize).checked_sub(most + spare)?;
+        let work = program.ops.iter().filter(|op| moving(op)).count();
+        let mut registers = 0..level.registers();
+        let mask = registers.next().expect("there are registers");
+        let fixed = (0..n).filter(|i| !moving(&program.ops[*i]));
+        let resident = fixed.take(left).zip(&mut registers).collect();
+        Some(Row {
+            a,
+            level,
+            program,
+            last_use,
+            n_uses,
+            resident,
+            literals,
+            unroll: match work {
+                0..=8 => 4,
+                9..=24 => 2,
+                _ => 1,
+            },
+            free: registers.rev().collect(),
+            place: vec![None; n],
+            mask,
+        })
+    }
+
+    fn function(&mut self) {
+        let (main, some, rest, done) = (
+            self.a.label(),
+            self.a.label(),
+            self.a.label(),
+            self.a.label(),
+        );
+        let width = self.level.bytes();
+        self.enter();
+        self.a.clear(OFFSET);
+        self.a.compare_byte(END, 0);
+        self.a.jump_if(Condition::NotAbove, done);
+        self.a.shift_left(END, 2);
+        if let (true, [store]) = (self.program.past_caches, self.program.stores.as_slice()) {
+            let base = self.pointer(store.pointer);
+            self.a.add_to(SPARE, base, store.bytes);
+            self.a.negate(SPARE);
+            self.a.and_byte(SPARE, (width - 1) as i8);
+            self.a.jump_if(Condition::Zero, main);
+            self.a.compare(SPARE, END);
+            self.a.copy_if(Condition::Above, SPARE, END);
+            self.a.jump(some);
+        }
+        self.a.bind(main);
+        self.a.add_to(NEXT, OFFSET, width * self.unroll);
+        self.a.compare(NEXT, END);
+        self.a.jump_if(Condition::Above, rest);
+        for u in 0..self.unroll {
+            self.body(width * u, false);
+        }
+        self.a.copy(OFFSET, NEXT);
+        self.a.jump(main);
+        self.a.bind(rest);
+        self.a.copy(SPARE, END);
+        self.a.subtract(SPARE, OFFSET);
+        self.a.compare_byte(SPARE, 0);
+        self.a.jump_if(Condition::Zero, done);
+        self.a.set(NEXT, width);
+        self.a.compare(SPARE, NEXT);
+        self.a.copy_if(Condition::Above, SPARE, NEXT);
+        self.a.bind(some);
+        self.choose_some();
+        self.a.sum(NEXT, OFFSET, SPARE);
+        self.body(0, true);
+        self.a.copy(OFFSET, NEXT);
+        self.a.jump(main);
+        self.a.bind(done);
+        self.leave();
+        self.constants();
+    }
+
+    fn enter(&mut self) {
+        for i in 0..self.program.n_pointers.min(POINTERS.len()) {
+            if i >= FIRST_SAVED {
+                self.a.push(POINTERS[i]);
+            }
+            self.a.load(POINTERS[i], ARGUMENTS, 8 * i as i32);
+        }
+        for (value, register) in self.resident.clone() {
+            self.read_fixed(value, register);
+        }
+    }
+
+    fn leave(&mut self) {
+        self.a.zero_upper();
+        let n = self.program.n_pointers.min(POINTERS.len());
+        for i in (FIRST_SAVED..n).rev() {
+            self.a.pop(POINTERS[i]);
+        }
+        self.a.ret();
+    }
+
+    fn constants(&mut self) {
+        for (bits, label) in self.literals.clone() {
+            self.a.align(4);
+            self.a.bind(label);
+            self.a.data(&bits.to_le_bytes());
+        }
+        if self.level == Level::Avx2 {
+            let label = self.iota();
+            self.a.align(32);
+            self.a.bind(label);
+            let bytes: Vec<u8> = (0..8u32).flat_map(|i| i.to_le_bytes()).collect();
+            self.a.data(&bytes);
+        }
+    }
+
+    /// 0, 1, …, 7: under a key that is no literal's.
+    fn iota(&mut self) -> Label {
+        const IOTA: u32 = 0xffff_ffff;
+        match self.literals.get(&IOTA) {
+            Some(label) => *label,
+            None => {
+                let label = self.a.label();
+                self.literals.insert(IOTA, label);
+                label
+            }
+        }
+    }
+
+    /// Elements before the step count.
+    fn choose_some(&mut self) {
+        self.a.shift_right(SPARE, 2);
+        match self.level {
+            Level::Avx512 => {
+                self.a.set(NEXT, -1);
+                self.a.lowest_bits(NEXT, NEXT, SPARE);
+                self.a.mask_from(SOME, NEXT);
+            }
+            Level::Avx2 => {
+                let iota = self.iota();
+                let mask = self.mask;
+                self.a.number_from(mask, SPARE);
+                self.a.vector(BROADCAST_INT, mask, 0, Place::Register(mask));
+                self.a.vector(GREATER_INTS, mask, mask, Place::Label(iota));
+            }
+        }
+        self.a.shift_left(SPARE, 2);
+    }
+
+    /// The register of a pointer, loaded if it has none of its own.
+    fn pointer(&mut self, i: usize) -> Gpr {
+        match POINTERS.get(i) {
+            Some(register) => *register,
+            None => {
+                self.a.load(SPARE, ARGUMENTS, 8 * i as i32);
+                SPARE
+            }
+        }
+    }
+
+    fn read_fixed(&mut self, value: ValueId, to: Vector) {
+        let from = match self.program.ops[value] {
+            Op::Number(i) => {
+                let disp = 8 * self.program.n_pointers as i32 + 4 * i as i32;
+                at(ARGUMENTS, None, disp)
+            }
+            Op::Lit(bits) => Place::Label(self.literals[&bits]),
+            _ => unreachable!("a moving value is computed"),
+        };
+        self.a.vector(BROADCAST, to, 0, from);
+    }
+
+    fn take(&mut self) -> Vector {
+        self.free.pop().expect("registers were counted")
+    }
+
+    /// All operations for the vector at `bytes` from the offset.
+    fn body(&mut self, bytes: i32, some: bool) {
+        let program = self.program;
+        for (i, op) in program.ops.iter().enumerate() {
+            match op {
+                Op::Number(_) | Op::Lit(_) => {}
+                Op::Stream { pointer, bytes: b } => {
+                    if !some && self.is_folded(i) {
+                        continue;
+                    }
+                    let to = self.take();
+                    self.read(to, *pointer, b + bytes, some);
+                    self.place[i] = Some(to);
+                }
+                op => self.operation(i, op, bytes),
+            }
+        }
+        for s in &program.stores {
+            let (from, passing) = self.operand(s.value);
+            let base = self.pointer(s.pointer);
+            let to = at(base, Some(OFFSET), s.bytes + bytes);
+            match (some, self.level) {
+                (false, _) if program.past_caches => self.a.vector(STORE_PAST_CACHES, from, 0, to),
+                (false, _) => self.a.vector(STORE, from, 0, to),
+                (true, Level::Avx512) => self.a.masked(STORE, from, 0, to, Mask::Only(SOME)),
+                (true, Level::Avx2) => self.a.vector(STORE_SOME, from, self.mask, to),
+            }
+            self.free.extend(passing);
+        }
+        for i in 0..program.ops.len() {
+            self.free.extend(self.place[i].take());
+        }
+    }
+
+    fn read(&mut self, to: Vector, pointer: usize, bytes: i32, some: bool) {
+        let base = self.pointer(pointer);
+        let from = at(base, Some(OFFSET), bytes);
+        match (some, self.level) {
+            (false, _) => {
+                if self.program.past_caches {
+                    self.a.prefetch(base, OFFSET, bytes + AHEAD);
+                }
+                self.a.vector(LOAD, to, 0, from)
+            }
+            (true, Level::Avx512) => self.a.masked(LOAD, to, 0, from, Mask::Zeroing(SOME)),
+            (true, Level::Avx2) => self.a.vector(LOAD_SOME, to, self.mask, from),
+        }
+    }
+
+    /// Whether a stream is read by the one operation that needs it, as its last operand.
+    fn is_folded(&self, i: ValueId) -> bool {
+        let user = self.program.ops.get(self.last_use[i]);
+        let last = matches!(user, Some(Op::Binary(_, a, b)) if *b == i && *a != i);
+        self.n_uses[i] == 1 && last && !self.program.past_caches
+    }
+
+    /// The register that holds a value, and the same if it is free afterwards.
+    fn operand(&mut self, value: ValueId) -> (Vector, Option<Vector>) {
+        if let Some(register) = self.place[value] {
+            return (register, None);
+        }
+        if let Some(register) = self.resident.get(&value) {
+            return (*register, None);
+        }
+        let register = self.take();
+        self.read_fixed(value, register);
+        (register, Some(register))
+    }
+
+    fn operation(&mut self, i: usize, op: &Op, bytes: i32) {
+        let operands = Program::operands(op);
+        let mut passing: Vec<Vector> = vec![];
+        let mut places = vec![];
+        for o in &operands {
+            let folded =
+                self.place[*o].is_none() && matches!(self.program.ops[*o], Op::Stream { .. });
+            if let (true, Op::Stream { pointer, bytes: b }) = (folded, &self.program.ops[*o]) {
+                let base = self.pointer(*pointer);
+                places.push(at(base, Some(OFFSET), b + bytes));
+                continue;
+            }
+            let (register, free) = self.operand(*o);
+            passing.extend(free);
+            places.push(Place::Register(register));
+        }
+        let mut ended: Vec<Vector> = vec![];
+        for o in &operands {
+            if self.last_use[*o] == i {
+                ended.extend(self.place[*o].take());
+            }
+        }
+        ended.append(&mut passing);
+        // A comparison is done before its result may overwrite what the choice needs.
+        if !matches!(op, Op::Select(..)) {
+            self.free.append(&mut ended);
+        }
+        let to = self.take();
+        self.apply(op, to, &places);
+        self.free.append(&mut ended);
+        self.place[i] = Some(to);
+    }
+
+    fn apply(&mut self, op: &Op, to: Vector, places: &[Place]) {
+        let register = |i: usize| match places[i] {
+            Place::Register(r) => r,
+            _ => unreachable!("only the last operand may lie in memory"),
+        };
+        match op {
+            Op::And(..) => self.a.vector(AND, to, register(0), places[1]),
+            Op::Xor(..) => self.a.vector(XOR, to, register(0), places[1]),
+            Op::Sqrt(_) => self.a.vector(SQRT, to, 0, places[0]),
+            // Down, and without a report of inexactness.
+            Op::Floor(_) => self.a.vector_with(ROUND, to, 0, places[0], 0b1001),
+            Op::Binary(op, ..) => {
+                let op = match op {
+                    Binary::Add => ADD,
+                    Binary::Sub => SUB,
+                    Binary::Mul => MUL,
+                    Binary::Div => DIV,
+                    Binary::Min => MIN,
+                    Binary::Max => MAX,
+                    Binary::Pow => unreachable!("a power is a call"),
+                };
+                self.a.vector(op, to, register(0), places[1]);
+            }
+            Op::Select(relation, _) => {
+                let predicate = predicate(*relation);
+                match self.level {
+                    Level::Avx512 => {
+                        self.a
+                            .vector_with(COMPARE, COMPARED, register(0), places[1], predicate);
+                        let mask = Mask::Only(COMPARED);
+                        self.a.masked(BLEND, to, register(3), places[2], mask);
+                    }
+                    Level::Avx2 => {
+                        self.a
+                            .vector_with(COMPARE, to, register(0), places[1], predicate);
+                        self.a
+                            .vector_with(BLEND_BY, to, register(3), places[2], to << 4);
+                    }
+                }
+            }
+            Op::Stream { .. } | Op::Number(_) | Op::Lit(_) => {
+                unreachable!("{op:?} computes nothing")
+            }
+        }
+    }
+}
+
+/// Most moving values that are alive at once, the result of an operation among them.
+fn most_alive(program: &Program, last_use: &[usize], moving: &dyn Fn(&Op) -> bool) -> usize {
+    let n = program.ops.len();
+    let alive = |i: usize| {
+        (0..=i.min(n - 1))
+            .filter(|v| moving(&program.ops[*v]) && last_use[*v] >= i)
+            .count()
+    };
+    (0..n).map(alive).max().unwrap_or(0)
+}
+
+/// Of ordered numbers, without a report of those that are not.
+fn predicate(relation: Relation) -> u8 {
+    match relation {
+        Relation::Eq => 0x00,
+        Relation::Ne => 0x04,
+        Relation::Lt => 0x11,
+        Relation::Le => 0x12,
+        Relation::Ge => 0x1d,
+        Relation::Gt => 0x1e,
+    }
+}

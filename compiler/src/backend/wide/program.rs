@@ -1,0 +1,83 @@
+//! What happens along a row.
+
+use crate::equation::{Binary, Relation};
+
+/// Index of an operation, whose result it is.
+pub type ValueId = usize;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Op {
+    /// Adjacent f32, from a pointer plus bytes.
+    Stream {
+        pointer: usize,
+        bytes: i32,
+    },
+    /// The same for the whole row, from the arguments.
+    Number(usize),
+    /// Bits of an f32.
+    Lit(u32),
+    And(ValueId, ValueId),
+    Xor(ValueId, ValueId),
+    Sqrt(ValueId),
+    Floor(ValueId),
+    /// Add, Sub, Mul, Div, Min or Max; of the last two, the second operand is what comes of not-a-number.
+    Binary(Binary, ValueId, ValueId),
+    /// The third where the first two are so related, else the fourth.
+    Select(Relation, [ValueId; 4]),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Store {
+    pub value: ValueId,
+    pub pointer: usize,
+    pub bytes: i32,
+}
+
+/// `extern "C" fn(arguments, elements)`; the arguments are pointers (8 bytes each), then numbers (4 bytes each).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Program {
+    pub n_pointers: usize,
+    pub n_numbers: usize,
+    /// Operands before results.
+    pub ops: Vec<Op>,
+    pub stores: Vec<Store>,
+    /// Nobody reads what is stored soon.
+    pub past_caches: bool,
+}
+
+impl Program {
+    pub fn operands(op: &Op) -> Vec<ValueId> {
+        match op {
+            Op::Stream { .. } | Op::Number(_) | Op::Lit(_) => vec![],
+            Op::Sqrt(a) | Op::Floor(a) => vec![*a],
+            Op::And(a, b) | Op::Xor(a, b) | Op::Binary(_, a, b) => vec![*a, *b],
+            Op::Select(_, args) => args.to_vec(),
+        }
+    }
+
+    /// Bytes of the arguments.
+    pub fn argument_bytes(&self) -> usize {
+        8 * self.n_pointers + 4 * self.n_numbers
+    }
+}
+
+impl std::fmt::Display for Program {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (i, op) in self.ops.iter().enumerate() {
+            writeln!(f, ";   {i} = {op:?}")?;
+        }
+        for s in &self.stores {
+            let past = if self.past_caches {
+                " past the caches"
+            } else {
+                ""
+            };
+            writeln!(
+                f,
+                ";   pointer {} + {} = {}{past}",
+                s.pointer, s.bytes, s.value
+            )?;
+        }
+        Ok(())
+    }
+}

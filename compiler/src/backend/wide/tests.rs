@@ -1,0 +1,242 @@
+//! Programs run here, at every level of this machine, against the same operations on single numbers.
+
+use super::{Level, Op, Program, Store, emit};
+use crate::equation::{Binary, Relation};
+
+/// Elements before and after each stream that nobody may write.
+const BORDER: usize = 40;
+const UNTOUCHED: f32 = -12345.5;
+
+fn levels() -> Vec<Level> {
+    let mut levels = vec![];
+    if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi2") {
+        levels.push(Level::Avx2);
+        if is_x86_feature_detected!("avx512dq") {
+            levels.push(Level::Avx512);
+        }
+    }
+    levels
+}
+
+struct Draw(u64);
+
+impl Draw {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        ((self.0 >> 33) as usize) % n
+    }
+
+    fn number(&mut self) -> f32 {
+        match self.below(12) {
+            0 => 0.0,
+            1 => -0.0,
+            2 => f32::NAN,
+            3 => f32::INFINITY,
+            n => (self.below(1 << 16) as f32 / 8192.0 - 4.0) * n as f32,
+        }
+    }
+}
+
+fn program(d: &mut Draw) -> Program {
+    let n_pointers = 2 + d.below(13);
+    let n_numbers = d.below(5);
+    let mut ops = vec![];
+    for pointer in 1..n_pointers {
+        let bytes = 4 * d.below(20) as i32 - 40;
+        ops.push(Op::Stream { pointer, bytes });
+    }
+    ops.extend((0..n_numbers).map(Op::Number));
+    ops.push(Op::Lit(0x8000_0000));
+    ops.push(Op::Lit(0x7fff_ffff));
+    ops.push(Op::Lit(1.5f32.to_bits()));
+    let fixed = ops.len();
+    // Each stream is used, so that no value waits for nothing.
+    for i in 0..n_pointers + d.below(6) {
+        let a = if i + 1 < n_pointers {
+            i
+        } else {
+            d.below(ops.len())
+        };
+        let b = if ops.len() == fixed { 0 } else { ops.len() - 1 };
+        let (a, b) = if d.below(2) == 0 { (a, b) } else { (b, a) };
+        let binary = [
+            Binary::Add,
+            Binary::Sub,
+            Binary::Mul,
+            Binary::Div,
+            Binary::Min,
+            Binary::Max,
+        ];
+        let relation = [
+            Relation::Lt,
+            Relation::Le,
+            Relation::Gt,
+            Relation::Ge,
+            Relation::Eq,
+            Relation::Ne,
+        ];
+        ops.push(match d.below(9) {
+            0 => Op::Sqrt(b),
+            1 => Op::Floor(b),
+            2 => Op::Xor(b, fixed - 3),
+            3 => Op::And(b, fixed - 2),
+            4 => Op::Select(relation[d.below(6)], [a, b, d.below(fixed), b]),
+            _ => Op::Binary(binary[d.below(6)], a, b),
+        });
+    }
+    let value = ops.len() - 1;
+    let bytes = 4 * d.below(9) as i32;
+    let past_caches = d.below(2) == 0;
+    let stores = vec![Store {
+        value,
+        pointer: 0,
+        bytes,
+    }];
+    Program {
+        n_pointers,
+        n_numbers,
+        ops,
+        stores,
+        past_caches,
+    }
+}
+
+fn expected(p: &Program, streams: &[Vec<f32>], numbers: &[f32], at: usize) -> f32 {
+    let mut v: Vec<f32> = vec![];
+    for op in &p.ops {
+        let bits = |i: usize| v[i].to_bits();
+        v.push(match op {
+            Op::Stream { pointer, bytes } => {
+                streams[*pointer][(BORDER + at).wrapping_add_signed(*bytes as isize / 4)]
+            }
+            Op::Number(i) => numbers[*i],
+            Op::Lit(bits) => f32::from_bits(*bits),
+            Op::And(a, b) => f32::from_bits(bits(*a) & bits(*b)),
+            Op::Xor(a, b) => f32::from_bits(bits(*a) ^ bits(*b)),
+            Op::Sqrt(a) => v[*a].sqrt(),
+            Op::Floor(a) => v[*a].floor(),
+            Op::Binary(op, a, b) => {
+                let (a, b) = (v[*a], v[*b]);
+                match op {
+                    Binary::Add => a + b,
+                    Binary::Sub => a - b,
+                    Binary::Mul => a * b,
+                    Binary::Div => a / b,
+                    Binary::Min => {
+                        if a < b {
+                            a
+                        } else {
+                            b
+                        }
+                    }
+                    Binary::Max => {
+                        if a > b {
+                            a
+                        } else {
+                            b
+                        }
+                    }
+                    Binary::Pow => unreachable!(),
+                }
+            }
+            Op::Select(r, [a, b, yes, no]) => {
+                let (a, b) = (v[*a], v[*b]);
+                let holds = match r {
+                    Relation::Lt => a < b,
+                    Relation::Le => a <= b,
+                    Relation::Gt => a > b,
+                    Relation::Ge => a >= b,
+                    Relation::Eq => a == b,
+                    Relation::Ne => a != b,
+                };
+                v[if holds { *yes } else { *no }]
+            }
+        });
+    }
+    v[p.stores[0].value]
+}
+
+/// Runs the program's code on the streams; `offset` elements from where they are aligned.
+fn run(code: &[u8], p: &Program, streams: &mut [Vec<f32>], numbers: &[f32], n: usize) {
+    let mut pages = memmap2::MmapMut::map_anon(code.len()).expect("memory");
+    pages.copy_from_slice(code);
+    let pages = pages.make_exec().expect("pages may be executed");
+    let mut arguments = vec![0u8; p.argument_bytes()];
+    for (i, s) in streams.iter_mut().enumerate() {
+        let pointer = s[BORDER..].as_mut_ptr() as u64;
+        arguments[8 * i..8 * i + 8].copy_from_slice(&pointer.to_le_bytes());
+    }
+    for (i, x) in numbers.iter().enumerate() {
+        let at = 8 * p.n_pointers + 4 * i;
+        arguments[at..at + 4].copy_from_slice(&x.to_le_bytes());
+    }
+    let row: unsafe extern "C" fn(*const u8, i64) = unsafe { std::mem::transmute(pages.as_ptr()) };
+    unsafe { row(arguments.as_ptr(), n as i64) };
+}
+
+#[test]
+fn every_level_computes_what_single_numbers_do() {
+    let mut wide = 0;
+    for seed in 0..400 {
+        let d = &mut Draw(seed);
+        let p = program(d);
+        let n = [0, 1, 7, 8, 15, 16, 17, 31, 64, 65, 130, 257][d.below(12)];
+        let numbers: Vec<f32> = (0..p.n_numbers).map(|_| d.number()).collect();
+        let mut streams: Vec<Vec<f32>> = vec![vec![UNTOUCHED; n + 2 * BORDER]];
+        for _ in 1..p.n_pointers {
+            streams.push((0..n + 2 * BORDER).map(|_| d.number()).collect());
+        }
+        for level in levels() {
+            let Some(code) = emit(&p, level) else {
+                continue;
+            };
+            wide += 1;
+            let mut now = streams.clone();
+            run(&code, &p, &mut now, &numbers, n);
+            let first = BORDER + p.stores[0].bytes as usize / 4;
+            for (i, have) in now[0].iter().enumerate() {
+                let want = match i.checked_sub(first).filter(|at| *at < n) {
+                    Some(at) => expected(&p, &streams, &numbers, at),
+                    None => UNTOUCHED,
+                };
+                let same = want.to_bits() == have.to_bits() || want.is_nan() && have.is_nan();
+                assert!(
+                    same,
+                    "{seed} {level:?}: element {i} of {n} is {have}, not {want}\n{p:#?}"
+                );
+            }
+        }
+    }
+    assert!(levels().is_empty() || wide > 300);
+}
+
+#[test]
+fn a_program_with_more_values_than_registers_is_refused() {
+    let mut ops: Vec<Op> = (0..20)
+        .map(|i| Op::Stream {
+            pointer: 1,
+            bytes: 4 * i,
+        })
+        .collect();
+    for i in 0..19 {
+        let sum = if i == 0 { 0 } else { 19 + i };
+        ops.push(Op::Binary(Binary::Add, sum, 19 - i));
+    }
+    let stores = vec![Store {
+        value: ops.len() - 1,
+        pointer: 0,
+        bytes: 0,
+    }];
+    let p = Program {
+        n_pointers: 2,
+        n_numbers: 0,
+        ops,
+        stores,
+        past_caches: true,
+    };
+    assert!(emit(&p, Level::Avx2).is_none());
+    assert!(emit(&p, Level::Avx512).is_some());
+}
