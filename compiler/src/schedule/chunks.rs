@@ -78,7 +78,20 @@ impl Chunks {
         }
         b.kernel.tasks.reverse();
         chunks.inner.reverse();
+        chunks.repeat_reads_soon(group, b);
         chunks
+    }
+
+    /// Tasks that read the same, the planes of a filter's transform, follow each other: then it is read from memory once.
+    fn repeat_reads_soon(&self, group: &Group, b: &mut KernelBuilder) {
+        let reads = large_reads(group);
+        let moves = |var: Var| {
+            let space = self.vars.iter().position(|e| mentions(e, var));
+            space.is_none_or(|v| reads.iter().any(|read| read[v]))
+        };
+        if !reads.is_empty() {
+            b.kernel.tasks.sort_by_key(|axis| !moves(axis.var));
+        }
     }
 
     /// From the innermost index outwards, until a task has enough to do.
@@ -163,6 +176,39 @@ impl Chunks {
             extent: left,
             size,
         });
+    }
+}
+
+/// For each read of more elements than the nearest cache holds, which indices of the space it depends on.
+fn large_reads(group: &Group) -> Vec<Vec<bool>> {
+    const LARGE: i64 = 16_384;
+    let n = group.space.len();
+    let mut found = vec![];
+    for member in &group.members {
+        let extents = member.extents();
+        for_each_read(&member.equation.body, &mut |r| {
+            let mut used = vec![false; extents.len()];
+            for p in &r.at {
+                match p {
+                    Pos::Ix(ix) => ix.for_each_var(&mut |v| used[v] = true),
+                    Pos::Computed(e) => super::contraction::mark(e, &mut used),
+                }
+            }
+            let reached = used.iter().zip(&extents).filter(|(used, _)| **used);
+            if reached.map(|(_, e)| *e).product::<i64>() >= LARGE {
+                used.truncate(n);
+                found.push(used);
+            }
+        });
+    }
+    found
+}
+
+fn mentions(e: &Int, var: Var) -> bool {
+    match e {
+        Int::Var(v) => *v == var,
+        Int::Add(a, b) => mentions(a, var) || mentions(b, var),
+        _ => false,
     }
 }
 
