@@ -90,7 +90,7 @@ impl Lower<'_, '_> {
                         if self.in_place(plan) && *id == plan.value {
                             to.to = self.destination(plan, chunk);
                             if self.sums == Sums::Made {
-                                to.sums = self.base_of_sums();
+                                to.sums = self.lanes_place();
                             }
                             if plan.streamed {
                                 to.past = self.iconst(1);
@@ -114,7 +114,7 @@ impl Lower<'_, '_> {
             return;
         }
         self.sums = Sums::Made;
-        let (place, zero) = (self.base_of_sums(), self.vector_constant([0; 4]));
+        let (place, zero) = (self.lanes_place(), self.vector_constant([0; 4]));
         for at in (0..4 * SUMS).step_by(16) {
             self.b.ins().store(MEMORY, zero, place, at as i32);
         }
@@ -125,7 +125,7 @@ impl Lower<'_, '_> {
         let mut dag = Dag::new(Some(sum.to.into()));
         let plan = Plan::new(sum, &mut dag);
         self.dag = dag;
-        let place = self.base_of_sums();
+        let place = self.lanes_place();
         let sums: Vec<Value> = (0..4 * SUMS)
             .step_by(16)
             .map(|at| self.b.ins().load(F32X4, MEMORY, place, at as i32))
@@ -134,7 +134,8 @@ impl Lower<'_, '_> {
         self.store_one(&plan, total);
     }
 
-    fn base_of_sums(&mut self) -> Value {
+    /// Where calls leave running results: of maths, or of a row.
+    pub fn lanes_place(&mut self) -> Value {
         self.plus(self.scratch, self.scratch_layout.single)
     }
 

@@ -139,6 +139,9 @@ impl Lower<'_, '_> {
         let last = plan.loops.len() - 1;
         self.open(plan, 0, plan.n_outer, &mut |s| {
             s.versions_above(plan, plan.n_outer + 1, &mut |s| {
+                if s.has_wide_lanes(plan) && !s.is_guarded_along(plan) {
+                    return s.wide_lanes(plan);
+                }
                 let start = vec![s.neutral_vector(plan); plan.lanes as usize / 4];
                 let sums = s.reduced(plan, plan.n_outer, last, &start, &mut |s, sums| {
                     let range = s.whole(plan);
@@ -151,6 +154,28 @@ impl Lower<'_, '_> {
                 s.store_one(plan, total);
             });
         });
+    }
+
+    /// Lanes in memory, into which each row is reduced by a call.
+    fn wide_lanes(&mut self, plan: &Plan) {
+        let last = plan.loops.len() - 1;
+        let at = |i: i64| 16 * i as i32;
+        let (place, neutral) = (self.lanes_place(), self.neutral_vector(plan));
+        for i in 0..plan.lanes / 4 {
+            self.b.ins().store(MEMORY, neutral, place, at(i));
+        }
+        self.reduced(plan, plan.n_outer, last, &[], &mut |s, _| {
+            let range = s.whole(plan);
+            let called = s.wide(plan, range, Sink::Lanes);
+            debug_assert!(called, "the row was drafted");
+            vec![]
+        });
+        let place = self.lanes_place();
+        let lanes: Vec<Value> = (0..plan.lanes / 4)
+            .map(|i| self.b.ins().load(F32X4, MEMORY, place, at(i)))
+            .collect();
+        let total = self.across(plan, &lanes);
+        self.store_one(plan, total);
     }
 
     /// Whether a guard depends on the vectorised variable.

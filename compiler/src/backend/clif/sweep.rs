@@ -17,6 +17,8 @@ pub enum Sink<'a> {
     Store,
     /// Likewise, past the caches: in wide rows only.
     Past,
+    /// The plan's value is reduced into lanes: in wide rows only.
+    Lanes,
     /// Arguments of calls go to their rows.
     Arguments(&'a [NodeId]),
     /// The plan's value goes to the value row.
@@ -303,6 +305,7 @@ impl Lower<'_, '_> {
     fn vector_point(&mut self, plan: &Plan, unroll: u32, sink: Sink) {
         let at = 16 * unroll as i32;
         match sink {
+            Sink::Lanes => unreachable!("a reduction carries its lanes"),
             Sink::Store | Sink::Past => {
                 let value = self.vector_of(plan.value, unroll);
                 self.store_vector(plan, value, unroll);
@@ -336,6 +339,7 @@ impl Lower<'_, '_> {
 
     fn scalar_point(&mut self, plan: &Plan, sink: Sink) {
         match sink {
+            Sink::Lanes => unreachable!("a reduction carries its lanes"),
             Sink::Store | Sink::Past => self.store_scalar(plan),
             Sink::Arguments(calls) => {
                 for (row, argument, offset) in self.arguments(calls) {

@@ -6,10 +6,10 @@
 use super::dag::{GuardId, Node, NodeId, Space, WRITTEN};
 use super::lower::{Lower, MEMORY};
 use super::nest::mode_op;
-use super::plan::{ARGUMENT_BYTES, Plan, VALUE_ROW, combiner};
+use super::plan::{ARGUMENT_BYTES, Loop, Plan, VALUE_ROW, combiner};
 use super::sum::{Stride, Sum};
 use super::sweep::{Range, Sink};
-use crate::backend::wide::{Level, Op, Program, Store, ValueId, fits};
+use crate::backend::wide::{Level, Op, Program, Reduction, Store, ValueId, fits};
 use crate::equation::Unary;
 use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{AbiParam, InstBuilder, Signature};
@@ -28,6 +28,8 @@ enum Stream {
     /// Without the constant.
     Memory(Space, Sum),
     Row(NodeId),
+    /// Running results of a reduction.
+    Lanes,
 }
 
 /// A program with what its arguments are.
@@ -89,6 +91,13 @@ impl Lower<'_, '_> {
         true
     }
 
+    /// Whether a call reduces the plan's value along its row.
+    pub fn has_wide_lanes(&self, plan: &Plan) -> bool {
+        let short = |l: &Loop| l.extent.as_constant().is_some_and(|n| n < LEAST);
+        let ready = self.has_wide_rows && self.vector.is_some() && plan.stages.is_empty();
+        ready && !plan.loops.last().is_none_or(short) && self.draft(plan, Sink::Lanes).is_some()
+    }
+
     fn draft(&self, plan: &Plan, sink: Sink) -> Option<Draft> {
         let mut d = Draft::default();
         match sink {
@@ -96,6 +105,17 @@ impl Lower<'_, '_> {
                 let value = self.draft_value(plan, plan.value, true, &mut d)?;
                 self.draft_store(plan, value, &mut d)?;
                 d.program.past_caches = sink == Sink::Past;
+            }
+            Sink::Lanes => {
+                let value = self.draft_value(plan, plan.value, false, &mut d)?;
+                d.program.reduction = Some(Reduction {
+                    op: combiner(plan.op?),
+                    value,
+                    pointer: d.pointer(Stream::Lanes),
+                    lanes: usize::try_from(plan.lanes)
+                        .ok()
+                        .filter(|n| [16, 32].contains(n))?,
+                });
             }
             Sink::Flush => {
                 let pointer = d.pointer(Stream::Row(VALUE_ROW));
@@ -253,6 +273,7 @@ impl Lower<'_, '_> {
                     s.plus(pointer, i64::from(offset))
                 }
                 Stream::Row(id) => s.row_place(*id),
+                Stream::Lanes => s.lanes_place(),
             };
             draft.pointers.iter().map(pointer).collect()
         });

@@ -7,6 +7,8 @@
 //!         step = min(end - offset, one vector), done if it is 0
 //! SOME:   compute one vector of which `step` bytes count; to MAIN
 //! ```
+//!
+//! A reduction keeps its lanes in registers. Its rest is computed vector after vector, each for its own lanes.
 
 use super::asm::*;
 use super::program::{Op, Program, ValueId};
@@ -55,6 +57,8 @@ struct Row<'p> {
     unroll: i32,
     free: Vec<Vector>,
     place: Vec<Option<Vector>>,
+    /// Vectors of a reduction.
+    lanes: Vec<Vector>,
     /// AVX2: the elements that count.
     mask: Vector,
 }
@@ -71,6 +75,10 @@ impl<'p> Row<'p> {
                 last_use[o] = i;
                 n_uses[o] += 1;
             }
+        }
+        for value in program.reduction.iter().map(|r| r.value) {
+            last_use[value] = n;
+            n_uses[value] += 1;
         }
         for s in &program.stores {
             last_use[s.value] = n;
@@ -89,10 +97,13 @@ impl<'p> Row<'p> {
         // The mask, what is read in passing (up to three operands of one operation), and a comparison.
         let spare = 1 + 3 + 1;
         let most = most_alive(program, &last_use, &moving);
-        let left = (level.registers() as usize).checked_sub(most + spare)?;
+        let lanes = program.reduction.as_ref().map_or(0, |r| r.lanes as i32);
+        let n_lanes = (4 * lanes / level.bytes()) as usize;
+        let left = (level.registers() as usize).checked_sub(most + spare + n_lanes)?;
         let work = program.ops.iter().filter(|op| moving(op)).count();
         let mut registers = 0..level.registers();
         let mask = registers.next().expect("there are registers");
+        let lanes: Vec<Vector> = registers.by_ref().take(n_lanes).collect();
         let fixed = (0..n).filter(|i| !moving(&program.ops[*i]));
         let resident = fixed.take(left).zip(&mut registers).collect();
         Some(Row {
@@ -103,11 +114,14 @@ impl<'p> Row<'p> {
             n_uses,
             resident,
             literals,
-            unroll: match work {
-                0..=8 => 4,
-                9..=24 => 2,
+            unroll: match (work, n_lanes as i32) {
+                (0..=8, n @ 1..) => n.max(4),
+                (_, n @ 1..) => n,
+                (0..=8, _) => 4,
+                (9..=24, _) => 2,
                 _ => 1,
             },
+            lanes,
             free: registers.rev().collect(),
             place: vec![None; n],
             mask,
@@ -142,24 +156,27 @@ impl<'p> Row<'p> {
         self.a.compare(NEXT, END);
         self.a.jump_if(Condition::Above, rest);
         for u in 0..self.unroll {
-            self.body(width * u, false);
+            self.body(u, false);
         }
         self.a.copy(OFFSET, NEXT);
         self.a.jump(main);
         self.a.bind(rest);
-        self.a.copy(SPARE, END);
-        self.a.subtract(SPARE, OFFSET);
-        self.a.compare_byte(SPARE, 0);
-        self.a.jump_if(Condition::Zero, done);
-        self.a.set(NEXT, width);
-        self.a.compare(SPARE, NEXT);
-        self.a.copy_if(Condition::Above, SPARE, NEXT);
-        self.a.bind(some);
-        self.choose_some();
-        self.a.sum(NEXT, OFFSET, SPARE);
-        self.body(0, true);
-        self.a.copy(OFFSET, NEXT);
-        self.a.jump(main);
+        for u in 0..self.lanes.len().max(1) as i32 {
+            self.a.copy(SPARE, END);
+            self.a.subtract(SPARE, OFFSET);
+            self.a.jump_if(Condition::Zero, done);
+            self.a.set(NEXT, width);
+            self.a.compare(SPARE, NEXT);
+            self.a.copy_if(Condition::Above, SPARE, NEXT);
+            if u == 0 {
+                self.a.bind(some);
+            }
+            self.choose_some();
+            self.a.sum(NEXT, OFFSET, SPARE);
+            self.body(u, true);
+            self.a.copy(OFFSET, NEXT);
+        }
+        self.a.jump(if self.lanes.is_empty() { main } else { rest });
         self.a.bind(done);
         self.leave();
         self.constants();
@@ -175,9 +192,24 @@ impl<'p> Row<'p> {
         for (value, register) in self.resident.clone() {
             self.read_fixed(value, register);
         }
+        self.each_lane(LOAD);
+    }
+
+    /// Reads or writes the running results.
+    fn each_lane(&mut self, op: Opcode) {
+        let Some(reduction) = &self.program.reduction else {
+            return;
+        };
+        let pointer = reduction.pointer;
+        for (i, register) in self.lanes.clone().into_iter().enumerate() {
+            let base = self.pointer(pointer);
+            let place = at(base, None, self.level.bytes() * i as i32);
+            self.a.vector(op, register, 0, place);
+        }
     }
 
     fn leave(&mut self) {
+        self.each_lane(STORE);
         self.a.zero_upper();
         let n = self.program.n_pointers.min(POINTERS.len());
         for i in (FIRST_SAVED..n).rev() {
@@ -261,9 +293,10 @@ impl<'p> Row<'p> {
         self.free.pop().expect("registers were counted")
     }
 
-    /// All operations for the vector at `bytes` from the offset.
-    fn body(&mut self, bytes: i32, some: bool) {
+    /// All operations for vector number `u` from the offset; of the rest, it lies at the offset.
+    fn body(&mut self, u: i32, some: bool) {
         let program = self.program;
+        let bytes = if some { 0 } else { u * self.level.bytes() };
         for (i, op) in program.ops.iter().enumerate() {
             match op {
                 Op::Number(_) | Op::Lit(_) => {}
@@ -290,8 +323,30 @@ impl<'p> Row<'p> {
             }
             self.free.extend(passing);
         }
+        if let Some(reduction) = &program.reduction {
+            let lane = self.lanes[u as usize % self.lanes.len()];
+            let (value, passing) = self.operand(reduction.value);
+            self.reduce(arithmetic(reduction.op), lane, value, some);
+            self.free.extend(passing);
+        }
         for i in 0..program.ops.len() {
             self.free.extend(self.place[i].take());
+        }
+    }
+
+    fn reduce(&mut self, op: Opcode, lane: Vector, value: Vector, some: bool) {
+        let value = Place::Register(value);
+        match (some, self.level) {
+            (false, _) => self.a.vector(op, lane, lane, value),
+            (true, Level::Avx512) => self.a.masked(op, lane, lane, value, Mask::Only(SOME)),
+            (true, Level::Avx2) => {
+                let both = self.take();
+                self.a.vector(op, both, lane, value);
+                let chosen = Place::Register(both);
+                self.a
+                    .vector_with(BLEND_BY, lane, lane, chosen, self.mask << 4);
+                self.free.push(both);
+            }
         }
     }
 
@@ -374,18 +429,7 @@ impl<'p> Row<'p> {
             Op::Sqrt(_) => self.a.vector(SQRT, to, 0, places[0]),
             // Down, and without a report of inexactness.
             Op::Floor(_) => self.a.vector_with(ROUND, to, 0, places[0], 0b1001),
-            Op::Binary(op, ..) => {
-                let op = match op {
-                    Binary::Add => ADD,
-                    Binary::Sub => SUB,
-                    Binary::Mul => MUL,
-                    Binary::Div => DIV,
-                    Binary::Min => MIN,
-                    Binary::Max => MAX,
-                    Binary::Pow => unreachable!("a power is a call"),
-                };
-                self.a.vector(op, to, register(0), places[1]);
-            }
+            Op::Binary(op, ..) => self.a.vector(arithmetic(*op), to, register(0), places[1]),
             Op::Select(relation, _) => {
                 let predicate = predicate(*relation);
                 match self.level {
@@ -407,6 +451,18 @@ impl<'p> Row<'p> {
                 unreachable!("{op:?} computes nothing")
             }
         }
+    }
+}
+
+fn arithmetic(op: Binary) -> Opcode {
+    match op {
+        Binary::Add => ADD,
+        Binary::Sub => SUB,
+        Binary::Mul => MUL,
+        Binary::Div => DIV,
+        Binary::Min => MIN,
+        Binary::Max => MAX,
+        Binary::Pow => unreachable!("a power is a call"),
     }
 }
 

@@ -13,4 +13,4 @@ mod tests;
 
 pub use asm::Level;
 pub use emit::{emit, fits};
-pub use program::{Op, Program, Store, ValueId};
+pub use program::{Op, Program, Reduction, Store, ValueId};

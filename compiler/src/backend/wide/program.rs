@@ -33,6 +33,17 @@ pub struct Store {
     pub bytes: i32,
 }
 
+/// Running results in memory: element e is added to (or compared with) number e % lanes, elements ascending.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Reduction {
+    /// Add, Min or Max.
+    pub op: Binary,
+    pub value: ValueId,
+    pub pointer: usize,
+    /// 16 or 32.
+    pub lanes: usize,
+}
+
 /// `extern "C" fn(arguments, elements)`; the arguments are pointers (8 bytes each), then numbers (4 bytes each).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Program {
@@ -40,7 +51,9 @@ pub struct Program {
     pub n_numbers: usize,
     /// Operands before results.
     pub ops: Vec<Op>,
+    /// Either stores or a reduction.
     pub stores: Vec<Store>,
+    pub reduction: Option<Reduction>,
     /// Nobody reads what is stored soon.
     pub past_caches: bool,
 }
@@ -76,6 +89,14 @@ impl std::fmt::Display for Program {
                 f,
                 ";   pointer {} + {} = {}{past}",
                 s.pointer, s.bytes, s.value
+            )?;
+        }
+        if let Some(r) = &self.reduction {
+            let (op, value, lanes) = (r.op, r.value, r.lanes);
+            writeln!(
+                f,
+                ";   pointer {} = {op:?} of {value} in {lanes} lanes",
+                r.pointer
             )?;
         }
         Ok(())

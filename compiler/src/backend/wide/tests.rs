@@ -1,6 +1,6 @@
 //! Programs run here, at every level of this machine, against the same operations on single numbers.
 
-use super::{Level, Op, Program, Store, emit};
+use super::{Level, Op, Program, Reduction, Store, emit};
 use crate::equation::{Binary, Relation};
 
 /// Elements before and after each stream that nobody may write.
@@ -100,11 +100,14 @@ fn program(d: &mut Draw) -> Program {
         n_numbers,
         ops,
         stores,
+        reduction: None,
         past_caches,
     }
 }
 
 fn expected(p: &Program, streams: &[Vec<f32>], numbers: &[f32], at: usize) -> f32 {
+    let last = p.stores.iter().map(|s| s.value);
+    let last = last.chain(p.reduction.iter().map(|r| r.value)).last();
     let mut v: Vec<f32> = vec![];
     for op in &p.ops {
         let bits = |i: usize| v[i].to_bits();
@@ -156,7 +159,7 @@ fn expected(p: &Program, streams: &[Vec<f32>], numbers: &[f32], at: usize) -> f3
             }
         });
     }
-    v[p.stores[0].value]
+    v[last.expect("something is computed")]
 }
 
 /// Runs the program's code on the streams; `offset` elements from where they are aligned.
@@ -214,6 +217,66 @@ fn every_level_computes_what_single_numbers_do() {
 }
 
 #[test]
+fn elements_are_reduced_in_their_lanes() {
+    for seed in 0..300 {
+        let d = &mut Draw(1000 + seed);
+        let mut p = program(d);
+        let op = [Binary::Add, Binary::Max, Binary::Min][d.below(3)];
+        let lanes = [16, 32][d.below(2)];
+        let value = p.stores.remove(0).value;
+        p.past_caches = false;
+        p.reduction = Some(Reduction {
+            op,
+            value,
+            pointer: 0,
+            lanes,
+        });
+        let n = [0, 1, 8, 15, 16, 31, 32, 33, 47, 64, 127, 128, 300][d.below(13)];
+        let numbers: Vec<f32> = (0..p.n_numbers).map(|_| d.number()).collect();
+        let mut streams: Vec<Vec<f32>> = vec![];
+        for _ in 0..p.n_pointers {
+            streams.push((0..n.max(lanes) + 2 * BORDER).map(|_| d.number()).collect());
+        }
+        let mut want = streams[0].clone();
+        for e in 0..n {
+            let lane = &mut want[BORDER + e % lanes];
+            let y = expected(&p, &streams, &numbers, e);
+            *lane = match op {
+                Binary::Add => *lane + y,
+                Binary::Max => {
+                    if *lane > y {
+                        *lane
+                    } else {
+                        y
+                    }
+                }
+                _ => {
+                    if *lane < y {
+                        *lane
+                    } else {
+                        y
+                    }
+                }
+            };
+        }
+        for level in levels() {
+            let Some(code) = emit(&p, level) else {
+                continue;
+            };
+            let mut now = streams.clone();
+            run(&code, &p, &mut now, &numbers, n);
+            for (i, (have, want)) in now[0].iter().zip(&want).enumerate() {
+                let same = want.to_bits() == have.to_bits() || want.is_nan() && have.is_nan();
+                assert!(
+                    same,
+                    "{seed} {level:?}: lane {i} of {n} is {have}, not {want}\n{p:#?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn a_program_with_more_values_than_registers_is_refused() {
     let mut ops: Vec<Op> = (0..20)
         .map(|i| Op::Stream {
@@ -235,6 +298,7 @@ fn a_program_with_more_values_than_registers_is_refused() {
         n_numbers: 0,
         ops,
         stores,
+        reduction: None,
         past_caches: true,
     };
     assert!(emit(&p, Level::Avx2).is_none());
