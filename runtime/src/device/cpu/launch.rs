@@ -107,7 +107,11 @@ impl Run<'_> {
             step: self.step,
         };
         // Nobody waits for another to wake up for little.
-        let n = if call.cost < SMALL { 1 } else { n_threads as i64 };
+        let n = if call.cost < SMALL {
+            1
+        } else {
+            n_threads as i64
+        };
         let bound = |share: i64| call.tasks * share / n;
         let share = |i: i64| Share {
             next: AtomicI64::new(bound(i)),
