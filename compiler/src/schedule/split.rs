@@ -11,8 +11,10 @@ use crate::equation::{Equation, Expr, Guard, Pos, Read, Reducer};
 
 /// Terms of a product that a part should have at least.
 const DEEP: i64 = 1024;
-/// Cells of output below which threads would idle, and terms above which it matters.
+/// Cells of output below which threads would idle: alone, or as adjacent sums (of a bias's gradient), and terms above
+/// which it matters.
 const FEW: i64 = 64;
+const FEW_ADJACENT: i64 = 256;
 const LONG: i64 = 32 * 1024;
 const BLOCKS: i64 = 64;
 
@@ -24,8 +26,11 @@ pub fn long_reductions(net: &mut Net) {
         let cells: i64 = equation.free.iter().product();
         let terms: i64 = equation.reduced.iter().product();
         let plain = matches!(equation.reducer, Reducer::Sum | Reducer::Max | Reducer::Min);
-        let product = equation.reducer == Reducer::Sum && cells > 1;
-        if plain && !product && cells <= FEW && cells * terms >= LONG {
+        let product =
+            equation.reducer == Reducer::Sum && cells > 1 && contraction::is_product(net, id);
+        let sums = equation.reducer == Reducer::Sum && cells > FEW;
+        let few = cells <= if sums { FEW_ADJACENT } else { FEW };
+        if plain && !product && few && cells * terms >= LONG {
             cut(net, id, equation);
         } else if product && terms >= 2 * DEEP {
             cut_product(net, id, equation);
