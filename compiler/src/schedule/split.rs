@@ -11,11 +11,12 @@ use crate::equation::{Equation, Expr, Guard, Pos, Read, Reducer};
 
 /// Terms of a product that a part should have at least.
 const DEEP: i64 = 1024;
-/// Cells of output below which threads would idle: alone, or as adjacent sums (of a bias's gradient), and terms above
-/// which it matters.
+/// Cells of output below which threads would idle, and terms above which it matters; of adjacent sums (a bias's
+/// gradient), one task takes many.
 const FEW: i64 = 64;
-const FEW_ADJACENT: i64 = 256;
 const LONG: i64 = 32 * 1024;
+const FEW_ADJACENT: i64 = 256;
+const LONG_ADJACENT: i64 = 1024 * 1024;
 const BLOCKS: i64 = 64;
 
 pub fn long_reductions(net: &mut Net) {
@@ -26,11 +27,13 @@ pub fn long_reductions(net: &mut Net) {
         let cells: i64 = equation.free.iter().product();
         let terms: i64 = equation.reduced.iter().product();
         let plain = matches!(equation.reducer, Reducer::Sum | Reducer::Max | Reducer::Min);
-        let product =
-            equation.reducer == Reducer::Sum && cells > 1 && contraction::is_product(net, id);
-        let sums = equation.reducer == Reducer::Sum && cells > FEW;
-        let few = cells <= if sums { FEW_ADJACENT } else { FEW };
-        if plain && !product && few && cells * terms >= LONG {
+        let adjacent = equation.reducer == Reducer::Sum && cells > 1;
+        let product = adjacent && contraction::is_product(net, id);
+        let (few, long) = match adjacent {
+            true => (FEW_ADJACENT, LONG_ADJACENT),
+            false => (FEW, LONG),
+        };
+        if plain && !product && cells <= few && cells * terms >= long {
             cut(net, id, equation);
         } else if product && terms >= 2 * DEEP {
             cut_product(net, id, equation);
