@@ -145,7 +145,7 @@ impl Lower<'_, '_> {
             Some(operand) => self.source(plan, chunk, &operand),
             None if self.wide(plan, chunk, Sink::Past) => return,
             None => {
-                self.sweep(plan, chunk, Sink::Value);
+                self.sweep(plan, chunk, Sink::Row(VALUE_ROW));
                 let row = self.row_start(plan.rows[&VALUE_ROW]);
                 self.plain(row)
             }
@@ -181,7 +181,7 @@ impl Lower<'_, '_> {
     }
 
     /// Where the chunk's first element lies.
-    fn address(&mut self, plan: &Plan, chunk: Range, space: Space, at: &Sum) -> Value {
+    pub fn address(&mut self, plan: &Plan, chunk: Range, space: Space, at: &Sum) -> Value {
         let var = plan.vector_var().expect("a row has a loop");
         let (first, offset) = self.scoped(|s| {
             s.bind(var, chunk.lo, 1);

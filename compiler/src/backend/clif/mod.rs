@@ -17,6 +17,7 @@ mod reduce;
 mod stmt;
 mod sum;
 mod sweep;
+mod weave;
 mod wide;
 
 use crate::backend::wide::{Level, Program, emit};

@@ -35,7 +35,10 @@ impl Lower<'_, '_> {
         if plan.loops.is_empty() {
             return self.when(plan, 0, &mut |s| s.store_scalar(plan));
         }
-        self.open(plan, 0, plan.n_outer, &mut |s| s.map_row(plan));
+        self.open(plan, 0, plan.n_outer, &mut |s| match plan.ways {
+            Some(ways) => s.woven_row(plan, ways),
+            None => s.map_row(plan),
+        });
     }
 
     /// Opens loops `depth..until`; `inner` runs where the outer bounds hold.

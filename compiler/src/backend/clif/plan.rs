@@ -25,6 +25,8 @@ pub struct Plan {
     /// Index of the loop that is cut into vectors or chunks.
     pub v: Option<usize>,
     pub vectorised: bool,
+    /// The last loop but one is no loop: the rows of its values are woven into one.
+    pub ways: Option<i64>,
     /// Results go through a row, and from there past the caches.
     pub streamed: bool,
     pub value: NodeId,
@@ -64,6 +66,11 @@ pub enum Shape {
 /// The row of a plan's value or accumulators.
 pub const VALUE_ROW: NodeId = NodeId::MAX;
 
+/// The row of a value to be woven.
+pub fn way_row(way: i64) -> NodeId {
+    VALUE_ROW - 1 - way as NodeId
+}
+
 impl Plan {
     pub fn new(compute: &Compute, dag: &mut Dag) -> Plan {
         let collapsed = super::collapse::collapse(compute);
@@ -97,6 +104,7 @@ impl Plan {
             n_outer: 0,
             v: None,
             vectorised: false,
+            ways: None,
             streamed: false,
             value,
             to,
@@ -123,6 +131,9 @@ impl Plan {
             self.n_outer = compute.dims.len().saturating_sub(1);
             self.v = compute.dims.len().checked_sub(1);
             self.vectorised = along;
+            if along && self.weave(dag) {
+                return;
+            }
             self.streamed = along && self.may_stream(dag);
             return;
         };
@@ -200,7 +211,7 @@ impl Plan {
         self.mode == Mode::Stream && contiguous && long && matches!(self.to, Space::Buf(_))
     }
 
-    fn has_maths(&self, v: Var, dag: &Dag) -> bool {
+    pub fn has_maths(&self, v: Var, dag: &Dag) -> bool {
         let called = |n: &NodeId| matches!(dag.node(*n), Node::Math(..) | Node::Random { .. });
         self.reach
             .nodes
@@ -227,6 +238,10 @@ impl Plan {
     /// Gives a row to every call along the vectorised loop, and to values on their way into accumulators.
     fn rows(&mut self, dag: &Dag) {
         let mut next = 0;
+        for way in 0..self.ways.unwrap_or(0) {
+            self.rows.insert(way_row(way), next);
+            next += 1;
+        }
         if self.streamed || matches!(self.shape, Shape::Row | Shape::Lanes | Shape::Chain) {
             self.rows.insert(VALUE_ROW, next);
             next += 1;

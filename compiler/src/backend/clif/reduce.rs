@@ -222,7 +222,7 @@ impl Lower<'_, '_> {
                 multiple_of: 1,
                 fixed: Some(1),
             };
-            s.sweep(plan, tail, Sink::Value);
+            s.sweep(plan, tail, Sink::Row(VALUE_ROW));
             s.add_row(op, row, 0, sums)
         })
     }
@@ -234,7 +234,7 @@ impl Lower<'_, '_> {
             s.versions(plan, &mut |s| {
                 s.stages(plan, chunk);
                 if from == VALUE_ROW {
-                    s.sweep(plan, chunk, Sink::Value);
+                    s.sweep(plan, chunk, Sink::Row(VALUE_ROW));
                 }
             });
             let row = s.row_start(plan.rows[&from]);
@@ -312,7 +312,7 @@ impl Lower<'_, '_> {
         self.chunks(plan, range, sums, &mut |s, chunk, sums| {
             s.versions(plan, &mut |s| {
                 s.stages(plan, chunk);
-                s.sweep(plan, chunk, Sink::Value);
+                s.sweep(plan, chunk, Sink::Row(VALUE_ROW));
             });
             let row = s.row_start(plan.rows[&VALUE_ROW]);
             let n = s.b.ins().isub(chunk.hi, chunk.lo);

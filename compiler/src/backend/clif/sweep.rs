@@ -21,8 +21,8 @@ pub enum Sink<'a> {
     Lanes,
     /// Arguments of calls go to their rows.
     Arguments(&'a [NodeId]),
-    /// The plan's value goes to the value row.
-    Value,
+    /// The plan's value goes to a row.
+    Row(NodeId),
     /// The plan's value is combined into the value row.
     Accumulate(ReduceOp),
     /// The value row goes to the destination.
@@ -317,9 +317,9 @@ impl Lower<'_, '_> {
                     self.b.ins().store(MEMORY, value, place, at + offset);
                 }
             }
-            Sink::Value => {
+            Sink::Row(row) => {
                 let value = self.vector_of(plan.value, unroll);
-                let place = self.row_place(VALUE_ROW);
+                let place = self.row_place(row);
                 self.b.ins().store(MEMORY, value, place, at);
             }
             Sink::Accumulate(op) => {
@@ -348,9 +348,9 @@ impl Lower<'_, '_> {
                     self.b.ins().store(MEMORY, value, place, offset);
                 }
             }
-            Sink::Value => {
+            Sink::Row(row) => {
                 let value = self.node(plan.value, 0);
-                let place = self.row_place(VALUE_ROW);
+                let place = self.row_place(row);
                 self.b.ins().store(MEMORY, value, place, 0);
             }
             Sink::Accumulate(op) => {

@@ -133,23 +133,23 @@ impl Lower<'_, '_> {
                     });
                 }
             }
-            Sink::Value => {
+            Sink::Row(row) => {
                 let value = self.draft_value(plan, plan.value, false, &mut d)?;
-                self.draft_row(value, &mut d);
+                self.draft_row(value, row, &mut d);
             }
             Sink::Accumulate(op) => {
                 let value = self.draft_value(plan, plan.value, false, &mut d)?;
                 let pointer = d.pointer(Stream::Row(VALUE_ROW));
                 let old = d.op(Op::Stream { pointer, bytes: 0 });
                 let sum = d.op(Op::Binary(combiner(op), old, value));
-                self.draft_row(sum, &mut d);
+                self.draft_row(sum, VALUE_ROW, &mut d);
             }
         }
         d.finish()
     }
 
-    fn draft_row(&self, value: ValueId, d: &mut Draft) {
-        let pointer = d.pointer(Stream::Row(VALUE_ROW));
+    fn draft_row(&self, value: ValueId, row: NodeId, d: &mut Draft) {
+        let pointer = d.pointer(Stream::Row(row));
         d.program.stores.push(Store {
             value,
             pointer,

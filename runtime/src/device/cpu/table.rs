@@ -2,6 +2,7 @@
 
 use vsr_artifact::abi::{ContractCall, Env, FnTable};
 use vsr_kernels::maths::{Call, Function, Lanes, To};
+use vsr_kernels::weave::{Weave, weave};
 use vsr_kernels::{Affine, Level, maths, philox, stream};
 
 /// The table for a level. It lives as long as the process.
@@ -60,6 +61,11 @@ macro_rules! tables {
                 unsafe { stream::stream(LEVEL, dst, src, n, Affine { scale, shift }) }
             }
 
+            unsafe extern "C" fn rows(dst: *mut f32, src: *const f32, step: i64, ways: i64, n: i64, past: i64) {
+                let past_caches = past == 1;
+                unsafe { weave(LEVEL, ways, Weave { dst, src, step, n, past_caches }) }
+            }
+
             pub static TABLE: FnTable = FnTable {
                 contract,
                 exp: map::<{ Function::Exp as usize }>,
@@ -73,6 +79,7 @@ macro_rules! tables {
                 pow,
                 random,
                 stream: copy,
+                weave: rows,
             };
         }
     )* };

@@ -62,6 +62,23 @@ unsafe extern "C" fn stream(dst: *mut f32, src: *const f32, n: i64, scale: f32, 
     }
 }
 
+unsafe extern "C" fn weave(
+    dst: *mut f32,
+    src: *const f32,
+    step: i64,
+    ways: i64,
+    n: i64,
+    _past: i64,
+) {
+    for i in 0..n {
+        for k in 0..ways {
+            unsafe {
+                *dst.offset((ways * i + k) as isize) = *src.offset((k * step + i) as isize);
+            }
+        }
+    }
+}
+
 unsafe extern "C" fn pow(dst: *mut f32, a: *const f32, b: *const f32, n: i64) {
     for i in 0..n as usize {
         unsafe { *dst.add(i) = libm::pow(f64::from(*a.add(i)), f64::from(*b.add(i))) as f32 };
@@ -124,6 +141,7 @@ fn table() -> FnTable {
         pow,
         random: random_fn,
         stream,
+        weave,
     }
 }
 

@@ -1,0 +1,116 @@
+//! Results that are adjacent along a short index and far apart along a long one (a pixel shuffle's lines): the long rows are
+//! computed one by one, and the runtime weaves them.
+
+use super::dag::{Dag, Node};
+use super::lower::Lower;
+use super::plan::{Plan, ROW_BYTES, way_row};
+use super::sum::{Stride, Sum};
+use super::sweep::{Range, Sink};
+use crate::tile::Mode;
+use cranelift_codegen::ir::{InstBuilder, Value};
+use std::mem::offset_of;
+use vsr_artifact::abi::FnTable;
+
+/// Rows that the runtime weaves.
+const WAYS: [i64; 2] = [2, 4];
+/// A shorter row is not worth it.
+const LEAST: i64 = 16;
+
+impl Plan {
+    /// Whether the map is woven, with its loops in that order: the short index last but one.
+    pub fn weave(&mut self, dag: &Dag) -> bool {
+        let Some(short) = self.short_loop(dag) else {
+            return false;
+        };
+        let row = self.loops.len() - 1;
+        let ways = self.loops[short].extent.as_constant();
+        self.loops[short..row].rotate_left(1);
+        self.n_outer = row - 1;
+        self.ways = ways;
+        true
+    }
+
+    /// The loop whose values are adjacent, where as many of them lie between two elements of a row.
+    fn short_loop(&self, dag: &Dag) -> Option<usize> {
+        let (row, outer) = self.loops.split_last()?;
+        let Stride::Linear(apart) = dag.stride(&self.at, row.var) else {
+            return None;
+        };
+        let ways = apart.as_constant().filter(|n| WAYS.contains(n))?;
+        let one = Stride::Linear(Sum::constant(1));
+        let short = outer.iter().position(|l| {
+            l.extent.as_constant() == Some(ways) && dag.stride(&self.at, l.var) == one
+        })?;
+        let var = outer[short].var;
+        let stored = matches!(self.mode, Mode::Store | Mode::Stream);
+        let free = self.bounds.is_empty() && self.reach.bounds.is_empty();
+        let long = row.extent.as_constant().is_none_or(|n| n >= LEAST);
+        let apart = |at: &Sum, space| space != self.to || *at == self.at.part(|_| true);
+        let others_apart = self.reach.addresses.iter().all(|(s, at)| apart(at, *s));
+        let fixed = |l: &super::plan::Loop| !dag.sum_deps(&l.extent).contains(&var);
+        let plain = !self.has_maths(row.var, dag) && !self.has_maths(var, dag);
+        (stored && free && long && others_apart && plain && self.loops.iter().all(fixed))
+            .then_some(short)
+    }
+}
+
+impl Lower<'_, '_> {
+    /// The rows of all values of the short index, woven into one.
+    pub fn woven_row(&mut self, plan: &Plan, ways: i64) {
+        let range = self.whole(plan);
+        self.chunks(plan, range, &[], &mut |s, chunk, _| {
+            let (from, step) = match s.adjacent_rows(plan, chunk) {
+                Some(rows) => rows,
+                None => {
+                    for way in 0..ways {
+                        s.scoped(|s| {
+                            s.bind_way(plan, way);
+                            s.hoist(plan, plan.n_outer + 1);
+                            s.sweep(plan, chunk, Sink::Row(way_row(way)));
+                        });
+                    }
+                    let first = s.row_start(plan.rows[&way_row(0)]);
+                    (first, s.iconst(ROW_BYTES / 4))
+                }
+            };
+            let to = s.scoped(|s| {
+                s.bind_way(plan, 0);
+                s.address(plan, chunk, plan.to, &plan.at)
+            });
+            let n = s.b.ins().isub(chunk.hi, chunk.lo);
+            let past = i64::from(plan.mode == Mode::Stream);
+            let (ways, past) = (s.iconst(ways), s.iconst(past));
+            s.call(offset_of!(FnTable, weave), &[to, from, step, ways, n, past]);
+            vec![]
+        });
+    }
+
+    /// Where the rows lie and how many floats apart, if they are read as they are.
+    fn adjacent_rows(&mut self, plan: &Plan, chunk: Range) -> Option<(Value, Value)> {
+        let Node::Load(space, at, None) = self.dag.node(plan.value).clone() else {
+            return None;
+        };
+        let [.., short, row] = plan.loops.as_slice() else {
+            return None;
+        };
+        let (short, one) = (short.var, Stride::Linear(Sum::constant(1)));
+        let Stride::Linear(step) = self.dag.stride(&at, short) else {
+            return None;
+        };
+        if self.dag.stride(&at, row.var) != one {
+            return None;
+        }
+        let first = self.scoped(|s| {
+            s.bind_way(plan, 0);
+            s.address(plan, chunk, space, &at)
+        });
+        let step = self.sum(&step);
+        Some((first, step))
+    }
+
+    fn bind_way(&mut self, plan: &Plan, way: i64) {
+        let var = plan.loops[plan.n_outer].var;
+        let value = self.iconst(way);
+        self.bind(var, value, 1);
+    }
+}

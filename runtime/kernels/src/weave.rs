@@ -1,0 +1,173 @@
+//! Rows woven into one: element i of row k goes to place `ways·i + k` (a pixel shuffle's lines).
+
+use crate::Level;
+
+/// Sources and destination of one call.
+#[derive(Clone, Copy)]
+pub struct Weave {
+    pub dst: *mut f32,
+    /// The first row; each other one starts `step` floats after the one before.
+    pub src: *const f32,
+    pub step: i64,
+    /// Elements of each row.
+    pub n: i64,
+    /// Nobody reads the result soon.
+    pub past_caches: bool,
+}
+
+/// # Safety
+/// Rows hold n floats, `dst` holds ways·n and overlaps none of them; `level` is available on this machine.
+pub unsafe fn weave(level: Level, ways: i64, w: Weave) {
+    unsafe {
+        let done = match (level, ways) {
+            #[cfg(target_arch = "x86_64")]
+            (Level::Avx512, 2) => wide::<2>(w),
+            #[cfg(target_arch = "x86_64")]
+            (Level::Avx512, 4) => wide::<4>(w),
+            #[cfg(target_arch = "x86_64")]
+            (Level::Avx2, 2) => narrow::<2>(w),
+            #[cfg(target_arch = "x86_64")]
+            (Level::Avx2, 4) => narrow::<4>(w),
+            _ => 0,
+        };
+        plain(ways, w, done);
+    }
+}
+
+unsafe fn plain(ways: i64, w: Weave, first: i64) {
+    for i in first..w.n {
+        for k in 0..ways {
+            unsafe { *w.dst.offset((ways * i + k) as isize) = *w.row(k).offset(i as isize) };
+        }
+    }
+}
+
+impl Weave {
+    fn row(&self, k: i64) -> *const f32 {
+        self.src.wrapping_offset((k * self.step) as isize)
+    }
+
+    /// Whether whole vectors of so many bytes may be stored past the caches.
+    fn streams(&self, bytes: usize) -> bool {
+        self.past_caches && (self.dst as usize).is_multiple_of(bytes)
+    }
+}
+
+/// Elements of each row that are done: whole vectors.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+unsafe fn wide<const WAYS: usize>(w: Weave) -> i64 {
+    use std::arch::x86_64::*;
+    let low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    let high = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+    let pair = |a, b| {
+        (
+            _mm512_permutex2var_ps(a, low, b),
+            _mm512_permutex2var_ps(a, high, b),
+        )
+    };
+    let streams = w.streams(64);
+    let whole = w.n.max(0) / 16 * 16;
+    for i in (0..whole as usize).step_by(16) {
+        unsafe {
+            let row = |k: usize| _mm512_loadu_ps(w.row(k as i64).add(i));
+            let mut out = [_mm512_setzero_ps(); WAYS];
+            if WAYS == 2 {
+                (out[0], out[1]) = pair(row(0), row(1));
+            } else {
+                let (even, odd) = (pair(row(0), row(2)), pair(row(1), row(3)));
+                (out[0], out[1]) = pair(even.0, odd.0);
+                (out[2], out[3]) = pair(even.1, odd.1);
+            }
+            for (k, v) in out.into_iter().enumerate() {
+                let to = w.dst.add(WAYS * i + 16 * k);
+                match streams {
+                    true => _mm512_stream_ps(to, v),
+                    false => _mm512_storeu_ps(to, v),
+                }
+            }
+        }
+    }
+    _mm256_zeroupper();
+    whole
+}
+
+/// As `wide`, in vectors of eight.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+unsafe fn narrow<const WAYS: usize>(w: Weave) -> i64 {
+    use std::arch::x86_64::*;
+    let pair = |a, b| {
+        let (low, high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+        (
+            _mm256_permute2f128_ps::<0x20>(low, high),
+            _mm256_permute2f128_ps::<0x31>(low, high),
+        )
+    };
+    let streams = w.streams(32);
+    let whole = w.n.max(0) / 8 * 8;
+    for i in (0..whole as usize).step_by(8) {
+        unsafe {
+            let row = |k: usize| _mm256_loadu_ps(w.row(k as i64).add(i));
+            let mut out = [_mm256_setzero_ps(); WAYS];
+            if WAYS == 2 {
+                (out[0], out[1]) = pair(row(0), row(1));
+            } else {
+                let (even, odd) = (pair(row(0), row(2)), pair(row(1), row(3)));
+                (out[0], out[1]) = pair(even.0, odd.0);
+                (out[2], out[3]) = pair(even.1, odd.1);
+            }
+            for (k, v) in out.into_iter().enumerate() {
+                let to = w.dst.add(WAYS * i + 8 * k);
+                match streams {
+                    true => _mm256_stream_ps(to, v),
+                    false => _mm256_storeu_ps(to, v),
+                }
+            }
+        }
+    }
+    _mm256_zeroupper();
+    whole
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_level_weaves_exactly_n() {
+        let step = 130;
+        let src: Vec<f32> = (0..4 * step).map(|i| i as f32).collect();
+        for level in Level::available() {
+            for (ways, n, first, past_caches) in [
+                (2, 100, 0, true),
+                (2, 33, 3, true),
+                (4, 64, 0, true),
+                (4, 47, 1, false),
+                (3, 20, 0, true),
+                (2, 0, 0, false),
+                (4, 7, 0, true),
+            ] {
+                let mut dst = vec![-1.0; 600];
+                let aligned = dst.as_ptr().align_offset(64) + first;
+                unsafe {
+                    let w = Weave {
+                        dst: dst.as_mut_ptr().add(aligned),
+                        src: src.as_ptr(),
+                        step: step as i64,
+                        n,
+                        past_caches,
+                    };
+                    weave(level, ways, w);
+                }
+                let end = aligned + (ways * n) as usize;
+                for (i, y) in dst[aligned..end].iter().enumerate() {
+                    let (k, i) = (i % ways as usize, i / ways as usize);
+                    assert_eq!(*y, src[k * step + i]);
+                }
+                let rest = dst[..aligned].iter().chain(&dst[end..]);
+                assert!(rest.into_iter().all(|y| *y == -1.0));
+            }
+        }
+    }
+}
