@@ -4,6 +4,7 @@
 //! `contraction`; only sizes of tiles and the order of tasks are chosen here, by extents alone.
 
 mod epilogue;
+mod flat;
 mod frame;
 mod shape;
 pub mod tiling;
@@ -26,6 +27,7 @@ pub fn build(ctx: &Context, group: &Group, c: &Contraction, name: &str) -> Kerne
     let frame = Frame::open(&shape, c, group, &mut b);
     contract(&shape, &frame, c, ctx, &mut b);
     epilogue(ctx, group, c, &shape, &frame, &mut b);
+    flat::flatten(&mut b, &shape, &frame);
     b
 }
 
