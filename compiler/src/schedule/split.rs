@@ -33,12 +33,26 @@ pub fn long_reductions(net: &mut Net) {
             true => (FEW_ADJACENT, LONG_ADJACENT),
             false => (FEW, LONG),
         };
-        if plain && !product && cells <= few && cells * terms >= long {
+        if plain && !product && cells <= few && cells * terms >= long && !has_variance(net, id) {
             cut(net, id, equation);
         } else if product && terms >= 2 * DEEP {
             cut_product(net, id, equation);
         }
     }
+}
+
+/// Whether the value is a mean that is found together with its variance: see `moments`.
+fn has_variance(net: &Net, id: ValueId) -> bool {
+    let Some(mean) = net.single(id) else {
+        return false;
+    };
+    let same = |other: &ValueId| {
+        net.single(*other).is_some_and(|e| {
+            let indices = (&e.free, &e.reduced) == (&mean.free, &mean.reduced);
+            e.reducer == Reducer::Var && indices && net.operands(*other) == net.operands(id)
+        })
+    };
+    mean.free.iter().product::<i64>() > 1 && net.order().iter().any(same)
 }
 
 /// The first reduced index that is long enough becomes (block, rest).

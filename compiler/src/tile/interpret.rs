@@ -401,13 +401,14 @@ impl<N: Number> Machine<'_, N> {
             self.int(&c.b_step)?,
             self.int(&c.b_panel)?,
         );
+        let ldc = self.int(&c.ldc)?;
         for row in 0..m {
             let row_at = a_at + self.row(c.rows, rows_at + row)?;
             for col in 0..n {
-                let at = c_at + row * c.ldc + col;
+                let at = c_at + row * ldc + col;
                 let mut sum = match &c.init {
                     ContractInit::Zero => N::from_f64(0.0),
-                    ContractInit::Keep => self.read(To::Tile(c.c), at)?,
+                    ContractInit::Keep => self.read(c.c, at)?,
                     ContractInit::Bias(buffer, first) => {
                         self.read(To::Buf(*buffer), self.int(first)? + col)?
                     }
@@ -424,7 +425,7 @@ impl<N: Number> Machine<'_, N> {
                         sum = N::fma(a, b, sum);
                     }
                 }
-                self.write(To::Tile(c.c), at, sum)?;
+                self.write(c.c, at, sum)?;
             }
         }
         Ok(())

@@ -218,12 +218,12 @@ pub enum ReduceOp {
 
 /// `c[m][n] = init + Σ_t Σ_k A[rows[m] + taps[t].a + k·a_step] · B[b_at + taps[t].b + panel(n) + k·b_step + n%32]`
 ///
-/// One FMA chain an element, t then k ascending, from init. `c` is a tile of `m` rows, `ldc` apart.
+/// One FMA chain an element, t then k ascending, from init. `c` is a part of a tile or a buffer: `m` rows, `ldc` apart.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Contract {
-    pub c: TileId,
+    pub c: To,
     pub c_at: Int,
-    pub ldc: i64,
+    pub ldc: Int,
     pub m: Int,
     pub n: Int,
     pub init: ContractInit,

@@ -204,11 +204,11 @@ fn contract(c: &Contract) -> String {
         ContractInit::Bias(b, at) => format!("b{b}[{}]", int(at)),
     };
     format!(
-        "contract t{}[{}; {}:{},{}:1] = {init} + sum[{} of b{}[{}], k:{}] {}[t{}[{}]+{}+k*{}] * {}[{}+k*{}, panel {}]",
-        c.c,
+        "contract {}[{}; {}:{},{}:1] = {init} + sum[{} of b{}[{}], k:{}] {}[t{}[{}]+{}+k*{}] * {}[{}+k*{}, panel {}]",
+        space(c.c),
         int(&c.c_at),
         int(&c.m),
-        c.ldc,
+        int(&c.ldc),
         int(&c.n),
         int(&c.n_taps),
         c.taps,

@@ -202,14 +202,14 @@ impl Verifier<'_> {
 
     fn contract(&mut self, c: &Contract) {
         let (m, n) = (self.facts.range(&c.m), self.facts.range(&c.n));
-        let c_at = self.facts.range(&c.c_at);
+        let (c_at, ldc) = (self.facts.range(&c.c_at), self.facts.range(&c.ldc));
         let last = Range {
             lo: c_at.lo,
-            hi: c_at.hi + (m.hi - 1).max(0) * c.ldc + (n.hi - 1).max(0),
+            hi: c_at.hi + (m.hi - 1).max(0) * ldc.hi + (n.hi - 1).max(0),
         };
-        self.inside(To::Tile(c.c), last, true, "written by a contraction");
+        self.inside(c.c, last, true, "written by a contraction");
         if c.init == ContractInit::Keep {
-            self.must_be_written(To::Tile(c.c));
+            self.must_be_written(c.c);
         }
         if let ContractInit::Bias(b, at) = &c.init {
             let at = self.facts.range(at);
@@ -236,14 +236,20 @@ impl Verifier<'_> {
         );
         self.space_is(c.taps, true);
         for int in [
-            &c.a_at, &c.a_step, &c.taps_at, &c.n_taps, &c.k, &c.b_at, &c.b_step, &c.b_panel,
+            &c.c_at, &c.ldc, &c.a_at, &c.a_step, &c.taps_at, &c.n_taps, &c.k, &c.b_at, &c.b_step,
+            &c.b_panel,
         ] {
             self.int(int);
         }
         self.report
             .unproven
             .push("offsets of a contraction's rows and taps".into());
-        self.written[c.c as usize] = true;
+        match c.c {
+            To::Tile(t) => self.written[t as usize] = true,
+            To::Buf(b) => {
+                self.space_is(b, false);
+            }
+        }
     }
 
     fn space_is(&mut self, buffer: u32, table: bool) -> bool {

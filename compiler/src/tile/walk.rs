@@ -72,7 +72,8 @@ fn compute(c: &mut Compute, f: &mut dyn FnMut(&mut Int, Role)) {
 }
 
 fn contract(c: &mut Contract, f: &mut dyn FnMut(&mut Int, Role)) {
-    visit(&mut c.c_at, Role::InTile, f);
+    visit(&mut c.c_at, role(c.c), f);
+    visit(&mut c.ldc, role(c.c), f);
     visit(&mut c.rows_at, Role::InTile, f);
     for int in [
         &mut c.m,

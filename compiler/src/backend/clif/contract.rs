@@ -28,12 +28,12 @@ impl Lower<'_, '_> {
             Some((space, at)) => self.element(space, at),
             None => self.iconst(0),
         };
-        let (init, ldc) = (self.iconst(init), self.iconst(c.ldc));
+        let (init, ldc) = (self.iconst(init), self.int(&c.ldc));
         let taps_at = Int::Mul(Box::new(c.taps_at.clone()), Box::new(Int::Const(2)));
         let fields = [
             (
                 offset_of!(ContractCall, c),
-                self.element(Space::Tile(c.c), &c.c_at),
+                self.element(c.c.into(), &c.c_at),
             ),
             (offset_of!(ContractCall, ldc), ldc),
             (offset_of!(ContractCall, m), self.int(&c.m)),

@@ -61,7 +61,7 @@ fn flat(at: &Int, digits: &[(TileId, i64)], number: &Int) -> Option<Int> {
 }
 
 /// The terms of a sum with their coefficients.
-fn linear(e: &Int, by: i64, terms: &mut Vec<(Int, i64)>) {
+pub fn linear(e: &Int, by: i64, terms: &mut Vec<(Int, i64)>) {
     match e {
         Int::Add(a, b) => {
             linear(a, by, terms);

@@ -3,6 +3,7 @@
 //! Enters a group whose first member is a contraction; leaves its kernel. What is packed or copied was decided before, in
 //! `contraction`; only sizes of tiles and the order of tasks are chosen here, by extents alone.
 
+mod direct;
 mod epilogue;
 mod flat;
 mod frame;
@@ -28,6 +29,7 @@ pub fn build(ctx: &Context, group: &Group, c: &Contraction, name: &str) -> Kerne
     contract(&shape, &frame, c, ctx, &mut b);
     epilogue(ctx, group, c, &shape, &frame, &mut b);
     flat::flatten(&mut b, &shape, &frame);
+    direct::direct(&mut b);
     b
 }
 
@@ -116,9 +118,9 @@ fn contract(shape: &Shape, frame: &Frame, c: &Contraction, ctx: &Context, b: &mu
     let a = b.buffer(ctx.source(c.a.value), false);
     let b_buffer = b.buffer(ctx.source(c.b.value), false);
     let call = Contract {
-        c: frame.c,
+        c: To::Tile(frame.c),
         c_at: frame.at(shape, &held, int(0), int(0)),
-        ldc: shape.tile_columns,
+        ldc: int(shape.tile_columns),
         m: frame.rows.clone(),
         n: frame.columns.clone(),
         init: ContractInit::Zero,

@@ -40,7 +40,7 @@ pub fn bound(index: Int, extent: i64) -> Bound {
     }
 }
 
-fn map(dims: &[(Var, i64)], value: Val, to: To, at: Int) -> Compute {
+pub fn map(dims: &[(Var, i64)], value: Val, to: To, at: Int) -> Compute {
     let dims = dims.iter().map(|(v, e)| (*v, c(*e))).collect();
     Compute {
         dims,
@@ -78,13 +78,13 @@ fn reduction(
     }
 }
 
-fn single(name: &str, compute: Compute) -> Kernel {
+pub fn single(name: &str, compute: Compute) -> Kernel {
     let mut k = kernel(name, &[In, InOut, In]);
     k.body.push(Stmt::Compute(compute));
     k
 }
 
-fn run(k: &Kernel, len: usize, tolerance: f32) {
+pub fn run(k: &Kernel, len: usize, tolerance: f32) {
     check(
         k,
         &[],
@@ -656,9 +656,9 @@ fn contraction_of_rows() {
     );
     let m = Int::Min(Box::new(c(8)), Box::new(sub(c(rows), v(0))));
     let contract = Contract {
-        c: 0,
+        c: To::Tile(0),
         c_at: c(0),
-        ldc: 40,
+        ldc: c(40),
         m: m.clone(),
         n: c(o),
         init: ContractInit::Bias(4, c(0)),
@@ -760,42 +760,4 @@ fn short_rows_change_places_with_long_ones() {
         let k = map(&[(1, 21), (2, 2), (3, 2)], y, To::Buf(1), write.clone());
         run(&single("shuffle", k), 128, if maths { 1e-5 } else { 0.0 });
     }
-}
-
-#[test]
-fn rows_of_a_pixel_shuffle_are_woven() {
-    // dst[row, ways·i + way] = src[way, row, i]: the long index is read along, and written `ways` apart.
-    for (ways, n) in [(2, 16), (2, 70), (4, 21), (4, 600), (3, 40)] {
-        let read = add(add(mul(v(2), c(2 * n)), mul(v(0), c(n))), v(1));
-        let write = add(mul(v(0), c(ways * n)), add(mul(v(1), c(ways)), v(2)));
-        for mode in [Mode::Store, Mode::Stream, Mode::Add] {
-            for plain in [true, false] {
-                let x = Val::Buf(0, read.clone());
-                let y = match plain {
-                    true => x,
-                    false => bin(Binary::Mul, x, Val::Buf(2, v(2))),
-                };
-                let dims = [(0, 2), (2, ways), (1, n)];
-                let mut k = map(&dims, y, To::Buf(1), write.clone());
-                k.mode = mode;
-                run(&single("weave", k), (2 * ways * n) as usize, 0.0);
-            }
-        }
-    }
-}
-
-#[test]
-fn a_sigmoid_and_its_slope_are_one_call() {
-    let x = || Val::Buf(0, v(0));
-    let half = |y| bin(Binary::Mul, lit(0.5), y);
-    let t = || un(Unary::Tanh, half(x()));
-    let sigmoid = bin(Binary::Add, lit(0.5), half(t()));
-    let rest = bin(Binary::Sub, lit(1.0), bin(Binary::Mul, t(), t()));
-    let slope = bin(Binary::Mul, bin(Binary::Mul, lit(0.25), rest), x());
-    let both = bin(Binary::Add, sigmoid, slope);
-    let k = map(&[(0, 100)], both, To::Buf(1), v(0));
-    let k = single("slope", k);
-    let text = super::super::text(std::slice::from_ref(&k), super::super::Target::X86_64V3);
-    assert_eq!(text.matches("call_indirect sig0").count(), 1, "{text}");
-    run(&k, 128, 1e-6);
 }

@@ -3,4 +3,5 @@
 mod cases;
 mod harness;
 mod random;
+mod rows;
 mod snapshots;
