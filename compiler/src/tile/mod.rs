@@ -158,7 +158,7 @@ pub enum Stmt {
         digits: Vec<Digit>,
         value: Int,
     },
-    Contract(Contract),
+    Contract(Box<Contract>),
 }
 
 /// `unflatten`: `var` is a mixed-radix digit of `first + i`. Digits are listed fastest first; each has its extent.

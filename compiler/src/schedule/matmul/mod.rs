@@ -145,7 +145,7 @@ fn contract(shape: &Shape, frame: &Frame, c: &Contraction, ctx: &Context, b: &mu
 fn push_calls(shape: &Shape, frame: &Frame, held: &[Var], call: Contract, b: &mut KernelBuilder) {
     let (chunk, n_taps) = (shape.chunk(), shape.n_taps());
     if chunk >= n_taps {
-        b.push(for_held(shape, held, Stmt::Contract(call)));
+        b.push(for_held(shape, held, Stmt::Contract(Box::new(call))));
         return;
     }
     let i = b.var();
@@ -160,7 +160,7 @@ fn push_calls(shape: &Shape, frame: &Frame, held: &[Var], call: Contract, b: &mu
     }));
     let t = b.var();
     let left = Int::Sub(Box::new(int(n_taps)), Box::new(Int::Var(t)));
-    let part = Stmt::Contract(Contract {
+    let part = Stmt::Contract(Box::new(Contract {
         init: ContractInit::Keep,
         taps_at: Int::Var(t),
         n_taps: if n_taps % chunk == 0 {
@@ -169,7 +169,7 @@ fn push_calls(shape: &Shape, frame: &Frame, held: &[Var], call: Contract, b: &mu
             Int::Min(Box::new(int(chunk)), Box::new(left))
         },
         ..call
-    });
+    }));
     b.push(Stmt::For {
         var: t,
         extent: int(n_taps),

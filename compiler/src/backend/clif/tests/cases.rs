@@ -703,7 +703,7 @@ fn contraction_of_rows() {
             digits,
             value: offset,
         },
-        Stmt::Contract(contract),
+        Stmt::Contract(Box::new(contract)),
         Stmt::Compute(store),
     ];
     let table = Data::Table(vec![0, 0, w * k, k * 32]);
