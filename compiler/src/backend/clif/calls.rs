@@ -136,7 +136,7 @@ impl Lower<'_, '_> {
 
     /// Where calls leave running results: of maths, or of a row.
     pub fn lanes_place(&mut self) -> Value {
-        self.plus(self.scratch, self.scratch_layout.single)
+        self.plus(self.scratch, self.scratch_layout.lanes)
     }
 
     /// Stores the chunk's values past the caches.

@@ -351,14 +351,17 @@ pub fn combiner(op: ReduceOp) -> Binary {
     }
 }
 
-/// The running sums of a call.
-const SINGLE_BYTES: i64 = 4 * super::calls::SUMS;
+/// One call's arguments and result.
+const SINGLE_BYTES: i64 = 64;
+/// Running results of a reduction.
+const LANE_BYTES: i64 = 4 * super::calls::SUMS;
 
-/// Offsets in the scratch of one thread: tiles first, each on a cache line, then a place for one call or its sums, one for
-/// the arguments of a wide row, then zeros that are read where a guard fails, then rows.
+/// Offsets in the scratch of one thread: tiles first, each on a cache line, then places for one call, for running
+/// results, and for the arguments of a wide row, then zeros that are read where a guard fails, then rows.
 pub struct Scratch {
     pub tiles: Vec<i64>,
     pub single: i64,
+    pub lanes: i64,
     pub arguments: i64,
     pub zeros: i64,
     /// 0 if no read is guarded.
@@ -378,13 +381,15 @@ impl Scratch {
         }
         let mut needs = Needs::default();
         needs.body(&kernel.body);
-        let arguments = at + SINGLE_BYTES;
+        let lanes = at + SINGLE_BYTES;
+        let arguments = lanes + LANE_BYTES;
         let zeros = arguments + ARGUMENT_BYTES;
         let n_zeros = if needs.guards { ZERO_BYTES } else { 0 };
         let rows = zeros + n_zeros;
         Scratch {
             tiles,
             single: at,
+            lanes,
             arguments,
             zeros,
             n_zeros,

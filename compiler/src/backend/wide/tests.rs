@@ -218,7 +218,7 @@ fn every_level_computes_what_single_numbers_do() {
 
 #[test]
 fn elements_are_reduced_in_their_lanes() {
-    for seed in 0..300 {
+    for seed in 0..400 {
         let d = &mut Draw(1000 + seed);
         let mut p = program(d);
         let op = [Binary::Add, Binary::Max, Binary::Min][d.below(3)];

@@ -53,7 +53,7 @@ pub fn map(dims: &[(Var, i64)], value: Val, to: To, at: Int) -> Compute {
     }
 }
 
-fn reduction(
+pub fn reduction(
     dims: &[(Var, i64)],
     reduced: &[(Var, i64)],
     op: ReduceOp,

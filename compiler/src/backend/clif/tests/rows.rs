@@ -1,9 +1,9 @@
 //! Rows that the runtime helps with: woven ones, and maths in one call.
 
 use super::super::{Target, text};
-use super::cases::{add, bin, c, lit, map, mul, run, single, un, v};
+use super::cases::{add, bin, c, lit, map, mul, reduction, run, single, un, v};
 use crate::equation::{Binary, Unary};
-use crate::tile::{Mode, To, Val};
+use crate::tile::{Kernel, Mode, ReduceOp, Stmt, Tile, TileKind, To, Val};
 
 #[test]
 fn rows_of_a_pixel_shuffle_are_woven() {
@@ -41,4 +41,34 @@ fn a_sigmoid_and_its_slope_are_one_call() {
     let text = text(std::slice::from_ref(&k), Target::X86_64V3);
     assert_eq!(text.matches("call_indirect sig0").count(), 1, "{text}");
     run(&k, 128, 1e-6);
+}
+
+#[test]
+fn calls_for_one_number_leave_running_results_alone() {
+    // Inside of the reduction: a factor that is the same along a row, and needs a call.
+    let factor = un(Unary::Exp, Val::Buf(2, v(1)));
+    let x = Val::Buf(0, add(mul(v(1), c(70)), v(2)));
+    let value = bin(Binary::Mul, x, factor);
+    let k = reduction(
+        &[(0, 2)],
+        &[(1, 3), (2, 70)],
+        ReduceOp::Sum,
+        32,
+        value,
+        v(0),
+    );
+    run(&single("factor", k), 256, 1e-5);
+    // Before it: a map whose results are summed up as they are made.
+    let shift = un(Unary::Exp, Val::Buf(2, c(3)));
+    let value = bin(Binary::Sub, Val::Buf(0, v(0)), shift);
+    let row = map(&[(0, 96)], un(Unary::Exp, value), To::Tile(0), v(0));
+    let sum = reduction(&[], &[(1, 96)], ReduceOp::Sum, 32, Val::Tile(0, v(1)), c(0));
+    let mut k: Kernel = single("sums", row);
+    k.tiles = vec![Tile {
+        name: "t".into(),
+        kind: TileKind::F32,
+        len: 96,
+    }];
+    k.body.push(Stmt::Compute(sum));
+    run(&k, 128, 1e-5);
 }
