@@ -46,13 +46,13 @@ struct Queue<'a> {
 struct Share {
     next: AtomicI64,
     end: i64,
+    /// One of so many parts of what is left is taken at once: neighbours stay together, and at the end nobody waits long.
+    parts: i64,
 }
 
 impl Share {
-    /// A part of what is left: neighbours stay together, and at the end nobody waits long.
     fn take(&self) -> Option<(i64, i64)> {
-        const PARTS: i64 = 4;
-        let end = |first: i64| first + ((self.end - first) / PARTS).max(1);
+        let end = |first: i64| first + ((self.end - first) / self.parts).max(1);
         let next = |first| (first < self.end).then(|| end(first));
         let first = self
             .next
@@ -107,15 +107,15 @@ impl Run<'_> {
             step: self.step,
         };
         // Nobody waits for another to wake up for little.
-        let n = if call.cost < SMALL {
-            1
-        } else {
-            n_threads as i64
+        let (n, parts) = match call.cost < SMALL {
+            true => (1, 1),
+            false => (n_threads as i64, 4),
         };
         let bound = |share: i64| call.tasks * share / n;
         let share = |i: i64| Share {
             next: AtomicI64::new(bound(i)),
             end: bound(i + 1),
+            parts,
         };
         Queue {
             call,
