@@ -11,6 +11,7 @@
 //! | schedule | `schedule/` | graph -> groups, layouts, contractions, memory, launches |
 //! | tiles | `tile/` | kernels as small programs over tiles; printed, lifted, interpreted |
 //! | code | `backend/clif/` | tiles -> position-independent machine code |
+//! | wide rows | `backend/wide/` | what happens along a row -> the widest vectors of each level |
 //! | artifact | `assemble.rs` | plans -> manifest, code, constants |
 //! | report | `report/` | plans -> parameters, FLOPs, bytes, memory, time by block; no code is made |
 //! | picture | `picture/` | the elaborated graph and its calls -> boxes and wires: SVG, a page, Graphviz text |
@@ -60,8 +61,20 @@
 //!   over a task's rows stands around all of them, so each pass finds its row in the nearest cache. Calls of maths read
 //!   and write in place, scale and shift their argument, leave running sums for a sum that follows (`backend/clif/calls.rs`),
 //!   and store past the caches between computations.
+//! - **Rows are wider than Cranelift's vectors.** Loops, addresses and guards are Cranelift's, which has 128 bits. What a
+//!   statement does along a row without branches becomes a straight-line program (`backend/clif/wide.rs`), and that a function
+//!   in 256 and in 512 bits (`backend/wide/`), of which the runtime takes its machine's. Operations and their order are as
+//!   written, so all widths give the same bits; tails are masked, so no second loop stands beside it.
+//! - **Rows of a pixel shuffle are woven.** Along the adjacent index there are two or four elements: rows are computed along
+//!   the long one and put together by the runtime.
 //! - **Mean and variance take one walk.** Over more terms than a cache holds, both are found block by block and then put
 //!   together (`schedule/moments.rs`).
+//! - **A thread keeps its share.** Each thread begins a launch with the same part of its tasks, and takes from others' when it
+//!   is done: kernels that follow each other go over the same data, which is then in that core's cache. On cores with no cache
+//!   in common this is a tenth of a tile. Tasks that read the same follow each other (`schedule/chunks.rs`).
+//! - **Sums that are stored as they are go to their place at once** (`schedule/matmul/direct.rs`): stores of one block of rows
+//!   wait for memory while the next is computed.
+//! - **What is gathered across its rows is copied first** (`schedule/gathers.rs`): a deformable convolution of an input.
 //! - **What only leads to folded weights has no memory of its own.** A panel is computed from what its numbers are made of;
 //!   what is still left in between lies in the arena while weights are folded, before inputs are written.
 //! - **Folded weights take the place of stored ones.** The setup list runs in steps (`vsr_artifact::folding`), and after

@@ -1,5 +1,8 @@
 //! Tile kernels to native code with Cranelift: kernels enter, one position-independent blob leaves.
 //!
+//! Cranelift's vectors have 128 bits. What can be done along a row in wider ones is left to `backend::wide` and called through
+//! `abi::Env`.
+//!
 //! No relocation, no symbol and no property of this machine ever gets into the code: calls go through the function
 //! table of `abi::Env`, and the instruction set is that of the named target. The runtime issues `vzeroupper` before it
 //! calls the code and before each of its functions returns.
