@@ -41,12 +41,10 @@ pub struct Inner {
 impl Chunks {
     pub fn plan(ctx: &Context, group: &Group, b: &mut KernelBuilder) -> Chunks {
         let n = group.space.len();
-        let lead = group
-            .members
-            .iter()
-            .rev()
-            .find(|m| m.stored)
-            .unwrap_or(&group.members[0]);
+        // The largest result decides how loops run; of several, the last.
+        let elements = |m: &&Member| m.equation.free.iter().product::<i64>();
+        let stored = group.members.iter().filter(|m| m.stored);
+        let lead = stored.max_by_key(elements).unwrap_or(&group.members[0]);
         let strides = out_strides(ctx, lead);
         let mut order: Vec<usize> = (0..n).collect();
         order.sort_by_key(|v| (-strides[*v].abs(), *v));

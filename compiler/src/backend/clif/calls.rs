@@ -141,9 +141,14 @@ impl Lower<'_, '_> {
 
     /// Stores the chunk's values past the caches.
     pub fn stream(&mut self, plan: &Plan, chunk: Range) {
-        let source = match self.operand(plan, plan.value) {
+        let operand = self.operand(plan, plan.value);
+        if operand.is_none()
+            && let Some(draft) = self.draft(plan, chunk.fixed, Sink::Past)
+        {
+            return self.wide(plan, chunk, &draft);
+        }
+        let source = match operand {
             Some(operand) => self.source(plan, chunk, &operand),
-            None if self.wide(plan, chunk, Sink::Past) => return,
             None => {
                 self.sweep(plan, chunk, Sink::Row(VALUE_ROW));
                 let row = self.row_start(plan.rows[&VALUE_ROW]);

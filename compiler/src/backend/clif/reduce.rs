@@ -3,6 +3,7 @@
 use super::lower::{Lower, MEMORY};
 use super::plan::{Plan, ROW_BYTES, VALUE_ROW, combiner};
 use super::sweep::{Range, Sink};
+use super::wide::Draft;
 use crate::equation::Binary;
 use cranelift_codegen::ir::types::{F32, F32X4};
 use cranelift_codegen::ir::{InstBuilder, Value};
@@ -139,8 +140,11 @@ impl Lower<'_, '_> {
         let last = plan.loops.len() - 1;
         self.open(plan, 0, plan.n_outer, &mut |s| {
             s.versions_above(plan, plan.n_outer + 1, &mut |s| {
-                if s.has_wide_lanes(plan) && !s.is_guarded_along(plan) {
-                    return s.wide_lanes(plan);
+                let fixed = plan.loops[last].extent.as_constant();
+                if !s.is_guarded_along(plan)
+                    && let Some(draft) = s.draft(plan, fixed, Sink::Lanes)
+                {
+                    return s.wide_lanes(plan, &draft);
                 }
                 let start = vec![s.neutral_vector(plan); plan.lanes as usize / 4];
                 let sums = s.reduced(plan, plan.n_outer, last, &start, &mut |s, sums| {
@@ -157,7 +161,7 @@ impl Lower<'_, '_> {
     }
 
     /// Lanes in memory, into which each row is reduced by a call.
-    fn wide_lanes(&mut self, plan: &Plan) {
+    fn wide_lanes(&mut self, plan: &Plan, draft: &Draft) {
         let last = plan.loops.len() - 1;
         let at = |i: i64| 16 * i as i32;
         let (place, neutral) = (self.lanes_place(), self.neutral_vector(plan));
@@ -166,8 +170,7 @@ impl Lower<'_, '_> {
         }
         self.reduced(plan, plan.n_outer, last, &[], &mut |s, _| {
             let range = s.whole(plan);
-            let called = s.wide(plan, range, Sink::Lanes);
-            debug_assert!(called, "the row was drafted");
+            s.wide(plan, range, draft);
             vec![]
         });
         let place = self.lanes_place();

@@ -6,7 +6,9 @@
 use super::dag::{BoundId, Math, Node, NodeId};
 use super::lower::{LoopBody, Lower, MEMORY};
 use super::plan::{Plan, ROW, ROW_BYTES, VALUE_ROW, combiner, range_step};
+use super::wide::WORTH;
 use crate::tile::ReduceOp;
+use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{F32, F32X4};
 use cranelift_codegen::ir::{InstBuilder, Value};
 
@@ -229,10 +231,23 @@ impl Lower<'_, '_> {
         plan.reach.nodes.iter().all(by_read)
     }
 
+    /// In wide vectors where the row allows it and is worth a call, which may show only when it is reached.
     fn run(&mut self, plan: &Plan, range: Range, sink: Sink) {
-        if self.wide(plan, range, sink) {
-            return;
+        let Some(draft) = self.draft(plan, range.fixed, sink) else {
+            return self.run_narrow(plan, range, sink);
+        };
+        if range.fixed.is_some() {
+            return self.wide(plan, range, &draft);
         }
+        let n = self.b.ins().isub(range.hi, range.lo);
+        let least = self.iconst(WORTH);
+        let long = self.b.ins().icmp(IntCC::SignedGreaterThanOrEqual, n, least);
+        self.branch(long, &mut |s| s.wide(plan, range, &draft), &mut |s| {
+            s.run_narrow(plan, range, sink)
+        });
+    }
+
+    fn run_narrow(&mut self, plan: &Plan, range: Range, sink: Sink) {
         if self.vector.is_none() || range.fixed.is_some_and(|n| n < 4) {
             return self.run_scalar(plan, range.lo, range.hi, sink);
         }

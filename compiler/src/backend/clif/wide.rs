@@ -6,7 +6,7 @@
 use super::dag::{GuardId, Node, NodeId, Space, WRITTEN};
 use super::lower::{Lower, MEMORY};
 use super::nest::mode_op;
-use super::plan::{ARGUMENT_BYTES, Loop, Plan, VALUE_ROW, combiner};
+use super::plan::{ARGUMENT_BYTES, Plan, VALUE_ROW, combiner};
 use super::sum::{Stride, Sum};
 use super::sweep::{Range, Sink};
 use crate::backend::wide::{Level, Op, Program, Reduction, Store, ValueId, fits};
@@ -17,8 +17,11 @@ use std::collections::HashMap;
 use std::mem::offset_of;
 use vsr_artifact::abi::Env;
 
-/// A shorter row is not worth a call.
-const LEAST: i64 = 16;
+/// A shorter row is not worth a call: where that is known, and where two ways to compute it stand side by side.
+const LEAST: i64 = 32;
+pub const WORTH: i64 = 64;
+/// Of a reduction that goes over long rows.
+const LANES: i64 = 32;
 const MINUS_ZERO: u32 = 0x8000_0000;
 const ALL_BUT_THE_SIGN: u32 = 0x7fff_ffff;
 
@@ -34,7 +37,7 @@ enum Stream {
 
 /// A program with what its arguments are.
 #[derive(Default)]
-struct Draft {
+pub struct Draft {
     program: Program,
     pointers: Vec<Stream>,
     numbers: Vec<NodeId>,
@@ -75,30 +78,19 @@ impl Draft {
 }
 
 impl Lower<'_, '_> {
-    /// Applies the sink to the range by a call, if the row is wide; else nothing is emitted.
-    pub fn wide(&mut self, plan: &Plan, range: Range, sink: Sink) -> bool {
-        let short = range.fixed.is_some_and(|n| n < LEAST);
-        if !self.has_wide_rows || self.vector.is_none() || self.vector != plan.vector_var() || short
-        {
-            return false;
-        }
-        let Some(draft) = self.draft(plan, sink) else {
-            return false;
-        };
-        self.pass_arguments(plan, range, &draft);
+    /// Applies a draft's sink to its range by a call.
+    pub fn wide(&mut self, plan: &Plan, range: Range, draft: &Draft) {
+        self.pass_arguments(plan, range, draft);
         let n = self.b.ins().isub(range.hi, range.lo);
-        self.call_row(draft.program, n);
-        true
+        self.call_row(draft.program.clone(), n);
     }
 
-    /// Whether a call reduces the plan's value along its row.
-    pub fn has_wide_lanes(&self, plan: &Plan) -> bool {
-        let short = |l: &Loop| l.extent.as_constant().is_some_and(|n| n < LEAST);
-        let ready = self.has_wide_rows && self.vector.is_some() && plan.stages.is_empty();
-        ready && !plan.loops.last().is_none_or(short) && self.draft(plan, Sink::Lanes).is_some()
-    }
-
-    fn draft(&self, plan: &Plan, sink: Sink) -> Option<Draft> {
+    /// How the sink is applied along rows of `fixed` elements, or of any number, by a call; None where it cannot be.
+    pub fn draft(&self, plan: &Plan, fixed: Option<i64>, sink: Sink) -> Option<Draft> {
+        let along = self.vector.is_some() && self.vector == plan.vector_var();
+        if !self.has_wide_rows || !along || fixed.is_some_and(|n| n < LEAST) {
+            return None;
+        }
         let mut d = Draft::default();
         match sink {
             Sink::Store | Sink::Past => {
@@ -107,14 +99,14 @@ impl Lower<'_, '_> {
                 d.program.past_caches = sink == Sink::Past;
             }
             Sink::Lanes => {
+                // With fewer lanes rows are short: there, a call costs more than it saves.
+                let lanes = plan.stages.is_empty().then_some(plan.lanes);
                 let value = self.draft_value(plan, plan.value, false, &mut d)?;
                 d.program.reduction = Some(Reduction {
                     op: combiner(plan.op?),
                     value,
                     pointer: d.pointer(Stream::Lanes),
-                    lanes: usize::try_from(plan.lanes)
-                        .ok()
-                        .filter(|n| [16, 32].contains(n))?,
+                    lanes: lanes.filter(|n| *n == LANES)? as usize,
                 });
             }
             Sink::Flush => {
