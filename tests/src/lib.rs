@@ -12,6 +12,7 @@ use vsr_compiler::backend::clif::Target;
 use vsr_compiler::diag::{Problems, Sources};
 use vsr_compiler::pipeline;
 use vsr_compiler::sema::{Loader, Options};
+use vsr_kernels::Level;
 use vsr_runtime::session::{self, Session};
 
 /// The repository's top folder.
@@ -93,17 +94,39 @@ pub fn open(path: &str, profiles: &[&str], set: &[(String, String)], n_threads: 
     open_artifact(&artifact(path, profiles, set), n_threads)
 }
 
+/// As `open`, with no wider instructions than those of the level.
+///
+/// # Panics
+/// If one of them fails.
+pub fn open_at(
+    level: Option<Level>,
+    path: &str,
+    profiles: &[&str],
+    set: &[(String, String)],
+    n_threads: usize,
+) -> Opened {
+    write_and_open(&artifact(path, profiles, set), n_threads, level)
+}
+
 /// Writes and opens.
 ///
 /// # Panics
 /// If one of them fails.
 pub fn open_artifact(artifact: &vsr_artifact::Artifact, n_threads: usize) -> Opened {
+    write_and_open(artifact, n_threads, None)
+}
+
+fn write_and_open(
+    artifact: &vsr_artifact::Artifact,
+    n_threads: usize,
+    level: Option<Level>,
+) -> Opened {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let compiled = folder.path().join("compiled");
     vsr_artifact::write(&compiled, artifact).expect("the artifact is written");
     let options = session::Options {
         threads: n_threads,
-        level: None,
+        level,
     };
     let session = Session::open(&compiled, options).expect("the artifact opens");
     Opened { session, folder }

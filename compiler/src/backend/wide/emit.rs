@@ -13,7 +13,7 @@
 use super::asm::*;
 use super::program::{Op, Program, ValueId};
 use crate::equation::{Binary, Relation};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 const ARGUMENTS: Gpr = RDI;
 const END: Gpr = RSI;
@@ -53,6 +53,8 @@ struct Row<'p> {
     resident: BTreeMap<ValueId, Vector>,
     /// The others, which are read where they are needed, as literals' labels or arguments.
     literals: BTreeMap<u32, Label>,
+    /// AVX2: 0, 1, …, 7.
+    iota: Label,
     /// Vectors of an iteration.
     unroll: i32,
     free: Vec<Vector>,
@@ -85,7 +87,7 @@ impl<'p> Row<'p> {
             n_uses[s.value] += 1;
         }
         let moving = |op: &Op| !matches!(op, Op::Number(_) | Op::Lit(_));
-        let literals: std::collections::BTreeSet<u32> = program
+        let literals: BTreeSet<u32> = program
             .ops
             .iter()
             .filter_map(|op| match op {
@@ -94,6 +96,7 @@ impl<'p> Row<'p> {
             })
             .collect();
         let literals = literals.into_iter().map(|bits| (bits, a.label())).collect();
+        let iota = a.label();
         // The mask, what is read in passing (up to three operands of one operation), and a comparison.
         let spare = 1 + 3 + 1;
         let most = most_alive(program, &last_use, &moving);
@@ -114,6 +117,7 @@ impl<'p> Row<'p> {
             n_uses,
             resident,
             literals,
+            iota,
             unroll: match (work, n_lanes as i32) {
                 (0..=8, n @ 1..) => n.max(4),
                 (_, n @ 1..) => n,
@@ -225,24 +229,10 @@ impl<'p> Row<'p> {
             self.a.data(&bits.to_le_bytes());
         }
         if self.level == Level::Avx2 {
-            let label = self.iota();
             self.a.align(32);
-            self.a.bind(label);
+            self.a.bind(self.iota);
             let bytes: Vec<u8> = (0..8u32).flat_map(|i| i.to_le_bytes()).collect();
             self.a.data(&bytes);
-        }
-    }
-
-    /// 0, 1, …, 7: under a key that is no literal's.
-    fn iota(&mut self) -> Label {
-        const IOTA: u32 = 0xffff_ffff;
-        match self.literals.get(&IOTA) {
-            Some(label) => *label,
-            None => {
-                let label = self.a.label();
-                self.literals.insert(IOTA, label);
-                label
-            }
         }
     }
 
@@ -256,8 +246,7 @@ impl<'p> Row<'p> {
                 self.a.mask_from(SOME, NEXT);
             }
             Level::Avx2 => {
-                let iota = self.iota();
-                let mask = self.mask;
+                let (mask, iota) = (self.mask, self.iota);
                 self.a.number_from(mask, SPARE);
                 self.a.vector(BROADCAST_INT, mask, 0, Place::Register(mask));
                 self.a.vector(GREATER_INTS, mask, mask, Place::Label(iota));
