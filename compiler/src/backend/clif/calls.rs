@@ -181,6 +181,12 @@ impl Lower<'_, '_> {
             && !plan.reach.nodes.iter().any(read)
     }
 
+    /// Whether the statement copies its row past the caches, or a multiple.
+    pub fn is_copy(&self, plan: &Plan) -> bool {
+        let copied = |o: &Operand| matches!(o.elements, Elements::At(..));
+        plan.streamed && self.operand(plan, plan.value).as_ref().is_some_and(copied)
+    }
+
     fn destination(&mut self, plan: &Plan, chunk: Range) -> Value {
         self.address(plan, chunk, plan.to, &plan.at)
     }

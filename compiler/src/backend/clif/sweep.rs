@@ -6,7 +6,8 @@
 use super::dag::{BoundId, Math, Node, NodeId};
 use super::lower::{LoopBody, Lower, MEMORY};
 use super::plan::{Plan, ROW, ROW_BYTES, VALUE_ROW, combiner, range_step};
-use super::wide::WORTH;
+use super::stmt::Sums;
+use super::wide::{Draft, WORTH};
 use crate::tile::ReduceOp;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{F32, F32X4};
@@ -19,6 +20,8 @@ pub enum Sink<'a> {
     Store,
     /// Likewise, past the caches: in wide rows only.
     Past,
+    /// To its destination, and summed up in lanes: in wide rows only.
+    StoreAndSum,
     /// The plan's value is reduced into lanes: in wide rows only.
     Lanes,
     /// Arguments of calls go to their rows.
@@ -46,16 +49,52 @@ impl Lower<'_, '_> {
         self.make_sums(plan);
         let range = self.whole(plan);
         self.versions(plan, &mut |s| {
-            s.chunks(plan, range, &[], &mut |s, chunk, _| {
-                s.stages(plan, chunk);
-                match plan.streamed {
-                    _ if s.in_place(plan) => {}
-                    true => s.stream(plan, chunk),
-                    false => s.sweep(plan, chunk, Sink::Store),
-                }
-                vec![]
-            });
+            let draft = s.draft_whole(plan, range);
+            s.wide_or(plan, range, draft, &mut |s| s.map_chunks(plan, range));
         });
+    }
+
+    fn map_chunks(&mut self, plan: &Plan, range: Range) {
+        self.chunks(plan, range, &[], &mut |s, chunk, _| {
+            s.stages(plan, chunk);
+            match plan.streamed {
+                _ if s.in_place(plan) => {}
+                true => s.stream(plan, chunk),
+                false => s.sweep(plan, chunk, Sink::Store),
+            }
+            vec![]
+        });
+    }
+
+    /// The whole row in one call, its maths with it; not where the runtime has a function for that.
+    fn draft_whole(&self, plan: &Plan, range: Range) -> Option<Draft> {
+        let sink = match plan.streamed {
+            _ if self.is_copy(plan) => return None,
+            true => Sink::Past,
+            false if self.sums == Sums::Made => Sink::StoreAndSum,
+            false => Sink::Store,
+        };
+        self.draft(plan, range.fixed, sink)
+    }
+
+    /// In wide vectors where the row allows it and is worth a call, which may show only when it is reached.
+    fn wide_or(
+        &mut self,
+        plan: &Plan,
+        range: Range,
+        draft: Option<Draft>,
+        narrow: &mut dyn FnMut(&mut Self),
+    ) {
+        let Some(draft) = draft else {
+            return narrow(self);
+        };
+        if range.fixed.is_some() {
+            return self.wide(plan, range, &draft);
+        }
+        let n = self.b.ins().isub(range.hi, range.lo);
+        let least = self.iconst(WORTH);
+        let long = self.b.ins().icmp(IntCC::SignedGreaterThanOrEqual, n, least);
+        self.branch(long, &mut |s| s.wide(plan, range, &draft), narrow);
     }
 
     /// The row that holds the plan's value: that of a call, if a call makes it.
@@ -231,20 +270,9 @@ impl Lower<'_, '_> {
         plan.reach.nodes.iter().all(by_read)
     }
 
-    /// In wide vectors where the row allows it and is worth a call, which may show only when it is reached.
     fn run(&mut self, plan: &Plan, range: Range, sink: Sink) {
-        let Some(draft) = self.draft(plan, range.fixed, sink) else {
-            return self.run_narrow(plan, range, sink);
-        };
-        if range.fixed.is_some() {
-            return self.wide(plan, range, &draft);
-        }
-        let n = self.b.ins().isub(range.hi, range.lo);
-        let least = self.iconst(WORTH);
-        let long = self.b.ins().icmp(IntCC::SignedGreaterThanOrEqual, n, least);
-        self.branch(long, &mut |s| s.wide(plan, range, &draft), &mut |s| {
-            s.run_narrow(plan, range, sink)
-        });
+        let draft = self.draft(plan, range.fixed, sink);
+        self.wide_or(plan, range, draft, &mut |s| s.run_narrow(plan, range, sink));
     }
 
     fn run_narrow(&mut self, plan: &Plan, range: Range, sink: Sink) {
@@ -320,7 +348,7 @@ impl Lower<'_, '_> {
     fn vector_point(&mut self, plan: &Plan, unroll: u32, sink: Sink) {
         let at = 16 * unroll as i32;
         match sink {
-            Sink::Lanes => unreachable!("a reduction carries its lanes"),
+            Sink::Lanes | Sink::StoreAndSum => unreachable!("a reduction carries its lanes"),
             Sink::Store | Sink::Past => {
                 let value = self.vector_of(plan.value, unroll);
                 self.store_vector(plan, value, unroll);
@@ -354,7 +382,7 @@ impl Lower<'_, '_> {
 
     fn scalar_point(&mut self, plan: &Plan, sink: Sink) {
         match sink {
-            Sink::Lanes => unreachable!("a reduction carries its lanes"),
+            Sink::Lanes | Sink::StoreAndSum => unreachable!("a reduction carries its lanes"),
             Sink::Store | Sink::Past => self.store_scalar(plan),
             Sink::Arguments(calls) => {
                 for (row, argument, offset) in self.arguments(calls) {

@@ -3,14 +3,14 @@
 //! A row is wide where nothing along it is chosen by a guard that may fail, and all its elements are adjacent. Its numbers,
 //! its addresses and how long it is are computed here, with everything else.
 
-use super::dag::{GuardId, Node, NodeId, Space, WRITTEN};
+use super::dag::{GuardId, Math, Node, NodeId, Space, WRITTEN};
 use super::lower::{Lower, MEMORY};
 use super::nest::mode_op;
 use super::plan::{ARGUMENT_BYTES, Plan, VALUE_ROW, combiner};
 use super::sum::{Stride, Sum};
 use super::sweep::{Range, Sink};
-use crate::backend::wide::{Level, Op, Program, Reduction, Store, ValueId, fits};
-use crate::equation::Unary;
+use crate::backend::wide::{Level, Op, Ops, Program, Reduction, Store, ValueId, fits};
+use crate::equation::{Binary, Unary};
 use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{AbiParam, InstBuilder, Signature};
 use std::collections::HashMap;
@@ -55,6 +55,18 @@ impl Draft {
         }
     }
 
+    fn finish(mut self) -> Option<Draft> {
+        self.program.n_pointers = self.pointers.len();
+        self.program.n_numbers = self.numbers.len();
+        let room = self.program.argument_bytes() <= ARGUMENT_BYTES as usize;
+        let fits = [Level::Avx2, Level::Avx512]
+            .iter()
+            .all(|l| fits(&self.program, *l));
+        (room && fits).then_some(self)
+    }
+}
+
+impl Ops for Draft {
     /// The same operation is done once.
     fn op(&mut self, op: Op) -> ValueId {
         match self.program.ops.iter().position(|o| *o == op) {
@@ -64,16 +76,6 @@ impl Draft {
                 self.program.ops.len() - 1
             }
         }
-    }
-
-    fn finish(mut self) -> Option<Draft> {
-        self.program.n_pointers = self.pointers.len();
-        self.program.n_numbers = self.numbers.len();
-        let room = self.program.argument_bytes() <= ARGUMENT_BYTES as usize;
-        let fits = [Level::Avx2, Level::Avx512]
-            .iter()
-            .all(|l| fits(&self.program, *l));
-        (room && fits).then_some(self)
     }
 }
 
@@ -97,6 +99,16 @@ impl Lower<'_, '_> {
                 let value = self.draft_value(plan, plan.value, true, &mut d)?;
                 self.draft_store(plan, value, &mut d)?;
                 d.program.past_caches = sink == Sink::Past;
+            }
+            Sink::StoreAndSum => {
+                let value = self.draft_value(plan, plan.value, true, &mut d)?;
+                self.draft_store(plan, value, &mut d)?;
+                d.program.reduction = Some(Reduction {
+                    op: Binary::Add,
+                    value,
+                    pointer: d.pointer(Stream::Lanes),
+                    lanes: LANES as usize,
+                });
             }
             Sink::Lanes => {
                 // With fewer lanes rows are short: there, a call costs more than it saves.
@@ -215,6 +227,15 @@ impl Lower<'_, '_> {
                 }
                 let (pointer, bytes) = self.draft_stream(plan, *space, at, d)?;
                 Op::Stream { pointer, bytes }
+            }
+            Node::Math(math, args) if self.cached(|s| s.rows.get(&id)).is_none() => {
+                let x = value(d, *args.first()?)?;
+                return match math {
+                    Math::Exp => Some(d.exp(x)),
+                    Math::Sigmoid => Some(d.sigmoid(x)),
+                    Math::Silu => Some(d.silu(x)),
+                    _ => None,
+                };
             }
             Node::Math(..) | Node::Random { .. } => {
                 self.cached(|s| s.rows.get(&id))?;

@@ -102,6 +102,15 @@ pub const MAX: Opcode = plain(0x5f);
 pub const COMPARE: Opcode = plain(0xc2);
 pub const BROADCAST: Opcode = prefixed(2, 0x18);
 pub const ROUND: Opcode = prefixed(3, 0x08);
+pub const COPY: Opcode = plain(0x28);
+/// to = first·to + second, and to = first·second + to.
+pub const FMA_BY: Opcode = prefixed(2, 0xa8);
+pub const FMA_ONTO: Opcode = prefixed(2, 0xb8);
+/// EVEX: first·2^second.
+pub const SCALE: Opcode = prefixed(2, 0x2c);
+/// VEX, whole numbers.
+pub const ADD_INTS: Opcode = prefixed(1, 0xfe);
+pub const SUBTRACT_INTS: Opcode = prefixed(1, 0xfa);
 /// EVEX: the second where the mask is set, else the first.
 pub const BLEND: Opcode = prefixed(2, 0x65);
 /// VEX: likewise, by the signs of a register named in the immediate.
@@ -196,6 +205,20 @@ impl Assembler {
         immediate: u8,
     ) {
         self.encode(op, to, first, second, Mask::All, Some(immediate));
+    }
+
+    /// VEX, whole numbers: to = from shifted by an immediate, left or (with the sign) right.
+    pub fn shift_ints(&mut self, to: Vector, from: Vector, by: u8, left: bool) {
+        const SHIFT_INTS: Opcode = prefixed(1, 0x72);
+        let extension = if left { 6 } else { 4 };
+        self.encode(
+            SHIFT_INTS,
+            extension,
+            to,
+            Place::Register(from),
+            Mask::All,
+            Some(by),
+        );
     }
 
     /// EVEX alone.

@@ -27,7 +27,7 @@ const FIRST_SAVED: usize = 4;
 /// The mask of the elements that count, and that of a comparison.
 const SOME: u8 = 1;
 const COMPARED: u8 = 2;
-/// A page: what is read is fetched so far ahead where results pass the caches.
+/// A page: what is read is fetched so far ahead, where it is likely to come from memory.
 const AHEAD: i32 = 4096;
 
 /// The function, aligned to a cache line; None if it has more values at once than there are registers.
@@ -97,7 +97,7 @@ impl<'p> Row<'p> {
             .collect();
         let literals = literals.into_iter().map(|bits| (bits, a.label())).collect();
         let iota = a.label();
-        // The mask, what is read in passing (up to three operands of one operation), and a comparison.
+        // The mask, what is read in passing (up to three operands of one operation), and a comparison, or what scaling needs.
         let spare = 1 + 3 + 1;
         let most = most_alive(program, &last_use, &moving);
         let lanes = program.reduction.as_ref().map_or(0, |r| r.lanes as i32);
@@ -344,7 +344,9 @@ impl<'p> Row<'p> {
         let from = at(base, Some(OFFSET), bytes);
         match (some, self.level) {
             (false, _) => {
-                if self.program.past_caches {
+                // Rows follow each other: later ones arrive while this one is computed.
+                let sums = self.program.reduction.is_some() && !self.program.stores.is_empty();
+                if self.program.past_caches || sums {
                     self.a.prefetch(base, OFFSET, bytes + AHEAD);
                 }
                 self.a.vector(LOAD, to, 0, from)
@@ -375,6 +377,11 @@ impl<'p> Row<'p> {
     }
 
     fn operation(&mut self, i: usize, op: &Op, bytes: i32) {
+        match op {
+            Op::Fma(a, b, c) => return self.fma(i, [*a, *b, *c]),
+            Op::Scale { .. } => return self.scale(i, op),
+            _ => {}
+        }
         let operands = Program::operands(op);
         let mut passing: Vec<Vector> = vec![];
         let mut places = vec![];
@@ -407,6 +414,98 @@ impl<'p> Row<'p> {
         self.place[i] = Some(to);
     }
 
+    /// Over the register of an operand that nobody needs later, if there is one.
+    fn fma(&mut self, i: usize, [a, b, c]: [ValueId; 3]) {
+        let mut passing = vec![];
+        let [ra, rb, rc] = [a, b, c].map(|o| {
+            let (register, free) = self.operand(o);
+            passing.extend(free);
+            register
+        });
+        let ends = |o: ValueId, others: [ValueId; 2]| {
+            self.place[o].is_some() && self.last_use[o] == i && !others.contains(&o)
+        };
+        let (a_ends, b_ends, c_ends) = (ends(a, [b, c]), ends(b, [a, c]), ends(c, [a, b]));
+        let to = if a_ends {
+            self.a.vector(FMA_BY, ra, rb, Place::Register(rc));
+            ra
+        } else if b_ends {
+            self.a.vector(FMA_BY, rb, ra, Place::Register(rc));
+            rb
+        } else if c_ends {
+            self.a.vector(FMA_ONTO, rc, ra, Place::Register(rb));
+            rc
+        } else {
+            let to = self.take();
+            self.a.vector(COPY, to, 0, Place::Register(ra));
+            self.a.vector(FMA_BY, to, rb, Place::Register(rc));
+            to
+        };
+        self.free.extend(passing);
+        for o in [a, b, c].into_iter().filter(|o| self.last_use[*o] == i) {
+            self.free.extend(self.place[o].take().filter(|r| *r != to));
+        }
+        self.place[i] = Some(to);
+    }
+
+    fn scale(&mut self, i: usize, op: &Op) {
+        let Op::Scale {
+            y,
+            n,
+            shifted,
+            bias,
+            magic,
+            near,
+        } = *op
+        else {
+            unreachable!("{op:?} does not scale")
+        };
+        let to = self.take();
+        let (y, _) = self.operand(y);
+        match self.level {
+            Level::Avx512 => {
+                let (n, _) = self.operand(n);
+                self.a.vector(SCALE, to, y, Place::Register(n));
+            }
+            Level::Avx2 if near => {
+                let (n, _) = self.operand(shifted);
+                self.times_power(to, y, n, bias);
+            }
+            Level::Avx2 => {
+                // In two factors, since the power itself may be no number.
+                let (n, _) = self.operand(shifted);
+                let (magic, passing) = self.operand(magic);
+                let (half, rest) = (self.take(), self.take());
+                self.a
+                    .vector(SUBTRACT_INTS, rest, n, Place::Register(magic));
+                self.a.shift_ints(half, rest, 1, false);
+                self.a
+                    .vector(SUBTRACT_INTS, rest, rest, Place::Register(half));
+                self.free.extend(passing);
+                self.times_power(to, y, half, bias);
+                self.times_power(to, to, rest, bias);
+                self.free.extend([half, rest]);
+            }
+        }
+        for o in Program::operands(op) {
+            if self.last_use[o] == i {
+                self.free.extend(self.place[o].take());
+            }
+        }
+        self.place[i] = Some(to);
+    }
+
+    /// to = y·2^n, n the low bits of a vector.
+    fn times_power(&mut self, to: Vector, y: Vector, n: Vector, bias: ValueId) {
+        let (bias, passing) = self.operand(bias);
+        let power = self.take();
+        self.a.vector(ADD_INTS, power, n, Place::Register(bias));
+        self.a.shift_ints(power, power, 23, true);
+        self.a.vector(MUL, to, y, Place::Register(power));
+        self.free.extend(passing);
+        self.free.push(power);
+    }
+
     fn apply(&mut self, op: &Op, to: Vector, places: &[Place]) {
         let register = |i: usize| match places[i] {
             Place::Register(r) => r,
@@ -436,8 +535,8 @@ impl<'p> Row<'p> {
                     }
                 }
             }
-            Op::Stream { .. } | Op::Number(_) | Op::Lit(_) => {
-                unreachable!("{op:?} computes nothing")
+            Op::Stream { .. } | Op::Number(_) | Op::Lit(_) | Op::Fma(..) | Op::Scale { .. } => {
+                unreachable!("{op:?} is none of these")
             }
         }
     }

@@ -6,6 +6,7 @@
 
 mod asm;
 mod emit;
+mod maths;
 mod program;
 
 #[cfg(test)]
@@ -13,4 +14,5 @@ mod tests;
 
 pub use asm::Level;
 pub use emit::{emit, fits};
+pub use maths::Ops;
 pub use program::{Op, Program, Reduction, Store, ValueId};

@@ -22,6 +22,18 @@ pub enum Op {
     Floor(ValueId),
     /// Add, Sub, Mul, Div, Min or Max; of the last two, the second operand is what comes of not-a-number.
     Binary(Binary, ValueId, ValueId),
+    /// `a·b + c`, rounded once.
+    Fma(ValueId, ValueId, ValueId),
+    /// `y·2^n`: n as a number, and in the low bits of `shifted`, which `magic` has put there. `bias`: the whole number 127.
+    /// Where 2^n is a number of its own, `near`, one multiplication is enough.
+    Scale {
+        y: ValueId,
+        n: ValueId,
+        shifted: ValueId,
+        bias: ValueId,
+        magic: ValueId,
+        near: bool,
+    },
     /// The third where the first two are so related, else the fourth.
     Select(Relation, [ValueId; 4]),
 }
@@ -51,10 +63,9 @@ pub struct Program {
     pub n_numbers: usize,
     /// Operands before results.
     pub ops: Vec<Op>,
-    /// Either stores or a reduction.
     pub stores: Vec<Store>,
     pub reduction: Option<Reduction>,
-    /// Nobody reads what is stored soon.
+    /// Nobody reads what is stored soon; without a reduction.
     pub past_caches: bool,
 }
 
@@ -65,6 +76,15 @@ impl Program {
             Op::Sqrt(a) | Op::Floor(a) => vec![*a],
             Op::And(a, b) | Op::Xor(a, b) | Op::Binary(_, a, b) => vec![*a, *b],
             Op::Select(_, args) => args.to_vec(),
+            Op::Fma(a, b, c) => vec![*a, *b, *c],
+            Op::Scale {
+                y,
+                n,
+                shifted,
+                bias,
+                magic,
+                ..
+            } => vec![*y, *n, *shifted, *bias, *magic],
         }
     }
 

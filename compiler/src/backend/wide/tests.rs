@@ -1,6 +1,6 @@
 //! Programs run here, at every level of this machine, against the same operations on single numbers.
 
-use super::{Level, Op, Program, Reduction, Store, emit};
+use super::{Level, Op, Ops, Program, Reduction, Store, ValueId, emit};
 use crate::equation::{Binary, Relation};
 
 /// Elements before and after each stream that nobody may write.
@@ -78,7 +78,9 @@ fn program(d: &mut Draw) -> Program {
             Relation::Eq,
             Relation::Ne,
         ];
-        ops.push(match d.below(9) {
+        ops.push(match d.below(11) {
+            9 => Op::Fma(a, b, d.below(fixed)),
+            10 => Op::Fma(d.below(fixed), a, b),
             0 => Op::Sqrt(b),
             1 => Op::Floor(b),
             2 => Op::Xor(b, fixed - 3),
@@ -121,6 +123,8 @@ fn expected(p: &Program, streams: &[Vec<f32>], numbers: &[f32], at: usize) -> f3
             Op::Xor(a, b) => f32::from_bits(bits(*a) ^ bits(*b)),
             Op::Sqrt(a) => v[*a].sqrt(),
             Op::Floor(a) => v[*a].floor(),
+            Op::Fma(a, b, c) => v[*a].mul_add(v[*b], v[*c]),
+            Op::Scale { .. } => unreachable!("maths has a test of its own"),
             Op::Binary(op, a, b) => {
                 let (a, b) = (v[*a], v[*b]);
                 match op {
@@ -303,4 +307,65 @@ fn a_program_with_more_values_than_registers_is_refused() {
     };
     assert!(emit(&p, Level::Avx2).is_none());
     assert!(emit(&p, Level::Avx512).is_some());
+}
+
+impl Ops for Program {
+    fn op(&mut self, op: Op) -> ValueId {
+        let known = self.ops.iter().position(|o| *o == op);
+        known.unwrap_or_else(|| {
+            self.ops.push(op);
+            self.ops.len() - 1
+        })
+    }
+}
+
+/// Numbers of every exponent and sign, a dense ramp where results change most, and the edges.
+fn arguments() -> Vec<f32> {
+    let mut x: Vec<f32> = (0..=u32::MAX / 40_009)
+        .map(|i| f32::from_bits(i * 40_009))
+        .collect();
+    x.extend((-30_000..30_000).map(|i| i as f32 * 4e-3));
+    x.extend([0.0, -0.0, f32::NAN, f32::INFINITY, f32::NEG_INFINITY]);
+    x.extend([88.7, 88.73, 89.0, -87.4, -103.9, -104.1, 87.0, -88.0]);
+    x
+}
+
+type Maths = (fn(&mut Program, ValueId) -> ValueId, fn(f32) -> f32);
+
+#[test]
+fn maths_has_the_bits_of_the_runtimes() {
+    let functions: [Maths; 3] = [
+        (|p, x| p.exp(x), vsr_kernels::maths::exp),
+        (|p, x| p.sigmoid(x), vsr_kernels::maths::sigmoid),
+        (|p, x| p.silu(x), vsr_kernels::maths::silu),
+    ];
+    let x = arguments();
+    for (i, (build, scalar)) in functions.into_iter().enumerate() {
+        let mut p = Program {
+            n_pointers: 2,
+            ..Program::default()
+        };
+        let at = p.op(Op::Stream {
+            pointer: 1,
+            bytes: 0,
+        });
+        let value = build(&mut p, at);
+        p.stores.push(Store {
+            value,
+            pointer: 0,
+            bytes: 0,
+        });
+        let border = vec![0.0; BORDER];
+        let source = [border.as_slice(), &x, &border].concat();
+        for level in levels() {
+            let code = emit(&p, level).expect("few values are alive at once");
+            let mut streams = [vec![UNTOUCHED; source.len()], source.clone()];
+            run(&code, &p, &mut streams, &[], x.len());
+            for (x, have) in x.iter().zip(&streams[0][BORDER..]) {
+                let want = scalar(*x);
+                let same = want.to_bits() == have.to_bits() || want.is_nan() && have.is_nan();
+                assert!(same, "function {i} of {x}, {level:?}: {have}, not {want}");
+            }
+        }
+    }
 }
