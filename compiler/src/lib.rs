@@ -58,13 +58,13 @@
 //! - **A row's exponentials are computed once.** `exp(t - lse t)` becomes exponentials over their sum (`schedule/shares.rs`),
 //!   by the shape of the two equations, and stays one kernel.
 //! - **Rows of several passes are finished in turn.** Where members of a nest go over long rows (softmax, layer norm), the loop
-//!   over a task's rows stands around all of them, so each pass finds its row in the nearest cache. Calls of maths read
-//!   and write in place, scale and shift their argument, leave running sums for a sum that follows (`backend/clif/calls.rs`),
-//!   and store past the caches between computations.
+//!   over a task's rows stands around all of them, so each pass finds its row in the nearest cache. Maths whose results the
+//!   next statement sums up leaves the sum, too. Calls read and write in place, and scale or shift their argument.
 //! - **Rows are wider than Cranelift's vectors.** Loops, addresses and guards are Cranelift's, which has 128 bits. What a
 //!   statement does along a row without branches becomes a straight-line program (`backend/clif/wide.rs`), and that a function
 //!   in 256 and in 512 bits (`backend/wide/`), of which the runtime takes its machine's. Operations and their order are as
-//!   written, so all widths give the same bits; tails are masked, so no second loop stands beside it.
+//!   written, so all widths give the same bits; tails are masked. Exponential, logistic function and SiLU are such operations, too
+//!   (`backend/wide/maths.rs`), with the bits of the runtime's functions, which short rows call.
 //! - **Rows of a pixel shuffle are woven.** Along the adjacent index there are two or four elements: rows are computed along
 //!   the long one and put together by the runtime.
 //! - **Mean and variance take one walk.** Over more terms than a cache holds, both are found block by block and then put

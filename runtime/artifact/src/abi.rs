@@ -23,13 +23,12 @@ pub struct Env {
 pub type RowFn = unsafe extern "C" fn(arguments: *const u8, n: i64);
 
 /// dst[i] = f(scale·src[i] + shift) for i in 0..n; dst may be src. scale is ±1 or shift is -0. Unless `sums` is null,
-/// dst[i] is also added to sums[i % 32], i ascending; else, if `past` is 1, dst is not read soon.
+/// dst[i] is also added to sums[i % 32], i ascending.
 pub type MapFn = unsafe extern "C" fn(
     dst: *mut f32,
     src: *const f32,
     n: i64,
     sums: *mut [f32; 32],
-    past: i64,
     scale: f32,
     shift: f32,
 );

@@ -5,7 +5,7 @@
 //!
 //! | level | contraction | maths |
 //! |---|---|---|
-//! | `Avx512` | 8×32 blocks, one FMA chain an element | one source for all, vectorised per level; three functions with a text of their own, **the same bits** |
+//! | `Avx512` | 8×32 blocks, one FMA chain an element | one source for all, vectorised per level, **the same bits** |
 //! | `Avx2` | 6×16 and 4×16 blocks, **the same bits** as `Avx512` | the same bits |
 //! | `Portable` | multiply, then add: another kind of device, other bits | the same bits (`fma` in software where there is none) |
 

@@ -56,12 +56,11 @@ pub struct Source {
     pub shift: Value,
 }
 
-/// Where a call's results go: an address, that of running sums or 0, and whether nobody reads them soon.
+/// Where a call's results go: an address, and that of running sums or 0.
 #[derive(Clone, Copy)]
 pub struct Target {
     pub to: Value,
     pub sums: Value,
-    pub past: Value,
 }
 
 impl Lower<'_, '_> {
@@ -91,9 +90,6 @@ impl Lower<'_, '_> {
                             to.to = self.destination(plan, chunk);
                             if self.sums == Sums::Made {
                                 to.sums = self.lanes_place();
-                            }
-                            if plan.streamed {
-                                to.past = self.iconst(1);
                             }
                         }
                         self.call_math(math, to, source, ROW_BYTES, n)
@@ -167,9 +163,8 @@ impl Lower<'_, '_> {
             return false;
         };
         let free = plan.bounds.is_empty() && plan.reach.bounds.is_empty();
-        let own = plan.shape == Shape::Map && (plan.mode == Mode::Store || plan.streamed);
-        // Two arguments have no call that stores past the caches.
-        let one = matches!(self.dag.node(plan.value), Node::Math(_, args) if args.len() == 1 || !plan.streamed);
+        let own = plan.shape == Shape::Map && plan.mode == Mode::Store;
+        let one = matches!(self.dag.node(plan.value), Node::Math(..));
         let read = |n: &NodeId| match self.dag.node(*n) {
             Node::Load(space, at, _) => *space == plan.to && *at != plan.at,
             _ => false,
@@ -287,12 +282,8 @@ impl Lower<'_, '_> {
 
     /// To memory and nowhere else.
     pub fn target(&mut self, to: Value) -> Target {
-        let none = self.iconst(0);
-        Target {
-            to,
-            sums: none,
-            past: none,
-        }
+        let sums = self.iconst(0);
+        Target { to, sums }
     }
 
     fn random_row(

@@ -332,7 +332,7 @@ impl Lower<'_, '_> {
     /// `second`: bytes from a first argument to the second.
     pub fn call_math(&mut self, math: Math, to: Target, source: Source, second: i64, n: Value) {
         let Source { from, scale, shift } = source;
-        let Target { to, sums, past } = to;
+        let Target { to, sums } = to;
         let offset = match math {
             Math::Exp => offset_of!(FnTable, exp),
             Math::Log => offset_of!(FnTable, log),
@@ -347,7 +347,7 @@ impl Lower<'_, '_> {
                 return self.call(offset_of!(FnTable, pow), &[to, from, exponent, n]);
             }
         };
-        self.call(offset, &[to, from, n, sums, past, scale, shift]);
+        self.call(offset, &[to, from, n, sums, scale, shift]);
     }
 
     fn random_one(&mut self, key: u64, normal: bool, at: &Sum) -> Value {

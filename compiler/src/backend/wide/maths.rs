@@ -4,6 +4,8 @@
 //! Enters a number; leaves a value of the program. Coefficients and order are those of the runtime's functions
 //! (`vsr_kernels::maths`), whose bits the tests hold these to: rows that are too short to be wide take the calls.
 
+#![allow(clippy::excessive_precision, reason = "coefficients as fitted")]
+
 use super::program::{Op, ValueId};
 use crate::equation::Binary;
 

@@ -3,8 +3,7 @@
 //! One scalar text per function, free of branches, is vectorised for each level; no rule lets the compiler reorder or
 //! contract floating-point operations, and `mul_add` is one rounding everywhere (in software where there is no
 //! instruction). So all levels give the same bits. The few arguments that a text does not cover go through `libm`,
-//! which is the same everywhere, too. Three functions have a second text for AVX-512 (`wide.rs`), which the tests hold to
-//! the bits of the first.
+//! which is the same everywhere, too.
 
 #![allow(
     clippy::neg_cmp_op_on_partial_ord,
@@ -13,8 +12,6 @@
 
 mod scalar;
 mod trig;
-#[cfg(target_arch = "x86_64")]
-mod wide;
 
 use crate::{Affine, Level};
 pub use scalar::{erf, exp, log, sigmoid, silu, tanh};
@@ -70,17 +67,8 @@ pub struct Call {
     pub src: *const f32,
     pub n: i64,
     pub argument: Affine,
-    pub to: To,
-}
-
-/// What else happens to results.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum To {
-    Memory,
-    /// They are also summed up.
-    Sums(*mut Lanes),
-    /// Nobody reads them soon.
-    PastCaches,
+    /// Where results are also summed up.
+    pub sums: Option<*mut Lanes>,
 }
 
 impl Call {
@@ -91,7 +79,7 @@ impl Call {
             src,
             n,
             argument: Affine::IDENTITY,
-            to: To::Memory,
+            sums: None,
         }
     }
 }
@@ -227,7 +215,7 @@ unsafe fn each(call: Call, f: impl Fn(f32) -> f32 + Copy, rare: Option<Rare>) {
         src,
         n,
         argument,
-        to,
+        sums,
     } = call;
     let plain = Row {
         f,
@@ -236,8 +224,8 @@ unsafe fn each(call: Call, f: impl Fn(f32) -> f32 + Copy, rare: Option<Rare>) {
     };
     let row = Row { f, rare, argument };
     unsafe {
-        match to {
-            To::Sums(lanes) => row.run(dst, src, n, Some(&mut *lanes)),
+        match sums {
+            Some(lanes) => row.run(dst, src, n, Some(&mut *lanes)),
             _ if argument == Affine::IDENTITY => plain.run(dst, src, n, None),
             _ => row.run(dst, src, n, None),
         }
@@ -297,36 +285,10 @@ pub unsafe fn map(level: Level, function: Function, call: Call) {
     unsafe {
         match level {
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512 if wide::map(function, call) => {}
-            _ if call.to == To::PastCaches => by_pieces(level, function, call),
-            #[cfg(target_arch = "x86_64")]
             Level::Avx512 => avx512::map(function, call),
             #[cfg(target_arch = "x86_64")]
             Level::Avx2 => avx2::map(function, call),
             _ => portable::map(function, call),
-        }
-    }
-}
-
-/// Results stay in the nearest cache until they are copied past the others.
-unsafe fn by_pieces(level: Level, function: Function, call: Call) {
-    const PIECE: i64 = 512;
-    #[repr(align(64))]
-    struct Near([f32; PIECE as usize]);
-    let mut near = Near([0.0; PIECE as usize]);
-    for at in (0..call.n.max(0)).step_by(PIECE as usize) {
-        let n = PIECE.min(call.n - at);
-        unsafe {
-            let piece = Call {
-                dst: near.0.as_mut_ptr(),
-                src: call.src.add(at as usize),
-                n,
-                to: To::Memory,
-                ..call
-            };
-            map(level, function, piece);
-            let to = call.dst.add(at as usize);
-            crate::stream::stream(level, to, near.0.as_ptr(), n, Affine::IDENTITY);
         }
     }
 }

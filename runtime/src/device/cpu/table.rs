@@ -1,7 +1,7 @@
 //! The functions that compiled code may call, one table for each level of the microkernels.
 
 use vsr_artifact::abi::{ContractCall, Env, FnTable};
-use vsr_kernels::maths::{Call, Function, Lanes, To};
+use vsr_kernels::maths::{Call, Function, Lanes};
 use vsr_kernels::weave::{Weave, weave};
 use vsr_kernels::{Affine, Level, maths, philox, stream};
 
@@ -38,15 +38,11 @@ macro_rules! tables {
                 unsafe { vsr_kernels::contract(LEVEL, &*call.cast()) }
             }
             unsafe extern "C" fn map<const F: usize>(
-                dst: *mut f32, src: *const f32, n: i64, sums: *mut Lanes, past: i64, scale: f32, shift: f32,
+                dst: *mut f32, src: *const f32, n: i64, sums: *mut Lanes, scale: f32, shift: f32,
             ) {
-                let to = match (sums.is_null(), past) {
-                    (false, _) => To::Sums(sums),
-                    (true, 0) => To::Memory,
-                    (true, _) => To::PastCaches,
-                };
+                let sums = (!sums.is_null()).then_some(sums);
                 let argument = Affine { scale, shift };
-                unsafe { maths::map(LEVEL, Function::ALL[F], Call { dst, src, n, argument, to }) }
+                unsafe { maths::map(LEVEL, Function::ALL[F], Call { dst, src, n, argument, sums }) }
             }
             unsafe extern "C" fn pow(dst: *mut f32, a: *const f32, b: *const f32, n: i64) {
                 unsafe { maths::map_pow(LEVEL, dst, a, b, n) }

@@ -30,7 +30,6 @@ macro_rules! map_fn {
             src: *const f32,
             n: i64,
             sums: *mut [f32; 32],
-            _past: i64,
             scale: f32,
             shift: f32,
         ) {
