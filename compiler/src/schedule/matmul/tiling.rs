@@ -69,7 +69,8 @@ impl Sizes<'_> {
         let a = 4 * self.footprint(&self.c.a, &self.c.m);
         let b = 4 * self.k * self.columns;
         let again = |bytes: i64, times: i64| bytes * (times - 1) * distance(bytes);
-        again(a, column_tasks) > again(b, row_tasks)
+        // The rows, another thread may have written, for its own cache; weights are each cache's own soon.
+        2 * again(a, column_tasks) > again(b, row_tasks)
     }
 
     fn fewest_bytes(&self) -> Tiling {
