@@ -11,6 +11,7 @@ use super::sum::{Stride, Sum};
 use super::sweep::{Range, Sink};
 use crate::backend::wide::{Level, Op, Ops, Program, Reduction, Store, ValueId, fits};
 use crate::equation::{Binary, Unary};
+use crate::tile::{Mode, Stmt};
 use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{AbiParam, InstBuilder, Signature};
 use std::collections::HashMap;
@@ -66,6 +67,15 @@ impl Draft {
     }
 }
 
+/// Whether something is stored past the caches.
+fn streams(body: &[Stmt]) -> bool {
+    body.iter().any(|stmt| match stmt {
+        Stmt::For { body, .. } | Stmt::If { body, .. } => streams(body),
+        Stmt::Compute(c) => c.mode == Mode::Stream,
+        _ => false,
+    })
+}
+
 impl Ops for Draft {
     /// The same operation is done once.
     fn op(&mut self, op: Op) -> ValueId {
@@ -99,8 +109,10 @@ impl Lower<'_, '_> {
                 let value = self.draft_value(plan, plan.value, true, &mut d)?;
                 self.draft_store(plan, value, &mut d)?;
                 d.program.past_caches = sink == Sink::Past;
+                d.program.fetches_ahead = d.program.past_caches;
             }
             Sink::StoreAndSum => {
+                d.program.fetches_ahead = true;
                 let value = self.draft_value(plan, plan.value, true, &mut d)?;
                 self.draft_store(plan, value, &mut d)?;
                 d.program.reduction = Some(Reduction {
@@ -114,6 +126,8 @@ impl Lower<'_, '_> {
                 // With fewer lanes rows are short: there, a call costs more than it saves.
                 let lanes = plan.stages.is_empty().then_some(plan.lanes);
                 let value = self.draft_value(plan, plan.value, false, &mut d)?;
+                // A second pass over a row, about what the first has found, has time for that; so has what stores.
+                d.program.fetches_ahead = !d.numbers.is_empty() && !streams(&self.kernel.body);
                 d.program.reduction = Some(Reduction {
                     op: combiner(plan.op?),
                     value,

@@ -344,9 +344,7 @@ impl<'p> Row<'p> {
         let from = at(base, Some(OFFSET), bytes);
         match (some, self.level) {
             (false, _) => {
-                // Rows follow each other: later ones arrive while this one is computed.
-                let sums = self.program.reduction.is_some() && !self.program.stores.is_empty();
-                if self.program.past_caches || sums {
+                if self.program.fetches_ahead {
                     self.a.prefetch(base, OFFSET, bytes + AHEAD);
                 }
                 self.a.vector(LOAD, to, 0, from)

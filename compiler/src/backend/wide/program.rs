@@ -67,6 +67,8 @@ pub struct Program {
     pub reduction: Option<Reduction>,
     /// Nobody reads what is stored soon; without a reduction.
     pub past_caches: bool,
+    /// Rows follow each other: later ones are asked for while this one is computed.
+    pub fetches_ahead: bool,
 }
 
 impl Program {

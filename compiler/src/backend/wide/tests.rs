@@ -104,6 +104,7 @@ fn program(d: &mut Draw) -> Program {
         stores,
         reduction: None,
         past_caches,
+        fetches_ahead: past_caches,
     }
 }
 
@@ -304,6 +305,7 @@ fn a_program_with_more_values_than_registers_is_refused() {
         stores,
         reduction: None,
         past_caches: true,
+        fetches_ahead: true,
     };
     assert!(emit(&p, Level::Avx2).is_none());
     assert!(emit(&p, Level::Avx512).is_some());
