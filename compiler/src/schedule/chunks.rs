@@ -203,11 +203,8 @@ fn large_reads(group: &Group) -> Vec<Vec<bool>> {
 }
 
 fn mentions(e: &Int, var: Var) -> bool {
-    match e {
-        Int::Var(v) => *v == var,
-        Int::Add(a, b) => mentions(a, var) || mentions(b, var),
-        _ => false,
-    }
+    let mut parts = e.operands().into_iter().flatten();
+    *e == Int::Var(var) || parts.any(|part| mentions(part, var))
 }
 
 fn rounded(size: i64, extent: i64) -> i64 {

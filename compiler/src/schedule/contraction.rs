@@ -61,12 +61,12 @@ fn sides(equation: &Equation) -> Option<(Factors, [u32; 2])> {
     Some((factors, sides))
 }
 
-/// Whether a value is a matrix product that `prepare` would take, neither operand of which comes from weights alone.
 /// Whether the value is a sum of products of two sides, as far as its equation tells.
 pub fn is_product(net: &Net, id: ValueId) -> bool {
     net.single(id).and_then(sides).is_some()
 }
 
+/// Whether a value is a matrix product that `prepare` would take, neither operand of which comes from weights alone.
 pub fn is_between_activations(net: &Net, id: ValueId) -> bool {
     let Some((factors, sides)) = net.single(id).and_then(sides) else {
         return false;

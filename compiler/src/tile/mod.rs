@@ -102,6 +102,27 @@ pub enum Int {
     Tile(TileId, Box<Int>),
 }
 
+impl Int {
+    /// Both operands, if it is computed from two integers.
+    pub fn operands(&self) -> Option<[&Int; 2]> {
+        match self {
+            Int::Add(a, b)
+            | Int::Sub(a, b)
+            | Int::Mul(a, b)
+            | Int::Div(a, b)
+            | Int::Rem(a, b)
+            | Int::Min(a, b)
+            | Int::Max(a, b) => Some([a, b]),
+            Int::Const(_)
+            | Int::Var(_)
+            | Int::Arg(_)
+            | Int::Floor(_)
+            | Int::Table(..)
+            | Int::Tile(..) => None,
+        }
+    }
+}
+
 /// f32 expressions.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Val {

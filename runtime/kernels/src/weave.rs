@@ -1,4 +1,5 @@
-//! Rows woven into one: element i of row k goes to place `ways·i + k` (a pixel shuffle's lines).
+//! Rows woven into one: element i of row k goes to place `ways·i + k` (a pixel shuffle's lines). Rows enter, one row leaves;
+//! nothing is computed.
 
 use crate::Level;
 
@@ -53,81 +54,54 @@ impl Weave {
     }
 }
 
-/// Elements of each row that are done: whole vectors.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-unsafe fn wide<const WAYS: usize>(w: Weave) -> i64 {
-    use std::arch::x86_64::*;
-    let low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-    let high = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
-    let pair = |a, b| {
-        (
-            _mm512_permutex2var_ps(a, low, b),
-            _mm512_permutex2var_ps(a, high, b),
-        )
-    };
-    let streams = w.streams(64);
-    let whole = w.n.max(0) / 16 * 16;
-    for i in (0..whole as usize).step_by(16) {
-        unsafe {
-            let row = |k: usize| _mm512_loadu_ps(w.row(k as i64).add(i));
-            let mut out = [_mm512_setzero_ps(); WAYS];
-            if WAYS == 2 {
-                (out[0], out[1]) = pair(row(0), row(1));
-            } else {
-                let (even, odd) = (pair(row(0), row(2)), pair(row(1), row(3)));
-                (out[0], out[1]) = pair(even.0, odd.0);
-                (out[2], out[3]) = pair(even.1, odd.1);
-            }
-            for (k, v) in out.into_iter().enumerate() {
-                let to = w.dst.add(WAYS * i + 16 * k);
-                match streams {
-                    true => _mm512_stream_ps(to, v),
-                    false => _mm512_storeu_ps(to, v),
+/// For each width: `wide::<WAYS>(w)` weaves whole vectors and returns how many elements of each row are done.
+macro_rules! widths {
+    ($($name:ident $features:literal $lanes:literal $zero:ident $load:ident $store:ident $stream:ident $pair:expr;)*) => { $(
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = $features)]
+        unsafe fn $name<const WAYS: usize>(w: Weave) -> i64 {
+            use std::arch::x86_64::*;
+            let pair = $pair;
+            let streams = w.streams(4 * $lanes);
+            let whole = w.n.max(0) / $lanes * $lanes;
+            for i in (0..whole as usize).step_by($lanes) {
+                unsafe {
+                    let row = |k: usize| $load(w.row(k as i64).add(i));
+                    let mut out = [$zero(); WAYS];
+                    if WAYS == 2 {
+                        (out[0], out[1]) = pair(row(0), row(1));
+                    } else {
+                        let (even, odd) = (pair(row(0), row(2)), pair(row(1), row(3)));
+                        (out[0], out[1]) = pair(even.0, odd.0);
+                        (out[2], out[3]) = pair(even.1, odd.1);
+                    }
+                    for (k, v) in out.into_iter().enumerate() {
+                        let to = w.dst.add(WAYS * i + $lanes * k);
+                        match streams {
+                            true => $stream(to, v),
+                            false => $store(to, v),
+                        }
+                    }
                 }
             }
+            _mm256_zeroupper();
+            whole
         }
-    }
-    _mm256_zeroupper();
-    whole
+    )* };
 }
 
-/// As `wide`, in vectors of eight.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-unsafe fn narrow<const WAYS: usize>(w: Weave) -> i64 {
-    use std::arch::x86_64::*;
-    let pair = |a, b| {
-        let (low, high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
-        (
-            _mm256_permute2f128_ps::<0x20>(low, high),
-            _mm256_permute2f128_ps::<0x31>(low, high),
-        )
+widths! {
+    wide "avx512f" 16 _mm512_setzero_ps _mm512_loadu_ps _mm512_storeu_ps _mm512_stream_ps {
+        let low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+        let high = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+        move |a, b| (_mm512_permutex2var_ps(a, low, b), _mm512_permutex2var_ps(a, high, b))
     };
-    let streams = w.streams(32);
-    let whole = w.n.max(0) / 8 * 8;
-    for i in (0..whole as usize).step_by(8) {
-        unsafe {
-            let row = |k: usize| _mm256_loadu_ps(w.row(k as i64).add(i));
-            let mut out = [_mm256_setzero_ps(); WAYS];
-            if WAYS == 2 {
-                (out[0], out[1]) = pair(row(0), row(1));
-            } else {
-                let (even, odd) = (pair(row(0), row(2)), pair(row(1), row(3)));
-                (out[0], out[1]) = pair(even.0, odd.0);
-                (out[2], out[3]) = pair(even.1, odd.1);
-            }
-            for (k, v) in out.into_iter().enumerate() {
-                let to = w.dst.add(WAYS * i + 8 * k);
-                match streams {
-                    true => _mm256_stream_ps(to, v),
-                    false => _mm256_storeu_ps(to, v),
-                }
-            }
+    narrow "avx2" 8 _mm256_setzero_ps _mm256_loadu_ps _mm256_storeu_ps _mm256_stream_ps {
+        |a, b| {
+            let (low, high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+            (_mm256_permute2f128_ps::<0x20>(low, high), _mm256_permute2f128_ps::<0x31>(low, high))
         }
-    }
-    _mm256_zeroupper();
-    whole
+    };
 }
 
 #[cfg(test)]

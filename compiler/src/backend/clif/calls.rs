@@ -6,14 +6,13 @@
 //! statement's affair: nothing here changes a bit of it.
 
 use super::dag::{Dag, Node, NodeId, Space, WRITTEN};
-use super::lower::{Lower, MEMORY};
+use super::lower::Lower;
 use super::plan::{Plan, ROW_BYTES, Shape, VALUE_ROW};
 use super::stmt::Sums;
 use super::sum::{Stride, Sum};
 use super::sweep::{Range, Sink};
 use crate::equation::{Binary, Unary};
 use crate::tile::{Compute, Mode};
-use cranelift_codegen::ir::types::F32X4;
 use cranelift_codegen::ir::{InstBuilder, Value};
 use std::mem::offset_of;
 use vsr_artifact::abi::FnTable;
@@ -110,10 +109,8 @@ impl Lower<'_, '_> {
             return;
         }
         self.sums = Sums::Made;
-        let (place, zero) = (self.lanes_place(), self.vector_constant([0; 4]));
-        for at in (0..4 * SUMS).step_by(16) {
-            self.b.ins().store(MEMORY, zero, place, at as i32);
-        }
+        let zero = self.vector_constant([0; 4]);
+        self.fill_lanes(SUMS, zero);
     }
 
     /// The sum of what the statement before has computed.
@@ -121,12 +118,7 @@ impl Lower<'_, '_> {
         let mut dag = Dag::new(Some(sum.to.into()));
         let plan = Plan::new(sum, &mut dag);
         self.dag = dag;
-        let place = self.lanes_place();
-        let sums: Vec<Value> = (0..4 * SUMS)
-            .step_by(16)
-            .map(|at| self.b.ins().load(F32X4, MEMORY, place, at as i32))
-            .collect();
-        let total = self.across(&plan, &sums);
+        let total = self.total_of_lanes(&plan, SUMS);
         self.store_one(&plan, total);
     }
 

@@ -163,22 +163,33 @@ impl Lower<'_, '_> {
     /// Lanes in memory, into which each row is reduced by a call.
     fn wide_lanes(&mut self, plan: &Plan, draft: &Draft) {
         let last = plan.loops.len() - 1;
-        let at = |i: i64| 16 * i as i32;
-        let (place, neutral) = (self.lanes_place(), self.neutral_vector(plan));
-        for i in 0..plan.lanes / 4 {
-            self.b.ins().store(MEMORY, neutral, place, at(i));
-        }
+        let neutral = self.neutral_vector(plan);
+        self.fill_lanes(plan.lanes, neutral);
         self.reduced(plan, plan.n_outer, last, &[], &mut |s, _| {
             let range = s.whole(plan);
             s.wide(plan, range, draft);
             vec![]
         });
-        let place = self.lanes_place();
-        let lanes: Vec<Value> = (0..plan.lanes / 4)
-            .map(|i| self.b.ins().load(F32X4, MEMORY, place, at(i)))
-            .collect();
-        let total = self.across(plan, &lanes);
+        let total = self.total_of_lanes(plan, plan.lanes);
         self.store_one(plan, total);
+    }
+
+    /// Sets running results in memory to one vector, again and again.
+    pub fn fill_lanes(&mut self, lanes: i64, with: Value) {
+        let place = self.lanes_place();
+        for at in (0..4 * lanes).step_by(16) {
+            self.b.ins().store(MEMORY, with, place, at as i32);
+        }
+    }
+
+    /// What the running results in memory come to.
+    pub fn total_of_lanes(&mut self, plan: &Plan, lanes: i64) -> Value {
+        let place = self.lanes_place();
+        let lanes: Vec<Value> = (0..4 * lanes)
+            .step_by(16)
+            .map(|at| self.b.ins().load(F32X4, MEMORY, place, at as i32))
+            .collect();
+        self.across(plan, &lanes)
     }
 
     /// Whether a guard depends on the vectorised variable.

@@ -14,7 +14,7 @@ use cranelift_codegen::ir::types::{F32, F32X4};
 use cranelift_codegen::ir::{InstBuilder, Value};
 
 /// What happens to the values of a point.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Sink<'a> {
     /// The plan's value goes to its destination.
     Store,
@@ -348,8 +348,8 @@ impl Lower<'_, '_> {
     fn vector_point(&mut self, plan: &Plan, unroll: u32, sink: Sink) {
         let at = 16 * unroll as i32;
         match sink {
-            Sink::Lanes | Sink::StoreAndSum => unreachable!("a reduction carries its lanes"),
-            Sink::Store | Sink::Past => {
+            Sink::Past | Sink::StoreAndSum | Sink::Lanes => unreachable!("{sink:?} is drafted"),
+            Sink::Store => {
                 let value = self.vector_of(plan.value, unroll);
                 self.store_vector(plan, value, unroll);
             }
@@ -382,8 +382,8 @@ impl Lower<'_, '_> {
 
     fn scalar_point(&mut self, plan: &Plan, sink: Sink) {
         match sink {
-            Sink::Lanes | Sink::StoreAndSum => unreachable!("a reduction carries its lanes"),
-            Sink::Store | Sink::Past => self.store_scalar(plan),
+            Sink::Past | Sink::StoreAndSum | Sink::Lanes => unreachable!("{sink:?} is drafted"),
+            Sink::Store => self.store_scalar(plan),
             Sink::Arguments(calls) => {
                 for (row, argument, offset) in self.arguments(calls) {
                     let value = self.node(argument, 0);

@@ -1,5 +1,7 @@
 //! Results that are adjacent along a short index and far apart along a long one (a pixel shuffle's lines): the long rows are
 //! computed one by one, and the runtime weaves them.
+//!
+//! Enters a plan of a map; leaves its loops in that order, and the calls. Guards and maths stay with the other ways.
 
 use super::dag::{Dag, Node};
 use super::lower::Lower;

@@ -1,8 +1,9 @@
 //! What a statement does along its row, as a program for the widest vectors, and the call that runs it.
 //!
 //! A row is wide where nothing along it is chosen by a guard that may fail, and all its elements are adjacent. Its numbers,
-//! its addresses and how long it is are computed here, with everything else.
+//! its addresses and how long it is are computed here, with everything else. A draft emits nothing: whoever asked for it decides.
 
+use super::calls::SUMS;
 use super::dag::{GuardId, Math, Node, NodeId, Space, WRITTEN};
 use super::lower::{Lower, MEMORY};
 use super::nest::mode_op;
@@ -21,8 +22,6 @@ use vsr_artifact::abi::Env;
 /// A shorter row is not worth a call: where that is known, and where two ways to compute it stand side by side.
 const LEAST: i64 = 32;
 pub const WORTH: i64 = 64;
-/// Of a reduction that goes over long rows.
-const LANES: i64 = 32;
 const MINUS_ZERO: u32 = 0x8000_0000;
 const ALL_BUT_THE_SIGN: u32 = 0x7fff_ffff;
 
@@ -119,7 +118,7 @@ impl Lower<'_, '_> {
                     op: Binary::Add,
                     value,
                     pointer: d.pointer(Stream::Lanes),
-                    lanes: LANES as usize,
+                    lanes: SUMS as usize,
                 });
             }
             Sink::Lanes => {
@@ -132,7 +131,7 @@ impl Lower<'_, '_> {
                     op: combiner(plan.op?),
                     value,
                     pointer: d.pointer(Stream::Lanes),
-                    lanes: lanes.filter(|n| *n == LANES)? as usize,
+                    lanes: lanes.filter(|n| *n == SUMS)? as usize,
                 });
             }
             Sink::Flush => {

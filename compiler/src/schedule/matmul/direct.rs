@@ -1,5 +1,8 @@
 //! Sums that are stored as they are go to their place at once: no tile is filled to be copied, and the stores of one block
 //! of rows wait for memory while the next is computed.
+//!
+//! Enters a finished kernel; leaves its contraction with another destination, and no copy. A kernel that does anything else
+//! with its sums, scales them or stores them past the caches, stays as it is.
 
 use super::flat::linear;
 use crate::schedule::lower::{KernelBuilder, add, int, mul};
@@ -12,6 +15,7 @@ pub fn direct(b: &mut KernelBuilder) {
     let Some((to, at, step)) = place(call, copy) else {
         return;
     };
+    // Nothing lies there any more; the other tiles keep their numbers.
     if let To::Tile(tile) = call.c {
         b.kernel.tiles[tile as usize].len = 0;
     }

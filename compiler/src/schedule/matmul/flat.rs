@@ -1,7 +1,7 @@
 //! Addresses of rows that follow each other in memory: one step a row, instead of a sum over the row's digits.
 //!
 //! Enters a finished kernel; leaves it with such addresses written by the row's number, and without the tables of digits
-//! that nobody needs any more. What is stored then runs over all rows as one.
+//! that nobody needs any more. What is stored then runs over all rows as one. Addresses of contractions are not touched.
 
 use super::frame::Frame;
 use super::shape::Shape;
@@ -77,18 +77,10 @@ pub fn linear(e: &Int, by: i64, terms: &mut Vec<(Int, i64)>) {
 
 /// Tiles that an integer reads; those inside of values are visited on their own.
 fn tiles(e: &Int, found: &mut Vec<TileId>) {
-    match e {
-        Int::Tile(t, _) => found.push(*t),
-        Int::Add(a, b)
-        | Int::Sub(a, b)
-        | Int::Mul(a, b)
-        | Int::Div(a, b)
-        | Int::Rem(a, b)
-        | Int::Min(a, b)
-        | Int::Max(a, b) => {
-            tiles(a, found);
-            tiles(b, found);
-        }
-        Int::Const(_) | Int::Var(_) | Int::Arg(_) | Int::Floor(_) | Int::Table(..) => {}
+    if let Int::Tile(t, _) = e {
+        found.push(*t);
+    }
+    for part in e.operands().into_iter().flatten() {
+        tiles(part, found);
     }
 }
