@@ -138,3 +138,59 @@ fn weights_that_are_used_twice_are_packed_once() {
     let packs = plan.setup.iter().filter(|l| l.label.ends_with("panels"));
     assert_eq!(packs.count(), 1);
 }
+
+#[test]
+fn what_is_gathered_across_its_rows_is_copied_first() {
+    let text = "model Case()(x: [B, C, H, W], offset: [B, 18, H, W], mask: [B, 9, H, W]) -> [B, C, H, W] {\n\
+                param k: [C, C, 3, 3] = uniform(-0.02, 0.02)\n\
+                deform_conv2d(x, offset, mask, k, pad=1)\n}\n\
+                profile case { B = 2  C = 32  H = 16  W = 16 }\n";
+    let launches = scheduled(text, "infer").0.launches;
+    let copies: Vec<_> = launches.iter().filter(|l| l.label == "x copy").collect();
+    assert_eq!(copies.len(), 1);
+    assert!(
+        copies[0].members[0].contains("order 0231"),
+        "{:?}",
+        copies[0].members
+    );
+}
+
+#[test]
+fn subpixels_do_not_turn_the_channels_of_a_shuffle() {
+    let text = "model Case()(x: [B, C, H, W]) -> [B, 16, 2*H, 2*W] {\n\
+                x |> Conv2d(128) @a |> pixel_shuffle(2) |> relu |> Conv2d(16) @b\n}\n\
+                profile case { B = 1  C = 32  H = 16  W = 24 }\n";
+    let launches = scheduled(text, "infer").0.launches;
+    let shuffled = |m: &&String| m.contains("[1, 32, 32, 48]");
+    let members: Vec<&String> = launches
+        .iter()
+        .flat_map(|l| &l.members)
+        .filter(shuffled)
+        .collect();
+    assert!(!members.is_empty());
+    assert!(
+        members.iter().all(|m| m.contains("order 0231")),
+        "{members:#?}"
+    );
+}
+
+#[test]
+fn sums_that_are_stored_as_they_are_go_to_their_place_at_once() {
+    use vsr_compiler::tile::{Stmt, To};
+    let first = |body: &str| {
+        let text = format!(
+            "model Case()(x: [B, C, H, W]) {{\n{body}\n}}\nprofile case {{ B = 1  C = 32  H = 16  W = 16 }}\n"
+        );
+        let launches = scheduled(&text, "infer").0.launches;
+        let mut bodies = launches.into_iter().flat_map(|l| l.kernel.body);
+        bodies.find_map(|s| match s {
+            Stmt::Contract(c) => Some(c.c),
+            _ => None,
+        })
+    };
+    let plain = "param k: [64, C] = uniform(-0.1, 0.1)\n\
+                 s[b, i, j, o] = sum[c] k[o, c]*x[b, c, i, j]\ns";
+    assert!(matches!(first(plain), Some(To::Buf(_))));
+    let with_more = "x |> Conv2d(64) @a |> relu |> Conv2d(64) @b";
+    assert!(matches!(first(with_more), Some(To::Tile(_))));
+}

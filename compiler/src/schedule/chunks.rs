@@ -9,6 +9,7 @@ use super::lower::{KernelBuilder, add, int};
 use super::net::for_each_read;
 use crate::equation::index::Ix;
 use crate::equation::{Equation, Pos, Read, Reducer};
+use crate::tile::interpret::uses;
 use crate::tile::{Int, Var};
 
 /// Points of one task, where the work at a point is one.
@@ -84,7 +85,7 @@ impl Chunks {
     fn repeat_reads_soon(&self, group: &Group, b: &mut KernelBuilder) {
         let reads = large_reads(group);
         let moves = |var: Var| {
-            let space = self.vars.iter().position(|e| mentions(e, var));
+            let space = self.vars.iter().position(|e| uses(e, var));
             space.is_none_or(|v| reads.iter().any(|read| read[v]))
         };
         if !reads.is_empty() {
@@ -200,11 +201,6 @@ fn large_reads(group: &Group) -> Vec<Vec<bool>> {
         });
     }
     found
-}
-
-fn mentions(e: &Int, var: Var) -> bool {
-    let mut parts = e.operands().into_iter().flatten();
-    *e == Int::Var(var) || parts.any(|part| mentions(part, var))
 }
 
 fn rounded(size: i64, extent: i64) -> i64 {

@@ -622,18 +622,12 @@ fn unary(op: MathOp, a: f64) -> f64 {
 
 /// Whether a variable occurs in an integer.
 pub fn uses(int: &Int, var: Var) -> bool {
+    let mut parts = int.operands().into_iter().flatten();
     match int {
-        Int::Const(_) | Int::Arg(_) => false,
         Int::Var(v) => *v == var,
-        Int::Add(a, b)
-        | Int::Sub(a, b)
-        | Int::Mul(a, b)
-        | Int::Div(a, b)
-        | Int::Rem(a, b)
-        | Int::Min(a, b)
-        | Int::Max(a, b) => uses(a, var) || uses(b, var),
         Int::Floor(v) => val_uses(v, var),
         Int::Table(_, at) | Int::Tile(_, at) => uses(at, var),
+        _ => parts.any(|part| uses(part, var)),
     }
 }
 
