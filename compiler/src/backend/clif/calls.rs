@@ -6,13 +6,14 @@
 //! statement's affair: nothing here changes a bit of it.
 
 use super::dag::{Dag, Node, NodeId, Space, WRITTEN};
-use super::lower::Lower;
+use super::lower::{Lower, MEMORY};
 use super::plan::{Plan, ROW_BYTES, Shape, VALUE_ROW};
 use super::stmt::Sums;
 use super::sum::{Stride, Sum};
 use super::sweep::{Range, Sink};
 use crate::equation::{Binary, Unary};
 use crate::tile::{Compute, Mode};
+use cranelift_codegen::ir::types::F32;
 use cranelift_codegen::ir::{InstBuilder, Value};
 use std::mem::offset_of;
 use vsr_artifact::abi::FnTable;
@@ -102,15 +103,13 @@ impl Lower<'_, '_> {
         }
     }
 
-    /// Before a row whose calls shall sum up their results: whether they will.
+    /// Before a row whose results shall be summed up: whether its calls will.
     pub fn make_sums(&mut self, plan: &Plan) {
         let one = matches!(self.dag.node(plan.value), Node::Math(_, args) if args.len() == 1);
         if self.sums != Sums::Wanted || !one || !self.in_place(plan) {
             return;
         }
         self.sums = Sums::Made;
-        let zero = self.vector_constant([0; 4]);
-        self.fill_lanes(SUMS, zero);
     }
 
     /// The sum of what the statement before has computed.
@@ -118,11 +117,12 @@ impl Lower<'_, '_> {
         let mut dag = Dag::new(Some(sum.to.into()));
         let plan = Plan::new(sum, &mut dag);
         self.dag = dag;
-        let total = self.total_of_lanes(&plan, SUMS);
+        let place = self.lanes_place();
+        let total = self.b.ins().load(F32, MEMORY, place, 0);
         self.store_one(&plan, total);
     }
 
-    /// Where calls leave running results: of maths, or of a row.
+    /// Where calls leave what they reduce: lanes, or one number.
     pub fn lanes_place(&mut self) -> Value {
         self.plus(self.scratch, self.scratch_layout.lanes)
     }

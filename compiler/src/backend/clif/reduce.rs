@@ -5,6 +5,7 @@ use super::plan::{Plan, ROW_BYTES, VALUE_ROW, combiner};
 use super::sweep::{Range, Sink};
 use super::wide::Draft;
 use crate::equation::Binary;
+use crate::tile::Mode;
 use cranelift_codegen::ir::types::{F32, F32X4};
 use cranelift_codegen::ir::{InstBuilder, Value};
 
@@ -141,8 +142,12 @@ impl Lower<'_, '_> {
         self.open(plan, 0, plan.n_outer, &mut |s| {
             s.versions_above(plan, plan.n_outer + 1, &mut |s| {
                 let fixed = plan.loops[last].extent.as_constant();
+                let sink = match last == plan.n_outer {
+                    true => Sink::Total,
+                    false => Sink::Lanes,
+                };
                 if !s.is_guarded_along(plan)
-                    && let Some(draft) = s.draft(plan, fixed, Sink::Lanes)
+                    && let Some(draft) = s.draft(plan, fixed, sink)
                 {
                     return s.wide_lanes(plan, &draft);
                 }
@@ -154,15 +159,25 @@ impl Lower<'_, '_> {
                         false => s.row_lanes(plan, range, sums),
                     }
                 });
-                let total = s.across(plan, &sums);
+                let total = s.across(s.op(plan), &sums);
                 s.store_one(plan, total);
             });
         });
     }
 
-    /// Lanes in memory, into which each row is reduced by a call.
+    /// One row in one call, or lanes in memory, into which each row is reduced by a call.
     fn wide_lanes(&mut self, plan: &Plan, draft: &Draft) {
         let last = plan.loops.len() - 1;
+        if last == plan.n_outer {
+            let range = self.whole(plan);
+            self.wide(plan, range, draft);
+            if plan.mode != Mode::Store {
+                let place = self.lanes_place();
+                let total = self.b.ins().load(F32, MEMORY, place, 0);
+                self.store_one(plan, total);
+            }
+            return;
+        }
         let neutral = self.neutral_vector(plan);
         self.fill_lanes(plan.lanes, neutral);
         self.reduced(plan, plan.n_outer, last, &[], &mut |s, _| {
@@ -170,7 +185,7 @@ impl Lower<'_, '_> {
             s.wide(plan, range, draft);
             vec![]
         });
-        let total = self.total_of_lanes(plan, plan.lanes);
+        let total = self.total_of_lanes(self.op(plan), plan.lanes);
         self.store_one(plan, total);
     }
 
@@ -183,13 +198,13 @@ impl Lower<'_, '_> {
     }
 
     /// What the running results in memory come to.
-    pub fn total_of_lanes(&mut self, plan: &Plan, lanes: i64) -> Value {
+    pub fn total_of_lanes(&mut self, op: Binary, lanes: i64) -> Value {
         let place = self.lanes_place();
         let lanes: Vec<Value> = (0..4 * lanes)
             .step_by(16)
             .map(|at| self.b.ins().load(F32X4, MEMORY, place, at as i32))
             .collect();
-        self.across(plan, &lanes)
+        self.across(op, &lanes)
     }
 
     /// Whether a guard depends on the vectorised variable.
@@ -287,8 +302,7 @@ impl Lower<'_, '_> {
     }
 
     /// Lanes l and l + half of them, then a quarter, down to l + 1.
-    pub fn across(&mut self, plan: &Plan, sums: &[Value]) -> Value {
-        let op = self.op(plan);
+    pub fn across(&mut self, op: Binary, sums: &[Value]) -> Value {
         let mut sums = sums.to_vec();
         while sums.len() > 1 {
             let high = sums.split_off(sums.len() / 2);

@@ -3,11 +3,13 @@
 //! Maths cuts the loop into chunks. In each chunk, the arguments of the calls are computed into rows of scratch, the
 //! calls are made, and the rest goes on with their results.
 
+use super::calls::SUMS;
 use super::dag::{BoundId, Math, Node, NodeId};
 use super::lower::{LoopBody, Lower, MEMORY};
 use super::plan::{Plan, ROW, ROW_BYTES, VALUE_ROW, combiner, range_step};
 use super::stmt::Sums;
 use super::wide::{Draft, WORTH};
+use crate::equation::Binary;
 use crate::tile::ReduceOp;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{F32, F32X4};
@@ -24,6 +26,8 @@ pub enum Sink<'a> {
     StoreAndSum,
     /// The plan's value is reduced into lanes: in wide rows only.
     Lanes,
+    /// Likewise, and to one number.
+    Total,
     /// Arguments of calls go to their rows.
     Arguments(&'a [NodeId]),
     /// The plan's value goes to a row.
@@ -55,6 +59,11 @@ impl Lower<'_, '_> {
     }
 
     fn map_chunks(&mut self, plan: &Plan, range: Range) {
+        let sums = self.sums == Sums::Made;
+        if sums {
+            let zero = self.vector_constant([0; 4]);
+            self.fill_lanes(SUMS, zero);
+        }
         self.chunks(plan, range, &[], &mut |s, chunk, _| {
             s.stages(plan, chunk);
             match plan.streamed {
@@ -64,6 +73,11 @@ impl Lower<'_, '_> {
             }
             vec![]
         });
+        if sums {
+            let total = self.total_of_lanes(Binary::Add, SUMS);
+            let place = self.lanes_place();
+            self.b.ins().store(MEMORY, total, place, 0);
+        }
     }
 
     /// The whole row in one call, its maths with it; not where the runtime has a function for that.
@@ -283,7 +297,6 @@ impl Lower<'_, '_> {
         let mut from = range.lo;
         let mut exact = range.multiple_of;
         for unroll in unrolls(
-            plan,
             range.fixed,
             if matches!(sink, Sink::Flush) {
                 1
@@ -348,7 +361,9 @@ impl Lower<'_, '_> {
     fn vector_point(&mut self, plan: &Plan, unroll: u32, sink: Sink) {
         let at = 16 * unroll as i32;
         match sink {
-            Sink::Past | Sink::StoreAndSum | Sink::Lanes => unreachable!("{sink:?} is drafted"),
+            Sink::Past | Sink::StoreAndSum | Sink::Lanes | Sink::Total => {
+                unreachable!("{sink:?} is drafted")
+            }
             Sink::Store => {
                 let value = self.vector_of(plan.value, unroll);
                 self.store_vector(plan, value, unroll);
@@ -382,7 +397,9 @@ impl Lower<'_, '_> {
 
     fn scalar_point(&mut self, plan: &Plan, sink: Sink) {
         match sink {
-            Sink::Past | Sink::StoreAndSum | Sink::Lanes => unreachable!("{sink:?} is drafted"),
+            Sink::Past | Sink::StoreAndSum | Sink::Lanes | Sink::Total => {
+                unreachable!("{sink:?} is drafted")
+            }
             Sink::Store => self.store_scalar(plan),
             Sink::Arguments(calls) => {
                 for (row, argument, offset) in self.arguments(calls) {
@@ -430,7 +447,7 @@ impl Lower<'_, '_> {
 }
 
 /// Vectors an iteration, of the main loop and then of the rest: more where there is little to do for each.
-fn unrolls(_plan: &Plan, fixed: Option<i64>, n_nodes: usize) -> Vec<u32> {
+fn unrolls(fixed: Option<i64>, n_nodes: usize) -> Vec<u32> {
     let most = match n_nodes {
         0..=12 => 4,
         13..=40 => 2,

@@ -28,10 +28,9 @@ const ALL_BUT_THE_SIGN: u32 = 0x7fff_ffff;
 /// Adjacent elements.
 #[derive(Clone, PartialEq)]
 enum Stream {
-    /// Without the constant.
     Memory(Space, Sum),
     Row(NodeId),
-    /// Running results of a reduction.
+    /// Results of a reduction on their way.
     Lanes,
 }
 
@@ -119,19 +118,26 @@ impl Lower<'_, '_> {
                     value,
                     pointer: d.pointer(Stream::Lanes),
                     lanes: SUMS as usize,
+                    is_total: true,
                 });
             }
-            Sink::Lanes => {
+            Sink::Lanes | Sink::Total => {
                 // With fewer lanes rows are short: there, a call costs more than it saves.
                 let lanes = plan.stages.is_empty().then_some(plan.lanes);
                 let value = self.draft_value(plan, plan.value, false, &mut d)?;
                 // A second pass over a row, about what the first has found, has time for that; so has what stores.
                 d.program.fetches_ahead = !d.numbers.is_empty() && !streams(&self.kernel.body);
+                let is_total = sink == Sink::Total;
+                let to = match is_total && plan.mode == Mode::Store {
+                    true => Stream::Memory(plan.to, plan.at.clone()),
+                    false => Stream::Lanes,
+                };
                 d.program.reduction = Some(Reduction {
                     op: combiner(plan.op?),
                     value,
-                    pointer: d.pointer(Stream::Lanes),
+                    pointer: d.pointer(to),
                     lanes: lanes.filter(|n| *n == SUMS)? as usize,
+                    is_total,
                 });
             }
             Sink::Flush => {

@@ -63,7 +63,7 @@ pub enum Place {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Label(usize);
 
-/// Opcode with its map (1: 0F, 2: 0F38, 3: 0F3A) and prefix (0: none, 1: 66).
+/// Opcode with its map (1: 0F, 2: 0F38, 3: 0F3A) and prefix (0: none, 1: 66, 2: F3).
 #[derive(Clone, Copy)]
 pub struct Opcode {
     map: u8,
@@ -120,6 +120,13 @@ pub const LOAD_SOME: Opcode = prefixed(2, 0x2c);
 pub const STORE_SOME: Opcode = prefixed(2, 0x2e);
 pub const GREATER_INTS: Opcode = prefixed(1, 0x66);
 pub const BROADCAST_INT: Opcode = prefixed(2, 0x58);
+
+/// What VEX says of a vector's length.
+#[derive(Clone, Copy)]
+enum Bits {
+    B128 = 0,
+    B256 = 1,
+}
 
 /// Which elements an EVEX instruction touches.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -236,7 +243,7 @@ impl Assembler {
         immediate: Option<u8>,
     ) {
         match self.level {
-            Level::Avx2 => self.vex(op, to, first, second),
+            Level::Avx2 => self.vex(Bits::B256, op, to, first, second),
             Level::Avx512 => self.evex(op, to, first, second, mask),
         }
         // Of a broadcast's operand, the number itself is read: its offset is not scaled by a vector.
@@ -252,15 +259,58 @@ impl Assembler {
         self.bytes.extend(immediate);
     }
 
-    fn vex(&mut self, op: Opcode, to: Vector, first: Vector, second: Place) {
+    fn vex(&mut self, bits: Bits, op: Opcode, to: Vector, first: Vector, second: Place) {
         let (x, b) = extensions(second);
         let inverted = |bit: u8| (bit & 1) ^ 1;
         self.bytes.extend([
             0xc4,
             inverted(to >> 3) << 7 | inverted(x) << 6 | inverted(b) << 5 | op.map,
-            (!first & 15) << 3 | 1 << 2 | op.prefix,
+            (!first & 15) << 3 | (bits as u8) << 2 | op.prefix,
             op.byte,
         ]);
+    }
+
+    /// Over `spare`: joins a vector's halves by `op`, then theirs, down to one number, which is its first.
+    pub fn fold(&mut self, op: Opcode, vector: Vector, spare: Vector) {
+        assert!(vector < 16 && spare < 16);
+        const UPPER_256: Opcode = prefixed(3, 0x1b);
+        const UPPER_128: Opcode = prefixed(3, 0x19);
+        const UPPER_64: Opcode = plain(0x12);
+        const SECOND: Opcode = Opcode {
+            map: 1,
+            prefix: 2,
+            byte: 0x16,
+        };
+        let (from, to) = (Place::Register(vector), Place::Register(spare));
+        if self.level == Level::Avx512 {
+            self.evex(UPPER_256, vector, 0, to, Mask::All);
+            self.operand(vector, to, 1, 1);
+            self.bytes.push(1);
+            self.short(Bits::B256, op, vector, vector, to);
+        }
+        self.short(Bits::B256, UPPER_128, vector, 0, to);
+        self.bytes.push(1);
+        self.short(Bits::B128, op, vector, vector, to);
+        self.short(Bits::B128, UPPER_64, spare, vector, from);
+        self.short(Bits::B128, op, vector, vector, to);
+        self.short(Bits::B128, SECOND, spare, 0, from);
+        self.short(Bits::B128, op, vector, vector, to);
+    }
+
+    /// Stores a vector's first number.
+    pub fn store_first(&mut self, from: Vector, to: Place) {
+        const STORE_FIRST: Opcode = Opcode {
+            map: 1,
+            prefix: 2,
+            byte: 0x11,
+        };
+        self.short(Bits::B128, STORE_FIRST, from, 0, to);
+    }
+
+    /// VEX, whatever the level.
+    fn short(&mut self, bits: Bits, op: Opcode, to: Vector, first: Vector, second: Place) {
+        self.vex(bits, op, to, first, second);
+        self.operand(to, second, 1, 0);
     }
 
     fn evex(&mut self, op: Opcode, to: Vector, first: Vector, second: Place, mask: Mask) {

@@ -8,7 +8,8 @@
 //! SOME:   compute one vector of which `step` bytes count; to MAIN
 //! ```
 //!
-//! A reduction keeps its lanes in registers. Its rest is computed vector after vector, each for its own lanes.
+//! A reduction keeps its lanes in registers. Its rest is computed vector after vector, each for its own lanes. What they come to
+//! is found in registers, too: vectors of 64 bytes read what vectors of 16 have just written only after a long wait.
 
 use super::asm::*;
 use super::program::{Op, Program, ValueId};
@@ -87,14 +88,12 @@ impl<'p> Row<'p> {
             n_uses[s.value] += 1;
         }
         let moving = |op: &Op| !matches!(op, Op::Number(_) | Op::Lit(_));
-        let literals: BTreeSet<u32> = program
-            .ops
-            .iter()
-            .filter_map(|op| match op {
-                Op::Lit(bits) => Some(*bits),
-                _ => None,
-            })
-            .collect();
+        let literals = program.ops.iter().filter_map(|op| match op {
+            Op::Lit(bits) => Some(*bits),
+            _ => None,
+        });
+        let neutral = program.reduction.iter().map(|r| r.neutral().to_bits());
+        let literals: BTreeSet<u32> = literals.chain(neutral).collect();
         let literals = literals.into_iter().map(|bits| (bits, a.label())).collect();
         let iota = a.label();
         // The mask, what is read in passing (up to three operands of one operation), and a comparison, or what scaling needs.
@@ -196,7 +195,15 @@ impl<'p> Row<'p> {
         for (value, register) in self.resident.clone() {
             self.read_fixed(value, register);
         }
-        self.each_lane(LOAD);
+        match &self.program.reduction {
+            Some(r) if r.is_total => {
+                let neutral = Place::Label(self.literals[&r.neutral().to_bits()]);
+                for lane in self.lanes.clone() {
+                    self.a.vector(BROADCAST, lane, 0, neutral);
+                }
+            }
+            _ => self.each_lane(LOAD),
+        }
     }
 
     /// Reads or writes the running results.
@@ -213,13 +220,30 @@ impl<'p> Row<'p> {
     }
 
     fn leave(&mut self) {
-        self.each_lane(STORE);
+        match &self.program.reduction {
+            Some(r) if r.is_total => self.store_total(arithmetic(r.op), r.pointer),
+            _ => self.each_lane(STORE),
+        }
         self.a.zero_upper();
         let n = self.program.n_pointers.min(POINTERS.len());
         for i in (FIRST_SAVED..n).rev() {
             self.a.pop(POINTERS[i]);
         }
         self.a.ret();
+    }
+
+    fn store_total(&mut self, op: Opcode, pointer: usize) {
+        let mut n = self.lanes.len();
+        while n > 1 {
+            n /= 2;
+            for i in 0..n {
+                let high = Place::Register(self.lanes[i + n]);
+                self.a.vector(op, self.lanes[i], self.lanes[i], high);
+            }
+        }
+        let base = self.pointer(pointer);
+        self.a.fold(op, self.lanes[0], self.mask);
+        self.a.store_first(self.lanes[0], at(base, None, 0));
     }
 
     fn constants(&mut self) {

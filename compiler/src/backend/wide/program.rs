@@ -45,15 +45,29 @@ pub struct Store {
     pub bytes: i32,
 }
 
-/// Running results in memory: element e is added to (or compared with) number e % lanes, elements ascending.
+/// Element e is added to (or compared with) lane e % lanes, elements ascending.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Reduction {
     /// Add, Min or Max.
     pub op: Binary,
     pub value: ValueId,
+    /// Of the lanes, where each goes on; or of the row's one number.
     pub pointer: usize,
     /// 16 or 32.
     pub lanes: usize,
+    /// The row is all: lanes begin neutral, and what they come to is stored. Lane l is added to lane l + half of them first.
+    pub is_total: bool,
+}
+
+impl Reduction {
+    pub fn neutral(&self) -> f32 {
+        match self.op {
+            Binary::Add => 0.0,
+            Binary::Min => f32::INFINITY,
+            Binary::Max => f32::NEG_INFINITY,
+            op => unreachable!("{op:?} does not reduce"),
+        }
+    }
 }
 
 /// `extern "C" fn(arguments, elements)`; the arguments are pointers (8 bytes each), then numbers (4 bytes each).
@@ -115,9 +129,10 @@ impl std::fmt::Display for Program {
         }
         if let Some(r) = &self.reduction {
             let (op, value, lanes) = (r.op, r.value, r.lanes);
+            let one = if r.is_total { "one number, " } else { "" };
             writeln!(
                 f,
-                ";   pointer {} = {op:?} of {value} in {lanes} lanes",
+                ";   pointer {} = {op:?} of {value} in {one}{lanes} lanes",
                 r.pointer
             )?;
         }

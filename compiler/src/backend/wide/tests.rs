@@ -221,6 +221,16 @@ fn every_level_computes_what_single_numbers_do() {
     assert!(levels().is_empty() || wide > 300);
 }
 
+fn joined(op: Binary, a: f32, b: f32) -> f32 {
+    let first = match op {
+        Binary::Add => return a + b,
+        Binary::Max => a > b,
+        Binary::Min => a < b,
+        _ => unreachable!("{op:?} does not reduce"),
+    };
+    if first { a } else { b }
+}
+
 #[test]
 fn elements_are_reduced_in_their_lanes() {
     for seed in 0..400 {
@@ -228,6 +238,7 @@ fn elements_are_reduced_in_their_lanes() {
         let mut p = program(d);
         let op = [Binary::Add, Binary::Max, Binary::Min][d.below(3)];
         let lanes = [16, 32][d.below(2)];
+        let is_total = d.below(2) == 0;
         let value = p.stores.remove(0).value;
         p.past_caches = false;
         p.reduction = Some(Reduction {
@@ -235,6 +246,7 @@ fn elements_are_reduced_in_their_lanes() {
             value,
             pointer: 0,
             lanes,
+            is_total,
         });
         let n = [0, 1, 8, 15, 16, 31, 32, 33, 47, 64, 127, 128, 300][d.below(13)];
         let numbers: Vec<f32> = (0..p.n_numbers).map(|_| d.number()).collect();
@@ -243,27 +255,23 @@ fn elements_are_reduced_in_their_lanes() {
             streams.push((0..n.max(lanes) + 2 * BORDER).map(|_| d.number()).collect());
         }
         let mut want = streams[0].clone();
+        let mut row = match is_total {
+            true => vec![p.reduction.as_ref().expect("it reduces").neutral(); lanes],
+            false => want[BORDER..][..lanes].to_vec(),
+        };
         for e in 0..n {
-            let lane = &mut want[BORDER + e % lanes];
             let y = expected(&p, &streams, &numbers, e);
-            *lane = match op {
-                Binary::Add => *lane + y,
-                Binary::Max => {
-                    if *lane > y {
-                        *lane
-                    } else {
-                        y
-                    }
-                }
-                _ => {
-                    if *lane < y {
-                        *lane
-                    } else {
-                        y
-                    }
-                }
-            };
+            row[e % lanes] = joined(op, row[e % lanes], y);
         }
+        while is_total && row.len() > 1 {
+            let high = row.split_off(row.len() / 2);
+            row = row
+                .iter()
+                .zip(high)
+                .map(|(a, b)| joined(op, *a, b))
+                .collect();
+        }
+        want[BORDER..][..row.len()].copy_from_slice(&row);
         for level in levels() {
             let Some(code) = emit(&p, level) else {
                 continue;
