@@ -17,6 +17,7 @@ mod lower;
 mod nest;
 mod plan;
 mod reduce;
+mod rotate;
 mod stmt;
 mod sum;
 mod sweep;

@@ -2,6 +2,7 @@
 
 use super::calls::SUMS;
 use super::lower::{Known, Lower, MEMORY};
+use super::rotate::{Rotated, rotated};
 use crate::tile::{Bound, Compute, Digit, Int, Mode, ReduceOp, Stmt, TileId, To, Val, Var};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Value};
@@ -15,7 +16,7 @@ pub enum Sums {
 }
 
 /// Whether `sum` adds up just what `map` writes, in the order of the runtime's lanes.
-fn sums_up(sum: &Compute, map: &Compute) -> bool {
+pub fn sums_up(sum: &Compute, map: &Compute) -> bool {
     let ([(var, extent)], To::Tile(tile), None) = (map.dims.as_slice(), map.to, &map.reduce) else {
         return false;
     };
@@ -72,6 +73,12 @@ impl Lower<'_, '_> {
     }
 
     fn for_loop(&mut self, var: Var, extent: &Int, step: i64, body: &[Stmt]) {
+        let rotated = rotated(self.kernel, var, extent, step, body);
+        if let Some(Rotated { first, .. }) = &rotated {
+            let (index, extent) = (Int::Const(0), extent.clone());
+            self.guarded(&[Bound { index, extent }], &[Stmt::Compute(first.clone())]);
+        }
+        let body = rotated.as_ref().map_or(body, |r| &r.body);
         let end = self.int(extent);
         let start = self.iconst(0);
         self.counted(start, end, step, &[], &mut |s, i, _| {

@@ -20,7 +20,7 @@ use std::mem::offset_of;
 use vsr_artifact::abi::Env;
 
 /// A shorter row is not worth a call: where that is known, and where two ways to compute it stand side by side.
-const LEAST: i64 = 32;
+pub const LEAST: i64 = 32;
 pub const WORTH: i64 = 64;
 const MINUS_ZERO: u32 = 0x8000_0000;
 const ALL_BUT_THE_SIGN: u32 = 0x7fff_ffff;

@@ -29,7 +29,7 @@ const FIRST_SAVED: usize = 4;
 const SOME: u8 = 1;
 const COMPARED: u8 = 2;
 /// A page: what is read is fetched so far ahead, where it is likely to come from memory.
-const AHEAD: i32 = 4096;
+const AHEAD: i32 = 8192;
 
 /// The function, aligned to a cache line; None if it has more values at once than there are registers.
 pub fn emit(program: &Program, level: Level) -> Option<Vec<u8>> {
@@ -58,8 +58,12 @@ struct Row<'p> {
     iota: Label,
     /// Vectors of an iteration.
     unroll: i32,
+    /// As many of them are computed in step, so that less waits for what comes just before it.
+    in_step: usize,
     free: Vec<Vector>,
-    place: Vec<Option<Vector>>,
+    /// Of all values for each of the vectors in step, and which of these is being computed.
+    places: Vec<Vec<Option<Vector>>>,
+    which: usize,
     /// Vectors of a reduction.
     lanes: Vec<Vector>,
     /// AVX2: the elements that count.
@@ -74,7 +78,7 @@ impl<'p> Row<'p> {
         let mut last_use: Vec<usize> = vec![n; n];
         let mut n_uses = vec![0; n];
         for (i, op) in program.ops.iter().enumerate() {
-            for o in Program::operands(op) {
+            for o in Program::operands(op, level) {
                 last_use[o] = i;
                 n_uses[o] += 1;
             }
@@ -103,11 +107,21 @@ impl<'p> Row<'p> {
         let n_lanes = (4 * lanes / level.bytes()) as usize;
         let left = (level.registers() as usize).checked_sub(most + spare + n_lanes)?;
         let work = program.ops.iter().filter(|op| moving(op)).count();
+        let fixed = |i: &ValueId| !moving(&program.ops[*i]) && n_uses[*i] > 0;
+        let fixed: Vec<ValueId> = (0..n).filter(fixed).collect();
+        let in_step = if left >= most + fixed.len() { 2 } else { 1 };
+        let left = left - (in_step - 1) * most;
+        let unroll = match (work, n_lanes as i32) {
+            (0..=8, n @ 1..) => n.max(4),
+            (_, n @ 1..) => n,
+            (0..=8, _) => 4,
+            (9..=24, _) => 2,
+            _ => 1,
+        };
         let mut registers = 0..level.registers();
         let mask = registers.next().expect("there are registers");
         let lanes: Vec<Vector> = registers.by_ref().take(n_lanes).collect();
-        let fixed = (0..n).filter(|i| !moving(&program.ops[*i]));
-        let resident = fixed.take(left).zip(&mut registers).collect();
+        let resident = fixed.into_iter().take(left).zip(&mut registers).collect();
         Some(Row {
             a,
             level,
@@ -117,16 +131,12 @@ impl<'p> Row<'p> {
             resident,
             literals,
             iota,
-            unroll: match (work, n_lanes as i32) {
-                (0..=8, n @ 1..) => n.max(4),
-                (_, n @ 1..) => n,
-                (0..=8, _) => 4,
-                (9..=24, _) => 2,
-                _ => 1,
-            },
+            unroll: unroll.max(in_step as i32),
+            in_step,
             lanes,
             free: registers.rev().collect(),
-            place: vec![None; n],
+            places: vec![vec![None; n]; in_step],
+            which: 0,
             mask,
         })
     }
@@ -158,8 +168,9 @@ impl<'p> Row<'p> {
         self.a.add_to(NEXT, OFFSET, width * self.unroll);
         self.a.compare(NEXT, END);
         self.a.jump_if(Condition::Above, rest);
-        for u in 0..self.unroll {
-            self.body(u, false);
+        let vectors: Vec<i32> = (0..self.unroll).collect();
+        for group in vectors.chunks(self.in_step) {
+            self.body(group, false);
         }
         self.a.copy(OFFSET, NEXT);
         self.a.jump(main);
@@ -176,7 +187,7 @@ impl<'p> Row<'p> {
             }
             self.choose_some();
             self.a.sum(NEXT, OFFSET, SPARE);
-            self.body(u, true);
+            self.body(&[u], true);
             self.a.copy(OFFSET, NEXT);
         }
         self.a.jump(if self.lanes.is_empty() { main } else { rest });
@@ -306,45 +317,70 @@ impl<'p> Row<'p> {
         self.free.pop().expect("registers were counted")
     }
 
-    /// All operations for vector number `u` from the offset; of the rest, it lies at the offset.
-    fn body(&mut self, u: i32, some: bool) {
+    /// All operations for some vectors, by their numbers from the offset; one of the rest lies at the offset.
+    fn body(&mut self, vectors: &[i32], some: bool) {
         let program = self.program;
-        let bytes = if some { 0 } else { u * self.level.bytes() };
+        let width = self.level.bytes();
+        let bytes = |u: i32| if some { 0 } else { u * width };
         for (i, op) in program.ops.iter().enumerate() {
-            match op {
-                Op::Number(_) | Op::Lit(_) => {}
-                Op::Stream { pointer, bytes: b } => {
-                    if !some && self.is_folded(i) {
-                        continue;
-                    }
-                    let to = self.take();
-                    self.read(to, *pointer, b + bytes, some);
-                    self.place[i] = Some(to);
-                }
-                op => self.operation(i, op, bytes),
+            for (which, u) in vectors.iter().enumerate() {
+                self.which = which;
+                self.step(i, op, bytes(*u), some);
             }
         }
-        for s in &program.stores {
+        for (which, u) in vectors.iter().enumerate() {
+            self.which = which;
+            self.stores(bytes(*u), some);
+            self.reduction(*u, some);
+            for i in 0..program.ops.len() {
+                let register = self.place(i).take();
+                self.free.extend(register);
+            }
+        }
+    }
+
+    fn place(&mut self, value: ValueId) -> &mut Option<Vector> {
+        &mut self.places[self.which][value]
+    }
+
+    fn step(&mut self, i: ValueId, op: &Op, bytes: i32, some: bool) {
+        match op {
+            Op::Number(_) | Op::Lit(_) => {}
+            Op::Stream { .. } if !some && self.is_folded(i) => {}
+            Op::Stream { pointer, bytes: b } => {
+                let to = self.take();
+                self.read(to, *pointer, b + bytes, some);
+                *self.place(i) = Some(to);
+            }
+            op => self.operation(i, op, bytes),
+        }
+    }
+
+    fn stores(&mut self, bytes: i32, some: bool) {
+        for s in &self.program.stores {
             let (from, passing) = self.operand(s.value);
             let base = self.pointer(s.pointer);
             let to = at(base, Some(OFFSET), s.bytes + bytes);
             match (some, self.level) {
-                (false, _) if program.past_caches => self.a.vector(STORE_PAST_CACHES, from, 0, to),
+                (false, _) if self.program.past_caches => {
+                    self.a.vector(STORE_PAST_CACHES, from, 0, to)
+                }
                 (false, _) => self.a.vector(STORE, from, 0, to),
                 (true, Level::Avx512) => self.a.masked(STORE, from, 0, to, Mask::Only(SOME)),
                 (true, Level::Avx2) => self.a.vector(STORE_SOME, from, self.mask, to),
             }
             self.free.extend(passing);
         }
-        if let Some(reduction) = &program.reduction {
-            let lane = self.lanes[u as usize % self.lanes.len()];
-            let (value, passing) = self.operand(reduction.value);
-            self.reduce(arithmetic(reduction.op), lane, value, some);
-            self.free.extend(passing);
-        }
-        for i in 0..program.ops.len() {
-            self.free.extend(self.place[i].take());
-        }
+    }
+
+    fn reduction(&mut self, u: i32, some: bool) {
+        let Some(reduction) = &self.program.reduction else {
+            return;
+        };
+        let lane = self.lanes[u as usize % self.lanes.len()];
+        let (value, passing) = self.operand(reduction.value);
+        self.reduce(arithmetic(reduction.op), lane, value, some);
+        self.free.extend(passing);
     }
 
     fn reduce(&mut self, op: Opcode, lane: Vector, value: Vector, some: bool) {
@@ -387,7 +423,7 @@ impl<'p> Row<'p> {
 
     /// The register that holds a value, and the same if it is free afterwards.
     fn operand(&mut self, value: ValueId) -> (Vector, Option<Vector>) {
-        if let Some(register) = self.place[value] {
+        if let Some(register) = *self.place(value) {
             return (register, None);
         }
         if let Some(register) = self.resident.get(&value) {
@@ -404,12 +440,12 @@ impl<'p> Row<'p> {
             Op::Scale { .. } => return self.scale(i, op),
             _ => {}
         }
-        let operands = Program::operands(op);
+        let operands = Program::operands(op, self.level);
         let mut passing: Vec<Vector> = vec![];
         let mut places = vec![];
         for o in &operands {
             let folded =
-                self.place[*o].is_none() && matches!(self.program.ops[*o], Op::Stream { .. });
+                self.place(*o).is_none() && matches!(self.program.ops[*o], Op::Stream { .. });
             if let (true, Op::Stream { pointer, bytes: b }) = (folded, &self.program.ops[*o]) {
                 let base = self.pointer(*pointer);
                 places.push(at(base, Some(OFFSET), b + bytes));
@@ -422,7 +458,7 @@ impl<'p> Row<'p> {
         let mut ended: Vec<Vector> = vec![];
         for o in &operands {
             if self.last_use[*o] == i {
-                ended.extend(self.place[*o].take());
+                ended.extend(self.place(*o).take());
             }
         }
         ended.append(&mut passing);
@@ -433,7 +469,7 @@ impl<'p> Row<'p> {
         let to = self.take();
         self.apply(op, to, &places);
         self.free.append(&mut ended);
-        self.place[i] = Some(to);
+        *self.place(i) = Some(to);
     }
 
     /// Over the register of an operand that nobody needs later, if there is one.
@@ -445,7 +481,8 @@ impl<'p> Row<'p> {
             register
         });
         let ends = |o: ValueId, others: [ValueId; 2]| {
-            self.place[o].is_some() && self.last_use[o] == i && !others.contains(&o)
+            let moving = self.places[self.which][o].is_some();
+            moving && self.last_use[o] == i && !others.contains(&o)
         };
         let (a_ends, b_ends, c_ends) = (ends(a, [b, c]), ends(b, [a, c]), ends(c, [a, b]));
         let to = if a_ends {
@@ -464,10 +501,14 @@ impl<'p> Row<'p> {
             to
         };
         self.free.extend(passing);
-        for o in [a, b, c].into_iter().filter(|o| self.last_use[*o] == i) {
-            self.free.extend(self.place[o].take().filter(|r| *r != to));
+        for o in [a, b, c] {
+            if self.last_use[o] != i {
+                continue;
+            }
+            let register = self.place(o).take().filter(|r| *r != to);
+            self.free.extend(register);
         }
-        self.place[i] = Some(to);
+        *self.place(i) = Some(to);
     }
 
     fn scale(&mut self, i: usize, op: &Op) {
@@ -509,12 +550,13 @@ impl<'p> Row<'p> {
                 self.free.extend([half, rest]);
             }
         }
-        for o in Program::operands(op) {
+        for o in Program::operands(op, self.level) {
             if self.last_use[o] == i {
-                self.free.extend(self.place[o].take());
+                let register = self.place(o).take();
+                self.free.extend(register);
             }
         }
-        self.place[i] = Some(to);
+        *self.place(i) = Some(to);
     }
 
     /// to = y·2^n, n the low bits of a vector.

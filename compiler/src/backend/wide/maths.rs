@@ -13,16 +13,8 @@ use crate::equation::Binary;
 const MAGIC: f32 = 12_582_912.0;
 const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
 
-/// (e^f - 1 - f)/f² on ±0.35, and the same in fewer terms.
-const EXP: [f32; 6] = [
-    1.989_197e-4,
-    1.393_453_1e-3,
-    8.333_31e-3,
-    4.166_645_7e-2,
-    1.666_666_7e-1,
-    0.5,
-];
-const EXP_NEAR: [f32; 5] = [
+/// (e^f - 1 - f)/f² on ±0.35
+const EXP: [f32; 5] = [
     1.392_626_8e-3,
     8.363_246_7e-3,
     4.166_655_4e-2,
@@ -47,7 +39,7 @@ pub trait Ops {
         let (high, low) = (self.lit(89.0), self.lit(-104.0));
         let x = self.binary(Binary::Min, high, x);
         let x = self.binary(Binary::Max, low, x);
-        self.power(x, &EXP, false)
+        self.power(x, false)
     }
 
     /// 1/(1 + e^-x)
@@ -70,25 +62,38 @@ pub trait Ops {
         let x = self.binary(Binary::Max, low, x);
         let capped = self.binary(Binary::Min, high, x);
         let minus = self.op(Op::Xor(capped, sign));
-        let power = self.power(minus, &EXP_NEAR, true);
+        let power = self.power(minus, true);
         (x, self.binary(Binary::Add, one, power))
     }
 
+    /// c or c·f + d
+    fn pair(&mut self, c: &[f32], f: ValueId) -> ValueId {
+        let first = self.lit(c[0]);
+        match c.get(1) {
+            None => first,
+            Some(c) => {
+                let second = self.lit(*c);
+                self.op(Op::Fma(first, f, second))
+            }
+        }
+    }
+
     /// x = n·ln 2 + f, e^x = (1 + f + f²·q(f))·2^n; `near`: 2^n is a number.
-    fn power(&mut self, x: ValueId, c: &[f32], near: bool) -> ValueId {
+    fn power(&mut self, x: ValueId, near: bool) -> ValueId {
         let (log2_e, magic) = (self.lit(std::f32::consts::LOG2_E), self.lit(MAGIC));
         let (high, low) = (self.lit(-LN_2[0]), self.lit(-LN_2[1]));
         let shifted = self.op(Op::Fma(x, log2_e, magic));
         let n = self.binary(Binary::Sub, shifted, magic);
         let f = self.op(Op::Fma(n, high, x));
         let f = self.op(Op::Fma(n, low, f));
-        let mut q = self.lit(c[0]);
-        for c in &c[1..] {
-            let c = self.lit(*c);
-            q = self.op(Op::Fma(q, f, c));
+        let square = self.binary(Binary::Mul, f, f);
+        let (first, rest) = EXP.split_at(2 - EXP.len() % 2);
+        let mut q = self.pair(first, f);
+        for c in rest.chunks_exact(2) {
+            let pair = self.pair(c, f);
+            q = self.op(Op::Fma(q, square, pair));
         }
         let one = self.lit(1.0);
-        let square = self.binary(Binary::Mul, f, f);
         let y = self.op(Op::Fma(square, q, f));
         let y = self.binary(Binary::Add, y, one);
         let bias = self.op(Op::Lit(127));

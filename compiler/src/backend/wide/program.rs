@@ -1,5 +1,6 @@
 //! What happens along a row.
 
+use super::asm::Level;
 use crate::equation::{Binary, Relation};
 
 /// Index of an operation, whose result it is.
@@ -86,13 +87,15 @@ pub struct Program {
 }
 
 impl Program {
-    pub fn operands(op: &Op) -> Vec<ValueId> {
+    /// What an operation is computed from, at some level.
+    pub fn operands(op: &Op, level: Level) -> Vec<ValueId> {
         match op {
             Op::Stream { .. } | Op::Number(_) | Op::Lit(_) => vec![],
             Op::Sqrt(a) | Op::Floor(a) => vec![*a],
             Op::And(a, b) | Op::Xor(a, b) | Op::Binary(_, a, b) => vec![*a, *b],
             Op::Select(_, args) => args.to_vec(),
             Op::Fma(a, b, c) => vec![*a, *b, *c],
+            Op::Scale { y, n, .. } if level == Level::Avx512 => vec![*y, *n],
             Op::Scale {
                 y,
                 n,

@@ -9,12 +9,11 @@ pub(super) const MAGIC: f32 = 12_582_912.0;
 pub(super) const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
 
 /// (e^f - 1 - f)/f² on ±0.35
-pub(super) const EXP: [f32; 6] = [
-    1.989_197e-4,
-    1.393_453_1e-3,
-    8.333_31e-3,
-    4.166_645_7e-2,
-    1.666_666_7e-1,
+pub(super) const EXP: [f32; 5] = [
+    1.392_626_8e-3,
+    8.363_246_7e-3,
+    4.166_655_4e-2,
+    1.666_657_7e-1,
     0.5,
 ];
 
@@ -23,6 +22,20 @@ fn poly<const N: usize>(x: f32, c: [f32; N]) -> f32 {
     let mut y = c[0];
     for c in &c[1..] {
         y = y.mul_add(x, *c);
+    }
+    y
+}
+
+/// Two coefficients at a time (Estrin): known sooner than one after another, by as many operations where x² is needed anyway.
+#[inline(always)]
+fn by_pairs<const N: usize>(x: f32, square: f32, c: [f32; N]) -> f32 {
+    let pair = |c: &[f32]| c[0].mul_add(x, c[1]);
+    let (mut y, rest) = match N % 2 {
+        0 => (pair(&c[..2]), &c[2..]),
+        _ => (c[0], &c[1..]),
+    };
+    for c in rest.chunks_exact(2) {
+        y = y.mul_add(square, pair(c));
     }
     y
 }
@@ -36,26 +49,23 @@ fn poly64<const N: usize>(x: f64, c: [f64; N]) -> f64 {
     y
 }
 
-/// The same in fewer terms.
-pub(super) const EXP_NEAR: [f32; 5] = [
-    1.392_626_8e-3,
-    8.363_246_7e-3,
-    4.166_655_4e-2,
-    1.666_657_7e-1,
-    0.5,
-];
-
-/// e^x: x = n·ln 2 + f, e^f = 1 + f + f²·q(f), times 2^n in two factors (so results may be subnormal).
+/// x = n·ln 2 + f, e^f = 1 + f + f²·q(f): that, and n in the low bits.
 #[inline(always)]
-pub fn exp(x: f32) -> f32 {
-    let x = if x > 89.0 { 89.0 } else { x };
-    let x = if x < -104.0 { -104.0 } else { x };
+fn exp_fraction(x: f32) -> (f32, f32) {
     let shifted = x.mul_add(std::f32::consts::LOG2_E, MAGIC);
     let n = shifted - MAGIC;
     let f = n.mul_add(-LN_2[0], x);
     let f = n.mul_add(-LN_2[1], f);
-    let q = poly(f, EXP);
-    let y = (f * f).mul_add(q, f) + 1.0;
+    let square = f * f;
+    (square.mul_add(by_pairs(f, square, EXP), f) + 1.0, shifted)
+}
+
+/// e^x, 2^n in two factors (so results may be subnormal).
+#[inline(always)]
+pub fn exp(x: f32) -> f32 {
+    let x = if x > 89.0 { 89.0 } else { x };
+    let x = if x < -104.0 { -104.0 } else { x };
+    let (y, shifted) = exp_fraction(x);
     let n = (shifted.to_bits() as i32).wrapping_sub(MAGIC.to_bits() as i32);
     let half = n >> 1;
     y * power_of_two(half) * power_of_two(n.wrapping_sub(half))
@@ -102,12 +112,7 @@ pub fn log(x: f32) -> f32 {
 /// e^x for x in [-87, 88], where 2^n is one factor; its exponent is the low bits of what rounded n.
 #[inline(always)]
 fn exp_near(x: f32) -> f32 {
-    let shifted = x.mul_add(std::f32::consts::LOG2_E, MAGIC);
-    let n = shifted - MAGIC;
-    let f = n.mul_add(-LN_2[0], x);
-    let f = n.mul_add(-LN_2[1], f);
-    let q = poly(f, EXP_NEAR);
-    let y = (f * f).mul_add(q, f) + 1.0;
+    let (y, shifted) = exp_fraction(x);
     y * power_of_two(shifted.to_bits() as i32)
 }
 

@@ -1,0 +1,107 @@
+//! Rows one behind the other: the next row's first reduction is done before this row's last statement.
+//!
+//! ```text
+//! for r { m = max(x[r]); e = exp(x[r] - m), s = sum(e); y[r] = e/s }
+//! m = max(x[0]); for r { e = exp(x[r] - m), s = sum(e); m = max(x[r + 1]); y[r] = e/s }
+//! ```
+//!
+//! What a reduction comes to is known many cycles after its last element. Here, the machine has another row to go on with, be
+//! it behind the sum or behind the maximum.
+
+use super::dag::{Dag, Space};
+use super::stmt::sums_up;
+use super::wide::LEAST;
+use crate::tile::walk::substitute;
+use crate::tile::{Bound, BufferKind, Compute, Int, Kernel, Mode, Stmt, To, Var};
+
+pub struct Rotated {
+    pub first: Compute,
+    pub body: Vec<Stmt>,
+}
+
+/// The first iteration's part, and the loop's body from then on.
+pub fn rotated(
+    kernel: &Kernel,
+    var: Var,
+    extent: &Int,
+    step: i64,
+    body: &[Stmt],
+) -> Option<Rotated> {
+    let parts: Vec<&Compute> = body
+        .iter()
+        .map(|stmt| match stmt {
+            Stmt::Compute(c) => Some(c),
+            _ => None,
+        })
+        .collect::<Option<_>>()?;
+    let (head, rest) = parts.split_first()?;
+    let To::Tile(_) = head.to else {
+        return None;
+    };
+    let from_outside = |space: Space| match space {
+        Space::Buf(b) => {
+            let kind = kernel.buffers[b as usize].kind;
+            matches!(kind, BufferKind::In | BufferKind::Table)
+        }
+        Space::Tile(_) => false,
+    };
+    let movable = is_row(head) && head.reduce.is_some() && head.mode == Mode::Store;
+    if !movable || !reads(head).into_iter().all(from_outside) {
+        return None;
+    }
+    let mut last = rest.iter().rposition(|c| is_row(c))?;
+    if last > 0 && sums_up(rest[last], rest[last - 1]) {
+        last -= 1;
+    }
+    let theirs: Space = head.to.into();
+    let needs = |c: &Compute| c.to == head.to || reads(c).contains(&theirs);
+    if rest[last..].iter().any(|c| needs(c)) {
+        return None;
+    }
+    let next = Int::Add(Box::new(Int::Var(var)), Box::new(Int::Const(step)));
+    let more = Bound {
+        index: next.clone(),
+        extent: extent.clone(),
+    };
+    let mut body = body[1..].to_vec();
+    body.insert(
+        last,
+        Stmt::If {
+            bounds: vec![more],
+            body: vec![Stmt::Compute(at(head, var, &next))],
+        },
+    );
+    Some(Rotated {
+        first: at(head, var, &Int::Const(0)),
+        body,
+    })
+}
+
+fn at(head: &Compute, var: Var, index: &Int) -> Compute {
+    let mut moved = head.clone();
+    substitute(&mut moved, var, index);
+    moved
+}
+
+/// Whether there is enough to do for the machine to go on with.
+fn is_row(c: &Compute) -> bool {
+    let dims = c.reduce.as_ref().map_or(&c.dims, |r| &r.dims);
+    let long = |n: &Int| !matches!(n, Int::Const(n) if *n < LEAST);
+    dims.last().is_some_and(|(_, n)| long(n))
+}
+
+/// All that a statement reads.
+fn reads(c: &Compute) -> Vec<Space> {
+    let mut dag = Dag::new(None);
+    let value = dag.val(&c.value, None);
+    let bounds = c.bounds.iter().flat_map(|b| [&b.index, &b.extent]);
+    let extents = c.dims.iter().chain(c.reduce.iter().flat_map(|r| &r.dims));
+    let ints = bounds.chain(extents.map(|(_, n)| n)).chain([&c.at]);
+    let sums: Vec<_> = ints.map(|i| dag.int(i, None)).collect();
+    let reach = dag.reachable(&[value], &sums.iter().collect::<Vec<_>>());
+    reach
+        .addresses
+        .into_iter()
+        .map(|(space, _)| space)
+        .collect()
+}
