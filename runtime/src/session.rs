@@ -4,7 +4,7 @@
 //! what is folded from weights) for each entry in use, scratch for each thread, the constants. Stored weights that
 //! only what is folded needed are given back: see `stored`.
 
-use crate::device::cpu::{Call, Code, Memory, Pool, Run};
+use crate::device::cpu::{Call, Code, Memory, Pool, Run, copy};
 use crate::error::{Error, Result};
 use crate::weights::{self, Scope};
 use std::collections::BTreeMap;
@@ -354,7 +354,9 @@ impl Session {
         else {
             return Err(self.damaged(&format!("input {name} lies outside its memory")));
         };
-        to.copy_from_slice(values);
+        let to = to.as_mut_ptr();
+        // SAFETY: a port of as many floats lies there.
+        unsafe { copy(&mut self.pool, values, to) };
         Ok(())
     }
 

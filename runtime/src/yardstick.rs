@@ -3,7 +3,7 @@
 //! Enters the threads and their level; leaves operations and bytes a second. Nothing is assumed of a machine, and no speed of
 //! another run is used.
 
-use crate::device::cpu::{Memory, Pool};
+use crate::device::cpu::{Barrier, Memory, Pool};
 use crate::error::Result;
 use std::sync::Mutex;
 use std::time::Instant;
@@ -35,8 +35,14 @@ impl Copy {
     pub fn run(&mut self, pool: &mut Pool, level: Level) {
         let (from, to) = (self.from.base() as usize, self.to.base() as usize);
         let each = FLOATS.div_ceil(pool.n_threads()).next_multiple_of(16);
-        let start = Instant::now();
+        let barrier = Barrier::new(pool.n_threads());
+        let start = Mutex::new(Instant::now());
         pool.run(&|thread| {
+            // All threads are awake: so they are for a launch that is measured.
+            barrier.wait();
+            if thread == 0 {
+                *start.lock().unwrap_or_else(|e| e.into_inner()) = Instant::now();
+            }
             let first = (each * thread).min(FLOATS);
             let n = each.min(FLOATS - first) as i64;
             let (from, to) = (
@@ -47,6 +53,7 @@ impl Copy {
             unsafe { stream::stream(level, to, from, n, Affine::IDENTITY) };
             stream::fence();
         });
+        let start = start.into_inner().unwrap_or_else(|e| e.into_inner());
         self.seconds = self.seconds.min(start.elapsed().as_secs_f64());
     }
 

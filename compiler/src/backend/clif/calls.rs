@@ -115,7 +115,7 @@ impl Lower<'_, '_> {
     /// The sum of what the statement before has computed.
     pub fn take_sums(&mut self, sum: &Compute) {
         let mut dag = Dag::new(Some(sum.to.into()));
-        let plan = Plan::new(sum, &mut dag);
+        let plan = Plan::new(sum, &self.kernel.args, &mut dag);
         self.dag = dag;
         let place = self.lanes_place();
         let total = self.b.ins().load(F32, MEMORY, place, 0);

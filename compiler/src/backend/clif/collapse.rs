@@ -1,22 +1,22 @@
 //! Longer rows, fewer starts: two loops that walk memory like one become one, and a long loop goes inside of a short one.
 //!
-//! Loops over the destination of a map are joined where every address moves with the outer one as it would by going on
-//! with the inner one. Loops change places only where each point is written once and reads nothing that another writes.
+//! Loops over the destination of a map, or over what is reduced, are joined where every address moves with the outer one as
+//! it would by going on with the inner one; lanes of a reduction where each element finds its own. Loops change places only where each point is written once and reads nothing that another writes.
 
 use super::dag::{Atom, Dag, Node, Space};
 use super::sum::{Stride, Sum};
 use crate::tile::walk::substitute;
-use crate::tile::{Compute, Int, Mode};
+use crate::tile::{ArgFact, Compute, Int, Mode, Var};
 
-pub fn collapse(compute: &Compute) -> Compute {
+/// `args`: what is known of the kernel's arguments.
+pub fn collapse(compute: &Compute, args: &[ArgFact]) -> Compute {
     let mut compute = compute.clone();
-    while compute.reduce.is_none() && joins(&compute) {
-        let (inner, length) = compute.dims.pop().expect("two loops are joined");
-        let (outer, count) = compute.dims.pop().expect("two loops are joined");
+    while keeps_lanes(&compute, args) && joins(&compute) {
+        let dims = innermost(&mut compute);
+        let (inner, length) = dims.pop().expect("two loops are joined");
+        let (outer, count) = dims.pop().expect("two loops are joined");
+        dims.push((inner, Int::Mul(Box::new(count), Box::new(length))));
         substitute(&mut compute, outer, &Int::Const(0));
-        compute
-            .dims
-            .push((inner, Int::Mul(Box::new(count), Box::new(length))));
     }
     if let Some(long) = longer_row(&compute) {
         let dim = compute.dims.remove(long);
@@ -85,9 +85,31 @@ fn longer_row(compute: &Compute) -> Option<usize> {
         .max_by_key(score)
 }
 
+/// The loops that may be joined: those that are reduced, if there are any.
+fn innermost(compute: &mut Compute) -> &mut Vec<(Var, Int)> {
+    match &mut compute.reduce {
+        Some(reduce) => &mut reduce.dims,
+        None => &mut compute.dims,
+    }
+}
+
+/// Whether joining loops leaves each element in its lane. (Without lanes, a reduction has other loops inside.)
+fn keeps_lanes(compute: &Compute, args: &[ArgFact]) -> bool {
+    let Some(reduce) = &compute.reduce else {
+        return true;
+    };
+    let multiple = match reduce.dims.last() {
+        Some((_, Int::Const(n))) => *n,
+        Some((_, Int::Arg(a))) => args[*a as usize].multiple_of,
+        _ => 1,
+    };
+    reduce.lanes > 1 && multiple % i64::from(reduce.lanes) == 0
+}
+
 /// Whether the last two loops may be one.
 fn joins(compute: &Compute) -> bool {
-    let [.., (outer, count), (inner, length)] = compute.dims.as_slice() else {
+    let dims = compute.reduce.as_ref().map_or(&compute.dims, |r| &r.dims);
+    let [.., (outer, count), (inner, length)] = dims.as_slice() else {
         return false;
     };
     let mut dag = Dag::new(None);

@@ -17,7 +17,7 @@ const MOST_INDUCTIONS: usize = 6;
 impl Lower<'_, '_> {
     pub fn compute(&mut self, compute: &Compute) {
         let mut dag = Dag::new(Some(compute.to.into()));
-        let plan = Plan::new(compute, &mut dag);
+        let plan = Plan::new(compute, &self.kernel.args, &mut dag);
         self.dag = dag;
         self.levels = plan.levels();
         self.row_var = plan.vector_var();

@@ -3,7 +3,9 @@
 use super::dag::{Atom, BoundId, Dag, Node, NodeId, Reach, Space, WRITTEN, operands};
 use super::sum::{Stride, Sum};
 use crate::equation::{Binary, Lit};
-use crate::tile::{Bound, Compute, Int, Kernel, Mode, Reduce, ReduceOp, Stmt, TileKind, Val, Var};
+use crate::tile::{
+    ArgFact, Bound, Compute, Int, Kernel, Mode, Reduce, ReduceOp, Stmt, TileKind, Val, Var,
+};
 use std::collections::HashMap;
 
 /// Elements of a row of maths results.
@@ -72,8 +74,8 @@ pub fn way_row(way: i64) -> NodeId {
 }
 
 impl Plan {
-    pub fn new(compute: &Compute, dag: &mut Dag) -> Plan {
-        let collapsed = super::collapse::collapse(compute);
+    pub fn new(compute: &Compute, args: &[ArgFact], dag: &mut Dag) -> Plan {
+        let collapsed = super::collapse::collapse(compute, args);
         let compute = &collapsed;
         let reduce = compute.reduce.as_ref().filter(|r| !r.dims.is_empty());
         let reduced: Vec<Var> = reduce.map_or(vec![], |r| r.dims.iter().map(|d| d.0).collect());
@@ -380,7 +382,7 @@ impl Scratch {
             at += (tile.len * size + 63) / 64 * 64;
         }
         let mut needs = Needs::default();
-        needs.body(&kernel.body);
+        needs.body(&kernel.body, &kernel.args);
         let lanes = at + SINGLE_BYTES;
         let arguments = lanes + LANE_BYTES;
         let zeros = arguments + ARGUMENT_BYTES;
@@ -411,12 +413,12 @@ struct Needs {
 }
 
 impl Needs {
-    fn body(&mut self, body: &[Stmt]) {
+    fn body(&mut self, body: &[Stmt], args: &[ArgFact]) {
         for stmt in body {
             match stmt {
-                Stmt::For { body, .. } | Stmt::If { body, .. } => self.body(body),
+                Stmt::For { body, .. } | Stmt::If { body, .. } => self.body(body, args),
                 Stmt::Compute(c) => {
-                    let plan = Plan::new(c, &mut Dag::new(Some(c.to.into())));
+                    let plan = Plan::new(c, args, &mut Dag::new(Some(c.to.into())));
                     self.rows = self.rows.max(plan.n_rows);
                     self.guards |= !plan.reach.bounds.is_empty();
                 }

@@ -6,10 +6,10 @@
 //! ```
 //!
 //! What a reduction comes to is known many cycles after its last element. Here, the machine has another row to go on with, be
-//! it behind the sum or behind the maximum.
+//! it behind the sum or behind the maximum, and reads it while the other is stored. Where the last statement stores nothing,
+//! two that only read would follow each other: there, all is left as it is.
 
 use super::dag::{Dag, Space};
-use super::stmt::sums_up;
 use super::wide::LEAST;
 use crate::tile::walk::substitute;
 use crate::tile::{Bound, BufferKind, Compute, Int, Kernel, Mode, Stmt, To, Var};
@@ -49,9 +49,9 @@ pub fn rotated(
     if !movable || !reads(head).into_iter().all(from_outside) {
         return None;
     }
-    let mut last = rest.iter().rposition(|c| is_row(c))?;
-    if last > 0 && sums_up(rest[last], rest[last - 1]) {
-        last -= 1;
+    let last = rest.iter().rposition(|c| is_row(c))?;
+    if rest[last].reduce.is_some() {
+        return None;
     }
     let theirs: Space = head.to.into();
     let needs = |c: &Compute| c.to == head.to || reads(c).contains(&theirs);

@@ -16,7 +16,7 @@ pub enum Sums {
 }
 
 /// Whether `sum` adds up just what `map` writes, in the order of the runtime's lanes.
-pub fn sums_up(sum: &Compute, map: &Compute) -> bool {
+fn sums_up(sum: &Compute, map: &Compute) -> bool {
     let ([(var, extent)], To::Tile(tile), None) = (map.dims.as_slice(), map.to, &map.reduce) else {
         return false;
     };

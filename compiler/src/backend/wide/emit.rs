@@ -29,7 +29,7 @@ const FIRST_SAVED: usize = 4;
 const SOME: u8 = 1;
 const COMPARED: u8 = 2;
 /// A page: what is read is fetched so far ahead, where it is likely to come from memory.
-const AHEAD: i32 = 8192;
+const AHEAD: i32 = 12288;
 
 /// The function, aligned to a cache line; None if it has more values at once than there are registers.
 pub fn emit(program: &Program, level: Level) -> Option<Vec<u8>> {

@@ -6,6 +6,7 @@
 
 use super::pool::{Barrier, Pool};
 use super::{Memory, table};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 use vsr_artifact::abi::{Env, KernelFn, RowFn};
@@ -84,17 +85,32 @@ impl Run<'_> {
         });
     }
 
-    /// Runs the calls one by one and measures each.
+    /// Runs all calls in order and measures each, with all threads awake.
     ///
     /// # Safety
     /// As for [`Run::all`].
     pub unsafe fn timed(&self, pool: &mut Pool, calls: &[Call]) -> Vec<Duration> {
-        let one = |call| {
-            let start = Instant::now();
-            unsafe { self.all(pool, std::slice::from_ref(call)) };
-            start.elapsed()
+        let n = pool.n_threads();
+        let queues: Vec<Queue> = calls.iter().map(|call| self.queue(call, n)).collect();
+        let barrier = Barrier::new(n);
+        let scratch: Vec<Base> = self.scratch.iter().map(|m| Base(m.base())).collect();
+        let marks = Mutex::new(Vec::with_capacity(calls.len() + 1));
+        let mark = |thread| {
+            barrier.wait();
+            if thread == 0 {
+                let now = Instant::now();
+                marks.lock().unwrap_or_else(|e| e.into_inner()).push(now);
+            }
         };
-        calls.iter().map(one).collect()
+        pool.run(&|thread| {
+            mark(thread);
+            for queue in &queues {
+                unsafe { queue.work(thread, scratch[thread].0) };
+                mark(thread);
+            }
+        });
+        let marks = marks.into_inner().unwrap_or_else(|e| e.into_inner());
+        marks.windows(2).map(|w| w[1] - w[0]).collect()
     }
 
     fn queue<'a>(&self, call: &'a Call, n_threads: usize) -> Queue<'a> {

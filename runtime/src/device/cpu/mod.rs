@@ -9,5 +9,5 @@ mod table;
 pub use code::Code;
 pub use launch::{Call, Run};
 pub use memory::Memory;
-pub use pool::Pool;
+pub use pool::{Barrier, Pool, copy};
 pub use table::table;

@@ -79,6 +79,35 @@ impl Pool {
     }
 }
 
+/// Elements that are not worth waking threads for.
+const SMALL: usize = 1 << 18;
+
+/// Copies with all threads, each the same part: later, its own tasks begin there.
+///
+/// # Safety
+/// `to` has room for as many elements, and nobody else uses it.
+pub unsafe fn copy(pool: &mut Pool, from: &[f32], to: *mut f32) {
+    struct To(*mut f32);
+    unsafe impl Sync for To {}
+    let n = if from.len() < SMALL {
+        1
+    } else {
+        pool.n_threads()
+    };
+    let part = |thread: usize| from.len() * thread / n;
+    let to = &To(to);
+    let one = |thread: usize| {
+        let part = &from[part(thread)..part(thread + 1)];
+        let first = part.as_ptr() as usize - from.as_ptr() as usize;
+        // SAFETY: parts are apart, and within what the caller vouches for.
+        unsafe { std::ptr::copy_nonoverlapping(part.as_ptr(), to.0.byte_add(first), part.len()) };
+    };
+    match n {
+        1 => one(0),
+        _ => pool.run(&one),
+    }
+}
+
 impl Drop for Pool {
     fn drop(&mut self) {
         {
