@@ -39,10 +39,9 @@ impl Copy {
         let start = Mutex::new(Instant::now());
         pool.run(&|thread| {
             // All threads are awake: so they are for a launch that is measured.
-            barrier.wait();
-            if thread == 0 {
+            barrier.between(thread, || {
                 *start.lock().unwrap_or_else(|e| e.into_inner()) = Instant::now();
-            }
+            });
             let first = (each * thread).min(FLOATS);
             let n = each.min(FLOATS - first) as i64;
             let (from, to) = (

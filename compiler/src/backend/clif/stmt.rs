@@ -75,8 +75,7 @@ impl Lower<'_, '_> {
     fn for_loop(&mut self, var: Var, extent: &Int, step: i64, body: &[Stmt]) {
         let rotated = rotated(self.kernel, var, extent, step, body);
         if let Some(Rotated { first, .. }) = &rotated {
-            let (index, extent) = (Int::Const(0), extent.clone());
-            self.guarded(&[Bound { index, extent }], &[Stmt::Compute(first.clone())]);
+            self.body(&[Stmt::Compute(first.clone())]);
         }
         let body = rotated.as_ref().map_or(body, |r| &r.body);
         let end = self.int(extent);

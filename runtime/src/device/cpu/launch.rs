@@ -96,11 +96,10 @@ impl Run<'_> {
         let scratch: Vec<Base> = self.scratch.iter().map(|m| Base(m.base())).collect();
         let marks = Mutex::new(Vec::with_capacity(calls.len() + 1));
         let mark = |thread| {
-            barrier.wait();
-            if thread == 0 {
+            barrier.between(thread, || {
                 let now = Instant::now();
                 marks.lock().unwrap_or_else(|e| e.into_inner()).push(now);
-            }
+            });
         };
         pool.run(&|thread| {
             mark(thread);

@@ -186,6 +186,15 @@ impl Barrier {
         }
     }
 
+    /// The first thread does something while all others are here.
+    pub fn between(&self, thread: usize, act: impl FnOnce()) {
+        self.wait();
+        if thread == 0 {
+            act();
+        }
+        self.wait();
+    }
+
     pub fn wait(&self) {
         if self.n == 1 {
             return;
@@ -229,6 +238,35 @@ mod tests {
             });
         }
         assert_eq!(total.load(Ordering::Relaxed), 9);
+    }
+
+    #[test]
+    fn nobody_goes_on_while_the_first_acts() {
+        let mut pool = Pool::new(3);
+        let barrier = Barrier::new(3);
+        let (before, after) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        pool.run(&|thread| {
+            for round in 0..50 {
+                before.fetch_add(1, Ordering::Relaxed);
+                barrier.between(thread, || {
+                    assert_eq!(before.load(Ordering::Relaxed), 3 * (round + 1));
+                    assert_eq!(after.load(Ordering::Relaxed), 3 * round);
+                });
+                after.fetch_add(1, Ordering::Relaxed);
+                barrier.wait();
+            }
+        });
+    }
+
+    #[test]
+    fn all_threads_copy() {
+        let mut pool = Pool::new(3);
+        for n in [0, 5, SMALL, SMALL + 7] {
+            let from: Vec<f32> = (0..n).map(|i| i as f32).collect();
+            let mut to = vec![-1.0; n + 1];
+            unsafe { copy(&mut pool, &from, to.as_mut_ptr()) };
+            assert!(to[..n] == from && to[n] == -1.0);
+        }
     }
 
     #[test]

@@ -3,5 +3,6 @@
 mod cases;
 mod harness;
 mod random;
+mod rotate;
 mod rows;
 mod snapshots;

@@ -1,0 +1,150 @@
+//! Loops over rows whose first reduction goes ahead.
+
+use super::super::collapse::collapse;
+use super::super::rotate::rotated;
+use super::cases::{add, bin, c, lit, map, mul, reduction, run, un, v};
+use super::harness::kernel;
+use crate::equation::{Binary, Unary};
+use crate::tile::BufferKind::{In, InOut};
+use crate::tile::{ArgFact, Compute, Int, Kernel, Mode, ReduceOp, Stmt, Tile, TileKind, To, Val};
+
+const ROW: u32 = 0;
+
+/// Largest element, exponentials and their sum, and quotients, row after row: what is read is `x`, the destination buffer 1.
+fn softmax(n: i64, x: impl Fn(u32) -> Val) -> (Kernel, Vec<Compute>) {
+    let at = |e: u32| add(mul(v(ROW), c(n)), v(e));
+    let cell = |t| Val::Tile(t, c(0));
+    let total = |op, value, e, tile| Compute {
+        to: To::Tile(tile),
+        ..reduction(&[], &[(e, n)], op, 32, value, c(0))
+    };
+    let off = bin(Binary::Sub, x(2), cell(0));
+    let mut quotients = map(
+        &[(4, n)],
+        bin(Binary::Div, Val::Tile(1, v(4)), cell(2)),
+        To::Buf(1),
+        at(4),
+    );
+    quotients.mode = Mode::Stream;
+    let body = vec![
+        total(ReduceOp::Max, x(1), 1, 0),
+        map(&[(2, n)], un(Unary::Exp, off), To::Tile(1), v(2)),
+        total(ReduceOp::Sum, Val::Tile(1, v(3)), 3, 2),
+        quotients,
+    ];
+    let mut k = kernel("softmax", &[In, InOut, In]);
+    let tile = |name: &str, len| Tile {
+        name: name.into(),
+        kind: TileKind::F32,
+        len,
+    };
+    k.tiles = vec![tile("m", 1), tile("e", n), tile("s", 1)];
+    (k, body)
+}
+
+fn from_input(n: i64) -> impl Fn(u32) -> Val {
+    move |e| Val::Buf(0, add(mul(v(ROW), c(n)), v(e)))
+}
+
+fn looped(mut k: Kernel, rows: i64, step: i64, body: &[Compute]) -> Kernel {
+    k.body.push(Stmt::For {
+        var: ROW,
+        extent: c(rows),
+        step,
+        body: body.iter().cloned().map(Stmt::Compute).collect(),
+    });
+    k
+}
+
+/// Where the next row's reduction stands in the loop, if it goes ahead.
+fn ahead(k: &Kernel, body: &[Compute]) -> Option<usize> {
+    let body: Vec<Stmt> = body.iter().cloned().map(Stmt::Compute).collect();
+    let rotated = rotated(k, ROW, &c(5), 1, &body)?;
+    assert_eq!(rotated.body.len(), body.len());
+    let is_if = |s: &Stmt| matches!(s, Stmt::If { .. });
+    rotated.body.iter().position(is_if)
+}
+
+#[test]
+fn rows_one_behind_the_other_are_the_same_rows() {
+    for n in [64, 70, 600] {
+        for (rows, step) in [(1, 1), (5, 1), (5, 2), (4, 2)] {
+            let (k, body) = softmax(n, from_input(n));
+            assert_eq!(ahead(&k, &body), Some(2));
+            run(&looped(k, rows, step, &body), 5 * n as usize, 1e-5);
+        }
+    }
+}
+
+#[test]
+fn a_reduction_goes_ahead_only_of_what_it_leaves_alone() {
+    let n = 64;
+    let (k, body) = softmax(n, from_input(n));
+    // The last statement needs what the reduction of its own row has found.
+    let mut needed = body.clone();
+    needed[3].value = bin(Binary::Add, needed[3].value.clone(), Val::Tile(0, c(0)));
+    assert_eq!(ahead(&k, &needed), None);
+    // The last statement stores nothing.
+    assert_eq!(ahead(&k, &body[..3]), None);
+    // The reduction reads what the loop writes: a tile, the destination.
+    for x in [Val::Tile(1, v(1)), Val::Buf(1, v(1))] {
+        let mut depends = body.clone();
+        depends[0].value = x;
+        assert_eq!(ahead(&k, &depends), None);
+    }
+    // It adds to what is there.
+    let mut running = body.clone();
+    running[0].mode = Mode::Max;
+    assert_eq!(ahead(&k, &running), None);
+    // There is nothing to go on with in the meantime.
+    let (k, short) = softmax(16, from_input(16));
+    assert_eq!(ahead(&k, &short), None);
+}
+
+#[test]
+fn reductions_over_what_lies_together_are_one_row() {
+    let rows = |far: i64, n: Int, lanes, args: &[ArgFact]| {
+        let at = add(mul(v(2), c(far)), v(3));
+        let mut sum = reduction(
+            &[(0, 2)],
+            &[(2, 3), (3, 1)],
+            ReduceOp::Sum,
+            lanes,
+            bin(Binary::Mul, Val::Buf(0, at), lit(0.5)),
+            v(0),
+        );
+        let reduce = sum.reduce.as_mut().expect("it reduces");
+        reduce.dims[1].1 = n;
+        let joined = collapse(&sum, args);
+        (joined.reduce.expect("it reduces").dims.len(), sum)
+    };
+    for (far, n, lanes, want) in [
+        (64, 64, 32, 1),
+        (96, 64, 32, 2),
+        (48, 48, 32, 2),
+        (48, 48, 16, 1),
+        (64, 64, 1, 2),
+    ] {
+        let (have, sum) = rows(far, c(n), lanes, &[]);
+        assert_eq!(have, want, "{far} {n} {lanes}");
+        let mut k = kernel("sum", &[In, InOut, In]);
+        k.body.push(Stmt::Compute(sum));
+        run(&k, 320, 0.0);
+    }
+    // A row of unknown length, of which enough is known.
+    let at = |multiple_of| {
+        let args = [ArgFact { multiple_of }];
+        let far = add(mul(v(2), Int::Arg(0)), v(3));
+        let mut sum = reduction(
+            &[],
+            &[(2, 3), (3, 1)],
+            ReduceOp::Max,
+            32,
+            Val::Buf(0, far),
+            c(0),
+        );
+        sum.reduce.as_mut().expect("it reduces").dims[1].1 = Int::Arg(0);
+        collapse(&sum, &args).reduce.expect("it reduces").dims.len()
+    };
+    assert_eq!((at(64), at(16)), (1, 2));
+}
