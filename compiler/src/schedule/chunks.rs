@@ -8,7 +8,7 @@ use super::inline::cost;
 use super::lower::{KernelBuilder, add, int};
 use super::net::for_each_read;
 use crate::equation::index::Ix;
-use crate::equation::{Equation, Pos, Read, Reducer};
+use crate::equation::{Equation, Expr, Pos, Read, Reducer};
 use crate::tile::interpret::uses;
 use crate::tile::{Int, Var};
 
@@ -73,7 +73,10 @@ impl Chunks {
         let turned = along_operand(ctx, group, &order).or_else(|| along_maths(ctx, group, &order));
         match turned.filter(|_| space_last) {
             Some(by_operand) => chunks.cut_across(group, &order, &by_operand, work, b),
-            None => chunks.cut_along(ctx, group, &order, work, b),
+            None => match lies_across(ctx, group, &order) {
+                Some(across) => chunks.cut_block(group, &order, across, b),
+                None => chunks.cut_along(ctx, group, &order, work, b),
+            },
         }
         b.kernel.tasks.reverse();
         chunks.inner.reverse();
@@ -147,6 +150,20 @@ impl Chunks {
             let size = rounded(budget.max(least), extent);
             self.cut(v, extent, size, b);
             budget = (budget / size).max(1);
+        }
+    }
+
+    /// Of a copy that turns a layout: lines of what is written and, around them, of what is read.
+    fn cut_block(&mut self, group: &Group, order: &[usize], across: usize, b: &mut KernelBuilder) {
+        let mut order: Vec<usize> = order.iter().copied().filter(|v| *v != across).collect();
+        order.insert(order.len() - 1, across);
+        let mut budget = POINTS;
+        for (i, &v) in order.iter().rev().enumerate() {
+            let extent = group.space[v];
+            let most = if i == 0 { RUN } else { budget };
+            let size = rounded(budget.min(most).max(1), extent);
+            self.cut(v, extent, size, b);
+            budget /= size;
         }
     }
 
@@ -251,6 +268,31 @@ fn along_operand(ctx: &Context, group: &Group, order: &[usize]) -> Option<Vec<us
         .filter(|v| moving(v))
         .ne(order.iter().filter(|v| moving(v)));
     differs.then_some(sorted)
+}
+
+/// The index along which a copy's operand is adjacent, where that is not the one along which results are.
+fn lies_across(ctx: &Context, group: &Group, order: &[usize]) -> Option<usize> {
+    let [member] = group.members.as_slice() else {
+        return None;
+    };
+    let Equation {
+        reducer: Reducer::Map,
+        body: Expr::Read(read),
+        ..
+    } = &member.equation
+    else {
+        return None;
+    };
+    let computed = read.at.iter().any(|p| matches!(p, Pos::Computed(_)));
+    let last = *order.last()?;
+    let long = |v: usize| group.space[v] >= LINE / 2;
+    let step = |v: usize| step_of(ctx, member, read, v);
+    let adjacent = out_strides(ctx, member).get(last) == Some(&1);
+    if computed || !member.equation.guards.is_empty() || !adjacent || !long(last) {
+        return None;
+    }
+    let across = (0..group.space.len()).find(|v| *v != last && step(*v) == 1 && long(*v));
+    across.filter(|_| step(last) > 1)
 }
 
 /// The order in which maths should run where results lie otherwise (pixel shuffle): calls want rows, and only the

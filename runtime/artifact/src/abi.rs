@@ -1,7 +1,7 @@
 //! The binary interface between compiled code and the runtime. Changing anything here changes `ABI_VERSION`.
 
 /// Raised whenever this file changes meaning.
-pub const ABI_VERSION: u32 = 3;
+pub const ABI_VERSION: u32 = 4;
 
 /// `extern "C" fn(env, first task, end task, scratch)`: runs tasks `first..end`. Scratch is 64-byte aligned.
 pub type KernelFn = unsafe extern "C" fn(*const Env, i64, i64, *mut u8);
@@ -67,6 +67,16 @@ pub struct FnTable {
         src: *const f32,
         step: i64,
         ways: i64,
+        n: i64,
+        past: i64,
+    ),
+    /// dst[r·dst_step + i] = src[i·src_step + r] for r in 0..rows, i in 0..n; past the caches if `past` is 1.
+    pub turn: unsafe extern "C" fn(
+        dst: *mut f32,
+        dst_step: i64,
+        src: *const f32,
+        src_step: i64,
+        rows: i64,
         n: i64,
         past: i64,
     ),

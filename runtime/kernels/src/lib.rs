@@ -18,6 +18,7 @@ pub mod maths;
 pub mod measure;
 pub mod philox;
 pub mod stream;
+pub mod turn;
 pub mod weave;
 
 pub use affine::Affine;

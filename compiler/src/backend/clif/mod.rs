@@ -21,6 +21,7 @@ mod rotate;
 mod stmt;
 mod sum;
 mod sweep;
+mod turn;
 mod weave;
 mod wide;
 

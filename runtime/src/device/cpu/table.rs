@@ -2,6 +2,7 @@
 
 use vsr_artifact::abi::{ContractCall, Env, FnTable};
 use vsr_kernels::maths::{Call, Function, Lanes};
+use vsr_kernels::turn::{Turn, turn};
 use vsr_kernels::weave::{Weave, weave};
 use vsr_kernels::{Affine, Level, maths, philox, stream};
 
@@ -62,6 +63,13 @@ macro_rules! tables {
                 unsafe { weave(LEVEL, ways, Weave { dst, src, step, n, past_caches }) }
             }
 
+            unsafe extern "C" fn turned(
+                dst: *mut f32, dst_step: i64, src: *const f32, src_step: i64, rows: i64, n: i64, past: i64,
+            ) {
+                let past_caches = past == 1;
+                unsafe { turn(LEVEL, Turn { dst, dst_step, src, src_step, rows, n, past_caches }) }
+            }
+
             pub static TABLE: FnTable = FnTable {
                 contract,
                 exp: map::<{ Function::Exp as usize }>,
@@ -76,6 +84,7 @@ macro_rules! tables {
                 random,
                 stream: copy,
                 weave: rows,
+                turn: turned,
             };
         }
     )* };

@@ -78,6 +78,24 @@ unsafe extern "C" fn weave(
     }
 }
 
+unsafe extern "C" fn turn(
+    dst: *mut f32,
+    dst_step: i64,
+    src: *const f32,
+    src_step: i64,
+    rows: i64,
+    n: i64,
+    _past: i64,
+) {
+    for r in 0..rows {
+        for i in 0..n {
+            unsafe {
+                *dst.offset((r * dst_step + i) as isize) = *src.offset((i * src_step + r) as isize)
+            };
+        }
+    }
+}
+
 unsafe extern "C" fn pow(dst: *mut f32, a: *const f32, b: *const f32, n: i64) {
     for i in 0..n as usize {
         unsafe { *dst.add(i) = libm::pow(f64::from(*a.add(i)), f64::from(*b.add(i))) as f32 };
@@ -141,6 +159,7 @@ fn table() -> FnTable {
         random: random_fn,
         stream,
         weave,
+        turn,
     }
 }
 

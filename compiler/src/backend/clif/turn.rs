@@ -1,0 +1,88 @@
+//! Copies of what lies across: adjacent results, read far apart, where another loop reads what is adjacent. Both loops
+//! together are one call.
+//!
+//! Enters a plan of a map; leaves its loops in that order, and the call. Guards and what is computed stay with the other ways.
+
+use super::dag::{Dag, Node, Space};
+use super::lower::Lower;
+use super::plan::{Loop, Plan};
+use super::sum::{Stride, Sum};
+use crate::tile::Mode;
+use cranelift_codegen::ir::Value;
+use std::mem::offset_of;
+use vsr_artifact::abi::FnTable;
+
+/// Loops shorter than this are no square.
+const LEAST: i64 = 8;
+
+impl Plan {
+    /// Whether the map is a turned copy, with the loop over what is read adjacently last but one.
+    pub fn turn(&mut self, dag: &Dag) -> bool {
+        let Some(across) = self.across(dag) else {
+            return false;
+        };
+        let row = self.loops.len() - 1;
+        self.loops[across..row].rotate_left(1);
+        self.n_outer = row - 1;
+        self.is_turned = true;
+        true
+    }
+
+    fn across(&self, dag: &Dag) -> Option<usize> {
+        let (row, outer) = self.loops.split_last()?;
+        let Node::Load(space, at, None) = dag.node(self.value) else {
+            return None;
+        };
+        let one = Stride::Linear(Sum::constant(1));
+        let apart = |at: &Sum, l: &Loop| match dag.stride(at, l.var) {
+            Stride::Linear(step) => ![0, 1].map(Sum::constant).contains(&step),
+            Stride::Other => false,
+        };
+        let long = |l: &Loop| l.extent.as_constant().is_none_or(|n| n >= LEAST);
+        let across = outer
+            .iter()
+            .position(|l| long(l) && dag.stride(at, l.var) == one && apart(&self.at, l))?;
+        let ours = [row.var, outer[across].var];
+        let fixed = |l: &Loop| !dag.sum_deps(&l.extent).iter().any(|v| ours.contains(v));
+        let stored = matches!(self.mode, Mode::Store | Mode::Stream);
+        let free = self.bounds.is_empty() && self.reach.bounds.is_empty();
+        let turned = dag.stride(&self.at, row.var) == one && apart(at, row) && long(row);
+        let elsewhere = *space != self.to;
+        (stored && free && turned && elsewhere && self.loops.iter().all(fixed)).then_some(across)
+    }
+}
+
+impl Lower<'_, '_> {
+    /// Both innermost loops of a turned copy.
+    pub fn turned(&mut self, plan: &Plan) {
+        let Node::Load(space, from, None) = self.dag.node(plan.value).clone() else {
+            unreachable!("a turned copy reads one thing")
+        };
+        let [.., across, row] = plan.loops.as_slice() else {
+            unreachable!("a turned copy has two loops")
+        };
+        let (dst_step, src_step) = (self.step(&plan.at, across.var), self.step(&from, row.var));
+        let (rows, n) = (self.sum(&across.extent), self.sum(&row.extent));
+        let zero = self.iconst(0);
+        let (dst, src) = self.scoped(|s| {
+            s.bind(across.var, zero, 1);
+            s.bind(row.var, zero, 1);
+            (s.first(plan.to, &plan.at), s.first(space, &from))
+        });
+        let past = self.iconst(i64::from(plan.mode == Mode::Stream));
+        let args = [dst, dst_step, src, src_step, rows, n, past];
+        self.call(offset_of!(FnTable, turn), &args);
+    }
+
+    fn first(&mut self, space: Space, at: &Sum) -> Value {
+        let (pointer, offset) = self.pointer(space, at);
+        self.plus(pointer, i64::from(offset))
+    }
+
+    fn step(&mut self, at: &Sum, var: crate::tile::Var) -> Value {
+        match self.dag.stride(at, var) {
+            Stride::Linear(step) => self.sum(&step),
+            Stride::Other => unreachable!("a turned copy goes in steps"),
+        }
+    }
+}

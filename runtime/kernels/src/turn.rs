@@ -1,0 +1,208 @@
+//! Turned layouts: what is adjacent in one place lies apart in the other. Elements enter and leave; nothing is computed.
+//!
+//! A square of one cache line each way is turned in registers, so that lines are read and written whole. Squares follow
+//! each other along the lines that are read, which stay open.
+
+use crate::Level;
+
+/// Sources and destination of one call: `dst[r·dst_step + i] = src[i·src_step + r]` for r below `rows`, i below `n`.
+#[derive(Clone, Copy)]
+pub struct Turn {
+    pub dst: *mut f32,
+    pub dst_step: i64,
+    pub src: *const f32,
+    pub src_step: i64,
+    pub rows: i64,
+    pub n: i64,
+    /// Nobody reads the result soon.
+    pub past_caches: bool,
+}
+
+/// # Safety
+/// Both places hold these elements and do not overlap; `level` is available on this machine.
+pub unsafe fn turn(level: Level, t: Turn) {
+    unsafe {
+        match level {
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => wide(t),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => narrow(t),
+            _ => squares(t, PORTABLE, |t, r, i| t.part(r, i, PORTABLE, PORTABLE)),
+        }
+    }
+}
+
+/// Side of a square that is turned element by element.
+const PORTABLE: i64 = 8;
+
+impl Turn {
+    fn from(&self, r: i64, i: i64) -> *const f32 {
+        self.src.wrapping_offset((i * self.src_step + r) as isize)
+    }
+
+    fn to(&self, r: i64, i: i64) -> *mut f32 {
+        self.dst.wrapping_offset((r * self.dst_step + i) as isize)
+    }
+
+    /// Some rows of some elements, one by one.
+    unsafe fn part(&self, r: i64, i: i64, rows: i64, n: i64) {
+        for i in i..i + n {
+            for r in r..r + rows {
+                unsafe { *self.to(r, i) = *self.from(r, i) };
+            }
+        }
+    }
+
+    /// Whether whole lines of so many floats may be stored past the caches.
+    fn streams(&self, floats: i64) -> bool {
+        let aligned = (self.dst as usize).is_multiple_of(4 * floats as usize);
+        self.past_caches && aligned && self.dst_step % floats == 0
+    }
+}
+
+/// Turns whole squares by `square`, and what is left one by one.
+#[inline(always)]
+unsafe fn squares(t: Turn, side: i64, square: impl Fn(Turn, i64, i64)) {
+    let (rows, n) = (t.rows / side * side, t.n / side * side);
+    for i in (0..n).step_by(side as usize) {
+        for r in (0..rows).step_by(side as usize) {
+            square(t, r, i);
+        }
+        unsafe { t.part(rows, i, t.rows - rows, side) };
+    }
+    unsafe { t.part(0, n, t.rows, t.n - n) };
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+unsafe fn wide(t: Turn) {
+    use std::arch::x86_64::*;
+    let streams = t.streams(16);
+    let pairs = |a: __m512, b: __m512| {
+        let (a, b) = (_mm512_castps_pd(a), _mm512_castps_pd(b));
+        let (low, high) = (_mm512_unpacklo_pd(a, b), _mm512_unpackhi_pd(a, b));
+        (_mm512_castpd_ps(low), _mm512_castpd_ps(high))
+    };
+    let quarters = |a: __m512, b: __m512| {
+        (
+            _mm512_shuffle_f32x4::<0x88>(a, b),
+            _mm512_shuffle_f32x4::<0xdd>(a, b),
+        )
+    };
+    let square = |t: Turn, r: i64, i: i64| {
+        let zero = _mm512_setzero_ps();
+        let (mut x, mut y) = ([zero; 16], [zero; 16]);
+        for (k, x) in x.iter_mut().enumerate() {
+            *x = unsafe { _mm512_loadu_ps(t.from(r, i + k as i64)) };
+        }
+        // Elements of two rows alternate, then pairs of those; then quarters of four rows are sorted.
+        for k in 0..8 {
+            y[2 * k] = _mm512_unpacklo_ps(x[2 * k], x[2 * k + 1]);
+            y[2 * k + 1] = _mm512_unpackhi_ps(x[2 * k], x[2 * k + 1]);
+        }
+        for k in (0..16).step_by(4) {
+            (x[k], x[k + 1]) = pairs(y[k], y[k + 2]);
+            (x[k + 2], x[k + 3]) = pairs(y[k + 1], y[k + 3]);
+        }
+        for k in 0..4 {
+            (y[k], y[k + 4]) = quarters(x[k], x[k + 4]);
+            (y[k + 8], y[k + 12]) = quarters(x[k + 8], x[k + 12]);
+        }
+        for k in 0..8 {
+            (x[k], x[k + 8]) = quarters(y[k], y[k + 8]);
+        }
+        for (k, x) in x.into_iter().enumerate() {
+            let to = t.to(r + k as i64, i);
+            match streams {
+                true => unsafe { _mm512_stream_ps(to, x) },
+                false => unsafe { _mm512_storeu_ps(to, x) },
+            }
+        }
+    };
+    unsafe { squares(t, 16, square) };
+    _mm256_zeroupper();
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+unsafe fn narrow(t: Turn) {
+    use std::arch::x86_64::*;
+    let streams = t.streams(8);
+    let square = |t: Turn, r: i64, i: i64| {
+        let zero = _mm256_setzero_ps();
+        let (mut x, mut y) = ([zero; 8], [zero; 8]);
+        for (k, x) in x.iter_mut().enumerate() {
+            *x = unsafe { _mm256_loadu_ps(t.from(r, i + k as i64)) };
+        }
+        for k in 0..4 {
+            y[2 * k] = _mm256_unpacklo_ps(x[2 * k], x[2 * k + 1]);
+            y[2 * k + 1] = _mm256_unpackhi_ps(x[2 * k], x[2 * k + 1]);
+        }
+        for k in [0, 4] {
+            x[k] = _mm256_shuffle_ps::<0x44>(y[k], y[k + 2]);
+            x[k + 1] = _mm256_shuffle_ps::<0xee>(y[k], y[k + 2]);
+            x[k + 2] = _mm256_shuffle_ps::<0x44>(y[k + 1], y[k + 3]);
+            x[k + 3] = _mm256_shuffle_ps::<0xee>(y[k + 1], y[k + 3]);
+        }
+        for k in 0..4 {
+            y[k] = _mm256_permute2f128_ps::<0x20>(x[k], x[k + 4]);
+            y[k + 4] = _mm256_permute2f128_ps::<0x31>(x[k], x[k + 4]);
+        }
+        for (k, y) in y.into_iter().enumerate() {
+            let to = t.to(r + k as i64, i);
+            match streams {
+                true => unsafe { _mm256_stream_ps(to, y) },
+                false => unsafe { _mm256_storeu_ps(to, y) },
+            }
+        }
+    };
+    unsafe { squares(t, 8, square) };
+    _mm256_zeroupper();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_level_turns_just_that() {
+        for level in Level::available() {
+            for (rows, n, first, past_caches) in [
+                (16i64, 32i64, 0, true),
+                (16, 16, 0, true),
+                (64, 48, 0, true),
+                (33, 50, 0, true),
+                (33, 50, 1, true),
+                (7, 100, 0, false),
+                (100, 7, 3, true),
+                (0, 5, 0, true),
+                (5, 0, 0, true),
+            ] {
+                let (dst_step, src_step) = ((n + 18) / 16 * 16, rows + 5);
+                let src: Vec<f32> = (0..n * src_step + rows).map(|i| i as f32).collect();
+                let mut dst = vec![-1.0; (rows * dst_step + 64) as usize];
+                let aligned = dst.as_ptr().align_offset(64) + first;
+                let t = Turn {
+                    dst: unsafe { dst.as_mut_ptr().add(aligned) },
+                    dst_step,
+                    src: src.as_ptr(),
+                    src_step,
+                    rows,
+                    n,
+                    past_caches,
+                };
+                unsafe { turn(level, t) };
+                crate::stream::fence();
+                for (at, have) in dst.iter().enumerate() {
+                    let at = at as i64 - aligned as i64;
+                    let (r, i) = (at.div_euclid(dst_step), at.rem_euclid(dst_step));
+                    let want = match (0..rows).contains(&r) && i < n {
+                        true => src[(i * src_step + r) as usize],
+                        false => -1.0,
+                    };
+                    assert_eq!(*have, want, "{level:?} {rows} {n}: row {r}, element {i}");
+                }
+            }
+        }
+    }
+}
