@@ -74,7 +74,12 @@ impl Chunks {
         match turned.filter(|_| space_last) {
             Some(by_operand) => chunks.cut_across(group, &order, &by_operand, work, b),
             None => match lies_across(ctx, group, &order) {
-                Some(across) => chunks.cut_block(group, &order, across, b),
+                Some(Across::Copy(along)) => chunks.cut_block(group, &order, along, RUN, b),
+                Some(Across::Computed(by_operand)) => {
+                    chunks.turned = true;
+                    let along = order[order.len() - 1];
+                    chunks.cut_block(group, &by_operand, along, 4 * RUN, b);
+                }
                 None => chunks.cut_along(ctx, group, &order, work, b),
             },
         }
@@ -153,14 +158,22 @@ impl Chunks {
         }
     }
 
-    /// Of a copy that turns a layout: lines of what is written and, around them, of what is read.
-    fn cut_block(&mut self, group: &Group, order: &[usize], across: usize, b: &mut KernelBuilder) {
+    /// Where a layout is turned: at most `run` of the order's last index and, around it, of the one that is adjacent on the
+    /// other side.
+    fn cut_block(
+        &mut self,
+        group: &Group,
+        order: &[usize],
+        across: usize,
+        run: i64,
+        b: &mut KernelBuilder,
+    ) {
         let mut order: Vec<usize> = order.iter().copied().filter(|v| *v != across).collect();
         order.insert(order.len() - 1, across);
         let mut budget = POINTS;
         for (i, &v) in order.iter().rev().enumerate() {
             let extent = group.space[v];
-            let most = if i == 0 { RUN } else { budget };
+            let most = if i == 0 { run } else { budget };
             let size = rounded(budget.min(most).max(1), extent);
             self.cut(v, extent, size, b);
             budget /= size;
@@ -270,29 +283,43 @@ fn along_operand(ctx: &Context, group: &Group, order: &[usize]) -> Option<Vec<us
     differs.then_some(sorted)
 }
 
-/// The index along which a copy's operand is adjacent, where that is not the one along which results are.
-fn lies_across(ctx: &Context, group: &Group, order: &[usize]) -> Option<usize> {
+/// A map whose operands are adjacent along another index than its results.
+enum Across {
+    /// What is read is what is written: that index.
+    Copy(usize),
+    /// The order that the operands lie in.
+    Computed(Vec<usize>),
+}
+
+fn lies_across(ctx: &Context, group: &Group, order: &[usize]) -> Option<Across> {
     let [member] = group.members.as_slice() else {
         return None;
     };
-    let Equation {
-        reducer: Reducer::Map,
-        body: Expr::Read(read),
-        ..
-    } = &member.equation
-    else {
-        return None;
-    };
-    let computed = read.at.iter().any(|p| matches!(p, Pos::Computed(_)));
+    let equation = &member.equation;
     let last = *order.last()?;
     let long = |v: usize| group.space[v] >= LINE / 2;
-    let step = |v: usize| step_of(ctx, member, read, v);
     let adjacent = out_strides(ctx, member).get(last) == Some(&1);
-    if computed || !member.equation.guards.is_empty() || !adjacent || !long(last) {
+    if equation.reducer != Reducer::Map || !equation.guards.is_empty() || !adjacent || !long(last) {
         return None;
     }
-    let across = (0..group.space.len()).find(|v| *v != last && step(*v) == 1 && long(*v));
-    across.filter(|_| step(last) > 1)
+    let mut reads = vec![];
+    for_each_read(&equation.body, &mut |r| reads.push(r.clone()));
+    let computed = |r: &Read| r.at.iter().any(|p| matches!(p, Pos::Computed(_)));
+    if reads.iter().any(computed) {
+        return None;
+    }
+    let steps = largest_read(ctx, member)?;
+    let along = (0..group.space.len()).find(|v| *v != last && steps[*v] == 1 && long(*v))?;
+    if steps[last] <= 1 || reads.iter().any(|r| step_of(ctx, member, r, along) > 1) {
+        return None;
+    }
+    if matches!(equation.body, Expr::Read(_)) {
+        return Some(Across::Copy(along));
+    }
+    let mut sorted: Vec<usize> = order.iter().copied().filter(|v| *v != along).collect();
+    sorted.sort_by_key(|v| std::cmp::Reverse(steps[*v].abs()));
+    sorted.push(along);
+    Some(Across::Computed(sorted))
 }
 
 /// The order in which maths should run where results lie otherwise (pixel shuffle): calls want rows, and only the
