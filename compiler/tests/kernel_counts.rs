@@ -199,3 +199,28 @@ fn sums_that_are_stored_as_they_are_go_to_their_place_at_once() {
     let with_more = "x |> Conv2d(64) @a |> relu |> Conv2d(64) @b";
     assert!(matches!(first(with_more), Some(To::Tile(_))));
 }
+
+#[test]
+fn layouts_are_turned_in_blocks_of_lines() {
+    use vsr_compiler::tile::Stmt;
+    let kernel = |value: &str| {
+        let text = format!(
+            "model Case()(x: [B, C, H, W], z: [B, W, C, H]) {{\n  y[b, j, c, i] = {value}\n}}\n\
+             profile case {{ B = 1  C = 32  H = 256  W = 512 }}\n"
+        );
+        let mut launches = scheduled(&text, "infer").0.launches;
+        assert_eq!(launches.len(), 1);
+        launches.remove(0).kernel
+    };
+    let blocks = |value: &str| -> Vec<i64> { kernel(value).tasks.iter().map(|t| t.step).collect() };
+    // Adjacent results, and around them 128 of what is read adjacently.
+    assert_eq!(blocks("x[b, c, i, j]"), [1, 128, 64]);
+    // What is computed is computed along what is read, in a tile.
+    let computed = kernel("2*x[b, c, i, j] + 1");
+    assert_eq!((computed.tiles.len(), computed.body.len()), (1, 2));
+    let steps: Vec<i64> = computed.tasks.iter().map(|t| t.step).collect();
+    assert_eq!(steps, [1, 32, 256]);
+    // An operand that lies like the result would be read across: all is left as it is.
+    let both = kernel("x[b, c, i, j] + z[b, j, c, i]");
+    assert!(both.tiles.is_empty() && matches!(both.body.as_slice(), [Stmt::Compute(_)]));
+}

@@ -301,3 +301,31 @@ fn large_group_norm(side: usize) {
         .clone();
     assert!(distance(opened.session.output(entry, &name), &want) < VALUE);
 }
+
+/// Channels last, as they are and computed, where blocks have rests and where they have none.
+#[test]
+fn turned_layouts_hold_the_same_numbers() {
+    for (op, scale, shift) in [("turned", 1.0, 0.0), ("turned_scaled", 2.0, 1.0)] {
+        for (c, h, w) in [(64, 16, 96), (33, 20, 70), (9, 3, 300), (4, 30, 40)] {
+            let size = |name: &str, n: usize| (name.to_string(), n.to_string());
+            let mut set = vec![size("C", c), size("H", h), size("W", w)];
+            set.push(("op".to_string(), op.to_string()));
+            let mut opened = open("tests/peers/shapes/rows.vsr", &["rows"], &set, 2);
+            let entry = opened.session.find("infer", "rows").expect("the entry");
+            let n = h * w;
+            let x: Vec<f32> = (0..c * n).map(|i| i as f32).collect();
+            let manifest = opened.session.manifest();
+            let names = manifest.entries[entry].inputs.iter();
+            let given: Vec<_> = names.map(|p| (p.name.clone(), x.clone())).collect();
+            let output = manifest.entries[entry].outputs[0].name.clone();
+            run(&mut opened, entry, &given, 0);
+            let want: Vec<f32> = (0..n * c)
+                .map(|at| scale * x[at % c * n + at / c] + shift)
+                .collect();
+            assert!(
+                opened.session.output(entry, &output) == want,
+                "{op} {c} {h} {w}"
+            );
+        }
+    }
+}

@@ -6,3 +6,4 @@ mod random;
 mod rotate;
 mod rows;
 mod snapshots;
+mod turn;
