@@ -64,14 +64,21 @@
 //!   statement does along a row without branches becomes a straight-line program (`backend/clif/wide.rs`), and that a function
 //!   in 256 and in 512 bits (`backend/wide/`), of which the runtime takes its machine's. Operations and their order are as
 //!   written, so all widths give the same bits; tails are masked. Exponential, logistic function and SiLU are such operations, too
-//!   (`backend/wide/maths.rs`), with the bits of the runtime's functions, which short rows call.
+//!   (`backend/wide/maths.rs`), with the bits of the runtime's functions, which short rows call. A reduction comes to its one
+//!   number in registers: 64 bytes that are read soon after 16 of them were written wait for the memory. Two vectors are
+//!   computed in step, since the machine looks only so far ahead for what it can do.
+//! - **The next row's reduction goes ahead** of this row's last statement, where that stores (`backend/clif/rotate.rs`): a row
+//!   is read while another is written, and nothing waits for what a reduction comes to. Softmax.
+//! - **Layouts are turned in squares.** Where results are adjacent along one index and operands along another, blocks are cut
+//!   along both (`schedule/chunks.rs`), and both loops of the copy are one call, which turns a cache line each way in registers
+//!   (`backend/clif/turn.rs`). What is computed as well is computed along the operand, in a tile that is turned on its way out.
 //! - **Rows of a pixel shuffle are woven.** Along the adjacent index there are two or four elements: rows are computed along
 //!   the long one and put together by the runtime.
 //! - **Mean and variance take one walk.** Over more terms than a cache holds, both are found block by block and then put
 //!   together (`schedule/moments.rs`).
 //! - **A thread keeps its share.** Each thread begins a launch with the same part of its tasks, and takes from others' when it
 //!   is done: kernels that follow each other go over the same data, which is then in that core's cache. On cores with no cache
-//!   in common this is a tenth of a tile. Tasks that read the same follow each other (`schedule/chunks.rs`).
+//!   in common this is a tenth of a tile. Inputs are copied in the same parts. Tasks that read the same follow each other (`schedule/chunks.rs`).
 //! - **Sums that are stored as they are go to their place at once** (`schedule/matmul/direct.rs`): stores of one block of rows
 //!   wait for memory while the next is computed.
 //! - **What is gathered across its rows is copied first** (`schedule/gathers.rs`): a deformable convolution of an input.
