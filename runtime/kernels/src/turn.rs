@@ -14,6 +14,9 @@ pub struct Turn {
     pub src_step: i64,
     pub rows: i64,
     pub n: i64,
+    /// Asked for meanwhile: what is read next, `next[i·next_step + r]`.
+    pub next: *const f32,
+    pub next_step: i64,
     /// Nobody reads the result soon.
     pub past_caches: bool,
 }
@@ -42,6 +45,18 @@ impl Turn {
 
     fn to(&self, r: i64, i: i64) -> *mut f32 {
         self.dst.wrapping_offset((r * self.dst_step + i) as isize)
+    }
+
+    /// Asks for what will be read where this square is.
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    fn fetch(&self, r: i64, i: i64, side: i64) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        for i in i..i + side {
+            let line = self.next.wrapping_offset((i * self.next_step + r) as isize);
+            // SAFETY: asking for what is not there is allowed.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) };
+        }
     }
 
     /// Some rows of some elements, one by one.
@@ -90,6 +105,7 @@ unsafe fn wide(t: Turn) {
         )
     };
     let square = |t: Turn, r: i64, i: i64| {
+        t.fetch(r, i, 16);
         let zero = _mm512_setzero_ps();
         let (mut x, mut y) = ([zero; 16], [zero; 16]);
         for (k, x) in x.iter_mut().enumerate() {
@@ -129,6 +145,7 @@ unsafe fn narrow(t: Turn) {
     use std::arch::x86_64::*;
     let streams = t.streams(8);
     let square = |t: Turn, r: i64, i: i64| {
+        t.fetch(r, i, 8);
         let zero = _mm256_setzero_ps();
         let (mut x, mut y) = ([zero; 8], [zero; 8]);
         for (k, x) in x.iter_mut().enumerate() {
@@ -189,6 +206,8 @@ mod tests {
                     src_step,
                     rows,
                     n,
+                    next: src.as_ptr(),
+                    next_step: src_step,
                     past_caches,
                 };
                 unsafe { turn(level, t) };

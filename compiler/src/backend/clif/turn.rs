@@ -14,6 +14,8 @@ use vsr_artifact::abi::FnTable;
 
 /// Loops shorter than this are no square.
 const LEAST: i64 = 8;
+/// Elements by which a line is asked for before it is read: two squares of 16.
+const AHEAD: i64 = 32;
 
 impl Plan {
     /// Whether the map is a turned copy, with the loop over what is read adjacently last but one.
@@ -69,8 +71,9 @@ impl Lower<'_, '_> {
             s.bind(row.var, zero, 1);
             (s.first(plan.to, &plan.at), s.first(space, &from))
         });
+        let (next, next_step) = (self.plus(src, 4 * AHEAD), src_step);
         let past = self.iconst(i64::from(plan.mode == Mode::Stream));
-        let args = [dst, dst_step, src, src_step, rows, n, past];
+        let args = [dst, dst_step, src, src_step, rows, n, next, next_step, past];
         self.call(offset_of!(FnTable, turn), &args);
     }
 

@@ -64,10 +64,11 @@ macro_rules! tables {
             }
 
             unsafe extern "C" fn turned(
-                dst: *mut f32, dst_step: i64, src: *const f32, src_step: i64, rows: i64, n: i64, past: i64,
+                dst: *mut f32, dst_step: i64, src: *const f32, src_step: i64, rows: i64, n: i64,
+                next: *const f32, next_step: i64, past: i64,
             ) {
                 let past_caches = past == 1;
-                unsafe { turn(LEVEL, Turn { dst, dst_step, src, src_step, rows, n, past_caches }) }
+                unsafe { turn(LEVEL, Turn { dst, dst_step, src, src_step, rows, n, next, next_step, past_caches }) }
             }
 
             pub static TABLE: FnTable = FnTable {

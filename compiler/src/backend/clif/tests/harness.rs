@@ -85,6 +85,8 @@ unsafe extern "C" fn turn(
     src_step: i64,
     rows: i64,
     n: i64,
+    _next: *const f32,
+    _next_step: i64,
     _past: i64,
 ) {
     for r in 0..rows {
