@@ -219,7 +219,7 @@ fn layouts_are_turned_in_blocks_of_lines() {
     let computed = kernel("2*x[b, c, i, j] + 1");
     assert_eq!((computed.tiles.len(), computed.body.len()), (1, 2));
     let steps: Vec<i64> = computed.tasks.iter().map(|t| t.step).collect();
-    assert_eq!(steps, [1, 32, 256]);
+    assert_eq!(steps, [1, 16, 128]);
     // An operand that lies like the result would be read across: all is left as it is.
     let both = kernel("x[b, c, i, j] + z[b, j, c, i]");
     assert!(both.tiles.is_empty() && matches!(both.body.as_slice(), [Stmt::Compute(_)]));

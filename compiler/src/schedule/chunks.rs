@@ -78,7 +78,7 @@ impl Chunks {
                 Some(Across::Computed(by_operand)) => {
                     chunks.turned = true;
                     let along = order[order.len() - 1];
-                    chunks.cut_block(group, &by_operand, along, 4 * RUN, b);
+                    chunks.cut_block(group, &by_operand, along, 2 * RUN, b);
                 }
                 None => chunks.cut_along(ctx, group, &order, work, b),
             },
@@ -170,7 +170,8 @@ impl Chunks {
     ) {
         let mut order: Vec<usize> = order.iter().copied().filter(|v| *v != across).collect();
         order.insert(order.len() - 1, across);
-        let mut budget = POINTS;
+        // What waits in a tile is read while the block before is stored: blocks that the nearest cache holds beside each other.
+        let mut budget = if self.turned { POINTS / 4 } else { POINTS };
         for (i, &v) in order.iter().rev().enumerate() {
             let extent = group.space[v];
             let most = if i == 0 { run } else { budget };

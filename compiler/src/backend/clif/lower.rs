@@ -5,7 +5,7 @@ use super::plan::Scratch;
 use super::stmt::Sums;
 use super::sum::{AtomId, Sum};
 use crate::backend::wide::Program;
-use crate::tile::{Int, Kernel, TileKind, Var};
+use crate::tile::{Compute, Int, Kernel, TileKind, Var};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{
@@ -51,6 +51,8 @@ pub struct Lower<'k, 'f> {
     /// The variable that rows of maths results are indexed by.
     pub row_var: Option<Var>,
     pub sums: Sums,
+    /// The statement before, if the current one copies what it has left in a tile.
+    pub feeds: Option<Compute>,
     /// The target may have wide rows.
     pub has_wide_rows: bool,
     /// Those of this kernel.
@@ -125,6 +127,7 @@ pub fn lower(
         unroll: 1,
         row_var: None,
         sums: Sums::Unwanted,
+        feeds: None,
         has_wide_rows,
         wide_rows: vec![],
         row_signature: None,

@@ -33,6 +33,10 @@ fn sums_up(sum: &Compute, map: &Compute) -> bool {
     whole && stored && order && one && sum.value == Val::Tile(tile, Int::Var(*along))
 }
 
+fn copies(compute: &Compute, from: To) -> bool {
+    matches!((&compute.value, from), (Val::Tile(a, _), To::Tile(b)) if *a == b)
+}
+
 impl Lower<'_, '_> {
     /// Statements replace all scopes by their own; afterwards, as many are open as before.
     pub fn body(&mut self, body: &[Stmt]) {
@@ -43,6 +47,12 @@ impl Lower<'_, '_> {
             self.sums = match (stmt, body.get(i + 1)) {
                 (Stmt::Compute(map), Some(Stmt::Compute(sum))) if sums_up(sum, map) => Sums::Wanted,
                 _ => Sums::Unwanted,
+            };
+            self.feeds = match (i.checked_sub(1).map(|i| &body[i]), stmt) {
+                (Some(Stmt::Compute(made)), Stmt::Compute(copy)) if copies(copy, made.to) => {
+                    Some(made.clone())
+                }
+                _ => None,
             };
             match stmt {
                 Stmt::For {

@@ -3,11 +3,11 @@
 //!
 //! Enters a plan of a map; leaves its loops in that order, and the call. Guards and what is computed stay with the other ways.
 
-use super::dag::{Dag, Node, Space};
+use super::dag::{Dag, Node, NodeId, Space};
 use super::lower::Lower;
 use super::plan::{Loop, Plan};
 use super::sum::{Stride, Sum};
-use crate::tile::Mode;
+use crate::tile::{Mode, Var};
 use cranelift_codegen::ir::Value;
 use std::mem::offset_of;
 use vsr_artifact::abi::FnTable;
@@ -71,10 +71,38 @@ impl Lower<'_, '_> {
             s.bind(row.var, zero, 1);
             (s.first(plan.to, &plan.at), s.first(space, &from))
         });
-        let (next, next_step) = (self.plus(src, 4 * AHEAD), src_step);
+        let (next, next_step) = match self.next_block(across.var, row.var, rows) {
+            Some(of_the_map) => of_the_map,
+            None => (self.plus(src, 4 * AHEAD), src_step),
+        };
         let past = self.iconst(i64::from(plan.mode == Mode::Stream));
         let args = [dst, dst_step, src, src_step, rows, n, next, next_step, past];
         self.call(offset_of!(FnTable, turn), &args);
+    }
+
+    /// Of a tile that is turned on its way out: where the map that fills it reads the next block, and by which step.
+    fn next_block(&mut self, across: Var, row: Var, n: Value) -> Option<(Value, Value)> {
+        let map = self.feeds.take()?;
+        let value = self.dag.val(&map.value, None);
+        let nodes = self.dag.reachable(&[value], &[]).nodes;
+        let one = Stride::Linear(Sum::constant(1));
+        let adjacent = |id: &NodeId| match self.dag.node(*id) {
+            Node::Load(space @ Space::Buf(_), at, None) if self.dag.stride(at, across) == one => {
+                Some((*space, at.clone()))
+            }
+            _ => None,
+        };
+        let (space, at) = nodes.iter().find_map(adjacent)?;
+        let Stride::Linear(step) = self.dag.stride(&at, row) else {
+            return None;
+        };
+        let zero = self.iconst(0);
+        let next = self.scoped(|s| {
+            s.bind(across, n, 1);
+            s.bind(row, zero, 1);
+            s.first(space, &at)
+        });
+        Some((next, self.sum(&step)))
     }
 
     fn first(&mut self, space: Space, at: &Sum) -> Value {
@@ -82,7 +110,7 @@ impl Lower<'_, '_> {
         self.plus(pointer, i64::from(offset))
     }
 
-    fn step(&mut self, at: &Sum, var: crate::tile::Var) -> Value {
+    fn step(&mut self, at: &Sum, var: Var) -> Value {
         match self.dag.stride(at, var) {
             Stride::Linear(step) => self.sum(&step),
             Stride::Other => unreachable!("a turned copy goes in steps"),
