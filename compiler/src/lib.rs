@@ -78,7 +78,8 @@
 //!   together (`schedule/moments.rs`).
 //! - **A thread keeps its share.** Each thread begins a launch with the same part of its tasks, and takes from others' when it
 //!   is done: kernels that follow each other go over the same data, which is then in that core's cache. On cores with no cache
-//!   in common this is a tenth of a tile. Inputs are copied in the same parts. Tasks that read the same follow each other (`schedule/chunks.rs`).
+//!   in common this is a tenth of a tile. Inputs are copied in the same parts. Tasks that read the same follow each other
+//!   (`schedule/chunks.rs`).
 //! - **Sums that are stored as they are go to their place at once** (`schedule/matmul/direct.rs`): stores of one block of rows
 //!   wait for memory while the next is computed.
 //! - **What is gathered across its rows is copied first** (`schedule/gathers.rs`): a deformable convolution of an input.

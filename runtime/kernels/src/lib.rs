@@ -1,4 +1,4 @@
-//! The microkernels that compiled code calls: contraction, maths over a tile, random numbers, streaming copies, weaving.
+//! The microkernels that compiled code calls: contraction, maths over a tile, random numbers, streaming copies, weaving, turning.
 //!
 //! What enters is raw addresses that the caller has checked; what leaves is numbers in memory. Nothing here allocates,
 //! fails, or knows what network it works for. Three levels are chosen once, when an artifact is loaded:

@@ -88,93 +88,83 @@ unsafe fn squares(t: Turn, side: i64, square: impl Fn(Turn, i64, i64)) {
     unsafe { t.part(0, n, t.rows, t.n - n) };
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-unsafe fn wide(t: Turn) {
-    use std::arch::x86_64::*;
-    let streams = t.streams(16);
-    let pairs = |a: __m512, b: __m512| {
-        let (a, b) = (_mm512_castps_pd(a), _mm512_castps_pd(b));
-        let (low, high) = (_mm512_unpacklo_pd(a, b), _mm512_unpackhi_pd(a, b));
-        (_mm512_castpd_ps(low), _mm512_castpd_ps(high))
-    };
-    let quarters = |a: __m512, b: __m512| {
-        (
-            _mm512_shuffle_f32x4::<0x88>(a, b),
-            _mm512_shuffle_f32x4::<0xdd>(a, b),
-        )
-    };
-    let square = |t: Turn, r: i64, i: i64| {
-        t.fetch(r, i, 16);
-        let zero = _mm512_setzero_ps();
-        let (mut x, mut y) = ([zero; 16], [zero; 16]);
-        for (k, x) in x.iter_mut().enumerate() {
-            *x = unsafe { _mm512_loadu_ps(t.from(r, i + k as i64)) };
+/// For each width: turns squares of that side, whose rows become its columns in registers.
+macro_rules! widths {
+    ($($name:ident $features:literal $side:literal $zero:ident $load:ident $store:ident $stream:ident $turned:expr;)*) => { $(
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = $features)]
+        unsafe fn $name(t: Turn) {
+            use std::arch::x86_64::*;
+            let turned = $turned;
+            let streams = t.streams($side);
+            let square = |t: Turn, r: i64, i: i64| {
+                t.fetch(r, i, $side);
+                let mut x = [$zero(); $side];
+                for (k, x) in x.iter_mut().enumerate() {
+                    *x = unsafe { $load(t.from(r, i + k as i64)) };
+                }
+                for (k, y) in turned(x).into_iter().enumerate() {
+                    let to = t.to(r + k as i64, i);
+                    match streams {
+                        true => unsafe { $stream(to, y) },
+                        false => unsafe { $store(to, y) },
+                    }
+                }
+            };
+            unsafe { squares(t, $side, square) };
+            _mm256_zeroupper();
         }
-        // Elements of two rows alternate, then pairs of those; then quarters of four rows are sorted.
-        for k in 0..8 {
-            y[2 * k] = _mm512_unpacklo_ps(x[2 * k], x[2 * k + 1]);
-            y[2 * k + 1] = _mm512_unpackhi_ps(x[2 * k], x[2 * k + 1]);
-        }
-        for k in (0..16).step_by(4) {
-            (x[k], x[k + 1]) = pairs(y[k], y[k + 2]);
-            (x[k + 2], x[k + 3]) = pairs(y[k + 1], y[k + 3]);
-        }
-        for k in 0..4 {
-            (y[k], y[k + 4]) = quarters(x[k], x[k + 4]);
-            (y[k + 8], y[k + 12]) = quarters(x[k + 8], x[k + 12]);
-        }
-        for k in 0..8 {
-            (x[k], x[k + 8]) = quarters(y[k], y[k + 8]);
-        }
-        for (k, x) in x.into_iter().enumerate() {
-            let to = t.to(r + k as i64, i);
-            match streams {
-                true => unsafe { _mm512_stream_ps(to, x) },
-                false => unsafe { _mm512_storeu_ps(to, x) },
-            }
-        }
-    };
-    unsafe { squares(t, 16, square) };
-    _mm256_zeroupper();
+    )* };
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-unsafe fn narrow(t: Turn) {
-    use std::arch::x86_64::*;
-    let streams = t.streams(8);
-    let square = |t: Turn, r: i64, i: i64| {
-        t.fetch(r, i, 8);
-        let zero = _mm256_setzero_ps();
-        let (mut x, mut y) = ([zero; 8], [zero; 8]);
-        for (k, x) in x.iter_mut().enumerate() {
-            *x = unsafe { _mm256_loadu_ps(t.from(r, i + k as i64)) };
-        }
-        for k in 0..4 {
-            y[2 * k] = _mm256_unpacklo_ps(x[2 * k], x[2 * k + 1]);
-            y[2 * k + 1] = _mm256_unpackhi_ps(x[2 * k], x[2 * k + 1]);
-        }
-        for k in [0, 4] {
-            x[k] = _mm256_shuffle_ps::<0x44>(y[k], y[k + 2]);
-            x[k + 1] = _mm256_shuffle_ps::<0xee>(y[k], y[k + 2]);
-            x[k + 2] = _mm256_shuffle_ps::<0x44>(y[k + 1], y[k + 3]);
-            x[k + 3] = _mm256_shuffle_ps::<0xee>(y[k + 1], y[k + 3]);
-        }
-        for k in 0..4 {
-            y[k] = _mm256_permute2f128_ps::<0x20>(x[k], x[k + 4]);
-            y[k + 4] = _mm256_permute2f128_ps::<0x31>(x[k], x[k + 4]);
-        }
-        for (k, y) in y.into_iter().enumerate() {
-            let to = t.to(r + k as i64, i);
-            match streams {
-                true => unsafe { _mm256_stream_ps(to, y) },
-                false => unsafe { _mm256_storeu_ps(to, y) },
+widths! {
+    wide "avx512f" 16 _mm512_setzero_ps _mm512_loadu_ps _mm512_storeu_ps _mm512_stream_ps {
+        let quarters = |a: __m512, b: __m512| {
+            (_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xdd>(a, b))
+        };
+        move |mut x: [__m512; 16]| {
+            // Elements of two rows alternate, then pairs of those; then quarters of four rows are sorted.
+            let mut y = x;
+            for k in (0..16).step_by(2) {
+                y[k] = _mm512_unpacklo_ps(x[k], x[k + 1]);
+                y[k + 1] = _mm512_unpackhi_ps(x[k], x[k + 1]);
             }
+            for k in (0..16).step_by(4) {
+                x[k] = _mm512_shuffle_ps::<0x44>(y[k], y[k + 2]);
+                x[k + 1] = _mm512_shuffle_ps::<0xee>(y[k], y[k + 2]);
+                x[k + 2] = _mm512_shuffle_ps::<0x44>(y[k + 1], y[k + 3]);
+                x[k + 3] = _mm512_shuffle_ps::<0xee>(y[k + 1], y[k + 3]);
+            }
+            for k in 0..4 {
+                (y[k], y[k + 4]) = quarters(x[k], x[k + 4]);
+                (y[k + 8], y[k + 12]) = quarters(x[k + 8], x[k + 12]);
+            }
+            for k in 0..8 {
+                (x[k], x[k + 8]) = quarters(y[k], y[k + 8]);
+            }
+            x
         }
     };
-    unsafe { squares(t, 8, square) };
-    _mm256_zeroupper();
+    narrow "avx2" 8 _mm256_setzero_ps _mm256_loadu_ps _mm256_storeu_ps _mm256_stream_ps {
+        |mut x: [__m256; 8]| {
+            let mut y = x;
+            for k in (0..8).step_by(2) {
+                y[k] = _mm256_unpacklo_ps(x[k], x[k + 1]);
+                y[k + 1] = _mm256_unpackhi_ps(x[k], x[k + 1]);
+            }
+            for k in [0, 4] {
+                x[k] = _mm256_shuffle_ps::<0x44>(y[k], y[k + 2]);
+                x[k + 1] = _mm256_shuffle_ps::<0xee>(y[k], y[k + 2]);
+                x[k + 2] = _mm256_shuffle_ps::<0x44>(y[k + 1], y[k + 3]);
+                x[k + 3] = _mm256_shuffle_ps::<0xee>(y[k + 1], y[k + 3]);
+            }
+            for k in 0..4 {
+                y[k] = _mm256_permute2f128_ps::<0x20>(x[k], x[k + 4]);
+                y[k + 4] = _mm256_permute2f128_ps::<0x31>(x[k], x[k + 4]);
+            }
+            y
+        }
+    };
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Longer rows, fewer starts: two loops that walk memory like one become one, and a long loop goes inside of a short one.
 //!
 //! Loops over the destination of a map, or over what is reduced, are joined where every address moves with the outer one as
-//! it would by going on with the inner one; lanes of a reduction where each element finds its own. Loops change places only where each point is written once and reads nothing that another writes.
+//! it would by going on with the inner one; in a reduction, where each element stays in its lane, too. Loops change places
+//! only where each point is written once and reads nothing that another writes.
 
 use super::dag::{Atom, Dag, Node, Space};
 use super::sum::{Stride, Sum};

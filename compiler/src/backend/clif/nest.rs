@@ -5,7 +5,7 @@ use super::lower::{Lower, MEMORY};
 use super::plan::{Plan, Shape, identity, range_step};
 use super::sum::{Stride, Sum};
 use crate::equation::{Binary, Lit};
-use crate::tile::{Compute, Mode};
+use crate::tile::{Compute, Mode, ReduceOp};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{F32, F32X4};
 use cranelift_codegen::ir::{InstBuilder, Value};
@@ -345,7 +345,10 @@ impl Lower<'_, '_> {
 }
 
 fn neutral(plan: &Plan) -> f32 {
-    let op = plan.op.expect("a reduction has an operation");
+    neutral_of(plan.op.expect("a reduction has an operation"))
+}
+
+pub fn neutral_of(op: ReduceOp) -> f32 {
     Lit::get(identity(op)) as f32
 }
 

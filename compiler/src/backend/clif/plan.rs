@@ -216,6 +216,27 @@ impl Plan {
         self.mode == Mode::Stream && contiguous && long && matches!(self.to, Space::Buf(_))
     }
 
+    /// Makes a loop the last but one, and that and the row one step of the map.
+    pub fn take_with_row(&mut self, index: usize) {
+        let row = self.loops.len() - 1;
+        self.loops[index..row].rotate_left(1);
+        self.n_outer = row - 1;
+    }
+
+    /// Whether every point is stored, whatever was there, and is read without a guard.
+    pub fn is_plain(&self) -> bool {
+        let stored = matches!(self.mode, Mode::Store | Mode::Stream);
+        stored && self.bounds.is_empty() && self.reach.bounds.is_empty()
+    }
+
+    /// Whether no loop's length depends on these variables.
+    pub fn has_lengths_without(&self, vars: &[Var], dag: &Dag) -> bool {
+        let deps = |l: &Loop| dag.sum_deps(&l.extent);
+        self.loops
+            .iter()
+            .all(|l| !deps(l).iter().any(|v| vars.contains(v)))
+    }
+
     pub fn has_maths(&self, v: Var, dag: &Dag) -> bool {
         let called = |n: &NodeId| matches!(dag.node(*n), Node::Math(..) | Node::Random { .. });
         self.reach

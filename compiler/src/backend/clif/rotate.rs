@@ -5,6 +5,9 @@
 //! m = max(x[0]); for r { e = exp(x[r] - m), s = sum(e); m = max(x[r + 1]); y[r] = e/s }
 //! ```
 //!
+//! Enters a loop's statements; leaves the first row's reduction and the statements of the new loop. Nothing is computed in
+//! another way, and a reduction that reads what the loop writes never moves.
+//!
 //! What a reduction comes to is known many cycles after its last element. Here, the machine has another row to go on with, be
 //! it behind the sum or behind the maximum, and reads it while the other is stored. Where the last statement stores nothing,
 //! two that only read would follow each other: there, all is left as it is.

@@ -33,6 +33,7 @@ fn sums_up(sum: &Compute, map: &Compute) -> bool {
     whole && stored && order && one && sum.value == Val::Tile(tile, Int::Var(*along))
 }
 
+/// Whether the statement is a copy of what lies there.
 fn copies(compute: &Compute, from: To) -> bool {
     matches!((&compute.value, from), (Val::Tile(a, _), To::Tile(b)) if *a == b)
 }

@@ -23,9 +23,7 @@ impl Plan {
         let Some(across) = self.across(dag) else {
             return false;
         };
-        let row = self.loops.len() - 1;
-        self.loops[across..row].rotate_left(1);
-        self.n_outer = row - 1;
+        self.take_with_row(across);
         self.is_turned = true;
         true
     }
@@ -44,13 +42,10 @@ impl Plan {
         let across = outer
             .iter()
             .position(|l| long(l) && dag.stride(at, l.var) == one && apart(&self.at, l))?;
-        let ours = [row.var, outer[across].var];
-        let fixed = |l: &Loop| !dag.sum_deps(&l.extent).iter().any(|v| ours.contains(v));
-        let stored = matches!(self.mode, Mode::Store | Mode::Stream);
-        let free = self.bounds.is_empty() && self.reach.bounds.is_empty();
+        let fixed = self.has_lengths_without(&[row.var, outer[across].var], dag);
         let turned = dag.stride(&self.at, row.var) == one && apart(at, row) && long(row);
         let elsewhere = *space != self.to;
-        (stored && free && turned && elsewhere && self.loops.iter().all(fixed)).then_some(across)
+        (self.is_plain() && turned && elsewhere && fixed).then_some(across)
     }
 }
 

@@ -24,11 +24,8 @@ impl Plan {
         let Some(short) = self.short_loop(dag) else {
             return false;
         };
-        let row = self.loops.len() - 1;
-        let ways = self.loops[short].extent.as_constant();
-        self.loops[short..row].rotate_left(1);
-        self.n_outer = row - 1;
-        self.ways = ways;
+        self.ways = self.loops[short].extent.as_constant();
+        self.take_with_row(short);
         true
     }
 
@@ -44,15 +41,12 @@ impl Plan {
             l.extent.as_constant() == Some(ways) && dag.stride(&self.at, l.var) == one
         })?;
         let var = outer[short].var;
-        let stored = matches!(self.mode, Mode::Store | Mode::Stream);
-        let free = self.bounds.is_empty() && self.reach.bounds.is_empty();
         let long = row.extent.as_constant().is_none_or(|n| n >= LEAST);
         let apart = |at: &Sum, space| space != self.to || *at == self.at.part(|_| true);
         let others_apart = self.reach.addresses.iter().all(|(s, at)| apart(at, *s));
-        let fixed = |l: &super::plan::Loop| !dag.sum_deps(&l.extent).contains(&var);
-        let plain = !self.has_maths(row.var, dag) && !self.has_maths(var, dag);
-        (stored && free && long && others_apart && plain && self.loops.iter().all(fixed))
-            .then_some(short)
+        let fixed = self.has_lengths_without(&[var], dag);
+        let no_maths = !self.has_maths(row.var, dag) && !self.has_maths(var, dag);
+        (self.is_plain() && long && others_apart && no_maths && fixed).then_some(short)
     }
 }
 

@@ -6,13 +6,13 @@
 use super::calls::SUMS;
 use super::dag::{GuardId, Math, Node, NodeId, Space, WRITTEN};
 use super::lower::{Lower, MEMORY};
-use super::nest::mode_op;
+use super::nest::{mode_op, neutral_of};
 use super::plan::{ARGUMENT_BYTES, Plan, VALUE_ROW, combiner};
 use super::sum::{Stride, Sum};
 use super::sweep::{Range, Sink};
 use crate::backend::wide::{Level, Op, Ops, Program, Reduction, Store, ValueId, fits};
 use crate::equation::{Binary, Unary};
-use crate::tile::{Mode, Stmt};
+use crate::tile::{Mode, ReduceOp, Stmt};
 use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{AbiParam, InstBuilder, Signature};
 use std::collections::HashMap;
@@ -118,7 +118,7 @@ impl Lower<'_, '_> {
                     value,
                     pointer: d.pointer(Stream::Lanes),
                     lanes: SUMS as usize,
-                    is_total: true,
+                    total_from: Some(neutral_of(ReduceOp::Sum).to_bits()),
                 });
             }
             Sink::Lanes | Sink::Total => {
@@ -127,17 +127,18 @@ impl Lower<'_, '_> {
                 let value = self.draft_value(plan, plan.value, false, &mut d)?;
                 // A second pass over a row, about what the first has found, has time for that; so has what stores.
                 d.program.fetches_ahead = !d.numbers.is_empty() && !streams(&self.kernel.body);
+                let op = plan.op?;
                 let is_total = sink == Sink::Total;
                 let to = match is_total && plan.mode == Mode::Store {
                     true => Stream::Memory(plan.to, plan.at.clone()),
                     false => Stream::Lanes,
                 };
                 d.program.reduction = Some(Reduction {
-                    op: combiner(plan.op?),
+                    op: combiner(op),
                     value,
                     pointer: d.pointer(to),
                     lanes: lanes.filter(|n| *n == SUMS)? as usize,
-                    is_total,
+                    total_from: is_total.then(|| neutral_of(op).to_bits()),
                 });
             }
             Sink::Flush => {

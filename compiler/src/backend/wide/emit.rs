@@ -28,8 +28,8 @@ const FIRST_SAVED: usize = 4;
 /// The mask of the elements that count, and that of a comparison.
 const SOME: u8 = 1;
 const COMPARED: u8 = 2;
-/// What is read is fetched so far ahead, where it is likely to come from memory: three pages, which a thread reads in about
-/// twice the time that memory takes to answer.
+/// What is read is fetched so far ahead, where it is likely to come from memory: three pages, of one to four the best for two
+/// passes over rows of half a page.
 const AHEAD: i32 = 3 * 4096;
 
 /// The function, aligned to a cache line; None if it has more values at once than there are registers.
@@ -97,8 +97,8 @@ impl<'p> Row<'p> {
             Op::Lit(bits) => Some(*bits),
             _ => None,
         });
-        let neutral = program.reduction.iter().map(|r| r.neutral().to_bits());
-        let literals: BTreeSet<u32> = literals.chain(neutral).collect();
+        let first = program.reduction.iter().filter_map(|r| r.total_from);
+        let literals: BTreeSet<u32> = literals.chain(first).collect();
         let literals = literals.into_iter().map(|bits| (bits, a.label())).collect();
         let iota = a.label();
         // The mask, what is read in passing (up to three operands of one operation), and a comparison, or what scaling needs.
@@ -207,14 +207,14 @@ impl<'p> Row<'p> {
         for (value, register) in self.resident.clone() {
             self.read_fixed(value, register);
         }
-        match &self.program.reduction {
-            Some(r) if r.is_total => {
-                let neutral = Place::Label(self.literals[&r.neutral().to_bits()]);
+        match self.program.reduction.as_ref().and_then(|r| r.total_from) {
+            Some(bits) => {
+                let first = Place::Label(self.literals[&bits]);
                 for lane in self.lanes.clone() {
-                    self.a.vector(BROADCAST, lane, 0, neutral);
+                    self.a.vector(BROADCAST, lane, 0, first);
                 }
             }
-            _ => self.each_lane(LOAD),
+            None => self.each_lane(LOAD),
         }
     }
 
@@ -233,7 +233,7 @@ impl<'p> Row<'p> {
 
     fn leave(&mut self) {
         match &self.program.reduction {
-            Some(r) if r.is_total => self.store_total(arithmetic(r.op), r.pointer),
+            Some(r) if r.total_from.is_some() => self.store_total(arithmetic(r.op), r.pointer),
             _ => self.each_lane(STORE),
         }
         self.a.zero_upper();

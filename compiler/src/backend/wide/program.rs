@@ -56,19 +56,9 @@ pub struct Reduction {
     pub pointer: usize,
     /// 16 or 32.
     pub lanes: usize,
-    /// The row is all: lanes begin neutral, and what they come to is stored. Lane l is added to lane l + half of them first.
-    pub is_total: bool,
-}
-
-impl Reduction {
-    pub fn neutral(&self) -> f32 {
-        match self.op {
-            Binary::Add => 0.0,
-            Binary::Min => f32::INFINITY,
-            Binary::Max => f32::NEG_INFINITY,
-            op => unreachable!("{op:?} does not reduce"),
-        }
-    }
+    /// The row is all: lanes begin with this number (its bits), and what they come to is stored. Lanes l and l + half of them
+    /// are joined first.
+    pub total_from: Option<u32>,
 }
 
 /// `extern "C" fn(arguments, elements)`; the arguments are pointers (8 bytes each), then numbers (4 bytes each).
@@ -132,7 +122,10 @@ impl std::fmt::Display for Program {
         }
         if let Some(r) = &self.reduction {
             let (op, value, lanes) = (r.op, r.value, r.lanes);
-            let one = if r.is_total { "one number, " } else { "" };
+            let one = match r.total_from {
+                Some(_) => "one number, ",
+                None => "",
+            };
             writeln!(
                 f,
                 ";   pointer {} = {op:?} of {value} in {one}{lanes} lanes",

@@ -238,7 +238,12 @@ fn elements_are_reduced_in_their_lanes() {
         let mut p = program(d);
         let op = [Binary::Add, Binary::Max, Binary::Min][d.below(3)];
         let lanes = [16, 32][d.below(2)];
-        let is_total = d.below(2) == 0;
+        let neutral = match op {
+            Binary::Add => 0.0f32,
+            Binary::Max => f32::NEG_INFINITY,
+            _ => f32::INFINITY,
+        };
+        let total_from = (d.below(2) == 0).then_some(neutral.to_bits());
         let value = p.stores.remove(0).value;
         p.past_caches = false;
         p.reduction = Some(Reduction {
@@ -246,7 +251,7 @@ fn elements_are_reduced_in_their_lanes() {
             value,
             pointer: 0,
             lanes,
-            is_total,
+            total_from,
         });
         let n = [0, 1, 8, 15, 16, 31, 32, 33, 47, 64, 127, 128, 300][d.below(13)];
         let numbers: Vec<f32> = (0..p.n_numbers).map(|_| d.number()).collect();
@@ -255,15 +260,15 @@ fn elements_are_reduced_in_their_lanes() {
             streams.push((0..n.max(lanes) + 2 * BORDER).map(|_| d.number()).collect());
         }
         let mut want = streams[0].clone();
-        let mut row = match is_total {
-            true => vec![p.reduction.as_ref().expect("it reduces").neutral(); lanes],
-            false => want[BORDER..][..lanes].to_vec(),
+        let mut row = match total_from {
+            Some(_) => vec![neutral; lanes],
+            None => want[BORDER..][..lanes].to_vec(),
         };
         for e in 0..n {
             let y = expected(&p, &streams, &numbers, e);
             row[e % lanes] = joined(op, row[e % lanes], y);
         }
-        while is_total && row.len() > 1 {
+        while total_from.is_some() && row.len() > 1 {
             let high = row.split_off(row.len() / 2);
             row = row
                 .iter()

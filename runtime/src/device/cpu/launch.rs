@@ -71,18 +71,13 @@ impl Run<'_> {
     /// # Safety
     /// The calls' addresses and arguments are those that the compiler planned, and nobody else uses that memory.
     pub unsafe fn all(&self, pool: &mut Pool, calls: &[Call]) {
-        let n = pool.n_threads();
-        let queues: Vec<Queue> = calls.iter().map(|call| self.queue(call, n)).collect();
-        let barrier = Barrier::new(n);
-        let scratch: Vec<Base> = self.scratch.iter().map(|m| Base(m.base())).collect();
-        pool.run(&|thread| {
-            for (i, queue) in queues.iter().enumerate() {
-                unsafe { queue.work(thread, scratch[thread].0) };
-                if i + 1 < queues.len() {
-                    barrier.wait();
-                }
+        let between = 1..calls.len();
+        let meet = |barrier: &Barrier, _, done: usize| {
+            if between.contains(&done) {
+                barrier.wait();
             }
-        });
+        };
+        unsafe { self.in_order(pool, calls, &meet) };
     }
 
     /// Runs all calls in order and measures each, with all threads awake.
@@ -90,26 +85,36 @@ impl Run<'_> {
     /// # Safety
     /// As for [`Run::all`].
     pub unsafe fn timed(&self, pool: &mut Pool, calls: &[Call]) -> Vec<Duration> {
-        let n = pool.n_threads();
-        let queues: Vec<Queue> = calls.iter().map(|call| self.queue(call, n)).collect();
-        let barrier = Barrier::new(n);
-        let scratch: Vec<Base> = self.scratch.iter().map(|m| Base(m.base())).collect();
         let marks = Mutex::new(Vec::with_capacity(calls.len() + 1));
-        let mark = |thread| {
+        let meet = |barrier: &Barrier, thread, _| {
             barrier.between(thread, || {
                 let now = Instant::now();
                 marks.lock().unwrap_or_else(|e| e.into_inner()).push(now);
             });
         };
-        pool.run(&|thread| {
-            mark(thread);
-            for queue in &queues {
-                unsafe { queue.work(thread, scratch[thread].0) };
-                mark(thread);
-            }
-        });
+        unsafe { self.in_order(pool, calls, &meet) };
         let marks = marks.into_inner().unwrap_or_else(|e| e.into_inner());
         marks.windows(2).map(|w| w[1] - w[0]).collect()
+    }
+
+    /// Each thread comes to `meet`, with the number of calls that it has done, before the first, between two and after the last.
+    unsafe fn in_order(
+        &self,
+        pool: &mut Pool,
+        calls: &[Call],
+        meet: &(dyn Fn(&Barrier, usize, usize) + Sync),
+    ) {
+        let n = pool.n_threads();
+        let queues: Vec<Queue> = calls.iter().map(|call| self.queue(call, n)).collect();
+        let barrier = Barrier::new(n);
+        let scratch: Vec<Base> = self.scratch.iter().map(|m| Base(m.base())).collect();
+        pool.run(&|thread| {
+            meet(&barrier, thread, 0);
+            for (i, queue) in queues.iter().enumerate() {
+                unsafe { queue.work(thread, scratch[thread].0) };
+                meet(&barrier, thread, i + 1);
+            }
+        });
     }
 
     fn queue<'a>(&self, call: &'a Call, n_threads: usize) -> Queue<'a> {

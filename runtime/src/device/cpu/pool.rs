@@ -186,7 +186,7 @@ impl Barrier {
         }
     }
 
-    /// The first thread does something while all others are here.
+    /// The first thread does something when all others are here, and before they go on.
     pub fn between(&self, thread: usize, act: impl FnOnce()) {
         self.wait();
         if thread == 0 {

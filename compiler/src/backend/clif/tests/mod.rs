@@ -1,6 +1,7 @@
 //! Compiled kernels against the interpreter, on both targets.
 
 mod cases;
+mod collapse;
 mod harness;
 mod random;
 mod rotate;

@@ -1,12 +1,11 @@
 //! Loops over rows whose first reduction goes ahead.
 
-use super::super::collapse::collapse;
 use super::super::rotate::rotated;
-use super::cases::{add, bin, c, lit, map, mul, reduction, run, un, v};
+use super::cases::{add, bin, c, map, mul, reduction, run, un, v};
 use super::harness::kernel;
 use crate::equation::{Binary, Unary};
 use crate::tile::BufferKind::{In, InOut};
-use crate::tile::{ArgFact, Compute, Int, Kernel, Mode, ReduceOp, Stmt, Tile, TileKind, To, Val};
+use crate::tile::{Compute, Kernel, Mode, ReduceOp, Stmt, Tile, TileKind, To, Val};
 
 const ROW: u32 = 0;
 
@@ -99,52 +98,4 @@ fn a_reduction_goes_ahead_only_of_what_it_leaves_alone() {
     // There is nothing to go on with in the meantime.
     let (k, short) = softmax(16, from_input(16));
     assert_eq!(ahead(&k, &short), None);
-}
-
-#[test]
-fn reductions_over_what_lies_together_are_one_row() {
-    let rows = |far: i64, n: Int, lanes, args: &[ArgFact]| {
-        let at = add(mul(v(2), c(far)), v(3));
-        let mut sum = reduction(
-            &[(0, 2)],
-            &[(2, 3), (3, 1)],
-            ReduceOp::Sum,
-            lanes,
-            bin(Binary::Mul, Val::Buf(0, at), lit(0.5)),
-            v(0),
-        );
-        let reduce = sum.reduce.as_mut().expect("it reduces");
-        reduce.dims[1].1 = n;
-        let joined = collapse(&sum, args);
-        (joined.reduce.expect("it reduces").dims.len(), sum)
-    };
-    for (far, n, lanes, want) in [
-        (64, 64, 32, 1),
-        (96, 64, 32, 2),
-        (48, 48, 32, 2),
-        (48, 48, 16, 1),
-        (64, 64, 1, 2),
-    ] {
-        let (have, sum) = rows(far, c(n), lanes, &[]);
-        assert_eq!(have, want, "{far} {n} {lanes}");
-        let mut k = kernel("sum", &[In, InOut, In]);
-        k.body.push(Stmt::Compute(sum));
-        run(&k, 320, 0.0);
-    }
-    // A row of unknown length, of which enough is known.
-    let at = |multiple_of| {
-        let args = [ArgFact { multiple_of }];
-        let far = add(mul(v(2), Int::Arg(0)), v(3));
-        let mut sum = reduction(
-            &[],
-            &[(2, 3), (3, 1)],
-            ReduceOp::Max,
-            32,
-            Val::Buf(0, far),
-            c(0),
-        );
-        sum.reduce.as_mut().expect("it reduces").dims[1].1 = Int::Arg(0);
-        collapse(&sum, &args).reduce.expect("it reduces").dims.len()
-    };
-    assert_eq!((at(64), at(16)), (1, 2));
 }
