@@ -1,7 +1,5 @@
 //! Plans against the oracle: the kernels of a graph, interpreted in f64, give what the graph means.
 
-mod plan;
-
 use std::collections::BTreeMap;
 use vsr_compiler::equation::index::Ix;
 use vsr_compiler::equation::rewrite::{binary, lit, unary};
@@ -9,6 +7,7 @@ use vsr_compiler::equation::{Binary, Equation, Expr, Lit, Pos, Read, Reducer, Un
 use vsr_compiler::ir::build::Builder;
 use vsr_compiler::ir::eval::{Given, evaluate};
 use vsr_compiler::ir::graph::{Graph, Init, NodeId, Origin};
+use vsr_compiler::schedule::interpret::Memory;
 use vsr_compiler::schedule::{Rules, WeightTable, plan as schedule};
 
 fn v(i: usize) -> Ix {
@@ -141,8 +140,8 @@ fn check_with(graph: &Graph, what: &str, rules: Rules) -> String {
     for (w, data) in weights.weights.iter().zip(&values) {
         stored.insert(w.key.clone(), data.clone());
     }
-    let mut memory = plan::Memory::new(&plan, &inputs, values);
-    memory.run(&plan);
+    let mut memory = Memory::new(&plan, &inputs, values).expect("setup runs");
+    memory.run(&plan).expect("the plan runs");
     let given = Given {
         inputs,
         weights: stored,
@@ -416,8 +415,8 @@ fn check_step(shape: [i64; 4], convolutions: &[(i64, [i64; 2])], filtered: Optio
         .zip(&values)
         .map(|(w, d)| (w.key.clone(), d.clone()))
         .collect();
-    let mut memory = plan::Memory::new(&plan, &inputs, values);
-    memory.run(&plan);
+    let mut memory = Memory::new(&plan, &inputs, values).expect("setup runs");
+    memory.run(&plan).expect("the plan runs");
     let given = Given {
         inputs,
         weights: stored,

@@ -222,6 +222,7 @@ fn open_for(
         Options {
             threads: common.threads,
             level: None,
+            is_guarded: false,
         },
     )?;
     match weights {
@@ -243,6 +244,7 @@ fn run_train(args: &Train, common: &Common) -> Result<()> {
         Options {
             threads: common.threads,
             level: None,
+            is_guarded: false,
         },
     )?;
     if let Some(rate) = args.rate.filter(|r| !(r.is_finite() && *r >= 0.0)) {

@@ -4,15 +4,15 @@
 //! what is folded from weights) for each entry in use, scratch for each thread, the constants. Stored weights that
 //! only what is folded needed are given back: see `stored`.
 
-use crate::device::cpu::{Call, Code, Memory, Pool, Run, copy};
+use crate::device::cpu::{Call, Code, Guarded, Memory, Pool, Run, copy, run_guarded};
 use crate::error::{Error, Result};
 use crate::weights::{self, Scope};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use stored::{Origin, Stored};
-use vsr_artifact::folding;
-use vsr_artifact::manifest::{Entry, Manifest, Port};
+use vsr_artifact::{Artifact, folding};
+use vsr_artifact::manifest::{Entry, Launch, Manifest, Port};
 use vsr_kernels::Level;
 
 mod bind;
@@ -24,6 +24,9 @@ pub struct Options {
     pub threads: usize,
     /// Widest instructions of the microkernels; `None`: the best there are.
     pub level: Option<Level>,
+    /// For tests: each launch runs with its buffers between pages that nobody may touch. So does everything if the
+    /// variable `VSR_GUARD` is set.
+    pub is_guarded: bool,
 }
 
 pub struct Session {
@@ -37,6 +40,7 @@ pub struct Session {
     bound: Vec<Option<Bound>>,
     pool: Pool,
     level: Level,
+    is_guarded: bool,
     required_missing: bool,
 }
 
@@ -64,7 +68,15 @@ pub struct Bytes {
 impl Session {
     /// Loads and checks an artifact. Weights are zero until `init_weights` or `load_weights`.
     pub fn open(dir: &Path, options: Options) -> Result<Session> {
-        let artifact = vsr_artifact::read(dir)?;
+        Session::new(vsr_artifact::read(dir)?, dir, options)
+    }
+
+    /// A session of an artifact that lies in no folder.
+    pub fn of_artifact(artifact: Artifact, options: Options) -> Result<Session> {
+        Session::new(artifact, Path::new(""), options)
+    }
+
+    fn new(artifact: Artifact, dir: &Path, options: Options) -> Result<Session> {
         let manifest = artifact.manifest;
         let level = options
             .level
@@ -92,6 +104,7 @@ impl Session {
             bound: manifest.entries.iter().map(|_| None).collect(),
             pool,
             level,
+            is_guarded: options.is_guarded || std::env::var_os("VSR_GUARD").is_some(),
             required_missing: !weights::required(&manifest).is_empty(),
             manifest,
         };
@@ -261,8 +274,7 @@ impl Session {
         step: u64,
     ) -> Result<()> {
         self.prepare(entry, inputs, step)?;
-        self.launch(entry, seed, step);
-        Ok(())
+        self.launch(entry, seed, step)
     }
 
     /// As [`Session::run`], launch by launch, with the time of each.
@@ -382,7 +394,9 @@ impl Session {
             scratch: &self.scratch,
         };
         for step in steps {
-            unsafe { run.all(&mut self.pool, &bound.setup[step.launches]) };
+            let plan = &self.manifest.entries[entry].setup[step.launches.clone()];
+            let calls = &bound.setup[step.launches];
+            unsafe { run_calls(self.is_guarded, &run, &mut self.pool, calls, plan)? };
             self.storage.give_back(&step.done);
         }
         Ok(())
@@ -398,7 +412,7 @@ impl Session {
         folding::steps(m, &m.entries[entry], &kept)
     }
 
-    fn launch(&mut self, entry: usize, seed: u64, step: u64) {
+    fn launch(&mut self, entry: usize, seed: u64, step: u64) -> Result<()> {
         if let Some(bound) = &self.bound[entry] {
             let run = Run {
                 level: self.level,
@@ -406,9 +420,11 @@ impl Session {
                 step,
                 scratch: &self.scratch,
             };
-            unsafe { run.all(&mut self.pool, &bound.launches) };
+            let plan = &self.manifest.entries[entry].launches;
+            unsafe { run_calls(self.is_guarded, &run, &mut self.pool, &bound.launches, plan)? };
         }
         self.after(entry);
+        Ok(())
     }
 
     /// Training moves the weights under the other entries.
@@ -421,6 +437,30 @@ impl Session {
     fn trains(&self, entry: usize) -> bool {
         self.manifest.entries[entry].name == "train"
     }
+}
+
+/// Runs calls that were bound from these launches.
+///
+/// # Safety
+/// As for [`Run::all`].
+unsafe fn run_calls(
+    is_guarded: bool,
+    run: &Run<'_>,
+    pool: &mut Pool,
+    calls: &[Call],
+    plan: &[Launch],
+) -> Result<()> {
+    if !is_guarded {
+        unsafe { run.all(pool, calls) };
+        return Ok(());
+    }
+    let guarded = calls.iter().zip(plan).map(|(call, launch)| Guarded {
+        call,
+        lens: &launch.lens,
+        label: &launch.label,
+    });
+    let all: Vec<Guarded<'_>> = guarded.collect();
+    unsafe { run_guarded(run, pool, &all) }
 }
 
 // All addresses inside point to memory that the session owns.

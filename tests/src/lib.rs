@@ -2,6 +2,7 @@
 //!
 //! Enters names of files; leaves sessions of native code. Only folders made here are written to.
 
+pub mod random;
 pub mod reference;
 
 use std::collections::BTreeMap;
@@ -127,6 +128,7 @@ fn write_and_open(
     let options = session::Options {
         threads: n_threads,
         level,
+        is_guarded: false,
     };
     let session = Session::open(&compiled, options).expect("the artifact opens");
     Opened { session, folder }

@@ -299,7 +299,8 @@ fn plain(net: &mut Net, operands: &[ValueId], read: &Read, extents: &[i64]) -> O
         if read.outside.is_none_or(|v| v.get() != 0.0) || !modest {
             return None;
         }
-        if net.is_leaf(value) {
+        // What is given or leaves has no border.
+        if net.is_leaf(value) || net.values[value].fixed {
             value = net.copy(value);
         }
         widen(&mut net.values[value].halo, &need);
@@ -477,8 +478,9 @@ pub fn has_random(e: &Expr) -> bool {
 fn place_columns(net: &mut Net, c: &mut Contraction) {
     let axis = unit_axis(&c.b, c.column).expect("columns without a unit axis are packed");
     let value = &net.values[c.b.value];
-    let row_major_fits = net.is_leaf(c.b.value) && axis + 1 == value.shape.len();
-    let free = !net.is_leaf(c.b.value) && value.innermost.is_none_or(|a| a == axis);
+    let is_row_major = net.is_leaf(c.b.value) || value.fixed;
+    let row_major_fits = is_row_major && axis + 1 == value.shape.len();
+    let free = !is_row_major && value.innermost.is_none_or(|a| a == axis);
     if row_major_fits {
         return;
     }

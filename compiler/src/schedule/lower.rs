@@ -180,6 +180,9 @@ impl Scope<'_> {
     fn read(&self, b: &mut KernelBuilder, read: &Read) -> Val {
         let value = self.operands[read.operand];
         let shape = self.env.ctx().net.values[value].shape.as_slice();
+        if let Some(outside) = self.never_inside(read, shape) {
+            return outside;
+        }
         if let Some(at) = plain_positions(read) {
             let kept = self.env.in_tile(value, &at, self.vars);
             if let Some(val) = kept.or_else(|| self.env.in_place(b, value, &at, self.vars)) {
@@ -225,6 +228,20 @@ impl Scope<'_> {
             Some(v) if !bounds.is_empty() => Val::Guarded(bounds, Box::new(load), v),
             _ => load,
         }
+    }
+
+    /// What a read gives that is outside at every point.
+    fn never_inside(&self, read: &Read, shape: &[i64]) -> Option<Val> {
+        let outside = read.outside?;
+        let leaves = |(p, n): (&Pos, &i64)| match p {
+            Pos::Ix(ix) => {
+                let (lo, hi) = ix.range(self.extents);
+                hi < 0 || lo >= *n
+            }
+            Pos::Computed(_) => false,
+        };
+        let never = read.at.iter().zip(shape).any(leaves);
+        never.then_some(Val::Lit(outside))
     }
 
     /// A kept value where its positions are inside, else what the read has outside.

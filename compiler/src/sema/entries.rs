@@ -17,6 +17,8 @@ const MAX_WORKERS: usize = 8;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
     Graphs,
+    /// Graphs whose equations stay as they are written, and no gradients: what the others are held against.
+    Sketches,
     /// Problems alone: only a sketch of the graph is made.
     Problems,
     /// Problems, and what is known of the text's places.
@@ -125,7 +127,8 @@ fn outcome(program: &Program<'_>, options: &Options, task: &Task, wanted: Wanted
         is_check: wanted != Wanted::Graphs,
     };
     outcome.made = entry(&settings, &mut job, task);
-    if let (Some(made), true) = (&mut outcome.made, wanted != Wanted::Graphs) {
+    let is_kept = matches!(wanted, Wanted::Graphs | Wanted::Sketches);
+    if let (Some(made), false) = (&mut outcome.made, is_kept) {
         // A sketch has served: its memory is for the next entry.
         (made.entry.graph, made.entry.calls) = (Graph::default(), vec![]);
     }

@@ -112,6 +112,14 @@ pub enum Fault {
         tile: String,
         at: i64,
     },
+    #[error("kernel {kernel}: task {task} touches element {at} of {buffer}, which task {other} writes")]
+    Race {
+        kernel: String,
+        buffer: String,
+        at: i64,
+        task: i64,
+        other: i64,
+    },
     #[error("kernel {kernel}: {what}")]
     Malformed { kernel: String, what: String },
 }
@@ -122,17 +130,18 @@ pub type Random<'a> = &'a dyn Fn(u64, bool, i64) -> f64;
 /// How often each element of each buffer was written.
 pub type Writes = Vec<Vec<u32>>;
 
-/// Runs all tasks in order.
+const NOBODY: i64 = -1;
+
+/// Runs all tasks in order. What one task writes, no other may touch: they run side by side elsewhere.
 pub fn interpret<N: Number>(
     kernel: &Kernel,
     args: &[i64],
     buffers: &mut [Data<N>],
     random: Random<'_>,
 ) -> Result<Writes, Fault> {
-    let writes = buffers
-        .iter()
-        .map(|b| vec![0; if let Data::Values(v) = b { v.len() } else { 0 }])
-        .collect();
+    let len = |b: &Data<N>| if let Data::Values(v) = b { v.len() } else { 0 };
+    let writes: Writes = buffers.iter().map(|b| vec![0; len(b)]).collect();
+    let owners = buffers.iter().map(|b| vec![NOBODY; len(b)]).collect();
     let mut machine = Machine {
         kernel,
         args,
@@ -142,11 +151,14 @@ pub fn interpret<N: Number>(
         vars: vec![],
         random,
         writes,
+        owners,
+        task: 0,
     };
     let counts: Vec<i64> = machine.task_counts()?;
     let total: i64 = counts.iter().product();
     for task in 0..total {
         machine.clear();
+        machine.task = task;
         let mut rest = task;
         for (axis, count) in kernel.tasks.iter().zip(&counts).rev() {
             machine.bind(axis.var, rest % count * axis.step);
@@ -170,6 +182,8 @@ pub fn n_tasks(kernel: &Kernel, args: &[i64]) -> Result<i64, Fault> {
         vars: vec![],
         random: &random,
         writes: vec![],
+        owners: vec![],
+        task: 0,
     };
     Ok(machine.task_counts()?.iter().product())
 }
@@ -184,6 +198,9 @@ struct Machine<'a, N> {
     vars: Vec<Option<i64>>,
     random: Random<'a>,
     writes: Writes,
+    /// The task that wrote each element of each buffer.
+    owners: Vec<Vec<i64>>,
+    task: i64,
 }
 
 impl<N: Number> Machine<'_, N> {
@@ -449,10 +466,11 @@ impl<N: Number> Machine<'_, N> {
         let index = usize::try_from(at).unwrap_or(usize::MAX);
         match space {
             To::Buf(b) => match &self.buffers[b as usize] {
-                Data::Values(v) => v
-                    .get(index)
-                    .copied()
-                    .ok_or_else(|| self.outside(space, v.len(), at, "read")),
+                Data::Values(v) => {
+                    let value = v.get(index).copied();
+                    let value = value.ok_or_else(|| self.outside(space, v.len(), at, "read"))?;
+                    self.alone(b, index).map(|()| value)
+                }
                 Data::Table(_) => Err(self.malformed(format!("buffer {b} holds integers"))),
             },
             To::Tile(t) => {
@@ -468,6 +486,21 @@ impl<N: Number> Machine<'_, N> {
                 })
             }
         }
+    }
+
+    /// No other task has written the element.
+    fn alone(&self, buffer: u32, at: usize) -> Result<(), Fault> {
+        let other = self.owners[buffer as usize][at];
+        if other == NOBODY || other == self.task {
+            return Ok(());
+        }
+        Err(Fault::Race {
+            kernel: self.kernel.name.clone(),
+            buffer: self.kernel.buffers[buffer as usize].name.clone(),
+            at: at as i64,
+            task: self.task,
+            other,
+        })
     }
 
     fn write(&mut self, space: To, at: i64, value: N) -> Result<(), Fault> {
@@ -488,6 +521,8 @@ impl<N: Number> Machine<'_, N> {
                 ) {
                     return Err(self.malformed(format!("buffer {b} is only read, but written")));
                 }
+                self.alone(b, index)?;
+                self.owners[b as usize][index] = self.task;
                 self.writes[b as usize][index] += 1;
                 if let Data::Values(v) = &mut self.buffers[b as usize] {
                     v[index] = value;

@@ -80,6 +80,7 @@ fn demo(args: &Args) -> Outcome<()> {
     let options = session::Options {
         threads: 0,
         level: None,
+        is_guarded: false,
     };
     let mut session = Session::open(&compiled, options).map_err(text)?;
     train_briefly(args, &weights)?;
@@ -155,6 +156,7 @@ fn train_briefly(args: &Args, weights: &Path) -> Outcome<()> {
         session::Options {
             threads: 0,
             level: None,
+            is_guarded: false,
         },
     )
     .map_err(text)?;

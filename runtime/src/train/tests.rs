@@ -13,6 +13,7 @@ fn network() -> Manifest {
     let launch = |from, to, n| Launch {
         kernel: 0,
         buffers: vec![from, to],
+        lens: vec![4 * n as u64, 4 * n as u64],
         args: vec![n],
         tasks: 1,
         flops: 1,

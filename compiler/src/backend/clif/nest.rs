@@ -108,6 +108,7 @@ impl Lower<'_, '_> {
             result.extend(next);
             result
         });
+        self.vars.remove(&var);
         last[n..].to_vec()
     }
 
