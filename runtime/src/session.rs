@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use stored::{Origin, Stored};
-use vsr_artifact::{Artifact, folding};
 use vsr_artifact::manifest::{Entry, Launch, Manifest, Port};
+use vsr_artifact::{Artifact, folding};
 use vsr_kernels::Level;
 
 mod bind;

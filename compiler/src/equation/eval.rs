@@ -62,12 +62,7 @@ pub fn eval(pieces: &[Equation], operands: &[&Tensor], shape: &[i64]) -> Tensor 
     eval_with(pieces, operands, shape, Hooks::new(&no_random))
 }
 
-pub fn eval_with(
-    pieces: &[Equation],
-    operands: &[&Tensor],
-    shape: &[i64],
-    hooks: Hooks,
-) -> Tensor {
+pub fn eval_with(pieces: &[Equation], operands: &[&Tensor], shape: &[i64], hooks: Hooks) -> Tensor {
     let mut out = Output {
         tensor: Tensor::zeros(shape),
         written: vec![],
@@ -239,7 +234,11 @@ impl Run<'_> {
                 .filter(|_| (0..*n).contains(&i))
                 .map(|cell| cell * *n as usize + i as usize);
         }
-        out.put(cell, self.rounded(sum.value(self.equation.reducer)), self.equation);
+        out.put(
+            cell,
+            self.rounded(sum.value(self.equation.reducer)),
+            self.equation,
+        );
     }
 
     /// Flat indices into a tensor, and where they are inside of it.
@@ -259,7 +258,7 @@ impl Run<'_> {
                 Pos::Computed(e) => self
                     .expr(e, points, active)
                     .iter()
-                    .map(|v| v.floor() as i64)
+                    .map(|v| super::whole(v.floor()))
                     .collect(),
             };
             for i in 0..points.len {
@@ -279,6 +278,8 @@ impl Run<'_> {
             .map(|i| match inside[i] {
                 true => tensor.data[flat[i]],
                 false if read.outside.is_some() || !active[i] => outside,
+                // A position that values lead outside, where no value is stated.
+                false if read.at.iter().any(|p| p.as_ix().is_none()) => f64::NAN,
                 false => panic!(
                     "operand {} of {:?} is read outside in {:?}",
                     read.operand, tensor.shape, self.equation
@@ -295,7 +296,9 @@ impl Run<'_> {
             Expr::Read(read) => self.read(read, points, active),
             Expr::Unary(Unary::Stop, a) => {
                 let a = self.expr(a, points, active);
-                self.hooks.stop.map_or_else(|| a.clone(), |stop| stop(a.clone()))
+                self.hooks
+                    .stop
+                    .map_or_else(|| a.clone(), |stop| stop(a.clone()))
             }
             Expr::Unary(op, a) => {
                 let mut a = self.expr(a, points, active);
@@ -305,7 +308,9 @@ impl Run<'_> {
             Expr::Binary(op, a, b) => {
                 let mut a = self.expr(a, points, active);
                 let b = self.expr(b, points, active);
-                a.iter_mut().zip(b).for_each(|(a, b)| *a = self.rounded(op.of(*a, b)));
+                a.iter_mut()
+                    .zip(b)
+                    .for_each(|(a, b)| *a = self.rounded(op.of(*a, b)));
                 a
             }
             Expr::Select(relation, args) => self.select(*relation, args, points, active),

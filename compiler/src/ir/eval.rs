@@ -174,9 +174,7 @@ fn node(graph: &Graph, given: &Given, values: &Values, id: NodeId) -> Result<Vec
             let pieces: Vec<Equation> = pieces.iter().map(|p| (**p).clone()).collect();
             eval_with(&pieces, &values.operands(node), &node.shape, hooks).data
         }
-        Op::Scatter(equation) => {
-            scatter(equation, &values.operands(node), &node.shape, hooks).data
-        }
+        Op::Scatter(equation) => scatter(equation, &values.operands(node), &node.shape, hooks).data,
         Op::Update => operand(1),
         Op::Custom { .. } => operand(0),
     };

@@ -24,7 +24,10 @@ pub fn invariants(net: &mut Net) {
             let points = piece.points();
             let mut guarded = vec![false; extents.len()];
             let mut see = |v: usize| guarded[v] = true;
-            piece.guards.iter().for_each(|g| g.index.for_each_var(&mut see));
+            piece
+                .guards
+                .iter()
+                .for_each(|g| g.index.for_each_var(&mut see));
             let mut hoister = Hoister {
                 guarded: &guarded,
                 net,

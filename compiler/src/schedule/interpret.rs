@@ -37,7 +37,9 @@ impl Memory {
             let Slot::Arena(at) = port.slot else {
                 return Err(format!("the input {} lies outside of the arena", port.name));
             };
-            let values = inputs.get(&port.name).ok_or(format!("no input {}", port.name))?;
+            let values = inputs
+                .get(&port.name)
+                .ok_or(format!("no input {}", port.name))?;
             memory.arena[at as usize / 4..][..values.len()].copy_from_slice(values);
         }
         Ok(memory)
@@ -88,7 +90,9 @@ impl Memory {
     fn load(&self, slot: &Slot, len: usize, is_table: bool) -> Result<Data<f64>, String> {
         let part = |of: &[f64], at: usize| match of.get(at..at + len) {
             Some(part) => Ok(Data::Values(part.to_vec())),
-            None => Err(format!("a buffer of {len} elements ends outside of its memory")),
+            None => Err(format!(
+                "a buffer of {len} elements ends outside of its memory"
+            )),
         };
         match slot {
             Slot::Arena(at) => part(&self.arena, *at as usize / 4),

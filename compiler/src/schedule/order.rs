@@ -35,7 +35,10 @@ fn needed(net: &Net, groups: &[Group]) -> Vec<BTreeSet<usize>> {
         }
     }
     for (g, group) in groups.iter().enumerate() {
-        let rewritten = group.members.iter().filter_map(|m| net.values[m.value].stored_as);
+        let rewritten = group
+            .members
+            .iter()
+            .filter_map(|m| net.values[m.value].stored_as);
         let readers = rewritten.filter_map(|weight| readers.get(&weight));
         before[g].extend(readers.flatten().filter(|r| **r != g));
     }

@@ -9,7 +9,8 @@ use super::net::{Def, Net, ValueId, WeightTable};
 use super::place::{bytes_of, place};
 use super::votes::votes;
 use super::{
-    fill, gathers, hoist, inline, matmul, nest, order, scatter, shares, split, unroll, updates, winograd,
+    fill, gathers, hoist, inline, matmul, nest, order, scatter, shares, split, unroll, updates,
+    winograd,
 };
 use crate::ir::graph::Graph;
 use crate::tile::Kernel;

@@ -13,8 +13,9 @@ use std::rc::Rc;
 const INF: f64 = f64::INFINITY;
 /// A tree larger than this is an error: no text may make the compiler grow without bound.
 const MAX_SIZE: usize = 20_000;
-/// Index coefficients stay far below the limits of i64.
-const MAX_INDEX: f64 = 1e15;
+/// Index coefficients stay so small that an address, which multiplies them by a stride, fits in 64 bits. What is larger is
+/// computed in f64 as other numbers are.
+const MAX_INDEX: f64 = (1u64 << 31) as f64;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Arith {

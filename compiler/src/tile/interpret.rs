@@ -6,9 +6,9 @@
 
 use super::{
     Bound, BufferKind, Compute, Contract, ContractInit, Digit, Int, Kernel, MathOp, Mode, Reduce,
-    ReduceOp, Stmt, TileId, TileKind, To, Val, Var,
+    ReduceOp, Stmt, TileId, TileKind, To, Val, Var, Wide,
 };
-use crate::equation::Binary;
+use crate::equation::{Binary, whole};
 
 /// The arithmetic of a run.
 pub trait Number: Copy + PartialOrd + std::fmt::Debug {
@@ -112,7 +112,9 @@ pub enum Fault {
         tile: String,
         at: i64,
     },
-    #[error("kernel {kernel}: task {task} touches element {at} of {buffer}, which task {other} writes")]
+    #[error(
+        "kernel {kernel}: task {task} touches element {at} of {buffer}, which task {other} writes"
+    )]
     Race {
         kernel: String,
         buffer: String,
@@ -586,10 +588,32 @@ impl<N: Number> Machine<'_, N> {
             }
             Int::Min(a, b) => two(a, b).map(|(a, b)| a.min(b))?,
             Int::Max(a, b) => two(a, b).map(|(a, b)| a.max(b))?,
-            // Saturates, and turns NaN into 0.
-            Int::Floor(v) => i64::from(self.val(v)?.to_f64().floor() as i32),
+            Int::Floor(v) => {
+                let whole = self.val(v)?.to_f64().floor();
+                let near = (f64::from(i32::MIN)..-f64::from(i32::MIN)).contains(&whole);
+                if near {
+                    whole as i64
+                } else {
+                    i64::from(i32::MIN)
+                }
+            }
+            Int::Whole(w) => whole(self.wide(w)?),
             Int::Table(b, at) => self.table(*b, self.int(at)?)?,
             Int::Tile(t, at) => self.row(*t, self.int(at)?)?,
+        })
+    }
+
+    fn wide(&self, wide: &Wide<Val, Int>) -> Result<f64, Fault> {
+        Ok(match wide {
+            Wide::Lit(lit) => lit.get(),
+            Wide::Val(v) => self.val(v)?.to_f64(),
+            Wide::Int(i) => self.int(i)? as f64,
+            Wide::Floor(a) => self.wide(a)?.floor(),
+            Wide::Binary(op, a, b) => op.of(self.wide(a)?, self.wide(b)?),
+            Wide::Select(relation, args) => {
+                let [a, b] = [self.wide(&args[0])?, self.wide(&args[1])?];
+                self.wide(&args[if relation.holds(a, b) { 2 } else { 3 }])?
+            }
         })
     }
 
@@ -661,6 +685,17 @@ pub fn uses(int: &Int, var: Var) -> bool {
     match int {
         Int::Var(v) => *v == var,
         Int::Floor(v) => val_uses(v, var),
+        Int::Whole(w) => {
+            let mut found = false;
+            w.each(&mut |w| {
+                found |= match w {
+                    Wide::Val(v) => val_uses(v, var),
+                    Wide::Int(i) => uses(i, var),
+                    _ => false,
+                }
+            });
+            found
+        }
         Int::Table(_, at) | Int::Tile(_, at) => uses(at, var),
         _ => parts.any(|part| uses(part, var)),
     }

@@ -168,15 +168,22 @@ impl<'a> Facts<'a> {
                 .iter()
                 .any(|(c, _)| c.terms.len() > 1 && c.terms.iter().any(|(a, _)| a == atom))
         };
-        linear
-            .terms
-            .iter()
-            .all(|t| plain(t) && !tied(t))
+        linear.terms.iter().all(|t| plain(t) && !tied(t))
     }
 
     /// No point is left where all conditions hold.
     pub fn is_impossible(&self) -> bool {
+        let empty = |(atom, _): &(Int, i64)| match atom {
+            Int::Var(v) => {
+                let range = self.var(*v);
+                range.lo > range.hi
+            }
+            _ => false,
+        };
         let never = |(c, extent): &(Linear, i64)| {
+            if c.terms.iter().any(empty) {
+                return true;
+            }
             let range = self.plain(c);
             range.lo > range.hi || range.hi < 0 || range.lo >= *extent
         };
@@ -186,10 +193,13 @@ impl<'a> Facts<'a> {
     /// A variable's own range, narrowed by the conditions on it alone.
     fn var(&self, var: Var) -> Range {
         let own = self.ranges.get(&var).copied().unwrap_or(UNKNOWN);
-        let alone = self.conditions.iter().filter_map(|(c, extent)| match c.terms.as_slice() {
-            [(Int::Var(v), k)] if *v == var => Some((*k, c.constant, *extent)),
-            _ => None,
-        });
+        let alone = self
+            .conditions
+            .iter()
+            .filter_map(|(c, extent)| match c.terms.as_slice() {
+                [(Int::Var(v), k)] if *v == var => Some((*k, c.constant, *extent)),
+                _ => None,
+            });
         // 0 <= k·v + d < n, in whole numbers.
         alone.fold(own, |range, (k, d, n)| {
             let ceil = |a: i64, b: i64| -(-a).div_euclid(b);

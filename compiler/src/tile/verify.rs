@@ -6,7 +6,7 @@
 use super::range::{Facts, Range};
 use super::{
     Bound, BufferKind, Compute, Contract, ContractInit, Digit, Int, Kernel, Stmt, TileId, TileKind,
-    To, Val,
+    To, Val, Wide,
 };
 
 /// Accesses that were proven to be inside, and what could not be proven.
@@ -317,6 +317,11 @@ impl Verifier<'_> {
                 }
             }
             Int::Floor(v) => self.val(v),
+            Int::Whole(w) => w.each(&mut |w| match w {
+                Wide::Val(v) => self.val(v),
+                Wide::Int(i) => self.int(i),
+                _ => {}
+            }),
             Int::Table(b, at) => {
                 self.int(at);
                 if self.space_is(*b, true) {

@@ -7,7 +7,10 @@ use vsr_tests::random::check::{self, Finding, Kind};
 use vsr_tests::random::grow;
 use vsr_tests::random::library::Library;
 use vsr_tests::random::program::Program;
+use vsr_tests::random::rng::Rng;
 use vsr_tests::random::shrink::shrink;
+use vsr_tests::random::sizes;
+use vsr_tests::random::source::Source;
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -20,6 +23,7 @@ fn main() -> ExitCode {
         Some("text") => of_text(&args[1], number(2, 1)),
         Some("one") => one(number(1, 0)),
         Some("batch") => batch(number(1, 0), number(2, 1)),
+        Some("sizes") => all_sizes(number(1, 0), number(2, 1)),
         _ => campaign(number(0, 0), number(1, 100)),
     }
 }
@@ -28,7 +32,7 @@ fn main() -> ExitCode {
 fn of_text(path: &str, seed: u64) -> ExitCode {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     let gradient = text.contains("optimizer = Gradient()");
-    match check::check_text(&text, gradient, seed) {
+    match check::check_source(&Source::of_text(&text), gradient, seed) {
         None => println!("refused by the check"),
         Some(Ok(checked)) => println!("{checked:?}"),
         Some(Err(finding)) => {
@@ -61,7 +65,10 @@ fn report(seed: u64, program: &Program, finding: &Finding) {
         Some(Err(f)) => f.text,
         _ => finding.text.clone(),
     };
-    println!("=== seed {seed} {:?}: {}\n--- shrunk\n{small}\n--- {text}\n", finding.kind, finding.text);
+    println!(
+        "=== seed {seed} {:?}: {}\n--- shrunk\n{small}\n--- {text}\n",
+        finding.kind, finding.text
+    );
 }
 
 fn is_kind(result: Option<Result<check::Checked, Finding>>, kind: Kind) -> bool {
@@ -93,7 +100,57 @@ fn batch(from: u64, count: u64) -> ExitCode {
             }
         }
     }
-    println!("seeds {from}..{}: {n_refused} refused, {total:?}", from + count);
+    println!(
+        "seeds {from}..{}: {n_refused} refused, {total:?}",
+        from + count
+    );
+    ExitCode::from(u8::from(any))
+}
+
+/// Points of all equations up to which a network is evaluated.
+const MOST_WORK: i64 = 3_000_000;
+
+/// Every network at some sizes.
+fn all_sizes(from: u64, count: u64) -> ExitCode {
+    std::panic::set_hook(Box::new(|_| {}));
+    let (mut any, mut n) = (false, [0; 3]);
+    for seed in from..from + count {
+        for (at, network) in sizes::networks().iter().enumerate() {
+            let mut rng = Rng::new(seed << 16 | at as u64);
+            let source = network.at(&mut rng);
+            eprintln!("at {seed} {} {:?}", source.path, source.options.set);
+            let small = check::work(&source).is_some_and(|w| w <= MOST_WORK);
+            let result = match small {
+                true => check::check_source(&source, network.text.is_some(), seed),
+                false => check::compiles(&source),
+            };
+            match result {
+                None => {
+                    n[0] += 1;
+                    let why = source
+                        .with(vsr_compiler::sema::elaborate)
+                        .err()
+                        .unwrap_or_default();
+                    eprintln!("refused: {}", why.lines().next().unwrap_or_default());
+                }
+                Some(Ok(_)) => n[if small { 2 } else { 1 }] += 1,
+                Some(Err(f)) => {
+                    any = true;
+                    println!(
+                        "=== {} {:?} {:?}: {:?}: {}",
+                        source.path, source.options.name, source.options.set, f.kind, f.text
+                    );
+                }
+            }
+        }
+    }
+    println!(
+        "sizes {from}..{}: {} refused, {} compiled, {} held against the oracle",
+        from + count,
+        n[0],
+        n[1],
+        n[2]
+    );
     ExitCode::from(u8::from(any))
 }
 
@@ -115,9 +172,15 @@ fn campaign(from: u64, count: u64) -> ExitCode {
             Some(_) => at + n,
             None => {
                 let log = String::from_utf8_lossy(&output.stderr);
-                let last = log.lines().rev().find_map(|l| l.strip_prefix("at ")?.parse().ok());
+                let last = log
+                    .lines()
+                    .rev()
+                    .find_map(|l| l.strip_prefix("at ")?.parse().ok());
                 let seed: u64 = last.unwrap_or(at);
-                println!("=== seed {seed} Outside: the process died: {}", output.status);
+                println!(
+                    "=== seed {seed} Outside: the process died: {}",
+                    output.status
+                );
                 seed + 1
             }
         };

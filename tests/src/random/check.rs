@@ -8,7 +8,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::native;
 use super::program::{GRADIENT, Program};
 use super::rng::Rng;
-use vsr_compiler::diag::{Problems, Sources};
+use super::source::Source;
+use vsr_compiler::diag::Problems;
 use vsr_compiler::ir::eval::{Given, Noise, Stops, Values, evaluate};
 use vsr_compiler::ir::graph::{Graph, Op};
 use vsr_compiler::ir::philox::Stream;
@@ -64,54 +65,13 @@ pub(super) fn found<T>(kind: Kind, text: impl Into<String>) -> Result<T, Finding
     })
 }
 
-/// A text as the one file there is.
-#[derive(Default)]
-pub(super) struct Text {
-    text: String,
-    sources: Sources,
-}
-
-impl Text {
-    pub fn new(text: String) -> Text {
-        Text {
-            text,
-            sources: Sources::default(),
-        }
-    }
-}
-
-impl Loader for Text {
-    fn read(&mut self, path: &str) -> Result<String, String> {
-        match path {
-            PATH => Ok(self.text.clone()),
-            _ => Err("there is no such file".into()),
-        }
-    }
-
-    fn exists(&mut self, path: &str) -> bool {
-        path == PATH
-    }
-
-    fn weights(&mut self, _: &str) -> Result<vsr_weightfile::Header, String> {
-        Err("there are no weight files".into())
-    }
-
-    fn sources(&mut self) -> &mut Sources {
-        &mut self.sources
-    }
-}
-
-pub(super) const PATH: &str = "program.vsr";
-
 /// The shape of the program's last line, if the front end takes it.
 pub fn shape_of(program: &Program) -> Option<Vec<i64>> {
     let mut asked = program.clone();
     asked.train = None;
     asked.outputs = vec![asked.lines.last()?.name.clone()];
-    let mut problems = Problems::new();
-    let options = Options::default();
-    let mut text = Text::new(asked.to_string());
-    let made = sema::as_written(&mut text, PATH, &options, &mut problems)?;
+    let source = Source::of_text(&asked.to_string());
+    let made = source.with(sema::as_written).ok()?;
     let graph = &made.entries.first()?.graph;
     let [(_, node)] = graph.outputs.as_slice() else {
         return None;
@@ -119,27 +79,70 @@ pub fn shape_of(program: &Program) -> Option<Vec<i64>> {
     Some(graph.shape(*node).to_vec())
 }
 
-/// Whether the front end takes the program as it stands.
+/// Whether the front end takes the text as it stands.
 pub fn is_accepted(text: &str) -> bool {
-    let mut problems = Problems::new();
-    sema::check(&mut Text::new(text.to_string()), PATH, &Options::default(), false, &mut problems);
-    problems.is_empty()
+    Source::of_text(text).is_accepted()
 }
 
 /// All checks of one program, in the order of the stages. None: the front end refuses the text.
 pub fn check(program: &Program, seed: u64) -> Option<Result<Checked, Finding>> {
-    let gradient = program.train.as_ref().is_some_and(|t| t.optimizer == GRADIENT);
-    check_text(&program.to_string(), gradient, seed)
+    let gradient = program
+        .train
+        .as_ref()
+        .is_some_and(|t| t.optimizer == GRADIENT);
+    check_source(&Source::of_text(&program.to_string()), gradient, seed)
 }
 
 /// As [`check`]. `shows_gradients`: the optimiser stores gradients in the place of weights.
-pub fn check_text(text: &str, shows_gradients: bool, seed: u64) -> Option<Result<Checked, Finding>> {
-    let accepted = catch_unwind(AssertUnwindSafe(|| is_accepted(text)));
+pub fn check_source(
+    source: &Source,
+    shows_gradients: bool,
+    seed: u64,
+) -> Option<Result<Checked, Finding>> {
+    let accepted = catch_unwind(AssertUnwindSafe(|| source.is_accepted()));
     match accepted {
         Ok(false) => None,
-        Ok(true) => Some(guarded(|| run(text, shows_gradients, seed))),
+        Ok(true) => Some(guarded(|| run(source, shows_gradients, seed))),
         Err(panic) => Some(found(Kind::Panic, message(&*panic))),
     }
+}
+
+/// Compiles only, for what is too large to evaluate. None: the front end refuses the text.
+pub fn compiles(source: &Source) -> Option<Result<Checked, Finding>> {
+    let accepted = catch_unwind(AssertUnwindSafe(|| source.is_accepted()));
+    match accepted {
+        Ok(false) => None,
+        Ok(true) => Some(guarded(|| compile(source))),
+        Err(panic) => Some(found(Kind::Panic, message(&*panic))),
+    }
+}
+
+fn compile(source: &Source) -> Result<Checked, Finding> {
+    let graphs = elaborated(source, pipeline::graphs)?;
+    let mut checked = Checked::default();
+    let mut weights = WeightTable::declared(&graphs.weights);
+    for entry in &graphs.entries {
+        let field = pipeline::field(entry.name, &entry.graph);
+        let rules = pipeline::rules(entry.name, field.as_ref());
+        let plan = schedule::plan(&entry.graph, &mut weights, rules);
+        checked.kernels += kernels(entry, &plan)?;
+    }
+    native::compiled(source, vsr_compiler::backend::clif::Target::X86_64V3)?;
+    Ok(checked)
+}
+
+/// Points of all equations of all entries; None: it does not elaborate.
+pub fn work(source: &Source) -> Option<i64> {
+    let graphs = catch_unwind(AssertUnwindSafe(|| source.with(pipeline::graphs).ok())).ok()??;
+    let points = |e: &EntryGraph| -> i64 {
+        let of = |id| match &e.graph.node(id).op {
+            Op::Equation(pieces) => pieces.iter().map(|p| p.points()).sum(),
+            Op::Scatter(equation) => equation.points(),
+            _ => 0,
+        };
+        e.graph.ids().map(of).sum()
+    };
+    Some(graphs.entries.iter().map(points).sum())
 }
 
 /// A panic as a finding.
@@ -157,20 +160,17 @@ fn message(panic: &(dyn std::any::Any + Send)) -> String {
 }
 
 fn elaborated(
-    text: &str,
+    source: &Source,
     how: fn(&mut dyn Loader, &str, &Options, &mut Problems) -> Option<Elaborated>,
 ) -> Result<Elaborated, Finding> {
-    let (mut loader, mut problems) = (Text::new(text.to_string()), Problems::new());
-    let made = how(&mut loader, PATH, &Options::default(), &mut problems);
-    match made {
-        Some(made) => Ok(made),
-        None => found(Kind::Refused, problems.render(loader.sources())),
-    }
+    source
+        .with(how)
+        .or_else(|problems| found(Kind::Refused, problems))
 }
 
-fn run(text: &str, shows_gradients: bool, seed: u64) -> Result<Checked, Finding> {
-    let written = elaborated(text, sema::as_written)?;
-    let graphs = elaborated(text, pipeline::graphs)?;
+fn run(source: &Source, shows_gradients: bool, seed: u64) -> Result<Checked, Finding> {
+    let written = elaborated(source, sema::as_written)?;
+    let graphs = elaborated(source, pipeline::graphs)?;
     let mut checked = Checked::default();
     let mut entries = vec![];
     for (entry, as_written) in graphs.entries.iter().zip(&written.entries) {
@@ -190,7 +190,7 @@ fn run(text: &str, shows_gradients: bool, seed: u64) -> Result<Checked, Finding>
         checked.kernels += kernels(entry, &plan)?;
         interpreted(entry, &plan, &weights, given, expected)?;
     }
-    native::check(text, &entries, &mut checked)?;
+    native::check(source, &entries, &mut checked)?;
     Ok(checked)
 }
 
@@ -219,7 +219,9 @@ fn given(entry: &EntryGraph, seed: u64) -> Given {
             // An optimiser's state starts as it is declared: a variance is not negative.
             Op::State { of: Some(_), .. } => {}
             Op::Param { key, .. } | Op::State { key, .. } => {
-                given.weights.insert(key.clone(), values(key, graph.size(id)));
+                given
+                    .weights
+                    .insert(key.clone(), values(key, graph.size(id)));
             }
             _ => {}
         }
@@ -263,7 +265,8 @@ impl Expected {
             noisy.push(run(Some(noise)).or_else(|e| found(Kind::Graph, e))?);
         }
         let outputs = |v: &Values| -> BTreeMap<String, Vec<f64>> {
-            let of = |(name, _): &(String, _)| Some((name.clone(), v.output(graph, name)?.to_vec()));
+            let of =
+                |(name, _): &(String, _)| Some((name.clone(), v.output(graph, name)?.to_vec()));
             graph.outputs.iter().filter_map(of).collect()
         };
         let updates = |v: &Values| v.updates(graph);
@@ -305,14 +308,20 @@ impl Numbers {
 }
 
 /// The first of some numbers that is not what it must be.
-pub(super) fn differs(got: &[f64], want: &[f64], tolerance: impl Fn(usize) -> Option<f64>) -> Option<String> {
+pub(super) fn differs(
+    got: &[f64],
+    want: &[f64],
+    tolerance: impl Fn(usize) -> Option<f64>,
+) -> Option<String> {
     if got.len() != want.len() {
         return Some(format!("{} numbers, not {}", got.len(), want.len()));
     }
     let apart = |i: &usize| {
         let (a, b) = (got[*i], want[*i]);
         let same = a == b || a.is_nan() && b.is_nan();
-        !same && tolerance(*i).is_some_and(|t| (a - b).abs().partial_cmp(&t) != Some(std::cmp::Ordering::Less))
+        !same
+            && tolerance(*i)
+                .is_some_and(|t| (a - b).abs().partial_cmp(&t) != Some(std::cmp::Ordering::Less))
     };
     let wrong: Vec<usize> = (0..got.len()).filter(apart).collect();
     let first = *wrong.first()?;
@@ -373,13 +382,16 @@ fn slopes(
     loss("", 0.0, &[])?;
     let mut n = 0;
     for (key, gradient) in &expected.updates {
-        let is_weight = |id| matches!(&entry.graph.node(id).op, Op::Param { key: k, .. } if k == key);
+        let is_weight =
+            |id| matches!(&entry.graph.node(id).op, Op::Param { key: k, .. } if k == key);
         if !entry.graph.ids().any(is_weight) {
             continue;
         }
         let mut rng = Rng::new(seed ^ 0x510e ^ crate::reference::fnv(key));
         let along: Vec<f64> = gradient.values.iter().map(|_| rng.value()).collect();
-        match slope(&along, &gradient.values, &|step, along| loss(key, step, along))? {
+        match slope(&along, &gradient.values, &|step, along| {
+            loss(key, step, along)
+        })? {
             Slope::Same => n += 1,
             Slope::Unclear => {}
             Slope::Other(text) => {
@@ -410,7 +422,9 @@ fn slope(along: &[f64], gradient: &[f64], loss: LossAlong) -> Result<Slope, Find
     let mut any = false;
     let step = (gradient.len() / SINGLES).max(1);
     for i in (0..gradient.len()).step_by(step) {
-        let single: Vec<f64> = (0..gradient.len()).map(|j| f64::from(u8::from(i == j))).collect();
+        let single: Vec<f64> = (0..gradient.len())
+            .map(|j| f64::from(u8::from(i == j)))
+            .collect();
         match one_slope(&single, gradient, loss)? {
             Slope::Unclear => {}
             Slope::Same => any = true,
@@ -436,12 +450,17 @@ fn one_slope(along: &[f64], gradient: &[f64], loss: LossAlong) -> Result<Slope, 
         }
     }
     // All four agree where the loss is smooth.
-    let (low, high) = seen.iter().fold((f64::MAX, f64::MIN), |(l, h), s| (l.min(*s), h.max(*s)));
-    let smooth = high - low <= 1e-3 * size.max(high.abs()).max(low.abs()) + 1e-6 * (1.0 + middle.abs());
+    let (low, high) = seen
+        .iter()
+        .fold((f64::MAX, f64::MIN), |(l, h), s| (l.min(*s), h.max(*s)));
+    let smooth =
+        high - low <= 1e-3 * size.max(high.abs()).max(low.abs()) + 1e-6 * (1.0 + middle.abs());
     if !smooth || !derived.is_finite() && !middle.is_finite() {
         return Ok(Slope::Unclear);
     }
-    Ok(Slope::Other(format!("derived {derived}, the loss's slope is {low} to {high}")))
+    Ok(Slope::Other(format!(
+        "derived {derived}, the loss's slope is {low} to {high}"
+    )))
 }
 
 /// The tile verifier on every kernel.
@@ -450,7 +469,13 @@ fn kernels(entry: &EntryGraph, plan: &EntryPlan) -> Result<usize, Finding> {
         let (kernel, args) = tile::lift(&launch.kernel);
         let lens: Vec<i64> = launch.lens.iter().map(|n| *n as i64).collect();
         if let Err(errors) = tile::verify(&kernel, &args, &lens) {
-            let text = format!("{} {}: {}\n{}", entry.name, launch.label, errors.join("; "), tile::print(&kernel));
+            let text = format!(
+                "{} {}: {}\n{}",
+                entry.name,
+                launch.label,
+                errors.join("; "),
+                tile::print(&kernel)
+            );
             return found(Kind::Verifier, text);
         }
     }
@@ -467,7 +492,11 @@ fn interpreted(
 ) -> Result<(), Finding> {
     let stored = weights.weights.iter().map(|w| {
         let n = w.shape.iter().product::<i64>() as usize;
-        given.weights.get(&w.key).cloned().unwrap_or_else(|| start(w.init, n))
+        given
+            .weights
+            .get(&w.key)
+            .cloned()
+            .unwrap_or_else(|| start(w.init, n))
     });
     let failed = |e: String| {
         let plan = schedule::print(entry.name, plan);

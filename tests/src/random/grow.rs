@@ -195,14 +195,20 @@ impl Grower {
     fn known(&self) -> Vec<Tensor> {
         let p = &self.program;
         let stored = p.inputs.iter().chain(&p.weights).chain(&p.states).cloned();
-        let made = p.lines.iter().filter(|l| !matches!(l.value, Value::Next { .. }));
+        let made = p
+            .lines
+            .iter()
+            .filter(|l| !matches!(l.value, Value::Next { .. }));
         let made: Vec<Tensor> = made
             .map(|l| Tensor {
                 name: l.name.clone(),
                 shape: l.shape.clone(),
             })
             .collect();
-        stored.chain(made.iter().cloned()).chain(made.iter().cloned()).collect()
+        stored
+            .chain(made.iter().cloned())
+            .chain(made.iter().cloned())
+            .collect()
     }
 
     fn tensor(&mut self) -> Tensor {
@@ -247,7 +253,11 @@ impl Grower {
     fn indices(&mut self, shape: &[i64], letter: &str, low: bool) -> Vec<Index> {
         let mut made = vec![];
         for n in shape {
-            let low = if low && self.rng.chance(10) { self.rng.int(1, 2) } else { 0 };
+            let low = if low && self.rng.chance(10) {
+                self.rng.int(1, 2)
+            } else {
+                0
+            };
             self.n_names += 1;
             made.push(Index {
                 name: format!("{letter}{}", self.n_names),
@@ -318,7 +328,11 @@ impl Grower {
             34..=37 if !scope.vars.is_empty() => self.index_number(scope),
             38..=62 => {
                 let op = ["+", "-", "*", "*", "*"][self.rng.below(5)];
-                binary(op, self.number(scope, depth - 1), self.number(scope, depth - 1))
+                binary(
+                    op,
+                    self.number(scope, depth - 1),
+                    self.number(scope, depth - 1),
+                )
             }
             63..=82 => {
                 let inner = self.number(scope, depth - 1);
@@ -326,7 +340,10 @@ impl Grower {
             }
             83..=87 => {
                 let name = ["min", "max"][self.rng.below(2)];
-                Expr::Call(name, vec![self.number(scope, depth - 1), self.number(scope, depth - 1)])
+                Expr::Call(
+                    name,
+                    vec![self.number(scope, depth - 1), self.number(scope, depth - 1)],
+                )
             }
             88..=94 => self.select(scope, depth),
             _ if scope.points() < 4000 && depth > 1 => self.reduction(scope, depth - 1),
@@ -359,7 +376,10 @@ impl Grower {
             10 => f("abs", a),
             11 => f("floor", binary("*", Expr::Num(1.5), a)),
             12 => f("stop", a),
-            13 => f(["relu", "silu", "sigmoid", "gelu", "softplus"][self.rng.below(5)], a),
+            13 => f(
+                ["relu", "silu", "sigmoid", "gelu", "softplus"][self.rng.below(5)],
+                a,
+            ),
             14 => binary("/", a, Expr::Num([3.0, 0.7, -4.0][self.rng.below(3)])),
             15 => {
                 let below = binary("+", Expr::Num(1.5), binary("*", a.clone(), a.clone()));
@@ -414,7 +434,10 @@ impl Grower {
             }
             _ => {
                 let w = self.var(scope).unwrap_or(int(1));
-                Expr::Call(["min", "max"][self.rng.below(2)], vec![v, plus(w, self.rng.int(-1, 1))])
+                Expr::Call(
+                    ["min", "max"][self.rng.below(2)],
+                    vec![v, plus(w, self.rng.int(-1, 1))],
+                )
             }
         }
     }
@@ -453,7 +476,11 @@ impl Grower {
 
     /// A position on an axis of `n`, and whether it is surely inside.
     fn position(&mut self, n: i64, scope: &Scope) -> (Expr, bool) {
-        let exact: Vec<&Index> = scope.vars.iter().filter(|v| v.low == 0 && v.high == n).collect();
+        let exact: Vec<&Index> = scope
+            .vars
+            .iter()
+            .filter(|v| v.low == 0 && v.high == n)
+            .collect();
         let within: Vec<&Index> = scope.vars.iter().filter(|v| v.high <= n).collect();
         let bare = |v: &Index| Expr::Var(v.name.clone());
         let roll = self.rng.below(100);
@@ -521,7 +548,11 @@ impl Grower {
             let tensor = self.tensor();
             self.plain_read(&tensor, scope)
         };
-        let scaled = binary("*", Expr::Num([1.7, 2.6, 4.3, -3.1][self.rng.below(4)]), read);
+        let scaled = binary(
+            "*",
+            Expr::Num([1.7, 2.6, 4.3, -3.1][self.rng.below(4)]),
+            read,
+        );
         match self.rng.chance(50) {
             true => binary("+", scaled, self.index(scope)),
             false => binary("+", scaled, Expr::Num(1.375)),
@@ -533,7 +564,11 @@ impl Grower {
         let mut inside = true;
         let mut at = vec![];
         for n in &tensor.shape {
-            let exact: Vec<&Index> = scope.vars.iter().filter(|v| v.low == 0 && v.high == *n).collect();
+            let exact: Vec<&Index> = scope
+                .vars
+                .iter()
+                .filter(|v| v.low == 0 && v.high == *n)
+                .collect();
             let p = match exact.is_empty() {
                 false => Expr::Var(self.rng.pick(&exact).name.clone()),
                 true => self.index(scope),
@@ -575,7 +610,13 @@ impl Grower {
                 at.push(p);
                 inside &= is_inside;
             }
-            let other = (!inside).then(|| if self.rng.chance(85) { 0.0 } else { self.other() });
+            let other = (!inside).then(|| {
+                if self.rng.chance(85) {
+                    0.0
+                } else {
+                    self.other()
+                }
+            });
             factors.push(Expr::Read {
                 of: tensor.name.clone(),
                 at,
@@ -584,7 +625,10 @@ impl Grower {
         }
         let points = |all: &[Index]| all.iter().map(|v| v.high - v.low).product::<i64>();
         while points(&free) * points(&over) > 4 * MOST_POINTS || points(&free) > MOST_ELEMENTS {
-            let longest = free.iter_mut().chain(over.iter_mut()).max_by_key(|v| v.high - v.low);
+            let longest = free
+                .iter_mut()
+                .chain(over.iter_mut())
+                .max_by_key(|v| v.high - v.low);
             let Some(longest) = longest else { break };
             longest.high = longest.low + 2;
         }
@@ -617,15 +661,31 @@ impl Grower {
     }
 
     /// One axis of a factor: an index that is shared with another factor, a new one, or a window over two.
-    fn product_axis(&mut self, n: i64, free: &mut Vec<Index>, over: &mut Vec<Index>) -> (Expr, bool) {
-        let fits: Vec<Index> = free.iter().chain(over.iter()).filter(|v| v.high == n).cloned().collect();
+    fn product_axis(
+        &mut self,
+        n: i64,
+        free: &mut Vec<Index>,
+        over: &mut Vec<Index>,
+    ) -> (Expr, bool) {
+        let fits: Vec<Index> = free
+            .iter()
+            .chain(over.iter())
+            .filter(|v| v.high == n)
+            .cloned()
+            .collect();
         if !fits.is_empty() && self.rng.chance(70) {
             return (Expr::Var(self.rng.pick(&fits).name.clone()), true);
         }
         let mut fresh = |g: &mut Grower, n: i64, reduced: bool| {
-            let v = g.indices(&[n], if reduced { "k" } else { "i" }, false).remove(0);
+            let v = g
+                .indices(&[n], if reduced { "k" } else { "i" }, false)
+                .remove(0);
             let name = v.name.clone();
-            if reduced { over.push(v) } else { free.push(v) }
+            if reduced {
+                over.push(v)
+            } else {
+                free.push(v)
+            }
             Expr::Var(name)
         };
         if n >= 4 && self.rng.chance(40) {
@@ -650,7 +710,10 @@ impl Grower {
             }
             Expr::Read { of, at, other } => {
                 let shape = self.program.shape(of).unwrap_or_default().to_vec();
-                let inside = at.iter().zip(shape).all(|(p, n)| range(p, scope).is_some_and(|(lo, hi)| lo >= 0 && hi < n));
+                let inside = at
+                    .iter()
+                    .zip(shape)
+                    .all(|(p, n)| range(p, scope).is_some_and(|(lo, hi)| lo >= 0 && hi < n));
                 if inside {
                     *other = None;
                 } else if other.is_none() {
@@ -672,7 +735,11 @@ impl Grower {
     /// Arithmetic on whole tensors.
     fn whole(&mut self) {
         let shape = self.tensor().shape;
-        let args = [self.tensor_of(&shape), self.tensor_of(&shape), self.tensor_of(&shape)];
+        let args = [
+            self.tensor_of(&shape),
+            self.tensor_of(&shape),
+            self.tensor_of(&shape),
+        ];
         let template = [
             "{0} + {1}",
             "{0} - 0.5*{1}",
@@ -702,7 +769,11 @@ impl Grower {
             let Some(call) = library.call(&mut self.rng, &self.extents.clone()) else {
                 continue;
             };
-            if call.shapes.iter().any(|s| s.iter().product::<i64>() > MOST_ELEMENTS) {
+            if call
+                .shapes
+                .iter()
+                .any(|s| s.iter().product::<i64>() > MOST_ELEMENTS)
+            {
                 continue;
             }
             let before = self.program.clone();
@@ -735,7 +806,11 @@ impl Grower {
                 let mut shape = t.shape.clone();
                 shape.insert(axis, 2);
                 if 2 * elements <= MOST_ELEMENTS {
-                    self.text(shape, format!("stack([{{0}}, {{1}}], axis={axis})"), vec![t.name, other]);
+                    self.text(
+                        shape,
+                        format!("stack([{{0}}, {{1}}], axis={axis})"),
+                        vec![t.name, other],
+                    );
                 }
             }
             3 if rank > 1 => {
@@ -802,7 +877,11 @@ impl Grower {
         }
         shape.insert(self.rng.below(shape.len() + 1), left);
         let dims: Vec<String> = shape.iter().map(|n| n.to_string()).collect();
-        self.text(shape, format!("reshape({{0}}, [{}])", dims.join(", ")), vec![t.name.clone()]);
+        self.text(
+            shape,
+            format!("reshape({{0}}, [{}])", dims.join(", ")),
+            vec![t.name.clone()],
+        );
     }
 
     fn split(&mut self, t: &Tensor) {
@@ -864,8 +943,15 @@ impl Grower {
             }
         }
         let term = |g: &mut Grower| {
-            ["mean({})", "mean({}**2)", "sum({})", "mean(tanh({}))", "0.5*mean({}*stop({}))", "mean(abs({}))"][g.rng.below(6)]
-                .to_string()
+            [
+                "mean({})",
+                "mean({}**2)",
+                "sum({})",
+                "mean(tanh({}))",
+                "0.5*mean({}*stop({}))",
+                "mean(abs({}))",
+            ][g.rng.below(6)]
+            .to_string()
         };
         let terms = outputs.iter().map(|_| term(self)).collect();
         self.program.outputs = outputs;
@@ -892,7 +978,11 @@ impl Grower {
     /// A loss that reaches no weight is refused: one of them enters it as it is.
     fn reach_a_weight(&mut self) {
         let outputs = &self.program.outputs;
-        let found = self.program.weights.iter().find(|w| !outputs.contains(&w.name));
+        let found = self
+            .program
+            .weights
+            .iter()
+            .find(|w| !outputs.contains(&w.name));
         let name = match found.map(|w| w.name.clone()) {
             Some(name) => name,
             None => self.weight(vec![3]),

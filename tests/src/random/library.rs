@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use super::rng::Rng;
 use vsr_compiler::diag::Problems;
 use vsr_compiler::sema::STANDARD_LIBRARY;
-use vsr_compiler::syntax::ast::{Axis, BinaryOp, Expr, ExprKind, Input, ItemKind, TypeKind, UnaryOp};
+use vsr_compiler::syntax::ast::{
+    Axis, BinaryOp, Expr, ExprKind, Input, ItemKind, TypeKind, UnaryOp,
+};
 use vsr_compiler::syntax::parse;
 
 pub struct Library {
@@ -67,7 +69,8 @@ fn callable(kind: ItemKind, words: Vec<String>) -> Option<Callable> {
     let is_tensor = |i: &Input| matches!(i.ty.kind, TypeKind::Tensor { .. });
     match kind {
         ItemKind::Op(op) => {
-            let (tensors, params): (Vec<Input>, Vec<Input>) = op.inputs.into_iter().partition(is_tensor);
+            let (tensors, params): (Vec<Input>, Vec<Input>) =
+                op.inputs.into_iter().partition(is_tensor);
             Some(Callable {
                 name: op.name.text,
                 is_block: false,
@@ -91,7 +94,12 @@ fn callable(kind: ItemKind, words: Vec<String>) -> Option<Callable> {
 }
 
 fn words(source: &str) -> Vec<String> {
-    let mut found: Vec<String> = source.split('"').skip(1).step_by(2).map(str::to_string).collect();
+    let mut found: Vec<String> = source
+        .split('"')
+        .skip(1)
+        .step_by(2)
+        .map(str::to_string)
+        .collect();
     found.sort();
     found.dedup();
     found
@@ -109,16 +117,29 @@ impl Callable {
         }
         self.dims(rng, extents, &mut known);
         let pack: Vec<i64> = (0..rng.int(0, 3)).map(|_| *rng.pick(extents)).collect();
-        let shapes: Option<Vec<Vec<i64>>> = self.tensors.iter().map(|t| shape(t, &known, &pack)).collect();
+        let shapes: Option<Vec<Vec<i64>>> = self
+            .tensors
+            .iter()
+            .map(|t| shape(t, &known, &pack))
+            .collect();
         let shapes = shapes?;
         if shapes.iter().flatten().any(|n| *n < 1) {
             return None;
         }
         let holes: Vec<String> = (0..shapes.len()).map(|i| format!("{{{i}}}")).collect();
         let template = match self.is_block {
-            true => format!("{} |> {}({}) @{{label}}", holes[0], self.name, given.join(", ")),
+            true => format!(
+                "{} |> {}({}) @{{label}}",
+                holes[0],
+                self.name,
+                given.join(", ")
+            ),
             false => {
-                let named = self.tensors.iter().zip(&holes).map(|(t, h)| format!("{}={h}", t.name.text));
+                let named = self
+                    .tensors
+                    .iter()
+                    .zip(&holes)
+                    .map(|(t, h)| format!("{}={h}", t.name.text));
                 let all: Vec<String> = named.chain(given).collect();
                 format!("{}({})", self.name, all.join(", "))
             }
@@ -182,8 +203,12 @@ impl Callable {
                 continue;
             };
             match (&left.kind, &right.kind) {
-                (ExprKind::Dim(name), _) => value(right, known).map(|n| known.insert(name.clone(), n)),
-                (_, ExprKind::Dim(name)) => value(left, known).map(|n| known.insert(name.clone(), n)),
+                (ExprKind::Dim(name), _) => {
+                    value(right, known).map(|n| known.insert(name.clone(), n))
+                }
+                (_, ExprKind::Dim(name)) => {
+                    value(left, known).map(|n| known.insert(name.clone(), n))
+                }
                 _ => None,
             };
         }
@@ -192,7 +217,9 @@ impl Callable {
 
 fn dim_names(e: &Expr, names: &mut Vec<String>) {
     match &e.kind {
-        ExprKind::Dim(name) | ExprKind::Name(name) if !names.contains(name) => names.push(name.clone()),
+        ExprKind::Dim(name) | ExprKind::Name(name) if !names.contains(name) => {
+            names.push(name.clone())
+        }
         ExprKind::Binary { left, right, .. } => {
             dim_names(left, names);
             dim_names(right, names);

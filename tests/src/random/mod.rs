@@ -10,3 +10,5 @@ mod native;
 pub mod program;
 pub mod rng;
 pub mod shrink;
+pub mod sizes;
+pub mod source;

@@ -1,6 +1,8 @@
 //! Native code against the graph, and its bits against each other: both targets, all vector widths, several threads.
 
-use super::check::{Checked, Expected, Finding, Kind, PATH, Text, differs, found};
+use super::check::{Checked, Expected, Finding, Kind, differs, found};
+use super::rng::Rng;
+use super::source::Source;
 use vsr_artifact::Artifact;
 use vsr_compiler::backend::clif::Target;
 use vsr_compiler::diag::Problems;
@@ -12,7 +14,8 @@ use vsr_runtime::session::{self, Session};
 
 type Entries<'a> = [(&'a EntryGraph, Given, Expected)];
 
-/// How the code runs: target, widest vectors, threads.
+/// How the code runs: target, widest vectors, threads; two threads run between guarded pages.
+const GUARDED: usize = 2;
 const RUNS: [(Target, Option<Level>, usize); 5] = [
     (Target::X86_64V3, None, 1),
     (Target::X86_64V3, Some(Level::Avx2), 3),
@@ -21,17 +24,23 @@ const RUNS: [(Target, Option<Level>, usize); 5] = [
     (Target::Portable, Some(Level::Portable), 3),
 ];
 
-pub fn check(text: &str, entries: &Entries<'_>, checked: &mut Checked) -> Result<(), Finding> {
-    let fast = compiled(text, Target::X86_64V3)?;
-    let again = compiled(text, Target::X86_64V3)?;
+pub fn check(source: &Source, entries: &Entries<'_>, checked: &mut Checked) -> Result<(), Finding> {
+    let fast = compiled(source, Target::X86_64V3)?;
+    let again = compiled(source, Target::X86_64V3)?;
     if (&fast.code, &fast.consts) != (&again.code, &again.consts) {
         return found(Kind::Bits, "two compilations differ");
     }
-    let portable = compiled(text, Target::Portable)?;
+    let portable = compiled(source, Target::Portable)?;
     let mut first: Option<Results> = None;
     for (target, level, threads) in RUNS {
-        let artifact = if target == Target::Portable { &portable } else { &fast };
-        let results = results(artifact, level, threads, entries)?;
+        let artifact = if target == Target::Portable {
+            &portable
+        } else {
+            &fast
+        };
+        let results = results(artifact, level, threads, entries, &|_, values| {
+            narrow(values)
+        })?;
         let what = format!("{} {level:?} {threads} threads", target.name());
         compare(&what, entries, &results, checked)?;
         match &first {
@@ -41,16 +50,54 @@ pub fn check(text: &str, entries: &Entries<'_>, checked: &mut Checked) -> Result
             Some(first) => same_bits(&what, first, &results)?,
         }
     }
+    // Whatever the values are, nothing outside is touched, and bits are the same.
+    let mut first: Option<Results> = None;
+    for (target, level, threads) in [RUNS[1], RUNS[2]] {
+        let results = results(&fast, level, threads, entries, &wild)?;
+        let what = format!("far values: {} {level:?} {threads} threads", target.name());
+        match &first {
+            None => first = Some(results),
+            Some(first) => same_bits(&what, first, &results)?,
+        }
+    }
     Ok(())
 }
 
-fn compiled(text: &str, target: Target) -> Result<Artifact, Finding> {
-    let (mut loader, mut problems) = (Text::new(text.to_string()), Problems::new());
-    let options = Options::default();
-    let made = pipeline::compile(&mut loader, PATH, &options, target, None, &mut problems);
-    match made {
-        Some(compiled) => Ok(compiled.artifact),
-        None => found(Kind::Refused, problems.render(loader.sources())),
+/// One number in four is far out, or no number.
+fn wild(name: &str, values: &[f64]) -> Vec<f32> {
+    const FAR: [f32; 12] = [
+        3e9,
+        -3e9,
+        1e30,
+        -1e30,
+        f32::INFINITY,
+        f32::NEG_INFINITY,
+        f32::NAN,
+        16_777_217.0,
+        3e8,
+        1e12,
+        -2.5e9,
+        4.4e18,
+    ];
+    let mut rng = Rng::new(crate::reference::fnv(name));
+    let one = |v: &f64| {
+        if rng.chance(25) {
+            *rng.pick(&FAR)
+        } else {
+            *v as f32
+        }
+    };
+    values.iter().map(one).collect()
+}
+
+pub fn compiled(source: &Source, target: Target) -> Result<Artifact, Finding> {
+    let compiled =
+        |loader: &mut dyn Loader, path: &str, options: &Options, problems: &mut Problems| {
+            pipeline::compile(loader, path, options, target, None, problems)
+        };
+    match source.with(compiled) {
+        Ok(compiled) => Ok(compiled.artifact),
+        Err(problems) => found(Kind::Refused, problems),
     }
 }
 
@@ -62,30 +109,39 @@ fn results(
     level: Option<Level>,
     threads: usize,
     entries: &Entries<'_>,
+    numbers: &dyn Fn(&str, &[f64]) -> Vec<f32>,
 ) -> Result<Results, Finding> {
     let failed = |e: vsr_runtime::Error| Finding {
-        kind: Kind::Native,
+        kind: Kind::Outside,
         text: e.to_string(),
     };
     let options = session::Options {
         threads,
         level,
-        is_guarded: false,
+        is_guarded: threads == GUARDED,
     };
     let mut session = Session::of_artifact(artifact.clone(), options).map_err(failed)?;
     let mut all = vec![];
     for (entry, given, expected) in entries {
         session.init_weights(0);
         for (key, values) in &given.weights {
-            session.set_weight(key, &narrow(values)).map_err(failed)?;
+            session
+                .set_weight(key, &numbers(key, values))
+                .map_err(failed)?;
         }
         let at = session.find(entry.name, &entry.profile).map_err(failed)?;
         // Inputs that nothing reads have no place.
         let ports = session.manifest().entries[at].inputs.clone();
-        let taken = given.inputs.iter().filter(|(n, _)| ports.iter().any(|p| p.name == **n));
-        let inputs: Vec<(&str, Vec<f32>)> = taken.map(|(n, v)| (n.as_str(), narrow(v))).collect();
+        let taken = given
+            .inputs
+            .iter()
+            .filter(|(n, _)| ports.iter().any(|p| p.name == **n));
+        let inputs: Vec<(&str, Vec<f32>)> =
+            taken.map(|(n, v)| (n.as_str(), numbers(n, v))).collect();
         let inputs: Vec<(&str, &[f32])> = inputs.iter().map(|(n, v)| (*n, v.as_slice())).collect();
-        session.run(at, &inputs, given.stream.seed, given.stream.step).map_err(failed)?;
+        session
+            .run(at, &inputs, given.stream.seed, given.stream.step)
+            .map_err(failed)?;
         let mut one: Vec<(String, Vec<f32>)> = vec![];
         for name in expected.outputs.keys() {
             one.push((name.clone(), session.output(at, name).to_vec()));
@@ -102,13 +158,20 @@ fn narrow(values: &[f64]) -> Vec<f32> {
     values.iter().map(|v| *v as f32).collect()
 }
 
-fn compare(what: &str, entries: &Entries<'_>, results: &Results, checked: &mut Checked) -> Result<(), Finding> {
+fn compare(
+    what: &str,
+    entries: &Entries<'_>,
+    results: &Results,
+    checked: &mut Checked,
+) -> Result<(), Finding> {
     for ((entry, _, expected), results) in entries.iter().zip(results) {
         let wanted = expected.outputs.iter().chain(&expected.updates);
         for ((name, got), (_, numbers)) in results.iter().zip(wanted) {
             let got: Vec<f64> = got.iter().map(|v| f64::from(*v)).collect();
             checked.numbers += got.len();
-            checked.unsure += (0..numbers.values.len()).filter(|i| numbers.tolerance(*i).is_none()).count();
+            checked.unsure += (0..numbers.values.len())
+                .filter(|i| numbers.tolerance(*i).is_none())
+                .count();
             if let Some(text) = differs(&got, &numbers.values, |i| numbers.tolerance(i)) {
                 return found(Kind::Native, format!("{what}: {} {name}{text}", entry.name));
             }
@@ -121,7 +184,10 @@ fn same_bits(what: &str, first: &Results, second: &Results) -> Result<(), Findin
     for ((name, a), (_, b)) in first.iter().flatten().zip(second.iter().flatten()) {
         let same = |(x, y): (&f32, &f32)| x.to_bits() == y.to_bits() || x.is_nan() && y.is_nan();
         if let Some(i) = a.iter().zip(b).position(|p| !same(p)) {
-            let text = format!("{what}: {name}[{i}] is {}, with the first run's {}", b[i], a[i]);
+            let text = format!(
+                "{what}: {name}[{i}] is {}, with the first run's {}",
+                b[i], a[i]
+            );
             return found(Kind::Bits, text);
         }
     }

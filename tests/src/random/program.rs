@@ -124,7 +124,9 @@ impl Program {
         let mut known = stored.map(|t| (&t.name, &t.shape));
         let mut lines = self.lines.iter().map(|l| (&l.name, &l.shape));
         let found = known.find(|(n, _)| *n == name);
-        found.or_else(|| lines.find(|(n, _)| *n == name)).map(|(_, s)| s.as_slice())
+        found
+            .or_else(|| lines.find(|(n, _)| *n == name))
+            .map(|(_, s)| s.as_slice())
     }
 
     /// Without what no result needs: lines, weights, inputs, states.
@@ -134,7 +136,8 @@ impl Program {
         for line in self.lines.drain(..).rev() {
             let is_next = matches!(line.value, Value::Next { .. });
             if is_next || needed.contains(&line.name) {
-                line.value.each_operand(&mut |name| needed.push(name.to_string()));
+                line.value
+                    .each_operand(&mut |name| needed.push(name.to_string()));
                 if is_next {
                     needed.push(line.name.clone());
                 }
@@ -150,7 +153,9 @@ impl Program {
     /// Elements of the largest tensor.
     pub fn largest(&self) -> i64 {
         let stored = self.inputs.iter().chain(&self.weights).chain(&self.states);
-        let shapes = stored.map(|t| &t.shape).chain(self.lines.iter().map(|l| &l.shape));
+        let shapes = stored
+            .map(|t| &t.shape)
+            .chain(self.lines.iter().map(|l| &l.shape));
         shapes.map(|s| s.iter().product()).max().unwrap_or(1)
     }
 }
@@ -178,7 +183,10 @@ impl Display for Program {
             several => writeln!(f, "  [{}]\n}}", list(several))?,
         }
         if let Some(train) = &self.train {
-            writeln!(f, "\nblock Gradient()(w: [...S], g: [...S], rate: []) -> [...S] = g")?;
+            writeln!(
+                f,
+                "\nblock Gradient()(w: [...S], g: [...S], rate: []) -> [...S] = g"
+            )?;
             writeln!(f, "\ntrain random() = Random() {{")?;
             self.train_body(train, f)?;
             writeln!(f, "}}\n\nprofile train {{ }}")?;
@@ -189,7 +197,11 @@ impl Display for Program {
 
 impl Program {
     fn train_body(&self, train: &Train, f: &mut Formatter<'_>) -> fmt::Result {
-        writeln!(f, "  epochs = 1\n  steps = 1\n  rate = 0.125\n  optimizer = {}", train.optimizer)?;
+        writeln!(
+            f,
+            "  epochs = 1\n  steps = 1\n  rate = 0.125\n  optimizer = {}",
+            train.optimizer
+        )?;
         if let Some(clip) = train.clip {
             writeln!(f, "  clip = {clip}")?;
         }
@@ -230,8 +242,12 @@ impl Display for Index {
 impl Display for Line {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match &self.value {
-            Value::Equation { free, body } => write!(f, "{}[{}] = {}", self.name, list(free), root(body)),
-            Value::Text { template, args } => write!(f, "{} = {}", self.name, filled(template, args)),
+            Value::Equation { free, body } => {
+                write!(f, "{}[{}] = {}", self.name, list(free), root(body))
+            }
+            Value::Text { template, args } => {
+                write!(f, "{} = {}", self.name, filled(template, args))
+            }
             Value::Next { arg } => write!(f, "if training {{ next {} = {arg} }}", self.name),
         }
     }

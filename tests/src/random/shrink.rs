@@ -25,12 +25,22 @@ fn size(p: &Program) -> (usize, i64) {
     let nodes: usize = p.lines.iter().map(|l| 4 + value_size(&l.value)).sum();
     let tensors = p.inputs.len() + p.weights.len() + p.states.len();
     let train = p.train.as_ref().map_or(0, |t| {
-        4 + usize::from(t.clip.is_some()) + usize::from(t.ema.is_some()) + usize::from(t.metric) + t.terms.join("").len()
+        4 + usize::from(t.clip.is_some())
+            + usize::from(t.ema.is_some())
+            + usize::from(t.metric)
+            + t.terms.join("").len()
     });
     let stored = p.inputs.iter().chain(&p.weights).chain(&p.states);
     let elements: i64 = stored.map(|t| t.shape.iter().sum::<i64>()).sum();
-    let extents: i64 = p.lines.iter().map(|l| l.shape.iter().sum::<i64>() + ranges(&l.value)).sum();
-    (2 * tensors + nodes + 2 * p.outputs.len() + train, elements + extents)
+    let extents: i64 = p
+        .lines
+        .iter()
+        .map(|l| l.shape.iter().sum::<i64>() + ranges(&l.value))
+        .sum();
+    (
+        2 * tensors + nodes + 2 * p.outputs.len() + train,
+        elements + extents,
+    )
 }
 
 fn value_size(v: &Value) -> usize {
@@ -113,7 +123,12 @@ fn outputs(p: &Program, all: &mut Vec<Program>) {
         }
         all.push(new);
     }
-    for line in p.lines.iter().rev().filter(|l| !matches!(l.value, Value::Next { .. })) {
+    for line in p
+        .lines
+        .iter()
+        .rev()
+        .filter(|l| !matches!(l.value, Value::Next { .. }))
+    {
         for i in 0..p.outputs.len() {
             if !p.outputs.contains(&line.name) {
                 let mut new = p.clone();
@@ -135,8 +150,16 @@ fn lines(p: &Program, all: &mut Vec<Program>) {
             continue;
         }
         let same = |t: &&Tensor| t.shape == line.shape;
-        let stored = p.weights.iter().chain(&p.inputs).find(same).map(|t| t.name.clone());
-        let earlier = p.lines[..i].iter().rev().find(|l| l.shape == line.shape && !matches!(l.value, Value::Next { .. }));
+        let stored = p
+            .weights
+            .iter()
+            .chain(&p.inputs)
+            .find(same)
+            .map(|t| t.name.clone());
+        let earlier = p.lines[..i]
+            .iter()
+            .rev()
+            .find(|l| l.shape == line.shape && !matches!(l.value, Value::Next { .. }));
         for other in stored.into_iter().chain(earlier.map(|l| l.name.clone())) {
             let mut new = without.clone();
             rename(&mut new, &line.name, &other);
@@ -331,7 +354,9 @@ fn body_of(e: &Expr) -> Box<Expr> {
 fn shorter(v: &Index) -> impl Iterator<Item = Index> + use<> {
     let (name, low, high) = (v.name.clone(), v.low, v.high);
     let n = high - low;
-    let lengths = [n / 2, n - 1].into_iter().filter(move |m| *m >= 1 && *m < n);
+    let lengths = [n / 2, n - 1]
+        .into_iter()
+        .filter(move |m| *m >= 1 && *m < n);
     lengths.map(move |m| Index {
         name: name.clone(),
         low,
@@ -356,7 +381,12 @@ fn with_child(e: &Expr, i: usize, child: Expr) -> Expr {
 /// One extent everywhere becomes a smaller one: tensors, ranges and constants of that number together; or one range alone.
 fn extents(p: &Program, all: &mut Vec<Program>) {
     let mut seen: Vec<i64> = vec![];
-    let stored = p.inputs.iter().chain(&p.weights).chain(&p.states).map(|t| &t.shape);
+    let stored = p
+        .inputs
+        .iter()
+        .chain(&p.weights)
+        .chain(&p.states)
+        .map(|t| &t.shape);
     for n in stored.chain(p.lines.iter().map(|l| &l.shape)).flatten() {
         if *n > 1 && !seen.contains(n) {
             seen.push(*n);
@@ -384,15 +414,29 @@ fn extents(p: &Program, all: &mut Vec<Program>) {
         }
     }
     for which in 0..2 {
-        let count = if which == 0 { p.weights.len() } else { p.inputs.len() };
+        let count = if which == 0 {
+            p.weights.len()
+        } else {
+            p.inputs.len()
+        };
         for t in 0..count {
-            let of = |p: &mut Program| if which == 0 { p.weights[t].shape.clone() } else { p.inputs[t].shape.clone() };
+            let of = |p: &mut Program| {
+                if which == 0 {
+                    p.weights[t].shape.clone()
+                } else {
+                    p.inputs[t].shape.clone()
+                }
+            };
             let mut copy = p.clone();
             for axis in 0..of(&mut copy).len() {
                 let n = of(&mut copy)[axis];
                 for m in [n / 2, n - 1].into_iter().filter(|m| *m >= 1 && *m < n) {
                     let mut new = p.clone();
-                    let tensor = if which == 0 { &mut new.weights[t] } else { &mut new.inputs[t] };
+                    let tensor = if which == 0 {
+                        &mut new.weights[t]
+                    } else {
+                        &mut new.inputs[t]
+                    };
                     tensor.shape[axis] = m;
                     all.push(new);
                 }
@@ -408,7 +452,11 @@ fn with_extent(p: &Program, n: i64, m: i64) -> Program {
             *x = m;
         }
     };
-    let stored = new.inputs.iter_mut().chain(&mut new.weights).chain(&mut new.states);
+    let stored = new
+        .inputs
+        .iter_mut()
+        .chain(&mut new.weights)
+        .chain(&mut new.states);
     stored.for_each(|t| t.shape.iter_mut().for_each(swap));
     for line in &mut new.lines {
         line.shape.iter_mut().for_each(swap);

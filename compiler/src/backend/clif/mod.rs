@@ -86,7 +86,14 @@ impl Target {
             ("enable_probestack", "false"),
             ("unwind_info", "false"),
             // Debug builds run all tests; what a user compiles is what they have seen.
-            ("enable_verifier", if cfg!(debug_assertions) { "true" } else { "false" }),
+            (
+                "enable_verifier",
+                if cfg!(debug_assertions) {
+                    "true"
+                } else {
+                    "false"
+                },
+            ),
         ];
         for (name, value) in options {
             flags.set(name, value).map_err(|e| refused(&e))?;

@@ -20,7 +20,10 @@ pub struct Guarded<'a> {
 /// As for [`Run::all`].
 pub unsafe fn all(run: &Run<'_>, pool: &mut Pool, calls: &[Guarded<'_>]) -> Result<()> {
     for guarded in calls {
-        let scratch = run.scratch.iter().map(|m| Memory::guarded(m.len() as u64, "scratch"));
+        let scratch = run
+            .scratch
+            .iter()
+            .map(|m| Memory::guarded(m.len() as u64, "scratch"));
         let scratch = scratch.collect::<Result<Vec<_>>>()?;
         let run = Run {
             scratch: &scratch,
@@ -28,7 +31,10 @@ pub unsafe fn all(run: &Run<'_>, pool: &mut Pool, calls: &[Guarded<'_>]) -> Resu
         };
         unsafe { one(&run, pool, guarded)? };
         if scratch.iter().any(Memory::is_spoilt) {
-            return Err(Error::machine(format!("{} writes outside of its scratch", guarded.label)));
+            return Err(Error::machine(format!(
+                "{} writes outside of its scratch",
+                guarded.label
+            )));
         }
     }
     Ok(())
@@ -40,7 +46,8 @@ unsafe fn one(run: &Run<'_>, pool: &mut Pool, guarded: &Guarded<'_>) -> Result<(
     for (buffer, bytes) in call.buffers.iter().zip(guarded.lens) {
         let mut copy = Memory::guarded(*bytes, label)?;
         // SAFETY: so many bytes lie there, by the plan.
-        copy.bytes_mut().copy_from_slice(unsafe { std::slice::from_raw_parts(*buffer, *bytes as usize) });
+        copy.bytes_mut()
+            .copy_from_slice(unsafe { std::slice::from_raw_parts(*buffer, *bytes as usize) });
         copies.push(copy);
     }
     let alone = Call {
@@ -52,7 +59,10 @@ unsafe fn one(run: &Run<'_>, pool: &mut Pool, guarded: &Guarded<'_>) -> Result<(
     unsafe { run.all(pool, std::slice::from_ref(&alone)) };
     for (i, (copy, buffer)) in copies.iter().zip(&call.buffers).enumerate() {
         if copy.is_spoilt() {
-            let text = format!("{label} writes outside of buffer {i}, which has {} bytes", copy.len());
+            let text = format!(
+                "{label} writes outside of buffer {i}, which has {} bytes",
+                copy.len()
+            );
             return Err(Error::machine(text));
         }
         // SAFETY: as above. What is only read may be constants, which are not written back.

@@ -52,7 +52,11 @@ impl Memory {
 
     /// As `zeroed`, for tests: between pages that nobody may touch, with poison in what lies between.
     pub fn guarded(bytes: u64, what: &str) -> Result<Memory> {
-        let fail = || Error::machine(format!("there is no guarded memory for {what}: {bytes} bytes"));
+        let fail = || {
+            Error::machine(format!(
+                "there is no guarded memory for {what}: {bytes} bytes"
+            ))
+        };
         let len = usize::try_from(bytes).map_err(|_| fail())?;
         // It begins at a cache line and ends, with its slack, where the page behind begins.
         let inner = (len.next_multiple_of(64) + 2 * SLACK).next_multiple_of(GUARD);
@@ -69,8 +73,13 @@ impl Memory {
     /// Whether something was written beside guarded memory.
     pub fn is_spoilt(&self) -> bool {
         let end = (self.start + self.len).next_multiple_of(4);
-        let parts = [&self.map[GUARD..self.start], &self.map[end..self.map.len() - GUARD]];
-        parts.iter().any(|p| p.as_chunks().0.iter().any(|c| *c != POISON))
+        let parts = [
+            &self.map[GUARD..self.start],
+            &self.map[end..self.map.len() - GUARD],
+        ];
+        parts
+            .iter()
+            .any(|p| p.as_chunks().0.iter().any(|c| *c != POISON))
     }
 
     pub fn len(&self) -> usize {
