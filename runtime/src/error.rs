@@ -3,7 +3,7 @@
 use crate::video::MediaError;
 use std::fmt::Display;
 use std::path::Path;
-use vsr_artifact::reason;
+use vsr_artifact::{reason, shown_path};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -38,7 +38,7 @@ impl Error {
         use std::io::ErrorKind::{
             AlreadyExists, InvalidInput, IsADirectory, NotADirectory, NotFound, PermissionDenied,
         };
-        let text = format!("cannot {what} {}: {}", path.display(), reason(error));
+        let text = format!("cannot {what} {}: {}", shown_path(path), reason(error));
         match error.kind() {
             AlreadyExists | NotFound | PermissionDenied | IsADirectory | NotADirectory
             | InvalidInput => Error::User(text),
@@ -47,7 +47,7 @@ impl Error {
     }
 
     pub fn file(path: &Path, why: impl Display) -> Error {
-        Error::User(format!("{}: {why}", path.display()))
+        Error::User(format!("{}: {why}", shown_path(path)))
     }
 
     /// 1: the user's, 2: the machine's, 130: interrupted.

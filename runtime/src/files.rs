@@ -29,7 +29,7 @@ pub fn write_whole(path: &Path, parts: &[&[u8]]) -> Result<()> {
     fs::create_dir_all(parent).map_err(fail)?;
     let name = path
         .file_name()
-        .ok_or_else(|| Error::user(format!("{} names no file", path.display())))?;
+        .ok_or_else(|| Error::user(format!("{} names no file", vsr_artifact::shown_path(path))))?;
     let temporary = parent.join(format!(
         ".{}{UNFINISHED}{}",
         name.to_string_lossy(),

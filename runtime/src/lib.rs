@@ -17,6 +17,7 @@ pub mod files;
 pub mod frozen;
 pub mod info;
 pub mod interrupt;
+pub mod memory;
 pub mod metrics;
 pub mod picture;
 pub mod progress;

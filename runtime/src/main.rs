@@ -7,8 +7,9 @@
 use clap::{Args, Parser, Subcommand};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use vsr_artifact::console;
+use vsr_artifact::{console, shown_path};
 use vsr_runtime::session::{Options, Session};
+use vsr_runtime::video::Limits;
 use vsr_runtime::weights::Scope;
 use vsr_runtime::{Error, Result, bench, bench_roofs, eval, exec, info, interrupt, train, upscale};
 
@@ -40,6 +41,9 @@ struct Common {
     /// Results as JSON on stdout
     #[arg(long, global = true)]
     json: bool,
+    /// Refuse weights that hold NaN or infinity, instead of a warning
+    #[arg(long, global = true)]
+    strict: bool,
     /// No progress, only results and errors
     #[arg(short, long, global = true)]
     quiet: bool,
@@ -90,6 +94,9 @@ struct Train {
     /// Held-out batches after each epoch [default: 8, or what the resumed run has]
     #[arg(long)]
     valid: Option<u64>,
+    /// Refuse frames of more pixels
+    #[arg(long, value_name = "N", default_value_t = Limits::DEFAULT_PIXELS)]
+    limit_pixels: u64,
 }
 
 /// Run one entry on tensors from a file
@@ -173,7 +180,11 @@ fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(e) => {
-            let _ = e.print();
+            match e.use_stderr() {
+                // It repeats words of the command line, which may be names of files.
+                true => console::err(&e.render().to_string()),
+                false => drop(e.print()),
+            }
             return ExitCode::from(u8::from(e.use_stderr()));
         }
     };
@@ -235,6 +246,9 @@ fn open_for(
         }
         None => session.init_weights(common.seed()),
     }
+    if let Some(text) = session.check_finite(weights, common.strict)? {
+        console::err(&format!("warning: {text}\n"));
+    }
     Ok(session)
 }
 
@@ -264,9 +278,13 @@ fn run_train(args: &Train, common: &Common) -> Result<()> {
         resume: args.resume.is_some(),
         seed: common.seed,
         valid: args.valid,
+        strict: common.strict,
+        limits: Limits {
+            pixels: args.limit_pixels,
+        },
         json: common.json,
         quiet: common.quiet,
-        command: format!("vsr-run train {}", args.compiled.display()),
+        command: format!("vsr-run train {}", shown_path(&args.compiled)),
     };
     interrupt::install();
     match train::train(&mut session, &options)? {
@@ -303,7 +321,7 @@ fn run_roofs(path: Option<PathBuf>, common: &Common) -> Result<()> {
         return Ok(());
     }
     let text = bench_roofs::text(&roofs);
-    print(&format!("{text}wrote {}", path.display()))
+    print(&format!("{text}wrote {}", shown_path(&path)))
 }
 
 fn run_bench(args: &Bench, common: &Common) -> Result<()> {

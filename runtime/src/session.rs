@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use stored::{Origin, Stored};
 use vsr_artifact::manifest::{Entry, Launch, Manifest, Port};
-use vsr_artifact::{Artifact, folding};
+use vsr_artifact::{Artifact, folding, shown_path};
 use vsr_kernels::Level;
 
 mod bind;
@@ -151,7 +151,7 @@ impl Session {
             let all = all.collect::<Vec<_>>().join(", ");
             Error::user(format!(
                 "{} has no entry {wanted}; it has: {all}",
-                self.dir.display()
+                shown_path(&self.dir)
             ))
         })
     }
@@ -250,11 +250,28 @@ impl Session {
     /// Key of the first weight or state that holds NaN or an infinity.
     pub fn first_non_finite(&mut self) -> Result<Option<&str>> {
         let storage = self.storage.whole(&self.manifest)?;
-        let bad = self.manifest.weights.iter().find(|w| {
-            let values = storage.floats(w.offset, weights::elements(w));
-            !values.unwrap_or_default().iter().all(|v| v.is_finite())
-        });
-        Ok(bad.map(|w| w.key.as_str()))
+        Ok(weights::non_finite(&self.manifest, storage)
+            .next()
+            .map(|w| w.key.as_str()))
+    }
+
+    /// What there is to say where weights, from `path` or of frozen networks, are not finite: an error when `strict`.
+    pub fn check_finite(&mut self, path: Option<&Path>, strict: bool) -> Result<Option<String>> {
+        let storage = self.storage.whole(&self.manifest)?;
+        let bad: Vec<&str> = weights::non_finite(&self.manifest, storage)
+            .map(|w| w.key.as_str())
+            .collect();
+        if bad.is_empty() {
+            return Ok(None);
+        }
+        let path = path.map_or_else(|| shown_path(&self.dir), shown_path);
+        let text = format!("{path}: NaN or infinity in {}", weights::few(&bad));
+        match strict {
+            true => Err(Error::user(format!(
+                "{text}; --strict refuses such weights"
+            ))),
+            false => Ok(Some(format!("{text}; --strict refuses such weights"))),
+        }
     }
 
     fn weights_changed(&mut self) {

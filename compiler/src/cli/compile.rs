@@ -1,6 +1,6 @@
 //! `vsrc compile`: a file to a folder of native code, or one stage of the way printed.
 
-use super::{Failure, Files, print, read, setting};
+use super::{Failure, Files, print, print_document, read, setting};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use vsr_artifact::folding;
@@ -79,7 +79,7 @@ pub fn run(args: &Compile) -> Result<(), Failure> {
     let absent = artifact.manifest.frozen.absent.iter();
     check_strict(args, absent.map(|a| (&*a.name, &*a.file)))?;
     if let Some(text) = emitted {
-        return print(&text);
+        return print_document(&text);
     }
     vsr_artifact::write(&args.output, &artifact).map_err(|e| match e.is_machine() {
         true => Failure::Machine(e.to_string()),
@@ -119,14 +119,15 @@ fn check_strict<'a>(
 }
 
 fn print_ast(path: &str) -> Result<(), Failure> {
-    let text = read(path).map_err(|e| Failure::User(format!("{path}: {e}")))?;
+    let text =
+        read(path).map_err(|e| Failure::User(format!("{}: {e}", vsr_artifact::shown(path))))?;
     let (mut sources, mut problems) = (Sources::new(), Problems::new());
     let file = sources.add(path, text.clone());
     let ast = vsr_compiler::syntax::parse(file, &text, &mut problems);
     if !problems.is_empty() {
         return Err(Failure::Problems(Box::new(problems), Box::new(sources)));
     }
-    print(&vsr_compiler::syntax::print_ast(&ast))
+    print_document(&vsr_compiler::syntax::print_ast(&ast))
 }
 
 /// The graphs of `infer` entries, or of all with their gradients; nothing more is made of them.
@@ -143,7 +144,7 @@ fn print_graphs(args: &Compile, options: &Options, with_training: bool) -> Resul
         args,
         made.absent.iter().map(|(name, file)| (&**name, &**file)),
     )?;
-    print(&pipeline::print_graphs(&made, with_training))
+    print_document(&pipeline::print_graphs(&made, with_training))
 }
 
 /// Bytes of weights, of states, and of optimisers' states.
@@ -224,7 +225,7 @@ fn summary_text(manifest: &Manifest, code_bytes: usize, seconds: f64, output: &P
         let (name, file) = (&absent.name, &absent.file);
         lines.push(format!("without  {name}: there is no {file}"));
     }
-    let folder = output.display();
+    let folder = vsr_artifact::shown_path(output);
     lines.push(format!("wrote    {folder} in {seconds:.2} s\n"));
     lines.join("\n")
 }

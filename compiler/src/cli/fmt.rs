@@ -1,9 +1,10 @@
 //! `vsrc fmt`: files in the one canonical style. A file that does not parse is left alone and reported; one that is
 //! rewritten is written beside itself first and renamed, so that it is never half there.
 
-use super::{Failure, Files, print, read};
+use super::{Failure, Files, print, print_document, read};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use vsr_artifact::shown;
 use vsr_compiler::diag::Problems;
 use vsr_compiler::syntax;
 
@@ -34,7 +35,7 @@ pub fn run(args: &Fmt) -> Result<(), Failure> {
             "-" => standard_input(),
             path => read(path),
         };
-        let text = text.map_err(|e| Failure::User(format!("{path}: {e}")))?;
+        let text = text.map_err(|e| Failure::User(format!("{}: {e}", shown(path))))?;
         let name = if path == "-" { "<stdin>" } else { path };
         let id = files.sources.add(name, text.as_str());
         let Some(formatted) = syntax::format(id, &text, &mut problems) else {
@@ -44,13 +45,13 @@ pub fn run(args: &Fmt) -> Result<(), Failure> {
         if args.check {
             if is_changed {
                 n_changed += 1;
-                print(&format!("{name}\n"))?;
+                print(&format!("{}\n", shown(name)))?;
             }
         } else if path == "-" {
-            print(&formatted)?;
+            print_document(&formatted)?;
         } else if is_changed {
             replace(Path::new(path), &formatted)
-                .map_err(|e| Failure::Machine(format!("{path}: {e}")))?;
+                .map_err(|e| Failure::Machine(format!("{}: {e}", shown(path))))?;
         }
     }
     if !problems.is_empty() {

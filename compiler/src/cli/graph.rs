@@ -1,7 +1,8 @@
 //! `vsrc graph`: a network as a picture.
 
-use super::{Failure, Files, print, setting};
+use super::{Failure, Files, print_document, setting};
 use std::path::{Path, PathBuf};
+use vsr_artifact::shown_path;
 use vsr_compiler::diag::Problems;
 use vsr_compiler::picture::{self, Picture};
 use vsr_compiler::sema::Options;
@@ -52,7 +53,7 @@ pub fn run(args: &Graph) -> Result<(), Failure> {
     };
     let text = drawn(&picture, format, usize::from(args.depth));
     if args.output == Path::new("-") {
-        return print(&text);
+        return print_document(&text);
     }
     write(&args.output, &text)
 }
@@ -63,7 +64,7 @@ fn format<'a>(output: &'a Path, wanted: Option<&'a str>) -> Result<&'a str, Fail
         Some(format @ ("svg" | "html" | "dot")) => Ok(format),
         _ => Err(Failure::User(format!(
             "{}: which kind of picture? End the name in .svg, .html or .dot, or give --format",
-            output.display()
+            shown_path(output)
         ))),
     }
 }
@@ -82,7 +83,7 @@ pub fn write(path: &Path, text: &str) -> Result<(), Failure> {
     let made = folder.map_or(Ok(()), std::fs::create_dir_all);
     made.and_then(|()| std::fs::write(path, text)).map_err(|e| {
         use std::io::ErrorKind as Kind;
-        let message = format!("cannot write {}: {e}", path.display());
+        let message = format!("cannot write {}: {e}", shown_path(path));
         match e.kind() {
             Kind::StorageFull | Kind::Other => Failure::Machine(message),
             _ => Failure::User(message),

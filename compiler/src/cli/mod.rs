@@ -42,7 +42,7 @@ impl Loader for Files {
 
     fn weights(&mut self, path: &str) -> Result<vsr_weightfile::Header, String> {
         let mapped = vsr_weightfile::Mapped::open(Path::new(path));
-        mapped.map(|m| m.header).map_err(|e| e.to_string())
+        mapped.map(|m| m.header).map_err(vsr_artifact::shown)
     }
 }
 
@@ -71,7 +71,7 @@ pub fn finish(result: Result<(), Failure>, json: bool) -> ExitCode {
             let shown = match json {
                 true => print(&format!("{}\n", problems.to_json(&sources))),
                 false => {
-                    console::err(&rendered(&problems, &sources));
+                    console::styled(&rendered(&problems, &sources));
                     Ok(())
                 }
             };
@@ -97,4 +97,9 @@ pub fn rendered(problems: &Problems, sources: &Sources) -> String {
 /// Text to standard output.
 pub fn print(text: &str) -> Result<(), Failure> {
     console::out(text).map_err(|e| Failure::Machine(e.to_string()))
+}
+
+/// A document to standard output.
+pub fn print_document(text: &str) -> Result<(), Failure> {
+    console::document(text).map_err(|e| Failure::Machine(e.to_string()))
 }

@@ -73,7 +73,7 @@ fn roofline(wanted: Option<&str>, threads: Option<u64>) -> Result<Roofline, Fail
             None => (read(Path::new(name))?, Some(name.to_string())),
         },
         None => match roofs::default_path().filter(|p| p.is_file()) {
-            Some(path) => (read(&path)?, Some(path.display().to_string())),
+            Some(path) => (read(&path)?, Some(path.to_string_lossy().into_owned())),
             None => (roofs::named("laptop").expect("a name of the list"), None),
         },
     };
@@ -98,7 +98,7 @@ fn read(path: &Path) -> Result<Roofs, Failure> {
         let names: Vec<&str> = roofs::NAMED.iter().map(|n| n.0).collect();
         Failure::User(format!(
             "{}: {why} (named roofs: {})",
-            path.display(),
+            vsr_artifact::shown_path(path),
             names.join(", ")
         ))
     })

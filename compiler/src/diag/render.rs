@@ -1,10 +1,12 @@
 //! Problems as text. A `Diag` becomes a miette `Diagnostic`, and our own report handler writes any `Diagnostic` in the
 //! form of the language's reference: class, sentence, place, the lines with marks under them, notes, calls, one edit.
-//! Shows at most `MAX_SHOWN` errors; never looks at the terminal.
+//! Shows at most `MAX_SHOWN` errors; never looks at the terminal. Of the source nothing gets through that a terminal obeys.
 
 use std::fmt;
 
 use miette::{Diagnostic, LabeledSpan, ReportHandler, Severity, SourceCode, SourceSpan};
+
+use vsr_artifact::text::{shown, visible};
 
 use super::{Diag, Mark, Problems, Sources, Span};
 
@@ -167,7 +169,7 @@ fn primary(mark: &Mark) -> LabeledSpan {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        f.write_str(&shown(&self.message))
     }
 }
 
@@ -266,7 +268,7 @@ impl ReportHandler for Handler {
             }
         }
         if let Some(help) = error.help() {
-            writeln!(f, "{pad} {strong}help{end}: {help}")?;
+            writeln!(f, "{pad} {strong}help{end}: {}", shown(help))?;
         }
         Ok(())
     }
@@ -284,7 +286,7 @@ fn place(error: &dyn Diagnostic) -> Option<String> {
     let label = error.labels()?.next()?;
     with_source(error, |name, text| {
         let at = Position::of(text, label.offset());
-        format!("{name}:{}:{}", at.line + 1, at.column + 1)
+        format!("{}:{}:{}", shown(name), at.line + 1, at.column + 1)
     })
 }
 
@@ -422,7 +424,7 @@ fn underline(text: &str, lines: &[&str], label: &LabeledSpan) -> Underline {
     } else {
         length
     };
-    let text = label.label().unwrap_or("").to_string();
+    let text = shown(label.label().unwrap_or(""));
     Underline {
         line: from.line,
         start: from.column,
@@ -443,7 +445,7 @@ impl Cut {
         let chars: Vec<char> = line
             .trim_end()
             .chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
+            .map(|c| if c.is_control() { ' ' } else { visible(c) })
             .collect();
         if chars.len() <= MAX_LINE {
             return Cut {

@@ -16,11 +16,15 @@ mod folder;
 pub mod folding;
 pub mod host;
 pub mod manifest;
+mod plain;
 pub mod roofs;
+pub mod text;
 
 pub use code::CODE_OFFSET;
 pub use error::{Error, reason};
 pub use folder::{Artifact, FORMAT, read, source_hash, write};
+pub use plain::open_file;
+pub use text::{shown, shown_path};
 
 #[cfg(test)]
 mod tests;

@@ -1,12 +1,15 @@
 //! Footage to train on. Enters: a folder of films or of folders with pictures. Leaves: crops of clips, chosen by a key
 //! alone. Decoded frames are kept up to a budget of memory; with more footage than that, each epoch takes its own part.
-//! Nothing here depends on what was decoded before.
+//! Nothing here depends on what was decoded before. What was held out once stays so by its name, whatever comes to it.
 
 use super::rng::Rng;
-use crate::video::{self, MediaError, Result, images};
+use crate::memory;
+use crate::video::{self, Limits, MediaError, Result, images};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use vsr_artifact::shown_path;
 
 /// A film, or the part of one that serves one purpose.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,11 +31,47 @@ pub struct Split {
     pub how: String,
 }
 
+/// A clip as checkpoints keep it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Listed {
+    /// Within the folder of the data.
+    pub name: String,
+    pub held_out: bool,
+    pub width: usize,
+    pub height: usize,
+    pub first: usize,
+    pub n_frames: usize,
+}
+
+impl Split {
+    /// All clips by their names within `folder`.
+    pub fn listed(&self, folder: &Path) -> Vec<Listed> {
+        let list = |clip: &Clip, held_out| Listed {
+            name: name_in(folder, &clip.path),
+            held_out,
+            width: clip.width,
+            height: clip.height,
+            first: clip.first,
+            n_frames: clip.n_frames,
+        };
+        let train = self.train.iter().map(|clip| list(clip, false));
+        train
+            .chain(self.valid.iter().map(|clip| list(clip, true)))
+            .collect()
+    }
+}
+
+fn name_in(folder: &Path, clip: &Path) -> String {
+    let inside = clip.strip_prefix(folder).unwrap_or(clip);
+    inside.to_string_lossy().into_owned()
+}
+
 /// Frames decoded together.
 const SEGMENT_FRAMES: usize = 32;
 
 /// Finds the footage under `folder`, in order of names. Clips too small or too short for `[T, H, W]` are an error.
-pub fn find(folder: &Path, shape: [usize; 3]) -> Result<Split> {
+/// `before` is what a resumed run had: its held-out clips stay held out.
+pub fn find(folder: &Path, shape: [usize; 3], limits: &Limits, before: &[Listed]) -> Result<Split> {
     if !folder.is_dir() {
         let why = if folder.exists() {
             "is not a folder of clips"
@@ -44,12 +83,13 @@ pub fn find(folder: &Path, shape: [usize; 3]) -> Result<Split> {
     let (train, valid) = (folder.join("train"), folder.join("valid"));
     let split = if train.is_dir() && valid.is_dir() {
         Split {
-            train: clips_in(&train)?,
-            valid: clips_in(&valid)?,
+            train: clips_in(&train, limits)?,
+            valid: clips_in(&valid, limits)?,
             how: "folders train/ and valid/".into(),
         }
     } else {
-        hold_out(clips_in(folder)?, shape[0])
+        let clips = clips_in(folder, limits)?;
+        held_out_before(folder, &clips, before).unwrap_or_else(|| hold_out(clips, shape[0]))
     };
     for (clips, part) in [(&split.train, "train"), (&split.valid, "validate")] {
         if clips.is_empty() {
@@ -65,28 +105,28 @@ pub fn find(folder: &Path, shape: [usize; 3]) -> Result<Split> {
 }
 
 /// Films in a folder: video files, subfolders of pictures, or the folder's own pictures.
-pub fn clips_in(folder: &Path) -> Result<Vec<Clip>> {
+pub fn clips_in(folder: &Path, limits: &Limits) -> Result<Vec<Clip>> {
     let entries = std::fs::read_dir(folder).map_err(|e| MediaError::cannot_read(folder, &e))?;
     let mut paths: Vec<PathBuf> = entries.filter_map(|e| e.ok().map(|e| e.path())).collect();
     paths
         .sort_by_key(|p| images::natural_key(&p.file_name().unwrap_or_default().to_string_lossy()));
     let mut clips = Vec::new();
     if paths.iter().any(|p| images::has_image_extension(p)) {
-        clips.push(measure(folder)?);
+        clips.push(measure(folder, limits)?);
     }
     for path in paths {
         if (path.is_file() && video::is_video_file(&path))
             || (path.is_dir() && !images::files_in(&path)?.is_empty())
         {
-            clips.push(measure(&path)?);
+            clips.push(measure(&path, limits)?);
         }
     }
     Ok(clips)
 }
 
 /// Size and length of a film. Counts the frames where its container does not.
-fn measure(path: &Path) -> Result<Clip> {
-    let mut reader = video::open_reader(path)?;
+fn measure(path: &Path, limits: &Limits) -> Result<Clip> {
+    let mut reader = video::open_reader_within(path, limits)?;
     let info = reader.info().clone();
     let mut n_frames = info.frames.unwrap_or(0) as usize;
     if info.frames.is_none() {
@@ -101,6 +141,35 @@ fn measure(path: &Path) -> Result<Clip> {
         first: 0,
         n_frames,
     })
+}
+
+/// The clips, or parts of them, that `before` held out, and what is left; none where no such clip is there any more.
+fn held_out_before(folder: &Path, clips: &[Clip], before: &[Listed]) -> Option<Split> {
+    let mut split = Split {
+        train: vec![],
+        valid: vec![],
+        how: "held out are the clips that were when this run began".into(),
+    };
+    for clip in clips {
+        let name = name_in(folder, &clip.path);
+        let was = before.iter().find(|l| l.held_out && l.name == name);
+        let Some(was) = was.filter(|l| l.first < clip.n_frames) else {
+            split.train.push(clip.clone());
+            continue;
+        };
+        split.valid.push(Clip {
+            first: was.first,
+            n_frames: was.n_frames.min(clip.n_frames - was.first),
+            ..clip.clone()
+        });
+        if was.first > 0 {
+            split.train.push(Clip {
+                n_frames: was.first,
+                ..clip.clone()
+            });
+        }
+    }
+    (!split.valid.is_empty()).then_some(split)
 }
 
 /// Every tenth film, at least one; of a single film, its last tenth.
@@ -155,7 +224,7 @@ fn check_sizes(clips: &[Clip], [n_frames, height, width]: [usize; 3]) -> Result<
         let too_small = (*w < width || *h < height).then(|| format!("{w}x{h} pixels"));
         let too_short = (*n < n_frames).then(|| format!("{n} frames"));
         let what: Vec<String> = too_small.into_iter().chain(too_short).collect();
-        (!what.is_empty()).then(|| format!("{} ({})", path.display(), what.join(", ")))
+        (!what.is_empty()).then(|| format!("{} ({})", shown_path(path), what.join(", ")))
     };
     let faults: Vec<String> = clips.iter().filter_map(fault).collect();
     if faults.is_empty() {
@@ -185,10 +254,17 @@ pub struct Library {
     active: Vec<(SegmentKey, usize)>,
     epoch: Option<u64>,
     seed: u64,
+    limits: Limits,
 }
 
 impl Library {
-    pub fn new(clips: Vec<Clip>, shape: [usize; 3], budget_bytes: usize, seed: u64) -> Library {
+    pub fn new(
+        clips: Vec<Clip>,
+        shape: [usize; 3],
+        budget_bytes: usize,
+        seed: u64,
+        limits: Limits,
+    ) -> Library {
         Library {
             clips,
             shape,
@@ -197,6 +273,7 @@ impl Library {
             active: Vec::new(),
             epoch: None,
             seed,
+            limits,
         }
     }
 
@@ -276,7 +353,9 @@ impl Library {
         let clip = &self.clips[key.0];
         let from = key.1 * SEGMENT_FRAMES;
         let n = (SEGMENT_FRAMES + self.shape[0] - 1).min(clip.n_frames - from);
-        let mut reader = video::open_reader(&clip.path)?;
+        let bytes = 3 * (clip.width * clip.height * n) as u64;
+        memory::check(bytes, &format!("{n} frames of {}", shown_path(&clip.path)))?;
+        let mut reader = video::open_reader_within(&clip.path, &self.limits)?;
         reader.skip_frames((clip.first + from) as u64)?;
         let mut frames = Vec::with_capacity(n);
         for _ in 0..n {
@@ -286,6 +365,10 @@ impl Library {
                     "holds fewer frames than it says",
                 ));
             };
+            if (frame.width, frame.height) != (clip.width, clip.height) {
+                let why = "has frames of another size than when it was first opened";
+                return Err(MediaError::file(&clip.path, why));
+            }
             frames.push(frame.rgb);
         }
         let frames = Arc::new(frames);

@@ -8,12 +8,13 @@ pub mod rng;
 pub mod scene;
 pub mod texture;
 
-use crate::video::{MediaError, Result};
-use library::Library;
+use crate::video::{Limits, MediaError, Result};
+use library::{Library, Listed};
 use rng::Rng;
 use scene::Scenes;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
+use vsr_artifact::shown_path;
 
 #[derive(Clone, Debug)]
 pub struct DataOptions {
@@ -26,6 +27,9 @@ pub struct DataOptions {
     pub steps_per_epoch: u64,
     /// For decoded frames. Footage beyond it is drawn anew each epoch, so it is part of what decides a batch.
     pub budget_bytes: usize,
+    pub limits: Limits,
+    /// The clips that a resumed run had when it was stopped.
+    pub before: Vec<Listed>,
 }
 
 impl DataOptions {
@@ -49,6 +53,8 @@ impl DataOptions {
             seed,
             steps_per_epoch,
             budget_bytes: Self::DEFAULT_BUDGET_BYTES,
+            limits: Limits::default(),
+            before: vec![],
         })
     }
 }
@@ -81,6 +87,7 @@ pub struct ClipSource {
     asked: std::collections::VecDeque<Place>,
     steps_per_epoch: u64,
     description: String,
+    clips: Vec<Listed>,
 }
 
 /// Batches made before they are asked for.
@@ -88,7 +95,7 @@ const N_AHEAD: usize = 2;
 
 impl ClipSource {
     pub fn open(options: &DataOptions) -> Result<ClipSource> {
-        let (maker, description) = Maker::open(options)?;
+        let (maker, description, clips) = Maker::open(options)?;
         let (requests, wanted) = mpsc::channel();
         let (made, batches) = mpsc::sync_channel(N_AHEAD);
         let thread = std::thread::Builder::new()
@@ -103,12 +110,18 @@ impl ClipSource {
             asked: Default::default(),
             steps_per_epoch,
             description,
+            clips,
         })
     }
 
     /// One line for the user: where the clips come from.
     pub fn describe(&self) -> &str {
         &self.description
+    }
+
+    /// The footage by its names; none where scenes are made.
+    pub fn clips(&self) -> &[Listed] {
+        &self.clips
     }
 
     /// Batch [B, 3, T, H, W] of a training step. The following ones are prepared meanwhile.
@@ -198,9 +211,10 @@ struct Maker {
 }
 
 impl Maker {
-    fn open(options: &DataOptions) -> Result<(Maker, String)> {
+    fn open(options: &DataOptions) -> Result<(Maker, String, Vec<Listed>)> {
         let [_, _, n_frames, height, width] = options.shape;
         let clip_shape = [n_frames, height, width];
+        let mut listed = vec![];
         let (footage, description) = match &options.folder {
             None => (
                 Footage::Made(Scenes::default()),
@@ -208,20 +222,22 @@ impl Maker {
                     .to_string(),
             ),
             Some(folder) => {
-                let split = library::find(folder, clip_shape)?;
+                let split = library::find(folder, clip_shape, &options.limits, &options.before)?;
+                listed = split.listed(folder);
                 let n_frames =
                     |clips: &[library::Clip]| clips.iter().map(|c| c.n_frames).sum::<usize>();
                 let description = format!(
                     "data: {}: {} clips ({} frames) to train, {} clips ({} frames) held out; {}",
-                    folder.display(),
+                    shown_path(folder),
                     split.train.len(),
                     n_frames(&split.train),
                     split.valid.len(),
                     n_frames(&split.valid),
                     split.how
                 );
+                let (seed, limits) = (options.seed, options.limits);
                 let library =
-                    |clips, budget| Box::new(Library::new(clips, clip_shape, budget, options.seed));
+                    |clips, budget| Box::new(Library::new(clips, clip_shape, budget, seed, limits));
                 let budget = options.budget_bytes;
                 let found = Footage::Found {
                     train: library(split.train, budget / 8 * 7),
@@ -237,6 +253,7 @@ impl Maker {
                 seed: options.seed,
             },
             description,
+            listed,
         ))
     }
 

@@ -6,6 +6,7 @@ use crate::progress::Progress;
 use crate::session::Session;
 use crate::upscale::session::SessionNetworks;
 use crate::upscale::{Networks, TileOptions};
+use crate::video::Limits;
 use crate::{Result, interrupt};
 use std::path::PathBuf;
 
@@ -38,6 +39,9 @@ pub struct EvalArgs {
     /// Only the first frames of each clip
     #[arg(long)]
     pub limit: Option<u64>,
+    /// Refuse frames of more pixels
+    #[arg(long, value_name = "N", default_value_t = Limits::DEFAULT_PIXELS)]
+    pub limit_pixels: u64,
     /// Compiled shape to use; by default the one that costs least
     #[arg(long, default_value = "")]
     pub profile: String,
@@ -65,7 +69,10 @@ impl EvalArgs {
 
 pub fn run(session: &mut Session, args: &EvalArgs, seed: u64, is_quiet: bool) -> Result<Report> {
     interrupt::install();
-    let clips = find_clips(&args.data)?;
+    let limits = Limits {
+        pixels: args.limit_pixels,
+    };
+    let clips = find_clips(&args.data, &limits)?;
     let mut networks = SessionNetworks::new(session, &args.profile, seed)?;
     let options: TileOptions = networks.options(args.overlap, args.scale)?;
     let scale = networks.shapes()[0].form.scale * options.enlarge_first;
@@ -76,6 +83,7 @@ pub fn run(session: &mut Session, args: &EvalArgs, seed: u64, is_quiet: bool) ->
         &clips,
         args.protocol(scale),
         options,
+        &limits,
         |clip, frame| {
             line.update(
                 0,

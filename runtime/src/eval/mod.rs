@@ -6,15 +6,17 @@ pub mod command;
 pub mod degrade;
 
 use crate::data::library;
+use crate::memory;
 use crate::metrics::resize::imresize_rgb;
 use crate::metrics::{Plane, channels, luma, psnr, ssim};
 use crate::upscale::{Networks, TileOptions, fit, stream};
-use crate::video::{Frame, MediaError, Result, open_reader};
+use crate::video::{Frame, Limits, MediaError, Result, open_reader_within};
 use degrade::Degradation;
 use serde::Serialize;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use vsr_artifact::{shown, shown_path};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Channel {
@@ -35,6 +37,9 @@ pub struct Protocol {
     /// Only the first frames of each clip.
     pub limit: Option<u64>,
 }
+
+/// Memory of scoring a frame, a pixel of it: three pictures as planes, and SSIM's blurred products.
+const BYTES_A_PIXEL: u64 = 120;
 
 impl std::fmt::Display for Protocol {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
@@ -97,7 +102,7 @@ pub struct Report {
 
 impl Report {
     pub fn lines(&self) -> Vec<String> {
-        let name = |c: &ClipScore| c.clip.clone();
+        let name = |c: &ClipScore| shown(&c.clip);
         let width = self
             .clips
             .iter()
@@ -127,7 +132,7 @@ impl Report {
 }
 
 /// The clips to score: a film, a folder's `valid/`, or all that a folder holds.
-pub fn find_clips(path: &Path) -> Result<Vec<PathBuf>> {
+pub fn find_clips(path: &Path, limits: &Limits) -> Result<Vec<PathBuf>> {
     if !path.exists() {
         return Err(MediaError::file(path, "there is no such file or folder"));
     }
@@ -136,7 +141,7 @@ pub fn find_clips(path: &Path) -> Result<Vec<PathBuf>> {
     }
     let valid = path.join("valid");
     let folder = if valid.is_dir() { &valid } else { path };
-    let clips: Vec<PathBuf> = library::clips_in(folder)?
+    let clips: Vec<PathBuf> = library::clips_in(folder, limits)?
         .into_iter()
         .map(|c| c.path)
         .collect();
@@ -156,11 +161,12 @@ pub fn run(
     clips: &[PathBuf],
     protocol: Protocol,
     options: TileOptions,
+    limits: &Limits,
     mut report: impl FnMut(usize, u64) -> bool,
 ) -> Result<Report> {
     let mut scores = Vec::new();
     for (i, path) in clips.iter().enumerate() {
-        let frames = score_clip(networks, path, protocol, options, |n| report(i, n))?;
+        let frames = score_clip(networks, path, protocol, options, limits, |n| report(i, n))?;
         let skip = protocol.skip_ends;
         let counted = frames
             .get(skip..frames.len().saturating_sub(skip))
@@ -196,9 +202,10 @@ fn score_clip(
     path: &Path,
     protocol: Protocol,
     options: TileOptions,
+    limits: &Limits,
     mut report: impl FnMut(u64) -> bool,
 ) -> Result<Vec<Score>> {
-    let mut reader = open_reader(path)?;
+    let mut reader = open_reader_within(path, limits)?;
     let s = protocol.scale;
     let (width, height) = (reader.info().width / s * s, reader.info().height / s * s);
     let counted = (
@@ -219,6 +226,9 @@ fn score_clip(
             upscaler.scale()
         )));
     }
+    let bytes = BYTES_A_PIXEL * (width * height) as u64 + upscaler.frame_bytes();
+    let what = format!("scoring {width}x{height} frames of {}", shown_path(path));
+    memory::check(bytes, &what)?;
     // Ground truth and small frame of what is still inside the network.
     let waiting: RefCell<VecDeque<(Frame, Vec<u8>)>> = RefCell::default();
     let mut n_read = 0;

@@ -6,6 +6,7 @@
 //! data and the options; never on when it was interrupted.
 
 mod epoch;
+mod origin;
 mod plot;
 mod preview;
 mod state;
@@ -16,13 +17,14 @@ use crate::data::{ClipSource, DataOptions};
 use crate::error::{Error, Result};
 use crate::progress::{Progress, clock, remaining};
 use crate::session::Session;
+use crate::video::Limits;
 use crate::weights::Scope;
 use crate::{files, interrupt};
-use epoch::Record;
+use epoch::{Past, Record};
 use state::{Setup, State};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use vsr_artifact::console;
+use vsr_artifact::{console, shown_path};
 
 /// Where batches come from.
 pub trait Batches {
@@ -57,6 +59,9 @@ pub struct Options {
     pub seed: Option<u64>,
     /// Held-out batches after each epoch.
     pub valid: Option<u64>,
+    /// Refuse weights that are not finite.
+    pub strict: bool,
+    pub limits: Limits,
     pub json: bool,
     pub quiet: bool,
     /// How the user called, up to the options: for the hint on how to go on.
@@ -81,10 +86,17 @@ const LAST: &str = "last.safetensors";
 
 /// Trains as the options say, with clips from a folder or made ones.
 pub fn train(session: &mut Session, options: &Options) -> Result<Outcome> {
-    let (state, setup) = begin(session, options)?;
+    let (state, mut setup) = begin(session, options)?;
     let port = data_port(session)?;
-    let data = DataOptions::new(setup.data.as_deref(), &port.1, setup.seed, setup.steps)?;
+    let mut data = DataOptions::new(setup.data.as_deref(), &port.1, setup.seed, setup.steps)?;
+    data.limits = options.limits;
+    data.before = std::mem::take(&mut setup.clips);
     let mut source = ClipSource::open(&data)?;
+    setup.clips = source.clips().to_vec();
+    let change = origin::data_change(&data.before, &setup.clips);
+    if let Some(change) = change.filter(|_| options.resume) {
+        console::err(&format!("note: {change}\n"));
+    }
     if !options.quiet {
         console::err(&format!("{}\n", source.describe()));
     }
@@ -118,8 +130,12 @@ fn begin(session: &mut Session, options: &Options) -> Result<(State, Setup)> {
     let path = options.out.join(state::FILE);
     let (state, mut setup) = if options.resume {
         let (state, setup) = state::load(session, &path)?;
+        let now = origin::facts(session.manifest());
+        if let Some(change) = origin::artifact_change(&setup.artifact, &now) {
+            console::err(&format!("note: {change}\n"));
+        }
         if let Some(seed) = options.seed.filter(|s| *s != setup.seed) {
-            let (out, own) = (options.out.display(), setup.seed);
+            let (out, own) = (shown_path(&options.out), setup.seed);
             return Err(Error::user(format!(
                 "the run in {out} has seed {own}, and goes on with it: leave --seed {seed} out, or begin another run"
             )));
@@ -127,7 +143,7 @@ fn begin(session: &mut Session, options: &Options) -> Result<(State, Setup)> {
         (state, setup)
     } else {
         if path.exists() {
-            let out = options.out.display();
+            let out = shown_path(&options.out);
             return Err(Error::user(format!(
                 "{out} holds another run; go on with it by `--resume {out}`, or choose another folder with --out"
             )));
@@ -136,6 +152,10 @@ fn begin(session: &mut Session, options: &Options) -> Result<(State, Setup)> {
         session.init_weights(seed);
         if let Some(weights) = &options.weights {
             session.load_weights(weights, Scope::Model)?;
+        }
+        let weights = options.weights.as_deref();
+        if let Some(text) = session.check_finite(weights, options.strict)? {
+            console::err(&format!("warning: {text}\n"));
         }
         (
             State::default(),
@@ -146,6 +166,8 @@ fn begin(session: &mut Session, options: &Options) -> Result<(State, Setup)> {
                 valid: VALID_BATCHES,
                 rate: None,
                 data: None,
+                artifact: Default::default(),
+                clips: vec![],
             },
         )
     };
@@ -154,6 +176,7 @@ fn begin(session: &mut Session, options: &Options) -> Result<(State, Setup)> {
     setup.valid = options.valid.unwrap_or(setup.valid);
     setup.rate = options.rate.or(setup.rate);
     setup.data = options.data.clone().or(setup.data);
+    setup.artifact = origin::facts(session.manifest());
     Ok((state, setup))
 }
 
@@ -165,7 +188,7 @@ pub(crate) struct Trainer<'a> {
     train: usize,
     eval: Option<usize>,
     data: String,
-    records: Vec<Record>,
+    past: Past,
     progress: Progress,
     started: Instant,
     saved: Instant,
@@ -181,7 +204,15 @@ impl<'a> Trainer<'a> {
         setup: Setup,
     ) -> Result<Trainer<'a>> {
         files::sweep(&options.out);
-        let records = epoch::read(&options.out.join(epoch::FILE), state.epoch)?;
+        let path = options.out.join(epoch::FILE);
+        let past = epoch::read(&path, state.epoch)?;
+        if past.is_torn {
+            let name = shown_path(&path);
+            console::err(&format!(
+                "note: {name}: its last line is torn, and left out\n"
+            ));
+            epoch::write(&path, &past)?;
+        }
         Ok(Trainer {
             train: session.find("train", "")?,
             eval: session.entry("eval", ""),
@@ -190,7 +221,7 @@ impl<'a> Trainer<'a> {
             options,
             state,
             setup,
-            records,
+            past,
             progress: Progress::new(options.quiet),
             started: Instant::now(),
             saved: Instant::now(),
@@ -228,7 +259,7 @@ impl<'a> Trainer<'a> {
             } else {
                 self.options.out.join(LAST)
             };
-            console::out(&format!("trained: weights in {}\n", made.display()))?;
+            console::out(&format!("trained: weights in {}\n", shown_path(&made)))?;
         }
         Ok(Outcome::Finished)
     }
@@ -273,7 +304,7 @@ impl<'a> Trainer<'a> {
         let (step, epoch, out) = (
             self.state.step + 1,
             self.state.epoch + 1,
-            self.options.out.display(),
+            shown_path(&self.options.out),
         );
         Error::user(format!(
             "training went wrong at step {step} of epoch {epoch}: {what}; {out}/{} still holds the last good \
@@ -313,16 +344,16 @@ impl<'a> Trainer<'a> {
         self.state.next_epoch();
         self.check_weights()?;
         let said = self.report(&record, is_best);
-        self.records.push(record);
+        self.past.push(record);
         let out = &self.options.out;
         if is_best {
             self.session
                 .save_weights(&out.join(BEST), Scope::Model, &Default::default())?;
         }
-        epoch::write(&out.join(epoch::FILE), &self.records)?;
+        epoch::write(&out.join(epoch::FILE), &self.past)?;
         files::write_whole(
             &out.join("plot.svg"),
-            &[plot::svg(&self.records).as_bytes()],
+            &[plot::svg(&self.past.records).as_bytes()],
         )?;
         self.save()?;
         said
@@ -416,7 +447,7 @@ impl<'a> Trainer<'a> {
         let (step, epoch, out) = (
             self.state.step,
             self.state.epoch + 1,
-            self.options.out.display(),
+            shown_path(&self.options.out),
         );
         let command = &self.options.command;
         console::err(&format!(

@@ -4,10 +4,11 @@ use super::session::SessionNetworks;
 use super::{Progress, Upscaler, film, fit};
 use crate::progress::Progress as ProgressLine;
 use crate::session::Session;
-use crate::video::{OutputSpec, create_writer, open_reader};
-use crate::{Result, interrupt};
+use crate::video::{Limits, OutputSpec, create_writer, open_reader_within};
+use crate::{Result, interrupt, memory};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
+use vsr_artifact::shown_path;
 
 /// Enlarge a video, or pictures
 #[derive(clap::Args)]
@@ -35,6 +36,9 @@ pub struct UpscaleArgs {
     /// Times larger, for luma networks that keep the size; others know it
     #[arg(long)]
     pub scale: Option<usize>,
+    /// Refuse frames of more pixels
+    #[arg(long, value_name = "N", default_value_t = Limits::DEFAULT_PIXELS)]
+    pub limit_pixels: u64,
     /// Stop after this many frames
     #[arg(long)]
     pub limit: Option<u64>,
@@ -78,11 +82,21 @@ pub fn run(
     mut say: impl FnMut(&str) -> Result<()>,
 ) -> Result<Summary> {
     interrupt::install();
-    let mut reader = open_reader(&args.input)?;
+    let limits = Limits {
+        pixels: args.limit_pixels,
+    };
+    let mut reader = open_reader_within(&args.input, &limits)?;
     let info = reader.info().clone();
     let mut networks = SessionNetworks::new(session, &args.profile, seed)?;
     let options = networks.options(args.overlap, args.scale)?;
     let (profile, mut upscaler) = fit(&mut networks, info.width, info.height, options)?;
+    let what = format!(
+        "enlarging {}x{} frames of {}",
+        info.width,
+        info.height,
+        shown_path(&args.input)
+    );
+    memory::check(upscaler.frame_bytes(), &what)?;
     let source = (args.input != Path::new("-")).then_some(args.input.as_path());
     let scaled = OutputSpec::scaled(&info, upscaler.scale(), source);
     let spec = OutputSpec {

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 use std::path::Path;
-use vsr_artifact::reason;
+use vsr_artifact::{reason, shown, shown_path};
 
 #[derive(Debug, thiserror::Error)]
 pub enum MediaError {
@@ -28,17 +28,21 @@ impl MediaError {
         matches!(self, MediaError::User(_))
     }
 
-    /// `path: why`, a fault of the file itself.
+    /// `path: why`, a fault of the file itself, which may stand in the words.
     pub fn file(path: &Path, why: impl Display) -> MediaError {
-        MediaError::User(format!("{}: {why}", path.display()))
+        MediaError::User(format!("{}: {}", shown_path(path), shown(why)))
     }
 
     pub fn cannot_read(path: &Path, error: &std::io::Error) -> MediaError {
-        MediaError::User(format!("cannot read {}: {}", path.display(), reason(error)))
+        MediaError::User(format!(
+            "cannot read {}: {}",
+            shown_path(path),
+            reason(error)
+        ))
     }
 
     pub fn cannot_write(path: &Path, error: &std::io::Error) -> MediaError {
-        let text = format!("cannot write {}: {}", path.display(), reason(error));
+        let text = format!("cannot write {}: {}", shown_path(path), reason(error));
         match error.kind() {
             std::io::ErrorKind::NotFound | std::io::ErrorKind::PermissionDenied => {
                 MediaError::User(text)

@@ -4,11 +4,13 @@
 
 use super::mp4::write::Mp4Writer;
 use super::output::beside;
-use super::{Frame, FrameReader, FrameWriter, Info, MediaError, OutputSpec, Result};
+use super::{Frame, FrameReader, FrameWriter, Info, Limits, MediaError, OutputSpec, Result};
+use crate::memory;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc;
+use vsr_artifact::shown_path;
 
 /// The first `ffmpeg` on PATH.
 pub fn find() -> Option<PathBuf> {
@@ -57,6 +59,9 @@ enum Line {
     Other(String),
 }
 
+/// Memory of a frame here: RGB, twice while it is handed on.
+const BYTES_A_PIXEL: u64 = 6;
+
 pub struct FfmpegReader {
     path: PathBuf,
     child: Child,
@@ -69,9 +74,12 @@ pub struct FfmpegReader {
 }
 
 impl FfmpegReader {
-    pub fn open(program: &Path, path: &Path) -> Result<FfmpegReader> {
+    pub fn open(program: &Path, path: &Path, limits: &Limits) -> Result<FfmpegReader> {
+        // Coded frames may be a little larger than shown ones.
+        let max_pixels = (limits.pixels.saturating_add(limits.pixels / 8)).min(i32::MAX as u64);
         let mut child = Command::new(program)
-            .args(["-nostdin", "-hide_banner", "-noautorotate", "-i"])
+            .args(["-nostdin", "-hide_banner", "-noautorotate"])
+            .args(["-max_pixels", &max_pixels.to_string(), "-i"])
             .arg(argument(path))
             .args([
                 "-map",
@@ -94,7 +102,9 @@ impl FfmpegReader {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .map_err(|e| MediaError::Machine(format!("cannot start {}: {e}", program.display())))?;
+            .map_err(|e| {
+                MediaError::Machine(format!("cannot start {}: {e}", shown_path(program)))
+            })?;
         let (Some(out), Some(err)) = (child.stdout.take(), child.stderr.take()) else {
             return Err(MediaError::Machine("ffmpeg gave no pipes".into()));
         };
@@ -136,7 +146,7 @@ impl FfmpegReader {
                         full_chroma: false,
                     };
                     let start = first.time;
-                    return Ok(FfmpegReader {
+                    let reader = FfmpegReader {
                         path: path.into(),
                         child,
                         out,
@@ -145,7 +155,9 @@ impl FfmpegReader {
                         unit,
                         first: Some(first),
                         start,
-                    });
+                    };
+                    limits.check(path, width, height, BYTES_A_PIXEL)?;
+                    return Ok(reader);
                 }
             }
         }
@@ -205,12 +217,14 @@ impl FrameReader for FfmpegReader {
                 "the size of the picture changes within the film",
             ));
         }
-        let mut rgb = vec![0; width * height * 3];
+        let mut rgb = memory::zeroed(width * height * 3, "a frame")?;
         self.out
             .read_exact(&mut rgb)
             .map_err(|e| MediaError::cannot_read(&self.path, &e))?;
-        let time = (shown.time - self.start) * self.unit as i64;
-        let duration = shown.duration.map_or(frame_duration, |d| d * self.unit);
+        let unit = i64::try_from(self.unit).unwrap_or(i64::MAX);
+        let time = shown.time.saturating_sub(self.start).saturating_mul(unit);
+        let of = |d: u64| d.saturating_mul(self.unit);
+        let duration = shown.duration.map_or(frame_duration, of);
         Ok(Some(Frame {
             width,
             height,
@@ -252,7 +266,8 @@ fn parse_clock(text: &str) -> Option<Line> {
     let (frames, seconds) = ratio(rate)
         .filter(|r| r.0 > 0 && r.1 > 0)
         .unwrap_or((25, 1));
-    let frame_duration = ((timescale * seconds + frames / 2) / frames).max(1);
+    let units = timescale.checked_mul(seconds)?.checked_add(frames / 2)?;
+    let frame_duration = (units / frames).max(1);
     Some(Line::Clock {
         timescale: u32::try_from(timescale).ok()?,
         unit,
@@ -381,7 +396,7 @@ impl FfmpegWriter {
         });
         let result = command.arg(argument(output)).output();
         let result = result.map_err(|e| {
-            MediaError::Machine(format!("cannot start {}: {e}", self.program.display()))
+            MediaError::Machine(format!("cannot start {}: {e}", shown_path(&self.program)))
         })?;
         if result.status.success() {
             return Ok(());

@@ -3,10 +3,14 @@
 //! Pictures of unequal size are an error, never resized.
 
 use super::output::beside;
-use super::{Frame, FrameReader, FrameWriter, Info, MediaError, OutputSpec, Result};
-use image::{ExtendedColorType, ImageEncoder};
+use super::{Frame, FrameReader, FrameWriter, Info, Limits, MediaError, OutputSpec, Result};
+use crate::memory;
+use image::{ColorType, ExtendedColorType, ImageDecoder, ImageEncoder};
 use std::collections::VecDeque;
+use std::fs::File;
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
+use vsr_artifact::shown_path;
 
 pub const EXTENSIONS: [&str; 3] = ["png", "jpg", "jpeg"];
 
@@ -16,12 +20,18 @@ const DEFAULT_RATE: u32 = 25;
 pub struct ImageReader {
     files: VecDeque<PathBuf>,
     info: Info,
+    limits: Limits,
     n_read: i64,
 }
 
+/// Memory that a picture takes while it is read: 16 bits with alpha and RGB, or a JPEG's coefficients.
+const BYTES_A_PIXEL: u64 = 16;
+/// What may stand beside the pixels: profiles, texts.
+const EXTRA_BYTES: u64 = 32 << 20;
+
 impl ImageReader {
     /// `path` is a folder, a pattern or one picture.
-    pub fn open(path: &Path) -> Result<ImageReader> {
+    pub fn open(path: &Path, limits: &Limits) -> Result<ImageReader> {
         let files = if path.is_dir() {
             files_in(path)?
         } else if let Some(pattern) = Pattern::parse(path) {
@@ -32,15 +42,10 @@ impl ImageReader {
         let Some(first) = files.first() else {
             return Err(MediaError::file(path, "holds no PNG or JPEG pictures"));
         };
-        let (width, height) = image::ImageReader::open(first)
-            .map_err(|e| MediaError::cannot_read(first, &e))?
-            .with_guessed_format()
-            .map_err(|e| MediaError::cannot_read(first, &e))?
-            .into_dimensions()
-            .map_err(|e| unreadable(first, &e))?;
+        let (width, height) = checked_size(first, limits)?;
         let info = Info {
-            width: width as usize,
-            height: height as usize,
+            width,
+            height,
             timescale: DEFAULT_RATE,
             frame_duration: 1,
             frames: Some(files.len() as u64),
@@ -49,6 +54,7 @@ impl ImageReader {
         Ok(ImageReader {
             files: files.into(),
             info,
+            limits: *limits,
             n_read: 0,
         })
     }
@@ -63,7 +69,7 @@ impl FrameReader for ImageReader {
         let Some(path) = self.files.pop_front() else {
             return Ok(None);
         };
-        let (width, height, rgb) = read_image(&path)?;
+        let (width, height, rgb) = read_image(&path, &self.limits)?;
         if (width, height) != (self.info.width, self.info.height) {
             let Info {
                 width: w,
@@ -94,15 +100,64 @@ impl FrameReader for ImageReader {
     }
 }
 
+/// A reader of one picture that allocates no more than these bytes beside its result.
+fn reader(path: &Path, max_bytes: u64) -> Result<image::ImageReader<BufReader<File>>> {
+    let failed = |e: std::io::Error| MediaError::cannot_read(path, &e);
+    let file = vsr_artifact::open_file(path).map_err(failed)?;
+    let reader = image::ImageReader::new(BufReader::new(file));
+    let mut reader = reader.with_guessed_format().map_err(failed)?;
+    let mut limits = image::Limits::default();
+    limits.max_alloc = Some(max_bytes);
+    reader.limits(limits);
+    Ok(reader)
+}
+
+/// Width and height out of a picture's head, and only if there is room for them.
+fn checked_size(path: &Path, limits: &Limits) -> Result<(usize, usize)> {
+    let size = reader(path, EXTRA_BYTES)?.into_dimensions();
+    let (width, height) = size.map_err(|e| unreadable(path, &e))?;
+    let (width, height) = (width as usize, height as usize);
+    limits.check(path, width, height, BYTES_A_PIXEL)?;
+    Ok((width, height))
+}
+
 /// One picture as (width, height, RGB).
-pub fn read_image(path: &Path) -> Result<(usize, usize, Vec<u8>)> {
-    let reader = image::ImageReader::open(path).and_then(image::ImageReader::with_guessed_format);
-    let decoded = reader
-        .map_err(|e| MediaError::cannot_read(path, &e))?
-        .decode()
-        .map_err(|e| unreadable(path, &e))?;
-    let rgb = decoded.into_rgb8();
-    Ok((rgb.width() as usize, rgb.height() as usize, rgb.into_raw()))
+pub fn read_image(path: &Path, limits: &Limits) -> Result<(usize, usize, Vec<u8>)> {
+    let (width, height) = checked_size(path, limits)?;
+    let max_bytes = EXTRA_BYTES + BYTES_A_PIXEL * (width * height) as u64;
+    let broken = |e: image::ImageError| unreadable(path, &e);
+    let decoder = reader(path, max_bytes)?.into_decoder().map_err(broken)?;
+    let kind = decoder.color_type();
+    let n_bytes = usize::try_from(decoder.total_bytes()).unwrap_or(usize::MAX);
+    let mut raw = memory::zeroed(n_bytes, "a picture")?;
+    decoder.read_image(&mut raw).map_err(broken)?;
+    Ok((width, height, rgb_of(raw, kind, width * height)?))
+}
+
+/// Grey is spread, alpha dropped, 16 bits are rounded to 8.
+fn rgb_of(raw: Vec<u8>, kind: ColorType, n_pixels: usize) -> Result<Vec<u8>> {
+    if kind == ColorType::Rgb8 {
+        return Ok(raw);
+    }
+    let (n_channels, n_bytes) = (
+        usize::from(kind.channel_count()),
+        usize::from(kind.bytes_per_pixel()),
+    );
+    let is_wide = n_bytes == 2 * n_channels;
+    let value = |pixel: &[u8], channel: usize| match is_wide {
+        true => {
+            let at = 2 * channel;
+            let wide = u16::from_ne_bytes([pixel[at], pixel[at + 1]]);
+            ((u32::from(wide) + 128) / 257) as u8
+        }
+        false => pixel[channel],
+    };
+    let mut rgb = Vec::new();
+    memory::reserve(&mut rgb, 3 * n_pixels, "a picture")?;
+    for pixel in raw.chunks_exact(n_bytes) {
+        rgb.extend([0, 1, 2].map(|c| value(pixel, if n_channels < 3 { 0 } else { c })));
+    }
+    Ok(rgb)
 }
 
 fn unreadable(path: &Path, error: &image::ImageError) -> MediaError {
@@ -359,7 +414,7 @@ pub fn write_image(path: &Path, width: usize, height: usize, rgb: &[u8]) -> Resu
         };
     written.map_err(|e| match e {
         image::ImageError::IoError(e) => MediaError::cannot_write(path, &e),
-        e => MediaError::Machine(format!("cannot write {}: {e}", path.display())),
+        e => MediaError::Machine(format!("cannot write {}: {e}", shown_path(path))),
     })
 }
 
@@ -406,7 +461,8 @@ mod tests {
                 writer.write_frame(&frame(seed)).unwrap();
             }
             writer.finish().unwrap();
-            let mut reader = ImageReader::open(&root.path().join(input)).unwrap();
+            let mut reader =
+                ImageReader::open(&root.path().join(input), &Limits::default()).unwrap();
             assert_eq!(reader.info().frames, Some(11));
             for seed in 1..=11 {
                 let got = reader.next_frame().unwrap().unwrap();
@@ -434,7 +490,7 @@ mod tests {
     fn faults_are_sentences() {
         let root = tempfile::tempdir().unwrap();
         let open = |name: &str| {
-            ImageReader::open(&root.path().join(name))
+            ImageReader::open(&root.path().join(name), &Limits::default())
                 .err()
                 .map(|e| e.to_string())
                 .unwrap_or_default()
@@ -448,7 +504,7 @@ mod tests {
         );
         write_image(&root.path().join("1.png"), 7, 5, &frame(1).rgb).unwrap();
         write_image(&root.path().join("2.png"), 1, 1, &[1, 2, 3]).unwrap();
-        let mut reader = ImageReader::open(root.path()).unwrap();
+        let mut reader = ImageReader::open(root.path(), &Limits::default()).unwrap();
         reader.next_frame().unwrap();
         assert!(
             reader

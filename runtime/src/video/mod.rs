@@ -1,5 +1,6 @@
 //! Moving pictures in and out. Enters: a path (file, folder, printf pattern, `-`). Leaves: frames of 8-bit RGB with exact
-//! rational times, or a finished file. Never here: scaling, tiling, networks, or a half-written output under its final name.
+//! rational times, or a finished file. Never here: scaling, tiling, networks, or a half-written output under its final name;
+//! nor memory that no bytes of the file and no limit account for.
 //!
 //! MP4/H.264, Y4M and PNG/JPEG sequences need nothing installed. Every other container goes through an `ffmpeg` binary
 //! if one is on PATH.
@@ -9,13 +10,15 @@ mod error;
 pub mod ffmpeg;
 pub mod h264;
 pub mod images;
+mod limits;
 pub mod mp4;
 mod open;
 mod output;
 pub mod y4m;
 
 pub use error::{MediaError, Result};
-pub use open::{create_writer, is_video_file, open_reader};
+pub use limits::Limits;
+pub use open::{create_writer, is_video_file, open_reader, open_reader_within};
 
 /// What a clip says about itself before any frame is read.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 
 use super::color::{self, Coding, Layout, Planes};
 use super::output::PendingFile;
-use super::{Frame, FrameReader, FrameWriter, Info, MediaError, OutputSpec, Result};
+use super::{Frame, FrameReader, FrameWriter, Info, Limits, MediaError, OutputSpec, Result};
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -15,35 +15,46 @@ pub struct Y4mReader {
     coding: Coding,
     n_read: u64,
     header_bytes: u64,
+    /// Of all planes of a frame.
+    frame_bytes: usize,
     buffer: Vec<u8>,
 }
 
+/// Memory that a frame takes while it is read: planes, RGB, and rows of chroma.
+const BYTES_A_PIXEL: u64 = 10;
+
 impl Y4mReader {
-    pub fn open(path: &Path) -> Result<Y4mReader> {
+    pub fn open(path: &Path, limits: &Limits) -> Result<Y4mReader> {
         if path == Path::new("-") {
-            return Y4mReader::new(path, Box::new(BufReader::new(std::io::stdin())));
+            return Y4mReader::new(path, Box::new(BufReader::new(std::io::stdin())), limits);
         }
         let failed = |e: std::io::Error| MediaError::cannot_read(path, &e);
-        let file = std::fs::File::open(path).map_err(failed)?;
+        let file = vsr_artifact::open_file(path).map_err(failed)?;
         let n_bytes = file.metadata().map_err(failed)?.len();
-        let mut reader = Y4mReader::new(path, Box::new(BufReader::with_capacity(1 << 20, file)))?;
+        let input = Box::new(BufReader::with_capacity(1 << 20, file));
+        let mut reader = Y4mReader::new(path, input, limits)?;
         // Frames have equal sizes unless their headers hold parameters, which hardly ever happens.
-        let frame_bytes = reader.buffer.len() as u64 + b"FRAME\n".len() as u64;
-        let frames_bytes = n_bytes - reader.header_bytes;
+        let frame_bytes = reader.frame_bytes as u64 + b"FRAME\n".len() as u64;
+        let frames_bytes = n_bytes.saturating_sub(reader.header_bytes);
         reader.info.frames =
             (frames_bytes % frame_bytes == 0).then_some(frames_bytes / frame_bytes);
         Ok(reader)
     }
 
-    pub fn new(path: &Path, mut input: Box<dyn BufRead + Send>) -> Result<Y4mReader> {
+    pub fn new(
+        path: &Path,
+        mut input: Box<dyn BufRead + Send>,
+        limits: &Limits,
+    ) -> Result<Y4mReader> {
         let line = header_line(path, &mut *input)?.unwrap_or_default();
-        let Some(fields) = line.strip_prefix("YUV4MPEG2") else {
+        let Some(fields) = line.strip_prefix(b"YUV4MPEG2") else {
             return Err(MediaError::file(
                 path,
                 "is not a Y4M stream: it does not begin with YUV4MPEG2",
             ));
         };
         let header = Header::parse(path, fields)?;
+        limits.check(path, header.width, header.height, BYTES_A_PIXEL)?;
         let info = Info {
             width: header.width,
             height: header.height,
@@ -55,7 +66,7 @@ impl Y4mReader {
         let mut coding = Coding::assumed(info.width, info.height);
         coding.full_range = header.full_range;
         let (cw, ch) = header.layout.chroma_size(info.width, info.height);
-        let buffer = vec![0; info.width * info.height + 2 * cw * ch];
+        let frame_bytes = info.width * info.height + 2 * cw * ch;
         Ok(Y4mReader {
             path: path.into(),
             input,
@@ -64,8 +75,23 @@ impl Y4mReader {
             coding,
             n_read: 0,
             header_bytes: line.len() as u64 + 1,
-            buffer,
+            frame_bytes,
+            buffer: Vec::new(),
         })
+    }
+
+    /// The planes of a frame. Memory grows with what comes, not with what the header says.
+    fn fill(&mut self) -> Result<()> {
+        self.buffer.clear();
+        let mut part = Read::take(&mut *self.input, self.frame_bytes as u64);
+        let read = part.read_to_end(&mut self.buffer);
+        match read.map_err(|e| MediaError::cannot_read(&self.path, &e))? {
+            n if n == self.frame_bytes => Ok(()),
+            _ => Err(MediaError::file(
+                &self.path,
+                format!("is cut short inside frame {}", self.n_read),
+            )),
+        }
     }
 }
 
@@ -77,7 +103,7 @@ impl FrameReader for Y4mReader {
     fn next_frame(&mut self) -> Result<Option<Frame>> {
         match header_line(&self.path, &mut *self.input)? {
             None => return Ok(None),
-            Some(line) if line.starts_with("FRAME") => {}
+            Some(line) if line.starts_with(b"FRAME") => {}
             Some(_) => {
                 return Err(MediaError::file(
                     &self.path,
@@ -85,15 +111,7 @@ impl FrameReader for Y4mReader {
                 ));
             }
         }
-        if let Err(e) = self.input.read_exact(&mut self.buffer) {
-            return Err(match e.kind() {
-                std::io::ErrorKind::UnexpectedEof => MediaError::file(
-                    &self.path,
-                    format!("is cut short inside frame {}", self.n_read),
-                ),
-                _ => MediaError::cannot_read(&self.path, &e),
-            });
-        }
+        self.fill()?;
         let (width, height) = (self.info.width, self.info.height);
         let (cw, ch) = self.layout.chroma_size(width, height);
         let (y, chroma) = self.buffer.split_at(width * height);
@@ -106,9 +124,9 @@ impl FrameReader for Y4mReader {
             c_stride: cw,
             layout: self.layout,
         };
-        let rgb = color::to_rgb(&planes, width, height, self.coding);
+        let rgb = color::to_rgb(&planes, width, height, self.coding)?;
         let duration = self.info.frame_duration;
-        let time = (self.n_read * duration) as i64;
+        let time = self.n_read.saturating_mul(duration) as i64;
         self.n_read += 1;
         Ok(Some(Frame {
             width,
@@ -129,7 +147,8 @@ struct Header {
 }
 
 impl Header {
-    fn parse(path: &Path, fields: &str) -> Result<Header> {
+    /// Fields are a letter and a value, in bytes: nobody says that they are ASCII.
+    fn parse(path: &Path, fields: &[u8]) -> Result<Header> {
         let mut header = Header {
             width: 0,
             height: 0,
@@ -137,19 +156,22 @@ impl Header {
             layout: Layout::HalfCentred,
             full_range: false,
         };
-        for field in fields.split_ascii_whitespace() {
-            let (key, value) = field.split_at(1.min(field.len()));
+        for field in fields.split(u8::is_ascii_whitespace) {
+            let Some((key, value)) = field.split_first() else {
+                continue;
+            };
+            let value = String::from_utf8_lossy(value);
             match key {
-                "W" => header.width = value.parse().unwrap_or(0),
-                "H" => header.height = value.parse().unwrap_or(0),
-                "F" => header.rate = ratio(value).unwrap_or((25, 1)),
-                "C" => header.layout = layout(path, value)?,
-                "X" if value == "COLORRANGE=FULL" => header.full_range = true,
+                b'W' => header.width = value.parse().unwrap_or(0),
+                b'H' => header.height = value.parse().unwrap_or(0),
+                b'F' => header.rate = ratio(&value).unwrap_or((25, 1)),
+                b'C' => header.layout = layout(path, &value)?,
+                b'X' if value == "COLORRANGE=FULL" => header.full_range = true,
                 _ => {}
             }
         }
         let Header { width, height, .. } = header;
-        if width == 0 || height == 0 || width.saturating_mul(height) > 1 << 28 {
+        if width == 0 || height == 0 {
             return Err(MediaError::file(
                 path,
                 format!("its Y4M header gives no usable size ({width}x{height})"),
@@ -182,7 +204,7 @@ fn layout(path: &Path, name: &str) -> Result<Layout> {
 }
 
 /// A line of at most 512 bytes without its end, or `None` at the end of the stream.
-fn header_line(path: &Path, input: &mut dyn BufRead) -> Result<Option<String>> {
+fn header_line(path: &Path, input: &mut dyn BufRead) -> Result<Option<Vec<u8>>> {
     let mut line = Vec::new();
     let mut limited = Read::take(input, 512);
     limited
@@ -197,7 +219,7 @@ fn header_line(path: &Path, input: &mut dyn BufRead) -> Result<Option<String>> {
             "is not a Y4M stream, or is cut short inside a header",
         ));
     }
-    Ok(Some(String::from_utf8_lossy(&line).into_owned()))
+    Ok(Some(line))
 }
 
 enum Sink {
@@ -270,7 +292,7 @@ impl FrameWriter for Y4mWriter {
             frame.height,
             self.layout,
             self.coding,
-        );
+        )?;
         let parts: [&[u8]; 4] = [b"FRAME\n", &planes.y, &planes.u, &planes.v];
         parts
             .iter()
@@ -302,6 +324,7 @@ mod tests {
         Y4mReader::new(
             Path::new("clip.y4m"),
             Box::new(std::io::Cursor::new(bytes.to_vec())),
+            &Limits::default(),
         )
     }
 
@@ -333,7 +356,7 @@ mod tests {
                 .unwrap();
         }
         writer.finish().unwrap();
-        let mut reader = Y4mReader::open(&path).unwrap();
+        let mut reader = Y4mReader::open(&path, &Limits::default()).unwrap();
         assert_eq!(
             (reader.info().timescale, reader.info().frame_duration),
             (24000, 1001)
@@ -363,6 +386,10 @@ mod tests {
         assert!(fault(b"hello\n").contains("does not begin with YUV4MPEG2"));
         assert!(fault(b"YUV4MPEG2 W4 H4 F25:1 C420p10\n").contains("C420p10"));
         assert!(fault(b"YUV4MPEG2 W0 H4\n").contains("0x4"));
+        assert!(fault(b"YUV4MPEG2 W99999 H99999\n").contains("--limit-pixels 9999800001"));
+        // Letters that are none: a field's first byte need not end a character.
+        assert!(fault(b"YUV4MPEG2 \xffW4 \xc3\xa4 W0 H4\n").contains("0x4"));
+        assert!(fault(b"YUV4MPEG2 W4 H4 C\x1b[2J\n").contains(r"C\u001b[2J"));
         assert!(fault(b"YUV4MPEG2 W4 H4 Cmono\nFRAME\n123").contains("cut short inside frame 0"));
     }
 }

@@ -9,7 +9,7 @@ use std::process::Command;
 use vsr_runtime::tensors::{self, View};
 
 /// Refused with one error that holds all of `parts`; the folder is as it was.
-fn refuse(dir: &Path, words: &str, code: i32, parts: &[&str]) -> String {
+pub fn refuse(dir: &Path, words: &str, code: i32, parts: &[&str]) -> String {
     let before = names(dir);
     let done = run(dir, words);
     check(words, &done, code, parts);
@@ -17,7 +17,7 @@ fn refuse(dir: &Path, words: &str, code: i32, parts: &[&str]) -> String {
     done.err
 }
 
-fn check(words: &str, done: &Done, code: i32, parts: &[&str]) {
+pub fn check(words: &str, done: &Done, code: i32, parts: &[&str]) {
     let Done { code: got, err, .. } = done;
     assert_eq!(*got, Some(code), "vsr-run {words}\n{err}");
     let n_errors = err.lines().filter(|l| l.starts_with("error: ")).count();

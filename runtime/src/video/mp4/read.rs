@@ -1,10 +1,14 @@
 //! Frames of an MP4 file's H.264 track. Enters: a file. Leaves: frames in order of presentation, their times from the
-//! sample tables and the edit list. Samples are read one at a time. A frame that cannot be decoded is an error, never skipped.
+//! sample tables and the edit list. Samples are read one at a time. A frame that cannot be decoded is an error, never skipped,
+//! and so is one of another size than the film's: that is looked for before the decoder makes room for it.
 
 use super::boxes::{Cursor, boxes, find};
 use super::demux::{Movie, Track};
-use crate::video::h264::{AvcConfig, Decoder, Picture, with_start_codes};
-use crate::video::{Frame, FrameReader, Info, MediaError, Result};
+use crate::memory;
+use crate::video::h264::{
+    AvcConfig, Decoder, Fault, Picture, Sps, parameter_sets, with_start_codes,
+};
+use crate::video::{Frame, FrameReader, Info, Limits, MediaError, Result};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -22,6 +26,7 @@ pub struct Mp4Reader {
     length_bytes: usize,
     headers: Option<Vec<u8>>,
     decoder: Decoder,
+    sps: Sps,
     /// Displayed part of a decoded picture: left, top, width, height.
     aperture: [usize; 4],
     next_sample: usize,
@@ -34,7 +39,10 @@ pub struct Mp4Reader {
 
 impl Mp4Reader {
     /// The outer result is about the file, the inner one about its codec.
-    pub fn open(path: &Path) -> Result<std::result::Result<Mp4Reader, Unsupported>> {
+    pub fn open(
+        path: &Path,
+        limits: &Limits,
+    ) -> Result<std::result::Result<Mp4Reader, Unsupported>> {
         let (mut movie, file) = Movie::open(path)?;
         let Some(at) = movie
             .tracks
@@ -49,6 +57,8 @@ impl Mp4Reader {
             Err(why) => return Ok(Err(Unsupported(why))),
         };
         check_extent(path, &track, movie.file_bytes)?;
+        let (width, height) = avc.sps.coded;
+        limits.check(path, width, height, avc.sps.bytes_a_pixel())?;
         let decoder = Decoder::new(avc.sps.coding()).map_err(MediaError::Machine)?;
         let aperture = clean_aperture(&track.stsd, avc.sps.width, avc.sps.height);
         let times = presentation_times(&track, movie.timescale);
@@ -68,6 +78,7 @@ impl Mp4Reader {
             headers: Some(avc.headers),
             track,
             decoder,
+            sps: avc.sps,
             aperture,
             next_sample: 0,
             times,
@@ -79,12 +90,12 @@ impl Mp4Reader {
 
     fn decode_next_sample(&mut self) -> Result<()> {
         let Some(sample) = self.track.samples.get(self.next_sample).copied() else {
-            let rest = self.decoder.finish().map_err(|e| self.broken(&e))?;
+            let rest = self.decoder.finish().map_err(|e| self.fault(e))?;
             self.n_decoded += rest.len();
             self.decoded.extend(rest);
             return Ok(());
         };
-        let mut bytes = vec![0; sample.size as usize];
+        let mut bytes = memory::zeroed(sample.size as usize, "a coded frame")?;
         let read = self
             .file
             .seek(SeekFrom::Start(sample.offset))
@@ -93,7 +104,8 @@ impl Mp4Reader {
         let mut unit = self.headers.take().unwrap_or_default();
         with_start_codes(&bytes, self.length_bytes, &mut unit)
             .ok_or_else(|| self.broken("its units overlap"))?;
-        let picture = self.decoder.decode(&unit).map_err(|e| self.broken(&e))?;
+        self.check_size(&unit)?;
+        let picture = self.decoder.decode(&unit).map_err(|e| self.fault(e))?;
         self.n_decoded += usize::from(picture.is_some());
         self.decoded.extend(picture);
         self.next_sample += 1;
@@ -124,6 +136,31 @@ impl Mp4Reader {
         self.next_sample = best.0;
         self.times.drain(..best.0);
         self.n_passed = best.1;
+    }
+
+    /// No parameter set of a sample asks for frames of another size.
+    fn check_size(&self, unit: &[u8]) -> Result<()> {
+        for set in parameter_sets(unit) {
+            let sps = Sps::parse(set).ok_or_else(|| self.broken("a damaged parameter set"))?;
+            if sps.coded != self.sps.coded {
+                return Err(self.resized());
+            }
+        }
+        Ok(())
+    }
+
+    fn resized(&self) -> MediaError {
+        MediaError::file(
+            &self.path,
+            "the size of the picture changes within the film",
+        )
+    }
+
+    fn fault(&self, fault: Fault) -> MediaError {
+        match fault {
+            Fault::Stream(why) => self.broken(&why),
+            Fault::Media(error) => error,
+        }
     }
 
     fn broken(&self, why: &str) -> MediaError {
@@ -161,14 +198,11 @@ impl FrameReader for Mp4Reader {
             let Some((time, duration)) = slot else {
                 continue;
             };
-            let [left, top, width, height] = self.aperture;
-            if picture.width < left + width || picture.height < top + height {
-                return Err(MediaError::file(
-                    &self.path,
-                    "the size of the picture changes within the film",
-                ));
+            let [_, _, width, height] = self.aperture;
+            if (picture.width, picture.height) != (self.sps.width, self.sps.height) {
+                return Err(self.resized());
             }
-            let rgb = crop(picture, self.aperture);
+            let rgb = crop(picture, self.aperture)?;
             self.n_passed += 1;
             return Ok(Some(Frame {
                 width,
@@ -191,18 +225,19 @@ impl FrameReader for Mp4Reader {
     }
 }
 
-fn crop(picture: Picture, [left, top, width, height]: [usize; 4]) -> Vec<u8> {
+fn crop(picture: Picture, [left, top, width, height]: [usize; 4]) -> Result<Vec<u8>> {
     if (picture.width, picture.height) == (width, height) {
-        return picture.rgb;
+        return Ok(picture.rgb);
     }
+    let mut rgb = Vec::new();
+    memory::reserve(&mut rgb, 3 * width * height, "a frame")?;
     let rows = picture
         .rgb
         .chunks_exact(picture.width * 3)
         .skip(top)
         .take(height);
-    rows.flat_map(|row| &row[left * 3..(left + width) * 3])
-        .copied()
-        .collect()
+    rows.for_each(|row| rgb.extend_from_slice(&row[left * 3..(left + width) * 3]));
+    Ok(rgb)
 }
 
 /// The decoder configuration, or the name of what the track holds instead.
@@ -277,14 +312,15 @@ fn presentation_times(track: &Track, movie_timescale: u32) -> VecDeque<Option<(i
     for i in 1..shown.len() {
         shown[i - 1].1 = (shown[i].0 - shown[i - 1].0) as u64;
     }
-    let rescaled =
-        |d: u64| (i128::from(d) * i128::from(track.timescale) / i128::from(movie_timescale)) as i64;
-    let delay: i64 = track
+    let rescaled = |d: u64| {
+        let units = i128::from(d) * i128::from(track.timescale) / i128::from(movie_timescale);
+        i64::try_from(units).unwrap_or(i64::MAX)
+    };
+    let delay = track
         .edits
         .iter()
         .take_while(|e| e.media_time < 0)
-        .map(|e| rescaled(e.duration))
-        .sum();
+        .fold(0i64, |sum, e| sum.saturating_add(rescaled(e.duration)));
     let media: Vec<_> = track.edits.iter().filter(|e| e.media_time >= 0).collect();
     let start = match media.first() {
         Some(edit) => edit.media_time,
@@ -297,7 +333,8 @@ fn presentation_times(track: &Track, movie_timescale: u32) -> VecDeque<Option<(i
     };
     let visible = |(time, duration): (i64, u64)| {
         let middle = time.saturating_add(duration as i64 / 2);
-        (time >= start && middle < end).then_some((time - start + delay, duration))
+        let shown = time.saturating_sub(start).saturating_add(delay);
+        (time >= start && middle < end).then_some((shown, duration))
     };
     shown.into_iter().map(visible).collect()
 }

@@ -5,7 +5,7 @@ use super::demux::{Edit, Movie, Sample};
 use super::index::{Layout, TrackHeader, UNIT_MATRIX, moov, trak};
 use super::read::Mp4Reader;
 use super::write::Mp4Writer;
-use crate::video::{Frame, FrameWriter, OutputSpec, open_reader};
+use crate::video::{Frame, FrameWriter, Limits, OutputSpec, open_reader};
 use std::path::Path;
 
 /// A moving gradient with a bright square.
@@ -157,7 +157,7 @@ fn damaged_files_are_sentences_and_never_panic() {
         let mut damaged = whole.clone();
         damaged[at] ^= 0xff;
         std::fs::write(&path, &damaged).unwrap();
-        let _ = Movie::open(&path).map(|_| Mp4Reader::open(&path).map(|_| ()));
+        let _ = Movie::open(&path).map(|_| Mp4Reader::open(&path, &Limits::default()).map(|_| ()));
     }
 }
 

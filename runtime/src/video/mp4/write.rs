@@ -3,7 +3,7 @@
 //! disk every half second; only their sizes stay in memory.
 
 use super::boxes::{boxes, find, put, put16, put32};
-use super::demux::{Edit, Movie, Track};
+use super::demux::{Edit, Movie, Sample, Track};
 use super::index::{self, Layout, VideoEntry};
 use crate::video::h264::Encoder;
 use crate::video::output::PendingFile;
@@ -11,6 +11,7 @@ use crate::video::{Frame, FrameWriter, MediaError, OutputSpec, Result};
 use std::fs::File;
 use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use vsr_artifact::shown_path;
 
 pub struct Mp4Writer {
     out: BufWriter<PendingFile>,
@@ -130,7 +131,7 @@ impl Mp4Writer {
     /// Time after the last frame.
     fn end(&self) -> i64 {
         self.last
-            .map_or(0, |(time, duration)| time + duration as i64)
+            .map_or(0, |(time, duration)| time.saturating_add_unsigned(duration))
     }
 
     fn moov(&mut self) -> Vec<u8> {
@@ -149,7 +150,7 @@ impl Mp4Writer {
                 media_time: -1,
             });
             edits.push(Edit {
-                duration: (end - first_time) as u64,
+                duration: end.saturating_sub(first_time) as u64,
                 media_time: 0,
             });
         }
@@ -215,7 +216,7 @@ impl FrameWriter for Mp4Writer {
         let coded = self
             .encoder
             .encode(&frame.rgb)
-            .map_err(|e| MediaError::Machine(format!("{}: {e}", target.display())))?;
+            .map_err(|e| MediaError::Machine(format!("{}: {e}", shown_path(&target))))?;
         self.first_time.get_or_insert(frame.time);
         self.last = Some((frame.time, frame.duration));
         if coded.is_sync {
@@ -227,7 +228,7 @@ impl FrameWriter for Mp4Writer {
         self.layout.sizes.push(coded.bytes.len() as u32);
         self.chunk.extend_from_slice(&coded.bytes);
         self.n_chunk += 1;
-        if self.seconds(self.end() - self.chunk_start) >= 0.5 {
+        if self.seconds(self.end().saturating_sub(self.chunk_start)) >= 0.5 {
             self.flush_chunk()?;
             self.copy_until(self.seconds(self.end()))?;
         }
@@ -322,10 +323,11 @@ impl Source {
         } = movie;
         let (mut video, mut copies) = (None, Vec::new());
         for track in tracks {
-            let fits = track
-                .samples
-                .iter()
-                .all(|s| s.offset.saturating_add(u64::from(s.size)) <= file_bytes);
+            // Samples that share bytes could ask for any amount of memory.
+            let size = |s: &Sample| u64::from(s.size);
+            let inside = |s: &Sample| s.offset.saturating_add(size(s)) <= file_bytes;
+            let fits = track.samples.iter().all(inside)
+                && track.samples.iter().map(size).sum::<u64>() <= file_bytes;
             match &track.handler {
                 b"vide" if video.is_none() => video = Some(track),
                 b"soun" | b"sbtl" | b"text" | b"subt" if fits && track.media_header.is_some() => {
@@ -351,12 +353,11 @@ impl Source {
 impl Copy {
     fn new(track: Track, movie_timescale: u32) -> Copy {
         // Where the first sample lies on the movie's clock, for interleaving.
-        let delay: u64 = track
+        let delay = track
             .edits
             .iter()
             .take_while(|e| e.media_time < 0)
-            .map(|e| e.duration)
-            .sum();
+            .fold(0u64, |sum, e| sum.saturating_add(e.duration));
         let cut = track
             .edits
             .iter()
@@ -378,10 +379,11 @@ impl Copy {
         let limit = seconds * f64::from(self.track.timescale);
         let first = self.next;
         while let Some(sample) = self.track.samples.get(self.next)
-            && ((sample.decode_time + self.start) as f64) < limit
+            && (sample.decode_time.saturating_add(self.start) as f64) < limit
         {
-            let old = bytes.len();
-            bytes.resize(old + sample.size as usize, 0);
+            let (old, size) = (bytes.len(), sample.size as usize);
+            bytes.try_reserve(size)?;
+            bytes.resize(old + size, 0);
             file.seek(SeekFrom::Start(sample.offset))?;
             file.read_exact(&mut bytes[old..])?;
             self.layout.sizes.push(sample.size);
@@ -415,7 +417,9 @@ impl Copy {
         let movie_duration = if edits.is_empty() {
             capped(whole)
         } else {
-            edits.iter().map(|e| e.duration).sum()
+            edits
+                .iter()
+                .fold(0u64, |sum, e| sum.saturating_add(e.duration))
         };
         let header = index::TrackHeader {
             id,
