@@ -17,6 +17,7 @@ use crate::data::{ClipSource, DataOptions};
 use crate::error::{Error, Result};
 use crate::progress::{Progress, clock, remaining};
 use crate::session::Session;
+use crate::tensors::Mapped;
 use crate::video::Limits;
 use crate::weights::Scope;
 use crate::{files, interrupt};
@@ -130,6 +131,7 @@ fn begin(session: &mut Session, options: &Options) -> Result<(State, Setup)> {
     let path = options.out.join(state::FILE);
     let (state, mut setup) = if options.resume {
         let (state, setup) = state::load(session, &path)?;
+        check_best(&options.out.join(BEST))?;
         let now = origin::facts(session.manifest());
         if let Some(change) = origin::artifact_change(&setup.artifact, &now) {
             console::err(&format!("note: {change}\n"));
@@ -178,6 +180,15 @@ fn begin(session: &mut Session, options: &Options) -> Result<(State, Setup)> {
     setup.data = options.data.clone().or(setup.data);
     setup.artifact = origin::facts(session.manifest());
     Ok((state, setup))
+}
+
+/// The best weights so far are kept until there are better ones: damage is told now, not when they are needed.
+fn check_best(path: &Path) -> Result<()> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let checked = Mapped::open(path).and_then(|file| file.verify());
+    checked.map_err(|e| Error::user(format!("{e}; the run goes on without this file")))
 }
 
 pub(crate) struct Trainer<'a> {

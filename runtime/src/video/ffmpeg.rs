@@ -121,7 +121,7 @@ impl FfmpegReader {
                 })
         });
         let mut clock = None;
-        let mut last = String::new();
+        let (mut last, mut is_too_large) = (String::new(), false);
         while let Ok(line) = lines.recv() {
             match line {
                 Line::Clock {
@@ -129,7 +129,10 @@ impl FfmpegReader {
                     unit,
                     frame_duration,
                 } => clock = Some((timescale, unit, frame_duration)),
-                Line::Other(text) if !text.trim().is_empty() => last = text,
+                Line::Other(text) if !text.trim().is_empty() => {
+                    is_too_large |= text.contains("max pixel count");
+                    last = text;
+                }
                 Line::Other(_) => {}
                 Line::Frame(first) => {
                     let (Some((timescale, unit, frame_duration)), Some((width, height))) =
@@ -163,6 +166,13 @@ impl FfmpegReader {
         }
         // Reaped here so that no process is left behind; its verdict is in `last`.
         let _ = child.wait();
+        if is_too_large {
+            let limit = limits.pixels;
+            let why = format!(
+                "has frames of more pixels than the limit, {limit}: raise it with --limit-pixels"
+            );
+            return Err(MediaError::file(path, why));
+        }
         Err(MediaError::file(
             path,
             format!(
@@ -531,6 +541,30 @@ mod tests {
             1,
             "nothing else is left"
         );
+    }
+
+    #[test]
+    fn frames_beyond_the_limit_are_refused_if_there_is_an_ffmpeg() {
+        let Some(program) = find() else {
+            println!("skipped: no ffmpeg on PATH");
+            return;
+        };
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("a.mkv");
+        let mut made = Command::new(program);
+        made.args(["-v", "error", "-f", "lavfi", "-i", "color=s=64x48:d=0.2"]);
+        made.args(["-c:v", "rawvideo"]).arg(&path);
+        assert!(made.status().expect("ffmpeg runs").success());
+        for (pixels, is_read) in [(64 * 48, true), (64 * 48 - 1, false), (100, false)] {
+            let opened = crate::video::open_reader_within(&path, &Limits { pixels });
+            let said = opened.err().map(|e| e.to_string());
+            let names_it = said.as_ref().is_some_and(|t| t.contains("--limit-pixels"));
+            assert_eq!(
+                (said.is_none(), names_it),
+                (is_read, !is_read),
+                "{pixels}: {said:?}"
+            );
+        }
     }
 
     #[test]

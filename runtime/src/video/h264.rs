@@ -575,6 +575,73 @@ mod tests {
         }
     }
 
+    /// Writes bits, and Exp-Golomb numbers.
+    #[derive(Default)]
+    struct Written(Vec<bool>);
+
+    impl Written {
+        fn bits(&mut self, value: u32, n: u32) {
+            self.0.extend((0..n).rev().map(|i| value >> i & 1 == 1));
+        }
+
+        fn ue(&mut self, value: u32) {
+            let n = (value + 1).ilog2();
+            self.bits(0, n);
+            self.bits(value + 1, n + 1);
+        }
+
+        fn bytes(mut self) -> Vec<u8> {
+            self.0.resize(self.0.len().next_multiple_of(8), false);
+            let byte = |b: &[bool]| b.iter().fold(0, |n, bit| n << 1 | u8::from(*bit));
+            self.0.chunks(8).map(byte).collect()
+        }
+    }
+
+    /// Baseline, of so many macroblocks each way, with all but 16 pixels cropped away.
+    fn cropped(width: u32, height: u32) -> Vec<u8> {
+        let mut w = Written::default();
+        w.bits(0x67_42_c0, 24);
+        w.bits(40, 8);
+        // Its number, frame numbers, picture order of kind 2, frames kept, no gaps.
+        [0, 0, 2, 4].iter().for_each(|n| w.ue(*n));
+        w.bits(0, 1);
+        w.ue(width - 1);
+        w.ue(height - 1);
+        w.bits(0b111, 3);
+        let cropped = [0, 8 * (width - 1), 0, 8 * (height - 1)];
+        cropped.iter().for_each(|n| w.ue(*n));
+        w.bits(0, 1);
+        w.bits(1, 1);
+        w.bytes()
+    }
+
+    /// What is cropped away is decoded all the same: limits are for that.
+    #[test]
+    fn cropping_hides_no_size() {
+        let sps = Sps::parse(&cropped(256, 144)).unwrap();
+        assert_eq!((sps.width, sps.height), (16, 16));
+        assert_eq!((sps.coded, sps.n_refs), ((4096, 2304), 4));
+        let huge = Sps::parse(&cropped(1 << 20, 1 << 20)).unwrap();
+        assert_eq!(huge.coded, (1 << 24, 1 << 24));
+        let limits = crate::video::Limits::default();
+        let (w, h) = huge.coded;
+        let said = limits.check(std::path::Path::new("a"), w, h, huge.bytes_a_pixel());
+        assert!(said.unwrap_err().to_string().contains("--limit-pixels"));
+    }
+
+    #[test]
+    fn parameter_sets_are_found_wherever_they_stand() {
+        let stream = [
+            &[0, 0, 1, 0x65, 9][..],
+            &[0, 0, 0, 1, 0x27, 1, 2],
+            &[0, 0, 1, 0x6f],
+        ]
+        .concat();
+        let found: Vec<u8> = parameter_sets(&stream).map(|s| s[0]).collect();
+        assert_eq!(found, [0x27, 0x6f]);
+        assert_eq!(parameter_sets(&[0, 0, 1]).count(), 0);
+    }
+
     #[test]
     fn too_large_pictures_are_refused() {
         let refused = Encoder::new(4000, 2000, 25.0).err().unwrap();

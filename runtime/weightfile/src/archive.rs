@@ -43,15 +43,15 @@ impl Bytes<'_> {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
     pub at: Range<usize>,
-    /// 0: none was computed, as PyTorch can be told.
-    pub crc32: u32,
+    /// None in archives without checksums, which PyTorch writes when told so: zero for all entries.
+    pub crc32: Option<u32>,
 }
 
 impl Entry {
     /// The entry's bytes, if they are those that were written.
     pub fn read<'b>(&self, name: &str, bytes: &'b [u8]) -> Result<&'b [u8], String> {
         let content = bytes.get(self.at.clone()).ok_or(DAMAGED)?;
-        match self.crc32 == 0 || crc32fast::hash(content) == self.crc32 {
+        match self.crc32.is_none_or(|sum| crc32fast::hash(content) == sum) {
             true => Ok(content),
             false => Err(spoilt(name)),
         }
@@ -86,12 +86,15 @@ pub fn entries(bytes: &[u8]) -> Result<BTreeMap<String, Entry>, String> {
         }
         let entry = Entry {
             at: contents(&b, place, size, text)?,
-            crc32,
+            crc32: Some(crc32),
         };
         if found.insert(name.clone(), entry).is_some() {
             return Err(format!("is damaged: it holds {name} twice"));
         }
         at = next + comment as usize;
+    }
+    if found.values().all(|e| e.crc32 == Some(0)) {
+        found.values_mut().for_each(|e| e.crc32 = None);
     }
     match at == end {
         true => Ok(found),
@@ -115,7 +118,11 @@ fn directory(b: &Bytes<'_>) -> Result<(u64, usize, usize), String> {
     let locator = end.wrapping_sub(20);
     if end >= 20 && b.is(locator, LOCATOR_64) {
         let at = b.u64(locator + 8)? as usize;
-        if !b.is(at, END_64) {
+        // Nothing stands between it and its locator.
+        let behind = (b.u64(at.saturating_add(4))? as usize)
+            .checked_add(at)
+            .and_then(|n| n.checked_add(12));
+        if !b.is(at, END_64) || behind != Some(locator) {
             return Err(DAMAGED.into());
         }
         return Ok((b.u64(at + 32)?, b.u64(at + 48)? as usize, at));

@@ -28,13 +28,13 @@ pub fn header(bytes: &[u8]) -> Result<Header, String> {
         .iter()
         .filter_map(|(name, e)| Some((name.strip_prefix(&data)?.to_string(), e.at.clone())));
     let mut header = state::header(&pickle, &storages.collect())?;
-    let told = entries.iter().filter(|(_, e)| e.crc32 != 0);
-    header.checked = told
-        .map(|(name, e)| Checked {
+    let checked = |(name, e): (&String, &archive::Entry)| {
+        Some(Checked {
             name: name.clone(),
             at: e.at.clone(),
-            crc32: e.crc32,
+            crc32: e.crc32?,
         })
-        .collect();
+    };
+    header.checked = entries.iter().filter_map(checked).collect();
     Ok(header)
 }

@@ -74,7 +74,17 @@ fn changed_bits_of_an_archive_are_found() {
             let said = found(&changed).unwrap_err();
             assert!(said.contains("the checksum of"), "{at}: {said}");
         }
+        // A checksum that is gone is no permission.
+        let mut without = bytes.to_vec();
+        let directory = bytes.windows(4).rposition(|w| w == b"PK\x01\x02").unwrap();
+        without[directory + 16..directory + 20].fill(0);
+        assert!(found(&without).unwrap_err().contains("the checksum of"));
     }
+    let unchecked = include_bytes!("../fixtures/unchecked.pth");
+    assert_eq!(
+        (found(unchecked), header(unchecked).unwrap().checked.len()),
+        (Ok(()), 0)
+    );
 }
 
 /// The names of 2,000 tensors, all of one storage: what a header takes is counted by its names, not by their numbers.
