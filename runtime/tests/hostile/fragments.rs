@@ -1,8 +1,8 @@
-//! A fragmented film around the samples of a plain one: an index without samples, then a fragment with all of them.
+//! Films around the samples of a plain one: an index without samples, then a fragment with all of them; and one with sound.
 
 use std::path::Path;
 use vsr_runtime::video::mp4::boxes::{put, put_full, put16, put32, put64};
-use vsr_runtime::video::mp4::demux::{Movie, Sample, Track};
+use vsr_runtime::video::mp4::demux::{Edit, Movie, Sample, Track};
 
 /// What a fragment says of its samples.
 pub struct Run {
@@ -86,6 +86,16 @@ fn trak(b: &mut Vec<u8>, track: &Track, id: u32, tables: &dyn Fn(&mut Vec<u8>)) 
             put32(b, track.display_size.0);
             put32(b, track.display_size.1);
         });
+        put(b, b"edts", |b| {
+            put_full(b, b"elst", 1, 0, |b| {
+                put32(b, track.edits.len() as u32);
+                for edit in &track.edits {
+                    put64(b, edit.duration);
+                    put64(b, edit.media_time as u64);
+                    put32(b, 0x1_0000);
+                }
+            });
+        });
         put(b, b"mdia", |b| {
             put_full(b, b"mdhd", 0, 0, |b| {
                 [0, 0, track.timescale, 0].iter().for_each(|n| put32(b, *n));
@@ -94,6 +104,7 @@ fn trak(b: &mut Vec<u8>, track: &Track, id: u32, tables: &dyn Fn(&mut Vec<u8>)) 
             });
             put(b, b"hdlr", |b| b.extend(&track.hdlr));
             put(b, b"minf", |b| {
+                put_full(b, b"smhd", 0, 0, |b| put32(b, 0));
                 put(b, b"stbl", |b| {
                     put(b, b"stsd", |b| b.extend(&track.stsd));
                     tables(b);
@@ -108,4 +119,39 @@ fn empty_tables(b: &mut Vec<u8>) {
     put_full(b, b"stsc", 0, 0, |b| put32(b, 0));
     put_full(b, b"stsz", 0, 0, |b| put64(b, 0));
     put_full(b, b"stco", 0, 0, |b| put32(b, 0));
+}
+
+/// A film whose second track is sound to be copied, with a delay and a cut: the same bytes as the picture's.
+pub fn with_sound(plain: &Path) -> Vec<u8> {
+    let (movie, _) = Movie::open(plain).unwrap();
+    let bytes = std::fs::read(plain).unwrap();
+    let track = &movie.tracks[0];
+    let data = |s: &Sample| &bytes[s.offset as usize..][..s.size as usize];
+    let samples: Vec<&[u8]> = track.samples.iter().map(data).collect();
+    let mut sound = track.clone();
+    sound.hdlr[8..12].copy_from_slice(b"soun");
+    let edit = |duration, media_time| Edit {
+        duration,
+        media_time,
+    };
+    sound.edits = vec![edit(100, -1), edit(2000, 10)];
+    let n = samples.len() as u32;
+    let tables = |b: &mut Vec<u8>| {
+        let list = |b: &mut Vec<u8>, numbers: &[u32]| numbers.iter().for_each(|n| put32(b, *n));
+        put_full(b, b"stts", 0, 0, |b| list(b, &[1, n, 1001]));
+        put_full(b, b"ctts", 0, 0, |b| list(b, &[1, n, 0]));
+        put_full(b, b"stss", 0, 0, |b| list(b, &[1, 1]));
+        put_full(b, b"stsc", 0, 0, |b| list(b, &[1, 1, n, 1]));
+        put_full(b, b"stsz", 0, 0, |b| {
+            list(b, &[0, n]);
+            samples.iter().for_each(|s| put32(b, s.len() as u32));
+        });
+        // Behind `ftyp` and the head of `mdat`.
+        put_full(b, b"stco", 0, 0, |b| list(b, &[1, 16 + 8]));
+    };
+    let mut file = Vec::new();
+    put(&mut file, b"ftyp", |b| b.extend(b"isom\0\0\0\0"));
+    put(&mut file, b"mdat", |b| b.extend(samples.concat()));
+    file.extend(moov(&[track.clone(), sound], &tables));
+    file
 }

@@ -1,7 +1,7 @@
 //! Small files that state large things: each is refused in one sentence, for little memory.
 
 use super::counting::peak;
-use super::damage::{check, read_film, read_weights};
+use super::damage::{check, copy_film, read_film, read_weights};
 use super::fragments::{Run, moov, with_run};
 use super::valid::{SIZE, film, media};
 use std::path::{Path, PathBuf};
@@ -71,6 +71,41 @@ fn a_hundred_tracks_of_all_bytes() {
     put(&mut file, b"mdat", |b| b.extend([0; 4096]));
     let said = refused(&path, &file);
     assert!(said.contains("states 9000000 samples"), "{said}");
+}
+
+/// Two hundred times the same bytes: sound that would be as much more than the file.
+#[test]
+fn samples_that_share_bytes_are_not_copied() {
+    let (dir, path) = place();
+    let plain = dir.path().join("plain.mp4");
+    film(&plain, 4 * SIZE, 1);
+    let (movie, _) = Movie::open(&plain).unwrap();
+    let (track, plain) = (&movie.tracks[0], std::fs::read(plain).unwrap());
+    let first = track.samples[0];
+    let data = &plain[first.offset as usize..][..first.size as usize];
+    let mut sound = track.clone();
+    sound.hdlr[8..12].copy_from_slice(b"soun");
+    let tables = |b: &mut Vec<u8>| {
+        let list = |b: &mut Vec<u8>, numbers: &[u32]| numbers.iter().for_each(|n| put32(b, *n));
+        put_full(b, b"stts", 0, 0, |b| list(b, &[1, 200, 1]));
+        put_full(b, b"stsc", 0, 0, |b| list(b, &[1, 1, 1, 1]));
+        put_full(b, b"stsz", 0, 0, |b| {
+            list(b, &[vec![0, 200], vec![first.size; 200]].concat())
+        });
+        put_full(b, b"stco", 0, 0, |b| {
+            list(b, &[vec![200], vec![24; 200]].concat())
+        });
+    };
+    let mut file = Vec::new();
+    put(&mut file, b"ftyp", |b| b.extend(b"isom\0\0\0\0"));
+    put(&mut file, b"mdat", |b| b.extend(data));
+    file.extend(moov(&[track.clone(), sound], &tables));
+    assert!(200 * data.len() > 2 * file.len(), "{} bytes", data.len());
+    let copied = check(&path, &file, "as it is", copy_film).unwrap();
+    assert_eq!(
+        copied,
+        "1 damaged tracks left out: their samples overlap or end behind the file"
+    );
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The smallest valid file of each kind, made here or by PyTorch.
 
-use super::fragments::fragmented;
+use super::fragments::{fragmented, with_sound};
 use std::collections::BTreeMap;
 use std::path::Path;
 use vsr_runtime::tensors::{self, View};
@@ -54,7 +54,12 @@ pub fn media() -> Vec<Valid> {
         name: "fragments.mp4",
         bytes: fragmented(&dir.path().join("a.mp4")),
     };
+    let sound = Valid {
+        name: "sound.mp4",
+        bytes: with_sound(&dir.path().join("a.mp4")),
+    };
     vec![
+        sound,
         made("a.y4m", 2),
         mp4,
         fragments,

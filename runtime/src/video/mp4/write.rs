@@ -37,6 +37,8 @@ struct Source {
     video: Option<Track>,
     n_frames: u64,
     copies: Vec<Copy>,
+    /// Tracks that cannot be copied.
+    n_left_out: usize,
 }
 
 /// A track copied unchanged.
@@ -278,6 +280,16 @@ impl FrameWriter for Mp4Writer {
                 "subtitles copied".to_string()
             }
         }));
+        if let Some(n) = self
+            .source
+            .as_ref()
+            .map(|s| s.n_left_out)
+            .filter(|n| *n > 0)
+        {
+            notes.push(format!(
+                "{n} damaged tracks left out: their samples overlap or end behind the file"
+            ));
+        }
         let failed = |e: std::io::Error| MediaError::cannot_write(&target, &e);
         self.out
             .seek(SeekFrom::Start(MDAT_HEADER_AT + 8))
@@ -321,7 +333,7 @@ impl Source {
             tracks,
             file_bytes,
         } = movie;
-        let (mut video, mut copies) = (None, Vec::new());
+        let (mut video, mut copies, mut n_left_out) = (None, Vec::new(), 0);
         for track in tracks {
             // Samples that share bytes could ask for any amount of memory.
             let size = |s: &Sample| u64::from(s.size);
@@ -333,6 +345,7 @@ impl Source {
                 b"soun" | b"sbtl" | b"text" | b"subt" if fits && track.media_header.is_some() => {
                     copies.push(Copy::new(track, timescale));
                 }
+                b"soun" | b"sbtl" | b"text" | b"subt" if !fits => n_left_out += 1,
                 _ => {}
             }
         }
@@ -346,6 +359,7 @@ impl Source {
             video,
             n_frames,
             copies,
+            n_left_out,
         })
     }
 }
