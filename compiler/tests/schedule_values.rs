@@ -116,6 +116,7 @@ fn numbers(n: i64, seed: u64) -> Vec<f64> {
 const DIRECT: Rules = Rules {
     weights_change: false,
     filtered: None,
+    fuses: true,
 };
 
 /// Plans the graph, interprets it, compares every output with the oracle.
@@ -150,7 +151,7 @@ fn check_with(graph: &Graph, what: &str, rules: Rules) -> String {
     let expected = evaluate(graph, &given).expect("the oracle evaluates");
     for (name, _) in &graph.outputs {
         let (got, want) = (
-            memory.output(&plan, name),
+            memory.output(&plan, name).expect("an output"),
             expected.output(graph, name).expect("an output"),
         );
         for (i, (a, b)) in got.iter().zip(want).enumerate() {
@@ -399,6 +400,7 @@ fn check_step(shape: [i64; 4], convolutions: &[(i64, [i64; 2])], filtered: Optio
     let rules = Rules {
         weights_change: true,
         filtered,
+        fuses: true,
     };
     let plan = schedule(&graph, &mut weights, rules);
     let x = numbers(shape.iter().product(), 7);

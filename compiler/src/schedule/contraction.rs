@@ -449,15 +449,23 @@ fn column(n: &[usize], b: &Operand, extents: &[i64], packed: bool) -> usize {
 
 /// True if the value depends on weights and constants alone.
 pub fn from_weights(net: &Net, id: ValueId) -> bool {
-    match &net.values[id].def {
-        Def::Weight(_) | Def::Const(_) => true,
-        Def::Input(_) => false,
-        Def::Compute { operands, pieces } => {
-            let random = pieces.iter().any(|p| has_random(&p.body));
-            !random && operands.iter().all(|o| from_weights(net, *o))
+    let mut seen = vec![false; net.values.len()];
+    let mut stack = vec![id];
+    while let Some(id) = stack.pop() {
+        if std::mem::replace(&mut seen[id], true) {
+            continue;
         }
-        Def::Scatter { operands, .. } => operands.iter().all(|o| from_weights(net, *o)),
+        let from_outside = match &net.values[id].def {
+            Def::Input(_) => true,
+            Def::Compute { pieces, .. } => pieces.iter().any(|p| has_random(&p.body)),
+            Def::Weight(_) | Def::Const(_) | Def::Scatter { .. } => false,
+        };
+        if from_outside {
+            return false;
+        }
+        stack.extend(net.operands(id));
     }
+    true
 }
 
 pub fn has_random(e: &Expr) -> bool {

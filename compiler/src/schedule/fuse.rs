@@ -31,6 +31,7 @@ struct Fuser<'a> {
     folded: &'a [bool],
     layouts: &'a [Option<Layout>],
     reach: Reach,
+    fuses: bool,
 }
 
 pub fn groups(
@@ -39,6 +40,7 @@ pub fn groups(
     contractions: BTreeMap<(ValueId, usize), Contraction>,
     folded: &[bool],
     layouts: &[Option<Layout>],
+    fuses: bool,
 ) -> Vec<Group> {
     let mut index = vec![usize::MAX; net.values.len()];
     for (i, id) in order.iter().enumerate() {
@@ -53,6 +55,7 @@ pub fn groups(
         taken: BTreeSet::new(),
         folded,
         layouts,
+        fuses,
     };
     let mut contractions = contractions;
     let mut groups = vec![];
@@ -120,7 +123,7 @@ impl Fuser<'_> {
                 members: vec![member],
                 anchor,
             };
-            if !several {
+            if !several && self.fuses {
                 self.grow(&mut group);
                 self.take_variance(&mut group);
             }

@@ -80,6 +80,8 @@ pub struct Rules {
     /// Sums of at least so many multiplications are filtered by lines where that is cheaper; with 0, all. None: tiles of a picture must give the bits
     /// of the whole, so sums are taken as they are written.
     pub filtered: Option<i64>,
+    /// Kernels take what follows or precedes their values; without, each value has a kernel of its own (for tests).
+    pub fuses: bool,
 }
 
 /// Plans one entry.
@@ -106,7 +108,7 @@ pub fn plan(graph: &Graph, weights: &mut WeightTable, rules: Rules) -> EntryPlan
     let votes = votes(&net, &contractions);
     let layouts = layout::choose(&net, &order, &votes);
     let folded = folded(&net, &order, rules.weights_change);
-    let groups = fuse::groups(&net, &order, contractions, &folded, &layouts);
+    let groups = fuse::groups(&net, &order, contractions, &folded, &layouts, rules.fuses);
     let groups = order::shorten(&net, groups, &folded, &layouts);
     let ctx = Context {
         net: &net,

@@ -121,7 +121,7 @@ fn all_sizes(from: u64, count: u64) -> ExitCode {
             eprintln!("at {seed} {} {:?}", source.path, source.options.set);
             let small = check::work(&source).is_some_and(|w| w <= MOST_WORK);
             let result = match small {
-                true => check::check_source(&source, network.text.is_some(), seed),
+                true => check::check_source(&source, network.shows_gradients(), seed),
                 false => check::compiles(&source),
             };
             match result {
@@ -136,6 +136,7 @@ fn all_sizes(from: u64, count: u64) -> ExitCode {
                 Some(Ok(_)) => n[if small { 2 } else { 1 }] += 1,
                 Some(Err(f)) => {
                     any = true;
+                    println!("{}", source.text.clone().unwrap_or_default());
                     println!(
                         "=== {} {:?} {:?}: {:?}: {}",
                         source.path, source.options.name, source.options.set, f.kind, f.text

@@ -15,7 +15,7 @@ use vsr_compiler::ir::graph::{Graph, Op};
 use vsr_compiler::ir::philox::Stream;
 use vsr_compiler::pipeline;
 use vsr_compiler::schedule::interpret::Memory;
-use vsr_compiler::schedule::{self, EntryPlan, WeightTable};
+use vsr_compiler::schedule::{self, EntryPlan, Rules, WeightTable};
 use vsr_compiler::sema::{self, Elaborated, EntryGraph, Loader, Options};
 use vsr_compiler::tile;
 
@@ -186,12 +186,27 @@ fn run(source: &Source, shows_gradients: bool, seed: u64) -> Result<Checked, Fin
     for (entry, given, expected) in &entries {
         let field = pipeline::field(entry.name, &entry.graph);
         let rules = pipeline::rules(entry.name, field.as_ref());
-        let plan = schedule::plan(&entry.graph, &mut weights, rules);
-        checked.kernels += kernels(entry, &plan)?;
-        interpreted(entry, &plan, &weights, given, expected)?;
+        for rules in variants(rules) {
+            let plan = schedule::plan(&entry.graph, &mut weights, rules);
+            checked.kernels += kernels(entry, &plan)?;
+            interpreted(entry, &plan, &weights, given, expected)?;
+        }
     }
     native::check(source, &entries, &mut checked)?;
     Ok(checked)
+}
+
+/// As it is, with every filter that there is, and with no kernel for more than one value.
+pub(super) fn variants(rules: Rules) -> [Rules; 3] {
+    let filtered = Rules {
+        filtered: rules.filtered.map(|_| 0),
+        ..rules
+    };
+    let apart = Rules {
+        fuses: false,
+        ..rules
+    };
+    [rules, filtered, apart]
 }
 
 /// Inputs and weights of an entry.

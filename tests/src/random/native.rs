@@ -1,9 +1,10 @@
 //! Native code against the graph, and its bits against each other: both targets, all vector widths, several threads.
 
-use super::check::{Checked, Expected, Finding, Kind, differs, found};
+use super::check::{Checked, Expected, Finding, Kind, differs, found, variants};
 use super::rng::Rng;
 use super::source::Source;
 use vsr_artifact::Artifact;
+use vsr_artifact::manifest::Field;
 use vsr_compiler::backend::clif::Target;
 use vsr_compiler::diag::Problems;
 use vsr_compiler::ir::eval::Given;
@@ -50,6 +51,14 @@ pub fn check(source: &Source, entries: &Entries<'_>, checked: &mut Checked) -> R
             Some(first) => same_bits(&what, first, &results)?,
         }
     }
+    // Filtered, or with a kernel for each value: the same numbers up to roundings.
+    for variant in [1, 2] {
+        let artifact = compiled_by(source, Target::X86_64V3, variant)?;
+        let results = results(&artifact, None, GUARDED, entries, &|_, values| {
+            narrow(values)
+        })?;
+        compare(&format!("variant {variant}"), entries, &results, checked)?;
+    }
     // Whatever the values are, nothing outside is touched, and bits are the same.
     let mut first: Option<Results> = None;
     for (target, level, threads) in [RUNS[1], RUNS[2]] {
@@ -91,9 +100,16 @@ fn wild(name: &str, values: &[f64]) -> Vec<f32> {
 }
 
 pub fn compiled(source: &Source, target: Target) -> Result<Artifact, Finding> {
+    compiled_by(source, target, 0)
+}
+
+/// By variant number `variant` of the rules.
+fn compiled_by(source: &Source, target: Target, variant: usize) -> Result<Artifact, Finding> {
+    let rules =
+        |entry: &str, field: Option<&Field>| variants(pipeline::rules(entry, field))[variant];
     let compiled =
         |loader: &mut dyn Loader, path: &str, options: &Options, problems: &mut Problems| {
-            pipeline::compile(loader, path, options, target, None, problems)
+            pipeline::compile_by(&rules, loader, path, options, target, None, problems)
         };
     match source.with(compiled) {
         Ok(compiled) => Ok(compiled.artifact),

@@ -8,7 +8,7 @@ use super::rng::Rng;
 use super::source::Source;
 use crate::{golden, root};
 use vsr_compiler::diag::Problems;
-use vsr_compiler::syntax::ast::{Input, ItemKind, SettingValue};
+use vsr_compiler::syntax::ast::{Axis, Input, ItemKind, SettingValue, TypeKind};
 use vsr_compiler::syntax::parse;
 
 pub const EXTENTS: [i64; 19] = [
@@ -22,8 +22,16 @@ pub struct Network {
     pub name: Option<String>,
     pub dims: Vec<(String, i64)>,
     pub set: Vec<(String, String)>,
-    /// With a training that stores gradients, where the file has none.
-    pub text: Option<String>,
+    /// The file's text, and the model to train, where the file has no training.
+    untrained: Option<(String, Model)>,
+}
+
+/// What a training of a model must know.
+#[derive(Clone, Debug)]
+struct Model {
+    name: String,
+    /// Inputs by name, with their axes as written.
+    inputs: Vec<(String, Vec<String>)>,
 }
 
 /// All models with a golden, and all cases.
@@ -91,72 +99,159 @@ fn network(path: &str, name: Option<String>, set: Vec<(String, String)>) -> Opti
     }
     dims.sort();
     dims.dedup_by(|a, b| a.0 == b.0);
-    let text = match (trains, model) {
-        (false, Some(b)) => Some(trained(&text, &b.name.text, &b.inputs, &set, &dims)),
+    let untrained = match (trains, model) {
+        (false, Some(b)) => Some((
+            without_results(path, &text),
+            model_of(&text, &b.name.text, &b.inputs),
+        )),
         _ => None,
     };
     Some(Network {
         path: path.to_string(),
-        name: text.as_ref().map_or(name, |_| Some("swept".into())),
+        name,
         dims,
         set,
-        text,
+        untrained,
     })
 }
 
-/// The text with a training added that stores each weight's gradient.
-fn trained(
-    text: &str,
-    model: &str,
-    inputs: &[Input],
-    set: &[(String, String)],
-    dims: &[(String, i64)],
-) -> String {
-    let of = |i: &Input| text[i.span.start as usize..i.span.end as usize].to_string();
-    let data: String = inputs
-        .iter()
-        .map(|i| format!("  data {} = clips(\"data\")\n", of(i)))
-        .collect();
-    let names: Vec<&str> = inputs.iter().map(|i| i.name.text.as_str()).collect();
-    let fixed: Vec<String> = set.iter().map(|(k, v)| format!("{k}={v}")).collect();
-    let extents: Vec<String> = dims.iter().map(|(k, n)| format!("{k} = {n}")).collect();
-    format!(
-        "{text}\nblock Gradient()(w: [...S], g: [...S], rate: []) -> [...S] = g\n\n\
-         op swept_loss(x: [...S]) -> [] = mean(x**2)\n\n\
-         train swept() = {model}({}) {{\n  epochs = 1\n  steps = 1\n  rate = 0.125\n  optimizer = {GRADIENT}\n{data}  \
-         y = swept({})\n  loss = swept_loss(y)\n}}\n\nprofile train {{ {} }}\n",
-        fixed.join(", "),
-        names.join(", "),
-        extents.join("  "),
-    )
+/// A case states its result in numbers, which hold for its own sizes.
+fn without_results(path: &str, text: &str) -> String {
+    let is_case = path.starts_with("tests/cases");
+    let line = |line: &str| match (
+        is_case && line.starts_with("model "),
+        line.split_once(" -> ["),
+    ) {
+        (true, Some((head, tail))) => format!("{head}{}", tail.split_once(']').map_or("", |t| t.1)),
+        _ => line.to_string(),
+    };
+    text.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn model_of(text: &str, name: &str, inputs: &[Input]) -> Model {
+    let axes = |i: &Input| -> Vec<String> {
+        let TypeKind::Tensor { axes, .. } = &i.ty.kind else {
+            return vec![];
+        };
+        let axis = |a: &Axis| match a {
+            Axis::Dim(e) => text[e.span.start as usize..e.span.end as usize].to_string(),
+            Axis::Pack(p) => format!("...{}", p.text),
+        };
+        axes.iter().map(axis).collect()
+    };
+    Model {
+        name: name.to_string(),
+        inputs: inputs
+            .iter()
+            .map(|i| (i.name.text.clone(), axes(i)))
+            .collect(),
+    }
+}
+
+impl Model {
+    /// The text with a model that holds the inputs as weights, and a training that stores each gradient.
+    fn trained(&self, text: &str, set: &[(String, String)], dims: &[(String, i64)]) -> String {
+        let number = |axis: &String| {
+            let by_name =
+                |axis: String, (name, n): &(String, i64)| replace_word(&axis, name, &n.to_string());
+            let mut sorted = dims.to_vec();
+            sorted.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
+            sorted.iter().fold(axis.clone(), by_name)
+        };
+        let weight = |(name, axes): &(String, Vec<String>)| {
+            let axes: Vec<String> = axes.iter().map(number).collect();
+            format!("  param {name}: [{}] = uniform(-1, 1)\n", axes.join(", "))
+        };
+        let weights: String = self.inputs.iter().map(weight).collect();
+        let names: Vec<&str> = self.inputs.iter().map(|i| i.0.as_str()).collect();
+        let fixed: Vec<String> = set.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        let call = match names.split_first() {
+            Some((first, [])) => format!("{first} |> {}({}) @net", self.name, fixed.join(", ")),
+            Some((first, rest)) => format!(
+                "{first} |> {}({})({}) @net",
+                self.name,
+                fixed.join(", "),
+                rest.join(", ")
+            ),
+            None => format!("{}({})() @net", self.name, fixed.join(", ")),
+        };
+        format!(
+            "{text}\nblock Gradient()(w: [...S], g: [...S], rate: []) -> [...S] = g\n\n\
+             op swept_loss(x: [...S]) -> [] = mean(x**2)\n\n\
+             model Swept()() {{\n{weights}  {call}\n}}\n\n\
+             train swept() = Swept() {{\n  epochs = 1\n  steps = 1\n  rate = 0.125\n  optimizer = {GRADIENT}\n  \
+             data unused: [1] = clips(\"data\")\n  y = swept()\n  loss = swept_loss(y)\n}}\n\nprofile train {{ }}\n"
+        )
+    }
+}
+
+/// Every occurrence of a word that stands alone.
+fn replace_word(text: &str, word: &str, by: &str) -> String {
+    let is_letter = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+    let mut new = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(word) {
+        let (before, after) = (
+            rest[..at].chars().last(),
+            rest[at + word.len()..].chars().next(),
+        );
+        new += &rest[..at];
+        new += if is_letter(before) || is_letter(after) {
+            word
+        } else {
+            by
+        };
+        rest = &rest[at + word.len()..];
+    }
+    new + rest
 }
 
 impl Network {
-    /// The network with some dims at random extents: one or two of them, B and T up to 9, others as they are but small.
+    /// Whether its gradients can be seen.
+    pub fn shows_gradients(&self) -> bool {
+        self.untrained.is_some()
+    }
+
+    /// The network with some dims at random extents: one or two of them, or all of one extent together; others as they are,
+    /// but small.
     pub fn at(&self, rng: &mut Rng) -> Source {
         let mut dims = self.dims.clone();
         for (name, n) in &mut dims {
             *n = match name.as_str() {
-                "B" | "T" => (*n).min(2),
+                "B" => (*n).min(2),
+                "T" => (*n).min(5),
                 _ => (*n).min(16),
             };
         }
         for _ in 0..rng.int(1, 2) {
-            let at = rng.below(dims.len());
-            dims[at].1 = match dims[at].0.as_str() {
+            let (name, old) = dims[rng.below(dims.len())].clone();
+            let new = match name.as_str() {
                 "B" | "T" => rng.int(1, 9),
                 _ => *rng.pick(&EXTENTS),
             };
+            let together = rng.chance(50);
+            let ours = dims
+                .iter_mut()
+                .filter(|(k, n)| *k == name || together && *n == old);
+            ours.for_each(|(_, n)| *n = new);
         }
-        let mut set: Vec<(String, String)> = match self.text {
-            // The training has them in its text.
-            Some(_) => vec![],
-            None => self.set.clone(),
-        };
-        set.extend(dims.iter().map(|(k, n)| (k.clone(), n.to_string())));
-        let mut source = Source::of_file(&self.path, &set);
-        source.text = self.text.clone();
-        source.options.name = self.name.clone();
-        source
+        match &self.untrained {
+            Some((text, model)) => Source {
+                path: self.path.clone(),
+                text: Some(model.trained(text, &self.set, &dims)),
+                options: vsr_compiler::sema::Options {
+                    name: Some("swept".into()),
+                    profiles: vec!["train".into()],
+                    set: vec![],
+                },
+            },
+            None => {
+                let mut set = self.set.clone();
+                set.extend(dims.iter().map(|(k, n)| (k.clone(), n.to_string())));
+                let mut source = Source::of_file(&self.path, &set);
+                source.options.name = self.name.clone();
+                source
+            }
+        }
     }
 }
