@@ -49,22 +49,6 @@ pub fn compile(
     emit: Option<Stage>,
     problems: &mut Problems,
 ) -> Option<Compiled> {
-    compile_by(&rules, loader, path, options, target, emit, problems)
-}
-
-/// What is promised of an entry, by its name and how far its results see.
-pub type RulesOf<'a> = &'a dyn Fn(&str, Option<&Field>) -> schedule::Rules;
-
-/// As [`compile`], by other rules than its own: the same numbers, for tests.
-pub fn compile_by(
-    rules: RulesOf<'_>,
-    loader: &mut dyn Loader,
-    path: &str,
-    options: &Options,
-    target: Target,
-    emit: Option<Stage>,
-    problems: &mut Problems,
-) -> Option<Compiled> {
     let mut elaborated = graphs(loader, path, options, problems)?;
     drop_unread(&mut elaborated);
     let files = files(loader.sources());
@@ -210,11 +194,7 @@ fn check_memory(
 const FILTERED: i64 = 1 << 24;
 
 pub fn rules(entry: &str, field: Option<&Field>) -> schedule::Rules {
-    schedule::Rules {
-        weights_change: entry == "train",
-        filtered: field.is_none().then_some(FILTERED),
-        fuses: true,
-    }
+    schedule::Rules::new(entry == "train", field.is_none().then_some(FILTERED))
 }
 
 /// How far results of pictures see, where that is finite along both axes: then tiles are exact.

@@ -113,15 +113,13 @@ fn numbers(n: i64, seed: u64) -> Vec<f64> {
     (0..n).map(|_| next()).collect()
 }
 
-const DIRECT: Rules = Rules {
-    weights_change: false,
-    filtered: None,
-    fuses: true,
-};
+fn direct() -> Rules {
+    Rules::new(false, None)
+}
 
 /// Plans the graph, interprets it, compares every output with the oracle.
 fn check(graph: &Graph, what: &str) -> String {
-    check_with(graph, what, DIRECT)
+    check_with(graph, what, direct())
 }
 
 fn check_with(graph: &Graph, what: &str, rules: Rules) -> String {
@@ -397,11 +395,7 @@ fn check_step(shape: [i64; 4], convolutions: &[(i64, [i64; 2])], filtered: Optio
     }
     let graph = vsr_compiler::pass::optimise(graph);
     let mut weights = WeightTable::default();
-    let rules = Rules {
-        weights_change: true,
-        filtered,
-        fuses: true,
-    };
+    let rules = Rules::new(true, filtered);
     let plan = schedule(&graph, &mut weights, rules);
     let x = numbers(shape.iter().product(), 7);
     let inputs: BTreeMap<String, Vec<f64>> = [("x".to_string(), x)].into();

@@ -82,7 +82,26 @@ pub struct Rules {
     pub filtered: Option<i64>,
     /// Kernels take what follows or precedes their values; without, each value has a kernel of its own (for tests).
     pub fuses: bool,
+    /// Results of at least so many elements are stored past the caches: their readers would not find them there anyway.
+    pub streamed: i64,
+    /// Multiplications from which a sum of products is a contraction.
+    pub least_product: i64,
 }
+
+impl Rules {
+    pub fn new(weights_change: bool, filtered: Option<i64>) -> Rules {
+        Rules {
+            weights_change,
+            filtered,
+            fuses: true,
+            streamed: LARGE,
+            least_product: contraction::LEAST,
+        }
+    }
+}
+
+/// Elements that do not stay in a cache until they are read again.
+const LARGE: i64 = 8 << 20;
 
 /// Plans one entry.
 pub fn plan(graph: &Graph, weights: &mut WeightTable, rules: Rules) -> EntryPlan {
@@ -97,7 +116,7 @@ pub fn plan(graph: &Graph, weights: &mut WeightTable, rules: Rules) -> EntryPlan
     split::long_reductions(&mut net);
     unroll::corners(&mut net);
     gathers::copy_leaves(&mut net);
-    let contractions = find_contractions(&mut net);
+    let contractions = find_contractions(&mut net, rules.least_product);
     updates::settle(&mut net);
     if !rules.weights_change {
         contractions
@@ -113,6 +132,7 @@ pub fn plan(graph: &Graph, weights: &mut WeightTable, rules: Rules) -> EntryPlan
     let ctx = Context {
         net: &net,
         layouts: &layouts,
+        streamed: rules.streamed,
     };
     let pending = kernels(&ctx, &groups, &folded);
     place(&ctx, &order, pending, &folded)
@@ -176,14 +196,14 @@ fn updates_in_place(net: &Net, weight: usize, value: ValueId) -> bool {
 
 pub(super) type Contractions = BTreeMap<(ValueId, usize), Contraction>;
 
-fn find_contractions(net: &mut Net) -> Contractions {
+fn find_contractions(net: &mut Net, least: i64) -> Contractions {
     let mut found = BTreeMap::new();
     for id in net.order() {
         let Def::Compute { pieces, .. } = &net.values[id].def else {
             continue;
         };
         for piece in 0..pieces.len() {
-            if let Some(c) = contraction::prepare(net, id, piece) {
+            if let Some(c) = contraction::prepare(net, id, piece, least) {
                 found.insert((id, piece), c);
             }
         }

@@ -93,6 +93,8 @@ fn batch(from: u64, count: u64) -> ExitCode {
                 total.gradients += c.gradients;
                 total.unsure += c.unsure;
                 total.numbers += c.numbers;
+                total.contractions += c.contractions;
+                total.scatters += c.scatters;
             }
             Some(Err(finding)) => {
                 any = true;

@@ -52,6 +52,8 @@ pub enum Kind {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Checked {
     pub kernels: usize,
+    pub contractions: usize,
+    pub scatters: usize,
     pub gradients: usize,
     /// Numbers that say nothing: roundings alone move them too far.
     pub unsure: usize,
@@ -99,10 +101,11 @@ pub fn check_source(
     shows_gradients: bool,
     seed: u64,
 ) -> Option<Result<Checked, Finding>> {
-    let accepted = catch_unwind(AssertUnwindSafe(|| source.is_accepted()));
-    match accepted {
-        Ok(false) => None,
-        Ok(true) => Some(guarded(|| run(source, shows_gradients, seed))),
+    // The check makes the same sketch, and keeps none.
+    let written = catch_unwind(AssertUnwindSafe(|| source.with(sema::as_written)));
+    match written {
+        Ok(Err(_)) => None,
+        Ok(Ok(written)) => Some(guarded(|| run(source, &written, shows_gradients, seed))),
         Err(panic) => Some(found(Kind::Panic, message(&*panic))),
     }
 }
@@ -127,7 +130,7 @@ fn compile(source: &Source) -> Result<Checked, Finding> {
         let plan = schedule::plan(&entry.graph, &mut weights, rules);
         checked.kernels += kernels(entry, &plan)?;
     }
-    native::compiled(source, vsr_compiler::backend::clif::Target::X86_64V3)?;
+    native::compiled(source)?;
     Ok(checked)
 }
 
@@ -168,8 +171,12 @@ fn elaborated(
         .or_else(|problems| found(Kind::Refused, problems))
 }
 
-fn run(source: &Source, shows_gradients: bool, seed: u64) -> Result<Checked, Finding> {
-    let written = elaborated(source, sema::as_written)?;
+fn run(
+    source: &Source,
+    written: &Elaborated,
+    shows_gradients: bool,
+    seed: u64,
+) -> Result<Checked, Finding> {
     let graphs = elaborated(source, pipeline::graphs)?;
     let mut checked = Checked::default();
     let mut entries = vec![];
@@ -177,7 +184,10 @@ fn run(source: &Source, shows_gradients: bool, seed: u64) -> Result<Checked, Fin
         let given = given(entry, seed);
         let expected = Expected::new(&entry.graph, &given)?;
         graph_means_text(entry, as_written, &given, &expected)?;
-        if entry.name == "train" && shows_gradients {
+        // A stated gradient is not the loss's slope.
+        let is_custom = |id| matches!(as_written.graph.node(id).op, Op::Custom { .. });
+        let has_slopes = !as_written.graph.ids().any(is_custom);
+        if entry.name == "train" && shows_gradients && has_slopes {
             checked.gradients += slopes(entry, as_written, &given, &expected, seed)?;
         }
         entries.push((entry, given, expected));
@@ -189,17 +199,25 @@ fn run(source: &Source, shows_gradients: bool, seed: u64) -> Result<Checked, Fin
         for rules in variants(rules) {
             let plan = schedule::plan(&entry.graph, &mut weights, rules);
             checked.kernels += kernels(entry, &plan)?;
+            let anchored = |name: &str| plan.launches.iter().filter(|l| l.anchor == name).count();
+            checked.contractions += anchored("contraction");
+            checked.scatters += anchored("scatter");
             interpreted(entry, &plan, &weights, given, expected)?;
         }
     }
-    native::check(source, &entries, &mut checked)?;
+    native::check(&graphs, &entries, &mut checked)?;
+    if seed.is_multiple_of(SAME_BYTES) {
+        native::same_bytes(source, &graphs)?;
+    }
     Ok(checked)
 }
 
-/// As it is, with every filter that there is, and with no kernel for more than one value.
+/// As it is; with every filter and contraction that there is, and all stores past the caches; with no kernel for more than one value.
 pub(super) fn variants(rules: Rules) -> [Rules; 3] {
     let filtered = Rules {
         filtered: rules.filtered.map(|_| 0),
+        streamed: 0,
+        least_product: 0,
         ..rules
     };
     let apart = Rules {
@@ -256,6 +274,9 @@ pub(super) struct Numbers {
     pub spread: Vec<f64>,
     pub scale: f64,
 }
+
+/// One program in so many is compiled once more from its text.
+const SAME_BYTES: u64 = 8;
 
 /// Runs with roundings, and the size of one of them.
 const NOISY_RUNS: u64 = 3;

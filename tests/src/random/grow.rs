@@ -8,13 +8,19 @@ use super::library::Library;
 use super::program::{Expr, GRADIENT, Index, Line, Program, Tensor, Train, Value};
 use super::rng::Rng;
 
-/// Points of one equation's box, and elements of a tensor, that the oracle still likes.
+/// Points of one equation's box, and elements of a tensor, that the oracle still likes; and in one program of some.
 const MOST_POINTS: i64 = 60_000;
 const MOST_ELEMENTS: i64 = 6_000;
+const LARGE_POINTS: i64 = 3_000_000;
+const LARGE_ELEMENTS: i64 = 200_000;
+/// Percent of programs that are large.
+const LARGE_PROGRAMS: usize = 3;
 
 const SMALL: [i64; 9] = [1, 2, 2, 3, 3, 4, 5, 6, 7];
 const MIDDLE: [i64; 9] = [8, 8, 9, 12, 15, 16, 16, 17, 24];
 const LARGE: [i64; 12] = [31, 32, 33, 40, 48, 63, 64, 65, 96, 127, 130, 260];
+/// Beyond blocks, chunks and rows.
+const LARGEST: [i64; 10] = [128, 200, 256, 511, 600, 1024, 2050, 4100, 20_000, 40_000];
 
 /// The program of a seed.
 pub fn program(seed: u64, library: &Library) -> Program {
@@ -33,6 +39,8 @@ struct Grower {
     program: Program,
     /// Extents from which most axes are drawn.
     extents: Vec<i64>,
+    most_points: i64,
+    most_elements: i64,
     n_names: usize,
 }
 
@@ -116,7 +124,16 @@ impl Grower {
     fn new(seed: u64) -> Grower {
         let mut rng = Rng::new(seed);
         let n = rng.int(2, 4);
-        let extents = (0..n).map(|_| extent(&mut rng)).collect();
+        let mut extents: Vec<i64> = (0..n).map(|_| extent(&mut rng)).collect();
+        let is_large = rng.chance(LARGE_PROGRAMS);
+        if is_large {
+            extents[0] = *rng.pick(&LARGEST);
+            extents[1] = *rng.pick(&LARGE);
+        }
+        let (most_points, most_elements) = match is_large {
+            true => (LARGE_POINTS, LARGE_ELEMENTS),
+            false => (MOST_POINTS, MOST_ELEMENTS),
+        };
         let program = Program {
             inputs: vec![],
             weights: vec![],
@@ -129,6 +146,8 @@ impl Grower {
             rng,
             program,
             extents,
+            most_points,
+            most_elements,
             n_names: 0,
         }
     }
@@ -148,7 +167,7 @@ impl Grower {
     fn shape(&mut self) -> Vec<i64> {
         let rank = [0, 1, 1, 2, 2, 2, 3, 3, 4, 4][self.rng.below(10)];
         let mut shape: Vec<i64> = (0..rank).map(|_| self.extent()).collect();
-        while shape.iter().product::<i64>() > MOST_ELEMENTS {
+        while shape.iter().product::<i64>() > self.most_elements {
             let largest = (0..shape.len()).max_by_key(|a| shape[*a]).unwrap_or(0);
             shape[largest] = self.rng.int(1, 3);
         }
@@ -231,11 +250,13 @@ impl Grower {
 
     fn line(&mut self, library: &Library) {
         match self.rng.below(100) {
-            0..=34 => self.equation(),
-            35..=54 => self.product(),
-            55..=66 => self.whole(),
-            67..=80 => self.call(library),
-            81..=94 => self.builtin(),
+            0..=29 => self.equation(),
+            30..=43 => self.product(),
+            44..=52 => self.matrix_product(),
+            53..=61 => self.convolution(),
+            62..=71 => self.whole(),
+            72..=83 => self.call(library),
+            84..=95 => self.builtin(),
             _ => self.next(),
         }
     }
@@ -287,7 +308,7 @@ impl Grower {
     fn reduction(&mut self, scope: &Scope, depth: usize) -> Expr {
         let n = [1, 1, 1, 2, 2, 3][self.rng.below(6)];
         let mut shape: Vec<i64> = (0..n).map(|_| self.extent()).collect();
-        while shape.iter().product::<i64>() * scope.points() > MOST_POINTS {
+        while shape.iter().product::<i64>() * scope.points() > self.most_points {
             let largest = (0..shape.len()).max_by_key(|a| shape[*a]).unwrap_or(0);
             match shape[largest] > 3 {
                 true => shape[largest] = self.rng.int(1, 3),
@@ -624,7 +645,9 @@ impl Grower {
             });
         }
         let points = |all: &[Index]| all.iter().map(|v| v.high - v.low).product::<i64>();
-        while points(&free) * points(&over) > 4 * MOST_POINTS || points(&free) > MOST_ELEMENTS {
+        while points(&free) * points(&over) > 4 * self.most_points
+            || points(&free) > self.most_elements
+        {
             let longest = free
                 .iter_mut()
                 .chain(over.iter_mut())
@@ -658,6 +681,172 @@ impl Grower {
             },
         };
         self.push(shape, false, Value::Equation { free, body });
+    }
+
+    /// A matrix product of some axes on each side, in any order of axes and indices, batched or not.
+    fn matrix_product(&mut self) {
+        const SIDES: [i64; 12] = [2, 3, 5, 8, 9, 16, 17, 31, 32, 33, 64, 65];
+        let mut axes: Vec<(i64, [bool; 3])> = vec![];
+        let mut add = |g: &mut Grower, n: usize, role: [bool; 3]| {
+            let known = g.extents.clone();
+            for _ in 0..n {
+                let extent = match g.rng.chance(40) {
+                    true => *g.rng.pick(&known),
+                    false => *g.rng.pick(&SIDES),
+                };
+                axes.push((extent, role));
+            }
+        };
+        // (in the first factor, in the second, in the result)
+        let counts = [
+            self.rng.int(1, 2),
+            self.rng.int(1, 2),
+            self.rng.int(1, 2),
+            [0, 0, 1][self.rng.below(3)],
+        ];
+        add(self, counts[0] as usize, [true, false, true]);
+        add(self, counts[1] as usize, [false, true, true]);
+        add(self, counts[2] as usize, [true, true, false]);
+        add(self, counts[3] as usize, [true, true, true]);
+        let points = |axes: &[(i64, [bool; 3])], part: usize| -> i64 {
+            axes.iter()
+                .filter(|a| part > 2 || a.1[part])
+                .map(|a| a.0)
+                .product()
+        };
+        while points(&axes, 3) > 4 * self.most_points
+            || (0..3).any(|p| points(&axes, p) > self.most_elements)
+        {
+            if let Some(longest) = axes.iter_mut().max_by_key(|a| a.0) {
+                longest.0 = (longest.0 / 2).max(1);
+            }
+        }
+        let shape: Vec<i64> = axes.iter().map(|a| a.0).collect();
+        let indices = self.indices(&shape, "i", false);
+        let mut factors = vec![];
+        for side in 0..2 {
+            let mut own: Vec<usize> = (0..axes.len()).filter(|a| axes[*a].1[side]).collect();
+            self.shuffle(&mut own);
+            let shape: Vec<i64> = own.iter().map(|a| axes[*a].0).collect();
+            let of = self.tensor_of(&shape);
+            let at = own
+                .iter()
+                .map(|a| Expr::Var(indices[*a].name.clone()))
+                .collect();
+            factors.push(Expr::Read {
+                of,
+                at,
+                other: None,
+            });
+        }
+        let of = |result: bool| -> Vec<Index> {
+            let ours = (0..axes.len()).filter(|a| axes[*a].1[2] == result);
+            ours.map(|a| indices[a].clone()).collect()
+        };
+        let (mut free, mut over) = (of(true), of(false));
+        self.shuffle(&mut free);
+        self.shuffle(&mut over);
+        let [a, b] = [factors[0].clone(), factors[1].clone()];
+        let body = match self.rng.below(5) {
+            0 => binary("/", binary("*", a, b), Expr::Num(1.75)),
+            1 => binary("*", b, a),
+            2 => binary("*", a, Expr::Unary("tanh", Box::new(b))),
+            _ => binary("*", a, b),
+        };
+        self.reduce_into(free, over, body);
+    }
+
+    fn reduce_into(&mut self, free: Vec<Index>, over: Vec<Index>, body: Expr) {
+        let shape = free.iter().map(|v| v.high).collect();
+        let how = ["sum", "sum", "sum", "sum", "mean"][self.rng.below(5)];
+        let body = Expr::Reduce {
+            how,
+            over,
+            body: Box::new(body),
+        };
+        self.push(shape, false, Value::Equation { free, body });
+    }
+
+    /// A convolution along one to three axes, with strides, dilations and groups; of a weight, or of two activations.
+    fn convolution(&mut self) {
+        let n_axes = [1, 2, 2, 2, 3][self.rng.below(5)];
+        let groups = *self.rng.pick(&[1, 1, 1, 1, 2, 3]);
+        let channels = groups * *self.rng.pick(&[1, 2, 3, 4, 8, 16]);
+        let outputs = groups * *self.rng.pick(&[1, 2, 3, 8, 16, 33]);
+        let batch = *self.rng.pick(&[1, 1, 2, 3]);
+        let mut windows = vec![];
+        for _ in 0..n_axes {
+            let n = *self.rng.pick(&[1, 3, 4, 5, 7, 8, 9, 12, 16, 17, 33]);
+            let taps = *self.rng.pick(&[1, 2, 3, 3, 3, 3, 4, 5]);
+            let (stride, dilation) = (
+                *self.rng.pick(&[1, 1, 1, 2, 3]),
+                *self.rng.pick(&[1, 1, 1, 1, 2]),
+            );
+            let pad = self.rng.int(0, (taps - 1) * dilation);
+            let out = (n + 2 * pad - dilation * (taps - 1) - 1).div_euclid(stride) + 1;
+            windows.push((n, taps, stride, dilation, pad, out.max(1)));
+        }
+        let points: i64 =
+            windows.iter().map(|w| w.1 * w.5).product::<i64>() * batch * outputs * channels
+                / groups;
+        let sizes: i64 =
+            windows.iter().map(|w| w.0.max(w.5)).product::<i64>() * batch * channels.max(outputs);
+        if points > 8 * self.most_points || sizes > self.most_elements {
+            return self.matrix_product();
+        }
+        let input: Vec<i64> = [batch, channels]
+            .into_iter()
+            .chain(windows.iter().map(|w| w.0))
+            .collect();
+        let kernel: Vec<i64> = [outputs, channels / groups]
+            .into_iter()
+            .chain(windows.iter().map(|w| w.1))
+            .collect();
+        let result: Vec<i64> = [batch, outputs]
+            .into_iter()
+            .chain(windows.iter().map(|w| w.5))
+            .collect();
+        let (x, k) = (self.tensor_of(&input), self.tensor_of(&kernel));
+        let free = self.indices(&result, "i", false);
+        let over = self.indices(&kernel[1..], "k", false);
+        let var = |v: &Index| Expr::Var(v.name.clone());
+        let channel = match groups {
+            1 => var(&over[0]),
+            _ => {
+                let group = binary("//", var(&free[1]), int(outputs / groups));
+                binary(
+                    "+",
+                    binary("*", group, int(channels / groups)),
+                    var(&over[0]),
+                )
+            }
+        };
+        let mut at = vec![var(&free[0]), channel];
+        for (i, (_, _, stride, dilation, pad, _)) in windows.iter().enumerate() {
+            let times = |by: i64, v: Expr| if by == 1 { v } else { binary("*", int(by), v) };
+            let place = binary(
+                "+",
+                times(*stride, var(&free[2 + i])),
+                times(*dilation, var(&over[1 + i])),
+            );
+            at.push(plus(place, -pad));
+        }
+        let taps = [&free[1]].into_iter().chain(&over).map(var).collect();
+        let kernel = Expr::Read {
+            of: k,
+            at: taps,
+            other: None,
+        };
+        let mut input = Expr::Read {
+            of: x,
+            at,
+            other: None,
+        };
+        let scope = Scope {
+            vars: free.iter().chain(&over).cloned().collect(),
+        };
+        self.mend(&mut input, &scope);
+        self.reduce_into(free, over, binary("*", kernel, input));
     }
 
     /// One axis of a factor: an index that is shared with another factor, a new one, or a window over two.
@@ -724,7 +913,7 @@ impl Grower {
         }
     }
 
-    fn shuffle(&mut self, all: &mut [Index]) {
+    fn shuffle<T>(&mut self, all: &mut [T]) {
         if self.rng.chance(35) {
             for i in (1..all.len()).rev() {
                 all.swap(i, self.rng.below(i + 1));
@@ -772,7 +961,7 @@ impl Grower {
             if call
                 .shapes
                 .iter()
-                .any(|s| s.iter().product::<i64>() > MOST_ELEMENTS)
+                .any(|s| s.iter().product::<i64>() > self.most_elements)
             {
                 continue;
             }
@@ -782,7 +971,7 @@ impl Grower {
             let template = call.template.replace("{label}", &label);
             self.push(vec![], false, Value::Text { template, args });
             match shape_of(&self.program) {
-                Some(shape) if shape.iter().product::<i64>() <= MOST_ELEMENTS => {
+                Some(shape) if shape.iter().product::<i64>() <= self.most_elements => {
                     if let Some(line) = self.program.lines.last_mut() {
                         line.shape = shape;
                     }
@@ -805,7 +994,7 @@ impl Grower {
                 let other = self.tensor_of(&t.shape);
                 let mut shape = t.shape.clone();
                 shape.insert(axis, 2);
-                if 2 * elements <= MOST_ELEMENTS {
+                if 2 * elements <= self.most_elements {
                     self.text(
                         shape,
                         format!("stack([{{0}}, {{1}}], axis={axis})"),
@@ -835,7 +1024,7 @@ impl Grower {
         other[axis] = self.rng.int(1, 3);
         let mut shape = t.shape.clone();
         shape[axis] += other[axis];
-        if shape.iter().product::<i64>() > MOST_ELEMENTS {
+        if shape.iter().product::<i64>() > self.most_elements {
             return;
         }
         let other = self.tensor_of(&other);

@@ -1,15 +1,19 @@
 //! Native code against the graph, and its bits against each other: both targets, all vector widths, several threads.
 
+use std::collections::BTreeMap;
+
 use super::check::{Checked, Expected, Finding, Kind, differs, found, variants};
 use super::rng::Rng;
 use super::source::Source;
 use vsr_artifact::Artifact;
-use vsr_artifact::manifest::Field;
+use vsr_artifact::manifest::{Frozen, Model};
+use vsr_compiler::assemble::{Header, Planned, assemble};
 use vsr_compiler::backend::clif::Target;
 use vsr_compiler::diag::Problems;
 use vsr_compiler::ir::eval::Given;
 use vsr_compiler::pipeline;
-use vsr_compiler::sema::{EntryGraph, Loader, Options};
+use vsr_compiler::schedule::{self, WeightTable};
+use vsr_compiler::sema::{Elaborated, EntryGraph, Loader, Options};
 use vsr_kernels::Level;
 use vsr_runtime::session::{self, Session};
 
@@ -25,13 +29,13 @@ const RUNS: [(Target, Option<Level>, usize); 5] = [
     (Target::Portable, Some(Level::Portable), 3),
 ];
 
-pub fn check(source: &Source, entries: &Entries<'_>, checked: &mut Checked) -> Result<(), Finding> {
-    let fast = compiled(source, Target::X86_64V3)?;
-    let again = compiled(source, Target::X86_64V3)?;
-    if (&fast.code, &fast.consts) != (&again.code, &again.consts) {
-        return found(Kind::Bits, "two compilations differ");
-    }
-    let portable = compiled(source, Target::Portable)?;
+pub fn check(
+    graphs: &Elaborated,
+    entries: &Entries<'_>,
+    checked: &mut Checked,
+) -> Result<(), Finding> {
+    let fast = assembled(graphs, Target::X86_64V3, 0)?;
+    let portable = assembled(graphs, Target::Portable, 0)?;
     let mut first: Option<Results> = None;
     for (target, level, threads) in RUNS {
         let artifact = if target == Target::Portable {
@@ -53,7 +57,7 @@ pub fn check(source: &Source, entries: &Entries<'_>, checked: &mut Checked) -> R
     }
     // Filtered, or with a kernel for each value: the same numbers up to roundings.
     for variant in [1, 2] {
-        let artifact = compiled_by(source, Target::X86_64V3, variant)?;
+        let artifact = assembled(graphs, Target::X86_64V3, variant)?;
         let results = results(&artifact, None, GUARDED, entries, &|_, values| {
             narrow(values)
         })?;
@@ -99,21 +103,62 @@ fn wild(name: &str, values: &[f64]) -> Vec<f32> {
     values.iter().map(one).collect()
 }
 
-pub fn compiled(source: &Source, target: Target) -> Result<Artifact, Finding> {
-    compiled_by(source, target, 0)
-}
-
-/// By variant number `variant` of the rules.
-fn compiled_by(source: &Source, target: Target, variant: usize) -> Result<Artifact, Finding> {
-    let rules =
-        |entry: &str, field: Option<&Field>| variants(pipeline::rules(entry, field))[variant];
+/// The artifact of a text, as a user gets it.
+pub fn compiled(source: &Source) -> Result<Artifact, Finding> {
     let compiled =
         |loader: &mut dyn Loader, path: &str, options: &Options, problems: &mut Problems| {
-            pipeline::compile_by(&rules, loader, path, options, target, None, problems)
+            pipeline::compile(loader, path, options, Target::X86_64V3, None, problems)
         };
     match source.with(compiled) {
         Ok(compiled) => Ok(compiled.artifact),
         Err(problems) => found(Kind::Refused, problems),
+    }
+}
+
+/// Compiled once more, from the text, the bytes are the same.
+pub fn same_bytes(source: &Source, graphs: &Elaborated) -> Result<(), Finding> {
+    let (first, again) = (assembled(graphs, Target::X86_64V3, 0)?, compiled(source)?);
+    match (&first.code, &first.consts) == (&again.code, &again.consts) {
+        true => Ok(()),
+        false => found(Kind::Bits, "two compilations differ"),
+    }
+}
+
+/// The graphs as an artifact, by variant number `variant` of the rules.
+fn assembled(graphs: &Elaborated, target: Target, variant: usize) -> Result<Artifact, Finding> {
+    let mut weights = WeightTable::declared(&graphs.weights);
+    let planned = graphs.entries.iter().map(|entry| {
+        let field = pipeline::field(entry.name, &entry.graph);
+        let rules = variants(pipeline::rules(entry.name, field.as_ref()))[variant];
+        Planned {
+            name: entry.name.to_string(),
+            profile: entry.profile.clone(),
+            dims: entry.dims.clone(),
+            plan: schedule::plan(&entry.graph, &mut weights, rules),
+            axes: BTreeMap::new(),
+            field,
+        }
+    });
+    let planned: Vec<Planned> = planned.collect();
+    let header = Header {
+        model: Model {
+            name: graphs.model.name.clone(),
+            doc: String::new(),
+            parameters: BTreeMap::new(),
+        },
+        train: None,
+        frozen: Frozen::default(),
+        layouts: vec![],
+        source_hash: String::new(),
+    };
+    match assemble(header, &weights.weights, planned, target) {
+        Ok(made) => Ok(Artifact {
+            manifest: made.manifest,
+            code: made.code,
+            consts: made.consts,
+            sources: vec![],
+        }),
+        Err(why) => found(Kind::Panic, why),
     }
 }
 
