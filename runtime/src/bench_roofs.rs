@@ -26,7 +26,7 @@ pub fn measure(threads: usize) -> Result<Roofs> {
     let most = if threads == 0 { cores } else { threads };
     let level = Level::detect();
     let roof = |n: usize| {
-        let (peak, copy) = yardstick::machine(&mut Pool::new(n), level)?;
+        let (peak, copy) = yardstick::machine(&mut Pool::new(n)?, level)?;
         Ok(Roof {
             threads: n as u64,
             fma_gflops: peak / 1e9,
