@@ -31,3 +31,6 @@ pub mod weights;
 pub mod yardstick;
 
 pub use error::{Error, Result};
+
+#[cfg(test)]
+mod full_disk;

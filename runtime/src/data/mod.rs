@@ -137,8 +137,10 @@ impl ClipSource {
         let thread = std::thread::Builder::new()
             .name("data".into())
             .spawn(move || work(maker, &wanted, &made));
-        thread
-            .map_err(|e| MediaError::Machine(format!("cannot start a thread for the data: {e}")))?;
+        thread.map_err(|e| {
+            let why = vsr_artifact::reason(&e);
+            MediaError::Machine(format!("cannot start a thread for the data: {why}"))
+        })?;
         let steps_per_epoch = options.steps_per_epoch.max(1);
         Ok(ClipSource {
             requests,

@@ -21,17 +21,27 @@ static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 /// A hidden file or folder, removed when dropped.
 pub struct Hidden {
     path: PathBuf,
-    /// Held until it is dropped; a file system without locks gives none.
-    _lock: Option<File>,
+    /// Of a folder, held until it is removed.
+    lock: Option<File>,
+}
+
+/// A file system without locks gives none. A sweeper that came between making and locking has taken what was made: then
+/// the name is free again.
+fn lock(handle: &File, path: &Path) -> io::Result<()> {
+    match handle.lock() {
+        Ok(()) if !is_at(handle, path) => Err(io::Error::from(io::ErrorKind::AlreadyExists)),
+        _ => Ok(()),
+    }
 }
 
 impl Hidden {
-    /// A new file beside `place`. The file is open twice: once to write, once for the lock.
+    /// A new file beside `place`, locked while it is open.
     pub fn file(place: &Path) -> io::Result<(Hidden, File)> {
         sweep(&folder_of(place));
         free_name(place, |path| {
             let file = disk::create_new(path)?;
-            let hidden = Hidden::lock(path, file.try_clone()?)?;
+            let hidden = Hidden::new(path);
+            lock(&file, path)?;
             Ok((hidden, file))
         })
     }
@@ -41,36 +51,22 @@ impl Hidden {
         sweep(&folder_of(place));
         free_name(place, |path| {
             disk::create_dir(path)?;
-            match File::open(path) {
-                Ok(handle) => Hidden::lock(path, handle),
-                // Where folders cannot be opened they cannot be locked.
-                Err(_) if cfg!(not(unix)) => Ok(Hidden::unlocked(path)),
-                Err(e) => {
-                    let _ = fs::remove_dir(path);
-                    Err(e)
-                }
+            let mut hidden = Hidden::new(path);
+            // Where folders cannot be opened they cannot be locked.
+            if cfg!(unix) {
+                let handle = File::open(path)?;
+                lock(&handle, path)?;
+                hidden.lock = Some(handle);
             }
+            Ok(hidden)
         })
     }
 
-    fn unlocked(path: &Path) -> Hidden {
+    fn new(path: &Path) -> Hidden {
         unfinished(|all| all.push(path.to_path_buf()));
         Hidden {
             path: path.to_path_buf(),
-            _lock: None,
-        }
-    }
-
-    /// A sweeper that came between making and locking has taken it: then the name is free again.
-    fn lock(path: &Path, handle: File) -> io::Result<Hidden> {
-        let mut hidden = Hidden::unlocked(path);
-        match handle.lock() {
-            Ok(()) if !is_at(&handle, path) => Err(io::Error::from(io::ErrorKind::AlreadyExists)),
-            Ok(()) => {
-                hidden._lock = Some(handle);
-                Ok(hidden)
-            }
-            Err(_) => Ok(hidden),
+            lock: None,
         }
     }
 
@@ -92,6 +88,8 @@ impl Hidden {
 impl Drop for Hidden {
     fn drop(&mut self) {
         if !self.path.as_os_str().is_empty() {
+            // Where descriptors are few, that of the lock is needed to look into a folder.
+            self.lock = None;
             remove(&self.path);
             self.forget();
         }
@@ -158,6 +156,15 @@ pub(super) fn is_at(_: &File, path: &Path) -> bool {
 
 /// Removes what dead processes had begun to write in a folder.
 pub fn sweep(folder: &Path) {
+    sweep_if(folder, |process, changed| !lived_at(process, changed));
+}
+
+/// Removes all that is unfinished and not locked in a folder that no other process works in, whatever number it has.
+pub(super) fn sweep_own(folder: &Path) {
+    sweep_if(folder, |_, _| true);
+}
+
+fn sweep_if(folder: &Path, is_dead: impl Fn(u32, SystemTime) -> bool) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let Some((process, is_ours)) = process_of(&name.to_string_lossy()) else {
@@ -167,7 +174,7 @@ pub fn sweep(folder: &Path) {
             continue;
         };
         if kind.is_file() || (kind.is_dir() && is_ours) {
-            sweep_one(&entry.path(), process);
+            sweep_one(&entry.path(), |changed| is_dead(process, changed));
         }
     }
 }
@@ -186,7 +193,7 @@ fn process_of(name: &str) -> Option<(u32, bool)> {
 }
 
 /// Holds the lock meanwhile: whoever makes a file of that name notices that it went.
-fn sweep_one(path: &Path, process: u32) {
+fn sweep_one(path: &Path, is_dead: impl Fn(SystemTime) -> bool) {
     let Ok(handle) = File::open(path) else {
         return;
     };
@@ -194,8 +201,7 @@ fn sweep_one(path: &Path, process: u32) {
         return;
     }
     let modified = handle.metadata().and_then(|m| m.modified());
-    let is_dead = modified.is_ok_and(|m| !lived_at(process, m));
-    if is_dead && is_at(&handle, path) {
+    if modified.is_ok_and(is_dead) && is_at(&handle, path) {
         remove(path);
     }
 }

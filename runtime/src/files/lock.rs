@@ -1,8 +1,9 @@
 //! A folder that one process at a time works in. Enters: a folder. Leaves: a lock of the system's on its file `.lock`, which
-//! ends with the process however that ends, so that nothing stale is left; or an error that names who holds it.
+//! ends with the process however that ends, so that nothing stale is left; or an error that names who holds it. What others
+//! left unfinished in the folder goes when it is taken.
 
 use super::disk::DiskFile;
-use super::hidden::{is_at, lived_at};
+use super::hidden::{is_at, lived_at, sweep_own};
 use super::{MadeFolders, folder_of};
 use crate::error::{Error, Result};
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -13,7 +14,7 @@ const NAME: &str = ".lock";
 
 pub struct FolderLock {
     path: PathBuf,
-    _file: File,
+    file: File,
     /// Only empty ones go again.
     _folders: MadeFolders,
 }
@@ -62,12 +63,15 @@ impl FolderLock {
                 Ok(()) if !is_at(&file, &path) => continue,
                 Ok(()) => {}
             }
-            sign(&file).map_err(failed)?;
-            return Ok(FolderLock {
-                path,
-                _file: file,
+            // From here on the file goes again if anything fails.
+            let lock = FolderLock {
+                path: path.clone(),
+                file,
                 _folders: folders,
-            });
+            };
+            sign(&lock.file).map_err(failed)?;
+            sweep_own(folder);
+            return Ok(lock);
         }
     }
 }

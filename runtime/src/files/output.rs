@@ -9,7 +9,7 @@ use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, BufWriter, Error, ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-const BUFFER_BYTES: usize = 1 << 20;
+const BUFFER_BYTES: usize = 1 << 16;
 
 pub struct Output {
     out: BufWriter<DiskFile>,

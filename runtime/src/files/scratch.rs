@@ -1,4 +1,4 @@
-//! A hidden folder beside a place. Enters: the place. Leaves: room for files that are not yet to be seen, and then all of
+//! A hidden folder beside a place, or in it, if it is a folder: moving never leads to another disk. Enters: the place. Leaves: room for files that are not yet to be seen, and then all of
 //! them at their place: as a folder that appears at once, or moved into one that is there, which is as it was if any of
 //! them cannot be moved. Dropped before, nothing is left.
 
@@ -14,10 +14,14 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    pub fn beside(place: &Path) -> io::Result<Scratch> {
-        Ok(Scratch {
-            hidden: Hidden::folder(&absolute(place))?,
-        })
+    pub fn at(place: &Path) -> io::Result<Scratch> {
+        let place = absolute(place);
+        let name = place.file_name().unwrap_or_default();
+        let hidden = match place.is_dir() {
+            true => Hidden::folder(&place.join(name))?,
+            false => Hidden::folder(&place)?,
+        };
+        Ok(Scratch { hidden })
     }
 
     /// Where a file of that name lies meanwhile.

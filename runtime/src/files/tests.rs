@@ -63,7 +63,7 @@ fn folders_of_files_come_all_together_or_not_at_all() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("shot");
     let write = |n: u8, replaced: &[PathBuf]| {
-        let scratch = Scratch::beside(&folder)?;
+        let scratch = Scratch::at(&folder)?;
         for i in 0..n {
             let mut file = scratch.file(&format!("{i}.png"))?;
             file.write_all(&[i; 9])?;
@@ -132,7 +132,7 @@ fn what_a_living_process_writes_stays() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.bin");
     let mut output = Output::create(&path).unwrap();
-    let scratch = Scratch::beside(&dir.path().join("shot")).unwrap();
+    let scratch = Scratch::at(&dir.path().join("shot")).unwrap();
     // Another process that lives, and that no lock speaks for.
     let mut other = std::process::Command::new("sleep")
         .arg("60")
@@ -260,6 +260,8 @@ fn a_folder_is_worked_in_by_one() {
     assert_eq!(names(&run), ["a"]);
     // A lock file that a killed process left holds nobody up, whatever it says.
     fs::write(run.join(".lock"), format!("{}\n", std::process::id())).unwrap();
+    // Nor does what it had not finished stay, though the number may be another's now.
+    fs::write(run.join(".b.new-1"), "half").unwrap();
     drop(FolderLock::take(&run).unwrap());
     assert_eq!(names(&run), ["a"]);
     // A folder that was made for nothing goes again, with those above it.

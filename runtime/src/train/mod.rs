@@ -187,7 +187,6 @@ impl<'a> Trainer<'a> {
             state,
             setup,
         } = begun;
-        files::sweep(folder.path());
         let past = past_epochs(&folder.path().join(epoch::FILE), state.epoch)?;
         Ok(Trainer {
             train: session.find("train", "")?,

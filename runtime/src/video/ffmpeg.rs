@@ -13,7 +13,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc;
-use vsr_artifact::shown_path;
+use vsr_artifact::{reason, shown_path};
 
 /// The first `ffmpeg` on PATH.
 pub fn find() -> Option<PathBuf> {
@@ -99,9 +99,7 @@ impl FfmpegReader {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .map_err(|e| {
-                MediaError::Machine(format!("cannot start {}: {e}", shown_path(program)))
-            })?;
+            .map_err(|e| cannot_start(program, &e))?;
         let (Some(out), Some(err)) = (child.stdout.take(), child.stderr.take()) else {
             return Err(MediaError::Machine("ffmpeg gave no pipes".into()));
         };
@@ -197,7 +195,7 @@ impl FfmpegReader {
         if std::mem::replace(&mut self.has_ended, true) {
             return Ok(None);
         }
-        let failed = |e: std::io::Error| MediaError::Machine(format!("ffmpeg: {e}"));
+        let failed = |e: std::io::Error| MediaError::Machine(format!("ffmpeg: {}", reason(&e)));
         let status = self.child.wait().map_err(failed)?;
         if status.code().is_none() {
             let path = shown_path(&self.path);
@@ -232,6 +230,11 @@ impl FfmpegReader {
     }
 }
 
+fn cannot_start(program: &Path, error: &std::io::Error) -> MediaError {
+    let (program, why) = (shown_path(program), reason(error));
+    MediaError::Machine(format!("cannot start {program}: {why}"))
+}
+
 /// Ends a process that nobody listens to.
 fn end(child: &mut Child) {
     let _ = child.kill();
@@ -250,9 +253,12 @@ fn listen(err: std::process::ChildStderr) -> Result<mpsc::Receiver<Line>> {
         })
     };
     let thread = std::thread::Builder::new().name("ffmpeg".into());
-    thread
-        .spawn(hear)
-        .map_err(|e| MediaError::Machine(format!("cannot start a thread to hear ffmpeg: {e}")))?;
+    thread.spawn(hear).map_err(|e| {
+        MediaError::Machine(format!(
+            "cannot start a thread to hear ffmpeg: {}",
+            reason(&e)
+        ))
+    })?;
     Ok(lines)
 }
 
@@ -369,7 +375,7 @@ impl FfmpegWriter {
         let failed = |e: std::io::Error| MediaError::cannot_write(path, &e);
         // Only a plain file can be replaced by what another program writes.
         let target = guard::target(path).map_err(failed)?;
-        let hidden = Scratch::beside(&target).map_err(failed)?;
+        let hidden = Scratch::at(&target).map_err(failed)?;
         let without_source = OutputSpec {
             source: None,
             ..spec.clone()
@@ -422,10 +428,8 @@ impl FfmpegWriter {
             Subtitles::LeftOut => &[],
         });
         let result = command.arg(argument(output)).output();
-        let result = result.map_err(|e| {
-            MediaError::Machine(format!("cannot start {}: {e}", shown_path(&self.program)))
-        })?;
-        if result.status.success() {
+        let result = result.map_err(|e| cannot_start(&self.program, &e))?;
+        if result.status.success() && !ffmpeg_log::tells_of_loss(&result.stderr) {
             return Ok(());
         }
         Err(ffmpeg_log::failure(&self.target, &result.stderr))

@@ -165,26 +165,36 @@ pub fn end_of_packets(program: &Path, input: &Path) -> Option<f64> {
     seconds(times.next_back()?)
 }
 
+/// What it says where the system is at an end.
+const OF_MACHINE: [&str; 7] = [
+    "No space left on device",
+    "Disk quota exceeded",
+    "File too large",
+    "Input/output error",
+    "Cannot allocate memory",
+    "Resource temporarily unavailable",
+    "Too many open files",
+];
+
+/// It ends well even where the last bytes of a film could not be written: only what it says tells.
+pub fn tells_of_loss(said: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(said);
+    let signs = ["Error writing", "Error closing"];
+    OF_MACHINE
+        .iter()
+        .chain(&signs)
+        .any(|words| text.contains(words))
+}
+
 /// Why ffmpeg could not write a film, from what it said: the machine's fault if the disk is.
 pub fn failure(target: &Path, said: &[u8]) -> MediaError {
     let text = String::from_utf8_lossy(said);
-    let lines: Vec<&str> = text.lines().filter(|l| !l.trim().is_empty()).collect();
-    let of_machine = [
-        "No space left on device",
-        "Disk quota exceeded",
-        "File too large",
-        "Input/output error",
-        "Cannot allocate memory",
-        "Resource temporarily unavailable",
-        "Too many open files",
-    ];
-    for words in of_machine {
-        if lines.iter().any(|line| line.contains(words)) {
-            let (path, words) = (shown_path(target), words.to_lowercase());
-            return MediaError::Machine(format!("cannot write {path}: ffmpeg says: {words}"));
-        }
+    if let Some(words) = OF_MACHINE.iter().find(|words| text.contains(*words)) {
+        let (path, words) = (shown_path(target), words.to_lowercase());
+        return MediaError::Machine(format!("cannot write {path}: ffmpeg says: {words}"));
     }
-    let last = lines.last().map_or("no reason given", |l| l.trim());
+    let mut lines = text.lines().filter(|l| !l.trim().is_empty());
+    let last = lines.next_back().map_or("no reason given", str::trim);
     MediaError::file(target, format!("ffmpeg could not write it ({last})"))
 }
 
@@ -282,6 +292,9 @@ mod tests {
             "{full}"
         );
         let codec = fault("Could not find tag for codec pcm_s16le\n\n");
+        assert!(!tells_of_loss(b"Could not find tag for codec pcm_s16le\n"));
+        let late = b"Error writing trailer of o.mkv: File too large\nError closing file o.mkv: File too large\n";
+        assert!(tells_of_loss(late));
         assert!(
             codec.is_user() && codec.to_string().contains("pcm_s16le"),
             "{codec}"

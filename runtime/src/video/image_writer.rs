@@ -39,7 +39,7 @@ impl ImageWriter {
         let place = match numbered(path) {
             Some(pattern) => {
                 check_format(path, &pattern)?;
-                let hidden = Scratch::beside(&pattern.folder()).map_err(failed)?;
+                let hidden = Scratch::at(&pattern.folder()).map_err(failed)?;
                 Place::Numbered { pattern, hidden }
             }
             None => Place::Single {

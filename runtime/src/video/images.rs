@@ -62,10 +62,9 @@ impl ImageReader {
 fn find(path: &Path) -> Result<(Vec<PathBuf>, Vec<Damage>)> {
     if path.is_dir() {
         let files = files_in(path)?;
-        let gaps = numbering(&files).map(|numbers| gaps(path, &numbers));
-        let suspected = gaps.unwrap_or_default().into_iter();
-        let suspected = suspected.map(|d| Damage::suspected(d.frame, d.text));
-        return Ok((files, suspected.collect()));
+        let numbers = numbering(&files).unwrap_or_default();
+        let gaps = gaps(path, &numbers);
+        return Ok((files, suspected(path, &gaps).into_iter().collect()));
     }
     let Some(pattern) = Pattern::parse(path) else {
         return Ok((vec![path.to_path_buf()], vec![]));
@@ -73,6 +72,22 @@ fn find(path: &Path) -> Result<(Vec<PathBuf>, Vec<Damage>)> {
     let numbers = pattern.numbers()?;
     let files = numbers.iter().map(|n| pattern.path(*n));
     Ok((files.collect(), gaps(path, &numbers)))
+}
+
+/// Gaps in a folder's numbering, in one sentence: photographs have many.
+fn suspected(path: &Path, gaps: &[Damage]) -> Option<Damage> {
+    let first = gaps.first()?;
+    let text = match gaps.len() {
+        1 => first.text.clone(),
+        n => {
+            let after = first.frame;
+            let path = shown_path(path);
+            format!(
+                "{path}: numbers are missing from its numbering in {n} places, first after {after} pictures"
+            )
+        }
+    };
+    Some(Damage::suspected(first.frame, text))
 }
 
 impl FrameReader for ImageReader {

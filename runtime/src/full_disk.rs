@@ -1,0 +1,371 @@
+//! Every command that writes, on a disk that fills at each of 200 points: an error of the machine, and nothing that was not
+//! there before, or the whole result. In process, so that a disk can have any number of bytes; `tests/end_to_end/exhaustion.rs`
+//! has the program itself on real limits.
+#![cfg(target_arch = "x86_64")]
+
+use crate::files::room::{self, Noticed};
+use crate::session::{Options, Session};
+use crate::tensors::{self, View};
+use crate::upscale::command::UpscaleArgs;
+use crate::video::{Frame, Limits, OutputSpec, create_writer};
+use crate::weights::Scope;
+use crate::{Result, bench_roofs, exec, train, upscale};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use vsr_artifact::roofs;
+use vsr_compiler::backend::clif::Target;
+use vsr_compiler::diag::{Problems, Sources};
+use vsr_compiler::pipeline;
+use vsr_compiler::sema::{Loader, Options as CompileOptions};
+
+const NET: &str = r#"
+model Net()(x: [B, 3, H, W]) -> [B, 3, 2*H, 2*W] {
+  resize(x, 2*H, 2*W, "bicubic", a=-0.5) + (x |> Conv2d(12) @conv |> pixel_shuffle(2))
+}
+
+train net() = Net() {
+  epochs = 2
+  steps = 2
+  optimizer = Adam()
+  rate = 1e-2
+  data clip: [B, 3, T, 2*H, 2*W] = clips("data")
+  high = clip |> frames
+  metric pixel = mse(net(high |> resize(H, W, "bicubic", antialias=true, a=-0.5)), high)
+  metric psnr = psnr(net(high |> resize(H, W, "bicubic", antialias=true, a=-0.5)), high)
+  loss = pixel
+}
+
+profile train { B = 1  T = 1  H = 8  W = 8 }
+profile tile { B = 1  H = 8  W = 8 }
+"#;
+
+struct Text(Sources);
+
+impl Loader for Text {
+    fn read(&mut self, path: &str) -> std::result::Result<String, String> {
+        match path {
+            "net.vsr" => Ok(NET.into()),
+            _ => Err("no such file".into()),
+        }
+    }
+
+    fn exists(&mut self, path: &str) -> bool {
+        path == "net.vsr"
+    }
+
+    fn sources(&mut self) -> &mut Sources {
+        &mut self.0
+    }
+}
+
+fn compile(folder: &Path) {
+    let (mut loader, mut problems) = (Text(Sources::new()), Problems::new());
+    let options = CompileOptions {
+        name: None,
+        profiles: vec![],
+        set: vec![],
+    };
+    let target = Target::X86_64V3;
+    let made = pipeline::compile(
+        &mut loader,
+        "net.vsr",
+        &options,
+        target,
+        None,
+        &mut problems,
+    );
+    let made = made.unwrap_or_else(|| panic!("{}", problems.render(loader.sources())));
+    vsr_artifact::write(folder, &made.artifact).unwrap();
+}
+
+/// A folder with a network, a film and tensors in `in/`.
+struct Place {
+    dir: tempfile::TempDir,
+    session: Session,
+}
+
+impl Place {
+    fn new() -> Place {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join("in").join(name);
+        compile(&at("net"));
+        write_film(&at("film.y4m"));
+        let (shape, x) = ([1, 3, 8, 8], [0.5; 192]);
+        let view = View {
+            name: "x",
+            shape: &shape,
+            data: &x,
+        };
+        tensors::write(&at("x.safetensors"), &[view], &BTreeMap::new()).unwrap();
+        let options = Options {
+            threads: 1,
+            level: None,
+            is_guarded: false,
+        };
+        let mut session = Session::open(&at("net"), options).unwrap();
+        session.init_weights(3);
+        fs::create_dir(dir.path().join("out")).unwrap();
+        Place { dir, session }
+    }
+
+    fn input(&self, name: &str) -> PathBuf {
+        self.dir.path().join("in").join(name)
+    }
+
+    fn out(&self) -> PathBuf {
+        self.dir.path().join("out")
+    }
+}
+
+fn write_film(path: &Path) {
+    let spec = OutputSpec {
+        width: 8,
+        height: 8,
+        timescale: 25,
+        frame_duration: 1,
+        full_chroma: false,
+        source: None,
+        is_cut: false,
+    };
+    let mut writer = create_writer(path, &spec).unwrap();
+    for t in 0..4usize {
+        let rgb = (0..8 * 8 * 3).map(|i| (i * (t + 3) % 251) as u8).collect();
+        let frame = Frame {
+            width: 8,
+            height: 8,
+            rgb,
+            time: t as i64,
+            duration: 1,
+        };
+        writer.write_frame(&frame).unwrap();
+    }
+    writer.finish().unwrap();
+}
+
+/// All files below a folder, hidden ones too, with their bytes; folders have none.
+fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut all = BTreeMap::new();
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => folders.push(path.clone()),
+                false => drop(all.insert(path.clone(), fs::read(&path).unwrap())),
+            }
+            if path.is_dir() {
+                all.insert(path, vec![]);
+            }
+        }
+    }
+    all
+}
+
+fn clear(folder: &Path) {
+    fs::remove_dir_all(folder).unwrap();
+    fs::create_dir(folder).unwrap();
+}
+
+const N_POINTS: u64 = 200;
+
+/// Sizes of disks that are too small for `needed` bytes: 200, or all there are.
+fn too_small(needed: u64) -> Vec<u64> {
+    let mut sizes: Vec<u64> = (0..N_POINTS).map(|i| i * needed / N_POINTS).collect();
+    sizes.dedup();
+    sizes
+}
+
+/// Fills the disk at every point of an act that writes to `out/`, which `before` prepares.
+fn fill(what: &str, before: impl Fn(&Path), mut act: impl FnMut(&mut Place) -> Result<()>) {
+    let mut place = Place::new();
+    let out = place.out();
+    before(&out);
+    let old = contents(&out);
+    let (done, needed) = room::with(u64::MAX, Noticed::AtOnce, || act(&mut place));
+    done.unwrap_or_else(|e| panic!("{what}: {e}"));
+    let new = contents(&out);
+    assert!(new != old && needed > 0, "{what} writes");
+    let mut n_points = 0;
+    for noticed in [Noticed::AtOnce, Noticed::AtSync] {
+        for bytes in too_small(needed) {
+            clear(&out);
+            before(&out);
+            let (done, _) = room::with(bytes, noticed, || act(&mut place));
+            let Err(e) = done else {
+                // A full disk that is noticed late is noticed by what is synced: an entry of a folder is not.
+                assert!(
+                    noticed == Noticed::AtSync,
+                    "{what}: {bytes} of {needed} bytes"
+                );
+                assert!(contents(&out) == new, "{what}: {bytes} of {needed} bytes");
+                continue;
+            };
+            n_points += 1;
+            assert_eq!(e.exit_code(), 2, "{what}: {e}");
+            assert!(e.to_string().contains("the disk is full"), "{what}: {e}");
+            let left = contents(&out);
+            assert!(
+                left == old,
+                "{what}, {noticed:?}, {bytes} of {needed} bytes: left {:?}",
+                left.keys()
+            );
+        }
+    }
+    assert!(n_points >= too_small(needed).len(), "{what}: {n_points}");
+    clear(&out);
+    before(&out);
+    room::with(needed, Noticed::AtOnce, || act(&mut place))
+        .0
+        .unwrap();
+    assert!(contents(&out) == new, "{what}, with room enough");
+}
+
+fn upscale(place: &mut Place, output: &str, overwrite: bool, limit: Option<u64>) -> Result<()> {
+    let args = UpscaleArgs {
+        compiled: place.input("net"),
+        input: place.input("film.y4m"),
+        output: place.out().join(output),
+        weights: None,
+        profile: String::new(),
+        overlap: 2,
+        scale: None,
+        limit,
+        limit_pixels: Limits::DEFAULT_PIXELS,
+        overwrite,
+        strict: true,
+    };
+    let summary = upscale::command::run(&mut place.session, &args, 0, true, |_| Ok(()))?;
+    assert_eq!(summary.n_frames, limit.unwrap_or(4));
+    Ok(())
+}
+
+fn nothing(_: &Path) {}
+
+#[test]
+fn pictures_in_a_new_folder() {
+    fill("shot", nothing, |p| upscale(p, "shot", false, None));
+    fill("shot/", nothing, |p| upscale(p, "shot/", false, None));
+}
+
+#[test]
+fn pictures_in_a_folder_that_is_there() {
+    let notes = |out: &Path| {
+        fs::create_dir(out.join("shot")).unwrap();
+        fs::write(out.join("shot/notes.txt"), "keep").unwrap();
+    };
+    fill("f%d.jpg", notes, |p| {
+        upscale(p, "shot/f%d.jpg", false, None)
+    });
+}
+
+#[test]
+fn pictures_over_an_older_and_longer_sequence() {
+    let old = |out: &Path| {
+        fs::create_dir(out.join("shot")).unwrap();
+        for n in 1..=7 {
+            fs::write(out.join(format!("shot/{n:06}.png")), [n; 30]).unwrap();
+        }
+    };
+    fill("shot", old, |p| upscale(p, "shot", true, None));
+}
+
+#[test]
+fn single_pictures() {
+    let old = |out: &Path| fs::write(out.join("a.png"), "an older one").unwrap();
+    fill("a.png", nothing, |p| upscale(p, "a.png", false, Some(1)));
+    fill("a.png", old, |p| upscale(p, "a.png", false, Some(1)));
+    fill("a.jpg", nothing, |p| upscale(p, "a.jpg", false, Some(1)));
+}
+
+#[test]
+fn films() {
+    let old = |out: &Path| fs::write(out.join("a.mp4"), "an older one").unwrap();
+    fill("a.y4m", nothing, |p| upscale(p, "a.y4m", false, None));
+    fill("a.mp4", nothing, |p| upscale(p, "a.mp4", false, None));
+    fill("a.mp4", old, |p| upscale(p, "a.mp4", false, None));
+}
+
+#[test]
+fn tensors_and_weights() {
+    fill("exec", nothing, |p| {
+        let entry = p.session.find("infer", "")?;
+        let (x, y) = (p.input("x.safetensors"), p.out().join("a/b/y.safetensors"));
+        exec::exec(&mut p.session, entry, &x, &y, 0, 0)
+    });
+    let old = |out: &Path| fs::write(out.join("w.safetensors"), "older weights").unwrap();
+    fill("--save-weights", old, |p| {
+        let path = p.out().join("w.safetensors");
+        p.session
+            .save_weights(&path, Scope::Everything, &BTreeMap::new())
+    });
+}
+
+#[test]
+fn roofs_of_the_machine() {
+    let measured = roofs::named("laptop").unwrap();
+    fill("roofs", nothing, |p| {
+        let path = p.out().join("cache/vsr/roofs.json");
+        bench_roofs::save(&measured, Some(path)).map(|_| ())
+    });
+}
+
+fn run(place: &mut Place, resume: bool) -> Result<()> {
+    let options = train::Options {
+        out: Some(place.out().join("run")),
+        resume,
+        valid: Some(1),
+        quiet: true,
+        ..train::Options::default()
+    };
+    train::train(&mut place.session, &options).map(|_| ())
+}
+
+/// A run that ends for want of room leaves whole files only, and none that it did not make; with room it goes on to the
+/// bytes of one that never stopped.
+#[test]
+fn training() {
+    let mut place = Place::new();
+    let folder = place.out().join("run");
+    let (done, needed) = room::with(u64::MAX, Noticed::AtOnce, || run(&mut place, false));
+    done.unwrap();
+    let whole = contents(&folder);
+    for (noticed, step) in [(Noticed::AtOnce, 1), (Noticed::AtSync, 8)] {
+        for (n, bytes) in too_small(needed).into_iter().enumerate().step_by(step) {
+            clear(&place.out());
+            let (done, _) = room::with(bytes, noticed, || run(&mut place, false));
+            let Err(e) = done else {
+                assert!(noticed == Noticed::AtSync && contents(&folder) == whole);
+                continue;
+            };
+            assert_eq!(e.exit_code(), 2, "{e}");
+            let left = match folder.exists() {
+                true => contents(&folder),
+                false => BTreeMap::new(),
+            };
+            assert!(
+                left.keys().all(|path| whole.contains_key(path)),
+                "{:?}",
+                left.keys()
+            );
+            let is_whole = |path: &PathBuf| match path.extension().and_then(|e| e.to_str()) {
+                Some("safetensors") => tensors::read(path).is_ok(),
+                Some("png") => image::open(path).is_ok(),
+                Some("jsonl") => whole[path].starts_with(&left[path]),
+                _ => left[path].ends_with(b"</svg>\n"),
+            };
+            assert!(left.keys().all(is_whole), "{bytes} of {needed} bytes");
+            if n % 8 == 0 {
+                let can_resume = folder.join("state.safetensors").exists();
+                run(&mut place, can_resume)
+                    .or_else(|_| {
+                        // Weights were saved, and the disk was full before the state was.
+                        clear(&place.out());
+                        run(&mut place, false)
+                    })
+                    .unwrap();
+                assert!(contents(&folder) == whole, "{bytes} of {needed} bytes");
+            }
+        }
+    }
+}
