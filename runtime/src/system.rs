@@ -11,22 +11,37 @@ const MACHINE: i32 = 2;
 
 /// Call first.
 pub fn prepare() {
-    report_faults();
     // A file that may not grow is then an error of the call that writes, like a full disk.
     #[cfg(unix)]
     // SAFETY: ignoring a signal runs no code of ours.
     unsafe {
         libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
     }
+    // Who looks for a fault wants all of it, a core dump, too.
+    if std::env::var_os("RUST_BACKTRACE").is_none() {
+        report_faults();
+        #[cfg(unix)]
+        // SAFETY: the handler makes two system calls, and no more.
+        unsafe {
+            libc::signal(libc::SIGABRT, on_abort as *const () as libc::sighandler_t);
+        }
+    }
+}
+
+/// A library that gives up, for want of memory mostly, says why and aborts: the code is the machine's then.
+#[cfg(unix)]
+extern "C" fn on_abort(_: libc::c_int) {
+    if ENDING.load(Ordering::SeqCst) == 0 {
+        to_standard_error(
+            b"error: a library of the system gave up: free memory, or choose a smaller profile\n",
+        );
+    }
+    exit_at_once()
 }
 
 /// A panic is a fault of this program: it is said in one line, once, whatever threads it ends.
 fn report_faults() {
     static SAID: AtomicBool = AtomicBool::new(false);
-    // Who looks for the fault wants all of it.
-    if std::env::var_os("RUST_BACKTRACE").is_some() {
-        return;
-    }
     std::panic::set_hook(Box::new(|panic| {
         if SAID.swap(true, Ordering::SeqCst) {
             return;
@@ -34,6 +49,10 @@ fn report_faults() {
         let payload = panic.payload();
         let text = payload.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
+        // A thread that has begun, and has no room for what the standard library wants beside its stack.
+        if text.is_some_and(|t| t.contains("alternative stack")) {
+            end_for_want_of(format_args!("no thread could be started"));
+        }
         let place = panic
             .location()
             .map(|l| format!(" ({}:{})", l.file(), l.line()));
@@ -76,7 +95,7 @@ unsafe impl GlobalAlloc for Allocator {
 
 fn present(memory: *mut u8, bytes: usize) -> *mut u8 {
     if memory.is_null() && !memory::is_asking() {
-        out_of_memory(bytes);
+        end_for_want_of(format_args!("{bytes} bytes more are needed"));
     }
     memory
 }
@@ -88,8 +107,9 @@ thread_local! {
     static OWN: u8 = const { 0 };
 }
 
+/// Says why there is too little memory, cleans up, and ends the process.
 #[cold]
-fn out_of_memory(bytes: usize) {
+fn end_for_want_of(why: std::fmt::Arguments) {
     let me = OWN.with(|own| std::ptr::from_ref(own) as usize);
     match ENDING.compare_exchange(0, me, Ordering::SeqCst, Ordering::SeqCst) {
         Ok(_) => {}
@@ -99,19 +119,19 @@ fn out_of_memory(bytes: usize) {
             std::thread::park();
         },
     }
-    say_no_memory(bytes);
+    say_no_memory(why);
     files::abandon();
     exit_at_once();
 }
 
 /// Without taking memory.
-fn say_no_memory(bytes: usize) {
+fn say_no_memory(why: std::fmt::Arguments) {
     use std::io::Write;
     let mut text = [0u8; 160];
     let mut rest = &mut text[..];
     let _ = writeln!(
         rest,
-        "error: there is not enough memory: {bytes} bytes more are needed; free some, or choose a smaller profile"
+        "error: there is not enough memory: {why}; free some, or choose a smaller profile"
     );
     let length = 160 - rest.len();
     to_standard_error(&text[..length]);

@@ -88,6 +88,8 @@ pub fn command(dir: &Path, words: &str) -> Command {
     command.current_dir(dir).args(words.split_whitespace());
     // Nothing that happens to be installed decides what a test sees.
     command.env("PATH", "/nowhere").stdin(Stdio::null());
+    // Faults look as they do to a user.
+    command.env_remove("RUST_BACKTRACE");
     command
 }
 
@@ -238,7 +240,12 @@ pub fn check(words: &str, done: &Done, code: i32, parts: &[&str]) {
     assert_eq!(*got, Some(code), "vsr-run {words}\n{err}");
     let n_errors = err.lines().filter(|l| l.starts_with("error: ")).count();
     assert_eq!(n_errors, 1, "vsr-run {words}\n{err}");
-    for bad in ["panicked", "os error", "RUST_BACKTRACE"] {
+    for bad in [
+        "panicked",
+        "os error",
+        "RUST_BACKTRACE",
+        "a fault of vsr-run",
+    ] {
         assert!(!err.contains(bad), "vsr-run {words}\n{err}");
     }
     for part in parts {
