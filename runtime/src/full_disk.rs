@@ -3,7 +3,7 @@
 //! has the program itself on real limits.
 #![cfg(target_arch = "x86_64")]
 
-use crate::files::room::{self, Noticed};
+use crate::files::room::{self, Full};
 use crate::session::{Options, Session};
 use crate::tensors::{self, View};
 use crate::upscale::command::UpscaleArgs;
@@ -182,43 +182,31 @@ fn fill(what: &str, before: impl Fn(&Path), mut act: impl FnMut(&mut Place) -> R
     let out = place.out();
     before(&out);
     let old = contents(&out);
-    let (done, needed) = room::with(u64::MAX, Noticed::AtOnce, || act(&mut place));
-    done.unwrap_or_else(|e| panic!("{what}: {e}"));
+    act(&mut place).unwrap_or_else(|e| panic!("{what}: {e}"));
     let new = contents(&out);
-    assert!(new != old && needed > 0, "{what} writes");
-    let mut n_points = 0;
-    for noticed in [Noticed::AtOnce, Noticed::AtSync] {
-        for bytes in too_small(needed) {
+    assert!(new != old, "{what} writes");
+    for full in [Full::Bytes, Full::BytesLate, Full::Names] {
+        clear(&out);
+        before(&out);
+        let (_, needed) = room::with(u64::MAX, full, || act(&mut place));
+        assert!(contents(&out) == new, "{what}, the same again");
+        for left in too_small(needed) {
             clear(&out);
             before(&out);
-            let (done, _) = room::with(bytes, noticed, || act(&mut place));
-            let Err(e) = done else {
-                // A full disk that is noticed late is noticed by what is synced: an entry of a folder is not.
-                assert!(
-                    noticed == Noticed::AtSync,
-                    "{what}: {bytes} of {needed} bytes"
-                );
-                assert!(contents(&out) == new, "{what}: {bytes} of {needed} bytes");
-                continue;
-            };
-            n_points += 1;
-            assert_eq!(e.exit_code(), 2, "{what}: {e}");
-            assert!(e.to_string().contains("the disk is full"), "{what}: {e}");
-            let left = contents(&out);
-            assert!(
-                left == old,
-                "{what}, {noticed:?}, {bytes} of {needed} bytes: left {:?}",
-                left.keys()
-            );
+            let (done, _) = room::with(left, full, || act(&mut place));
+            let point = format!("{what}, {left} of {needed} {full:?}");
+            let e = done.expect_err(&point);
+            assert_eq!(e.exit_code(), 2, "{point}: {e}");
+            assert!(e.to_string().contains("the disk is full"), "{point}: {e}");
+            let after = contents(&out);
+            assert!(after == old, "{point}: left {:?}", after.keys());
         }
+        clear(&out);
+        before(&out);
+        let (done, _) = room::with(needed, full, || act(&mut place));
+        done.unwrap_or_else(|e| panic!("{what}: {e}"));
+        assert!(contents(&out) == new, "{what}, with room enough");
     }
-    assert!(n_points >= too_small(needed).len(), "{what}: {n_points}");
-    clear(&out);
-    before(&out);
-    room::with(needed, Noticed::AtOnce, || act(&mut place))
-        .0
-        .unwrap();
-    assert!(contents(&out) == new, "{what}, with room enough");
 }
 
 fn upscale(place: &mut Place, output: &str, overwrite: bool, limit: Option<u64>) -> Result<()> {
@@ -310,15 +298,24 @@ fn roofs_of_the_machine() {
     });
 }
 
-fn run(place: &mut Place, resume: bool) -> Result<()> {
+fn run(place: &mut Place, how: How) -> Result<()> {
     let options = train::Options {
         out: Some(place.out().join("run")),
-        resume,
+        resume: how == How::Resume,
+        overwrite: how == How::Overwrite,
+        seed: (how == How::Overwrite).then_some(8),
         valid: Some(1),
         quiet: true,
         ..train::Options::default()
     };
     train::train(&mut place.session, &options).map(|_| ())
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum How {
+    New,
+    Resume,
+    Overwrite,
 }
 
 /// A run that ends for want of room leaves whole files only, and none that it did not make; with room it goes on to the
@@ -327,45 +324,80 @@ fn run(place: &mut Place, resume: bool) -> Result<()> {
 fn training() {
     let mut place = Place::new();
     let folder = place.out().join("run");
-    let (done, needed) = room::with(u64::MAX, Noticed::AtOnce, || run(&mut place, false));
-    done.unwrap();
+    run(&mut place, How::New).unwrap();
     let whole = contents(&folder);
-    for (noticed, step) in [(Noticed::AtOnce, 1), (Noticed::AtSync, 8)] {
-        for (n, bytes) in too_small(needed).into_iter().enumerate().step_by(step) {
+    for (full, step) in [(Full::Bytes, 1), (Full::BytesLate, 8), (Full::Names, 1)] {
+        clear(&place.out());
+        let (_, needed) = room::with(u64::MAX, full, || run(&mut place, How::New));
+        for (n, left) in too_small(needed).into_iter().enumerate().step_by(step) {
             clear(&place.out());
-            let (done, _) = room::with(bytes, noticed, || run(&mut place, false));
-            let Err(e) = done else {
-                assert!(noticed == Noticed::AtSync && contents(&folder) == whole);
-                continue;
-            };
-            assert_eq!(e.exit_code(), 2, "{e}");
-            let left = match folder.exists() {
-                true => contents(&folder),
-                false => BTreeMap::new(),
-            };
-            assert!(
-                left.keys().all(|path| whole.contains_key(path)),
-                "{:?}",
-                left.keys()
-            );
-            let is_whole = |path: &PathBuf| match path.extension().and_then(|e| e.to_str()) {
-                Some("safetensors") => tensors::read(path).is_ok(),
-                Some("png") => image::open(path).is_ok(),
-                Some("jsonl") => whole[path].starts_with(&left[path]),
-                _ => left[path].ends_with(b"</svg>\n"),
-            };
-            assert!(left.keys().all(is_whole), "{bytes} of {needed} bytes");
+            let (done, _) = room::with(left, full, || run(&mut place, How::New));
+            let point = format!("{left} of {needed} {full:?}");
+            assert_eq!(done.expect_err(&point).exit_code(), 2, "{point}");
+            check_files(&folder, &whole, &point);
             if n % 8 == 0 {
-                let can_resume = folder.join("state.safetensors").exists();
-                run(&mut place, can_resume)
-                    .or_else(|_| {
-                        // Weights were saved, and the disk was full before the state was.
-                        clear(&place.out());
-                        run(&mut place, false)
-                    })
-                    .unwrap();
-                assert!(contents(&folder) == whole, "{bytes} of {needed} bytes");
+                go_on(&mut place);
+                assert!(contents(&folder) == whole, "{point}");
             }
         }
+    }
+}
+
+/// What a run left is whole, file by file, and nothing else.
+fn check_files(folder: &Path, whole: &BTreeMap<PathBuf, Vec<u8>>, point: &str) {
+    let left = match folder.exists() {
+        true => contents(folder),
+        false => BTreeMap::new(),
+    };
+    for (path, content) in &left {
+        let name = path.display();
+        assert!(whole.contains_key(path), "{point}: {name}");
+        let is_whole = match path.extension().and_then(|e| e.to_str()) {
+            Some("safetensors") => tensors::read(path).is_ok(),
+            Some("png") => image::open(path).is_ok(),
+            Some("jsonl") => whole[path].starts_with(content) && content.ends_with(b"}\n"),
+            _ => content.ends_with(b"</svg>\n"),
+        };
+        assert!(is_whole, "{point}: {name}");
+    }
+}
+
+/// From the checkpoint; from the start, where the disk was full before there was one.
+fn go_on(place: &mut Place) {
+    let folder = place.out().join("run");
+    let how = match folder.join("state.safetensors").exists() {
+        true => How::Resume,
+        false => How::New,
+    };
+    if how == How::New {
+        // Weights alone are no run.
+        clear(&place.out());
+    }
+    run(place, how).unwrap();
+}
+
+/// A run that is to replace another, and finds no room, leaves one of both to go on with.
+#[test]
+fn training_over_an_older_run() {
+    let mut place = Place::new();
+    let folder = place.out().join("run");
+    run(&mut place, How::New).unwrap();
+    let old = contents(&folder);
+    let (done, needed) = room::with(u64::MAX, Full::Bytes, || run(&mut place, How::Overwrite));
+    done.unwrap();
+    let new = contents(&folder);
+    assert!(new.keys().eq(old.keys()) && new != old);
+    for bytes in too_small(needed).into_iter().step_by(8) {
+        clear(&folder);
+        for (path, content) in &old {
+            fs::write(path, content).unwrap();
+        }
+        let (done, _) = room::with(bytes, Full::Bytes, || run(&mut place, How::Overwrite));
+        assert_eq!(done.unwrap_err().exit_code(), 2);
+        let state = folder.join("state.safetensors");
+        let is_old = fs::read(&state).unwrap() == old[&state];
+        run(&mut place, How::Resume).unwrap();
+        let whole = if is_old { &old } else { &new };
+        assert!(contents(&folder) == *whole, "{bytes} of {needed} bytes");
     }
 }

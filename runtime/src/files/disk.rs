@@ -77,13 +77,16 @@ pub mod room {
     use std::cell::Cell;
     use std::io::{Error, ErrorKind, Result};
 
-    /// When a full disk is noticed.
+    /// What there is too little room for, and when that is noticed.
     #[derive(Clone, Copy, Debug, PartialEq)]
-    pub enum Noticed {
-        /// By the call that writes, as local disks do.
-        AtOnce,
-        /// Only when all has to be on the disk: quotas, network file systems.
-        AtSync,
+    pub enum Full {
+        /// Bytes, by the call that writes them, as on local disks. Names still find room, so that a loss that nobody
+        /// noticed is not caught by a file that cannot be renamed.
+        Bytes,
+        /// Bytes, only when all has to be on the disk: quotas, network file systems.
+        BytesLate,
+        /// Names, by the call that makes or changes one.
+        Names,
     }
 
     #[derive(Clone, Copy)]
@@ -91,23 +94,20 @@ pub mod room {
         left: u64,
         used: u64,
         is_over: bool,
-        noticed: Noticed,
+        full: Full,
     }
 
     thread_local! {
         static ROOM: Cell<Option<Room>> = const { Cell::new(None) };
     }
 
-    /// An entry of a folder takes room, too.
-    const ENTRY: u64 = 1;
-
-    /// Runs `act` on a disk with that many bytes left; how many it took of them is the other result.
-    pub fn with<T>(bytes: u64, noticed: Noticed, act: impl FnOnce() -> T) -> (T, u64) {
+    /// Runs `act` on a disk with room for so many bytes, or names; how many it took is the other result.
+    pub fn with<T>(left: u64, full: Full, act: impl FnOnce() -> T) -> (T, u64) {
         let room = Room {
-            left: bytes,
+            left,
             used: 0,
             is_over: false,
-            noticed,
+            full,
         };
         ROOM.set(Some(room));
         let done = act();
@@ -115,34 +115,46 @@ pub mod room {
         (done, used)
     }
 
-    fn full() -> Error {
+    fn no_room() -> Error {
         Error::from(ErrorKind::StorageFull)
+    }
+
+    /// How many of `n` there is room for.
+    fn take(room: &mut Room, n: u64) -> u64 {
+        let fits = n.min(room.left);
+        room.left -= fits;
+        room.used += fits;
+        room.is_over |= fits < n;
+        ROOM.set(Some(*room));
+        fits
     }
 
     /// How many of `n` bytes there is room for; none at all is an error.
     pub fn spend(n: usize) -> Result<usize> {
-        let Some(mut room) = ROOM.get() else {
+        let Some(mut room) = ROOM.get().filter(|r| r.full != Full::Names) else {
             return Ok(n);
         };
-        let fits = (n as u64).min(room.left);
-        room.left -= fits;
-        room.used += fits;
-        room.is_over |= fits < n as u64;
-        ROOM.set(Some(room));
-        match room.noticed {
-            Noticed::AtSync => Ok(n),
-            Noticed::AtOnce if fits == 0 && n > 0 => Err(full()),
-            Noticed::AtOnce => Ok(fits as usize),
+        let fits = take(&mut room, n as u64) as usize;
+        match room.full {
+            Full::BytesLate => Ok(n),
+            _ if fits == 0 && n > 0 => Err(no_room()),
+            _ => Ok(fits),
         }
     }
 
     pub fn spend_entry() -> Result<()> {
-        spend(ENTRY as usize).map(|_| ())
+        match ROOM.get().filter(|r| r.full == Full::Names) {
+            Some(mut room) => match take(&mut room, 1) {
+                0 => Err(no_room()),
+                _ => Ok(()),
+            },
+            None => Ok(()),
+        }
     }
 
     pub fn check_sync() -> Result<()> {
         match ROOM.get() {
-            Some(room) if room.is_over && room.noticed == Noticed::AtSync => Err(full()),
+            Some(room) if room.is_over && room.full == Full::BytesLate => Err(no_room()),
             _ => Ok(()),
         }
     }

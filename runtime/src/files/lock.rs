@@ -1,4 +1,4 @@
-//! A folder that one process at a time works in. Enters: a folder. Leaves: a lock of the system's on its file `.lock`, which
+//! A folder that one process at a time works in. Enters: a folder. Leaves: a lock of the system's on its file `.vsr-run.lock`, which
 //! ends with the process however that ends, so that nothing stale is left; or an error that names who holds it. What others
 //! left unfinished in the folder goes when it is taken.
 
@@ -10,7 +10,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
-const NAME: &str = ".lock";
+const NAME: &str = ".vsr-run.lock";
 
 pub struct FolderLock {
     path: PathBuf,

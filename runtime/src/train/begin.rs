@@ -13,7 +13,7 @@ use crate::weights::Scope;
 use std::path::{Path, PathBuf};
 use vsr_artifact::{console, shown_path};
 
-/// All that a run writes; the first is what makes it resumable.
+/// All that a run writes.
 const FILES: [&str; 6] = [state::FILE, LAST, BEST, epoch::FILE, PLOT, PREVIEW];
 
 pub struct Begun {
@@ -26,7 +26,7 @@ pub struct Begun {
 pub struct RunFolder {
     path: PathBuf,
     _lock: FolderLock,
-    /// Files of an older run, to be removed before the first is written.
+    /// Files of an older run, to be removed once a checkpoint of this one stands.
     replaced: Vec<PathBuf>,
 }
 
@@ -35,7 +35,7 @@ impl RunFolder {
         &self.path
     }
 
-    /// Removes what is replaced, the resumable state first: what is left of an older run is not taken for one.
+    /// Removes what is left of an older run. Call it after the first checkpoint: until then nothing is lost.
     pub fn clear(&mut self) -> Result<()> {
         for path in self.replaced.drain(..) {
             std::fs::remove_file(&path).map_err(|e| Error::io("replace", &path, &e))?;
@@ -69,10 +69,12 @@ impl RunFolder {
             let folder = shown_path(path);
             console::err(&format!("{folder}: replacing {names} of an older run\n"));
         }
+        // A checkpoint takes the place of the older one by itself.
+        let is_checkpoint = |p: &PathBuf| p.ends_with(state::FILE) || p.ends_with(LAST);
         Ok(RunFolder {
             path: path.to_path_buf(),
             _lock: lock,
-            replaced: there,
+            replaced: there.into_iter().filter(|p| !is_checkpoint(p)).collect(),
         })
     }
 

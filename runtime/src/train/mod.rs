@@ -213,8 +213,8 @@ impl<'a> Trainer<'a> {
         asked: &dyn Fn() -> bool,
     ) -> Result<Outcome> {
         self.tell_left_out(source);
-        self.folder.clear()?;
         self.save()?;
+        self.folder.clear()?;
         while self.state.epoch < self.setup.epochs {
             while self.state.step < self.setup.steps {
                 self.step(source)?;

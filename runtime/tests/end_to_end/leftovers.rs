@@ -75,7 +75,7 @@ fn one_run_works_in_a_folder() {
             words = format!("{first} {long}");
         }
         let child = start(dir, &words);
-        let signed = || fs::read_to_string(dir.join("run/.lock")).unwrap_or_default();
+        let signed = || fs::read_to_string(dir.join("run/.vsr-run.lock")).unwrap_or_default();
         wait_for("the run to be locked", || {
             signed() == format!("{}\n", child.id())
         });
