@@ -25,7 +25,7 @@ const EXIT_CODES: &str = "Exit codes:
   0    done
   1    an error of the user's: a wrong option, name or file
   2    an error of the machine's: a full disk, no memory, no threads
-  3    done (upscale, eval), but the source was damaged, cut short or incomplete: stderr says what is missing
+  3    done, but the source was damaged or incomplete (upscale, eval): see stderr
   130  interrupted, and everything left in order";
 
 #[derive(Parser)]

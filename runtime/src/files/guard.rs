@@ -1,7 +1,7 @@
 //! An output that is an input. Enters: the path of an output, and what is read. Leaves: an error where writing would replace
 //! what is read, whatever its names: other spellings, links, standard input. Nothing is opened here.
 
-use super::output::follow;
+use super::output::{follow, is_stream, replaceable};
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
 use std::fs::{self, Metadata};
@@ -97,14 +97,12 @@ fn standard(_: Stream) -> Option<Identity> {
 
 /// The plain file that writing to `path` makes or replaces.
 pub fn target(path: &Path) -> std::io::Result<PathBuf> {
-    let target = follow(path)?;
-    match fs::metadata(&target) {
-        Ok(there) if !there.is_file() => Err(std::io::ErrorKind::NotSeekable.into()),
-        Ok(there) if there.permissions().readonly() => {
-            Err(std::io::ErrorKind::PermissionDenied.into())
-        }
-        _ => Ok(target),
+    if is_stream(path) {
+        return Err(std::io::ErrorKind::NotSeekable.into());
     }
+    let target = follow(path)?;
+    replaceable(&target)?;
+    Ok(target)
 }
 
 /// Whether two outputs, which need not be there yet, go to one place.
@@ -121,5 +119,5 @@ pub fn is_one_place(a: &Path, b: &Path) -> bool {
 
 /// Whether a file is there that would be replaced.
 pub fn is_replaced(output: &Path) -> bool {
-    follow(output).is_ok_and(|path| path.is_file())
+    !is_stream(output) && follow(output).is_ok_and(|path| path.is_file())
 }

@@ -33,30 +33,15 @@ enum Place {
 impl Output {
     /// For a file in a folder that is there.
     pub fn create(path: &Path) -> io::Result<Output> {
+        if is_stream(path) {
+            return Output::here(path);
+        }
         let target = follow(path)?;
         if target.file_name().is_none() {
             return Err(Error::new(ErrorKind::IsADirectory, "it names no file"));
         }
-        let (hidden, file, permissions) = match fs::metadata(&target) {
-            Err(e) if e.kind() == ErrorKind::NotFound => {
-                let (hidden, file) = Hidden::file(&target)?;
-                (hidden, file, None)
-            }
-            Err(e) => return Err(e),
-            Ok(there) if there.is_dir() => {
-                let why = "it is a folder, and a file is to be written";
-                return Err(Error::new(ErrorKind::IsADirectory, why));
-            }
-            Ok(there) if !there.is_file() => return Output::here(&target),
-            Ok(there) if there.permissions().readonly() => {
-                let why = "it is write-protected";
-                return Err(Error::new(ErrorKind::PermissionDenied, why));
-            }
-            Ok(there) => {
-                let (hidden, file) = Hidden::file(&target)?;
-                (hidden, file, Some(there.permissions()))
-            }
-        };
+        let permissions = replaceable(&target)?;
+        let (hidden, file) = Hidden::file(&target)?;
         let place = Place::Beside {
             hidden,
             target,
@@ -73,7 +58,7 @@ impl Output {
         Ok(output)
     }
 
-    /// A device or a pipe.
+    /// What cannot be replaced.
     fn here(path: &Path) -> io::Result<Output> {
         let file = OpenOptions::new().write(true).open(path)?;
         Ok(Output::new(DiskFile(file), Place::Here))
@@ -140,6 +125,30 @@ impl Seek for Output {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         self.out.seek(to)
     }
+}
+
+/// A device, a pipe, or another name of an open file, which nothing can be renamed to.
+pub(super) fn is_stream(path: &Path) -> bool {
+    let open = ["/proc", "/dev/fd", "/dev/stdout", "/dev/stderr"];
+    let is_open = open.iter().any(|names| path.starts_with(names));
+    fs::metadata(path).is_ok_and(|there| !there.is_dir() && (is_open || !there.is_file()))
+}
+
+/// The permissions of the file that is replaced, if there is one and it may be.
+pub(super) fn replaceable(target: &Path) -> io::Result<Option<Permissions>> {
+    let there = match fs::metadata(target) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+        there => there?,
+    };
+    if there.is_dir() {
+        let why = "it is a folder, and a file is to be written";
+        return Err(Error::new(ErrorKind::IsADirectory, why));
+    }
+    if there.permissions().readonly() {
+        let why = "it is write-protected";
+        return Err(Error::new(ErrorKind::PermissionDenied, why));
+    }
+    Ok(Some(there.permissions()))
 }
 
 /// Where a path leads: a link stays, and what it names is replaced.

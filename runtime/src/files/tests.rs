@@ -244,6 +244,30 @@ fn links_stay_devices_are_written_and_permissions_kept() {
     assert_eq!(fs::read(at("disk/a.bin")).unwrap(), b"y");
 }
 
+/// `/dev/stdout` and its kind: what is open is written to, and its name stays what it was.
+#[cfg(target_os = "linux")]
+#[test]
+fn names_of_open_files_are_written_to() {
+    use std::io::Read;
+    use std::os::fd::AsRawFd;
+    let mut file = tempfile::tempfile().unwrap();
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    for number in [file.as_raw_fd(), writer.as_raw_fd()] {
+        write_whole(
+            &PathBuf::from(format!("/proc/self/fd/{number}")),
+            &[b"whole"],
+        )
+        .unwrap();
+        let film = PathBuf::from(format!("/dev/fd/{number}"));
+        assert!(guard::target(&film).is_err() && !guard::is_replaced(&film));
+    }
+    drop(writer);
+    let mut text = String::new();
+    file.read_to_string(&mut text).unwrap();
+    reader.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "wholewhole");
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_device_is_an_error() {

@@ -107,7 +107,7 @@ impl FfmpegReader {
         let mut clock = None;
         let mut duration = None;
         let mut damage = riff_damage(path);
-        let (mut last, mut is_too_large) = (String::new(), false);
+        let (mut last, mut complained, mut is_too_large) = (String::new(), None, false);
         while let Ok(line) = lines.recv() {
             match line {
                 Line::Clock {
@@ -118,8 +118,8 @@ impl FfmpegReader {
                 Line::Duration(seconds) => duration = Some(seconds),
                 Line::Complaint(complaint) => {
                     is_too_large |= complaint.text.contains(TOO_LARGE);
-                    last = complaint.text.clone();
-                    damage.push(complaint.damage(path, 0));
+                    complained = complained.or(Some(complaint.text.clone()));
+                    note(&mut damage, complaint.damage(path, 0));
                 }
                 Line::Other(text) if !text.trim().is_empty() => last = text,
                 Line::Other(_) => {}
@@ -159,7 +159,7 @@ impl FfmpegReader {
                 }
             }
         }
-        // Reaped here so that no process is left behind; its verdict is in `last`.
+        // Reaped here so that no process is left behind; its verdict is in what it said.
         let _ = child.wait();
         if is_too_large {
             let limit = limits.pixels;
@@ -168,6 +168,7 @@ impl FfmpegReader {
             );
             return Err(MediaError::file(path, why));
         }
+        let last = complained.unwrap_or(last);
         Err(MediaError::file(
             path,
             format!(
@@ -184,7 +185,7 @@ impl FfmpegReader {
         loop {
             match self.lines.recv().ok()? {
                 Line::Frame(shown) => return Some(shown),
-                Line::Complaint(c) => self.damage.push(c.damage(&self.path, self.n_read)),
+                Line::Complaint(c) => note(&mut self.damage, c.damage(&self.path, self.n_read)),
                 Line::Clock { .. } | Line::Duration(_) | Line::Other(_) => {}
             }
         }
@@ -217,7 +218,7 @@ impl FfmpegReader {
 
     fn lost(&mut self, why: String) {
         let text = format!("{}: {why}", shown_path(&self.path));
-        self.damage.push(Damage::lost(self.n_read, text));
+        note(&mut self.damage, Damage::lost(self.n_read, text));
     }
 
     /// The picture ends before the container's end, and so does everything else in it: sound alone may be longer.
@@ -227,6 +228,13 @@ impl FfmpegReader {
         is_early(self.end)
             && ffmpeg_log::end_of_packets(&self.program, &argument(&self.path))
                 .is_some_and(is_early)
+    }
+}
+
+/// The first loss, and the first suspicion, speak for all: ffmpeg complains of every packet.
+fn note(damage: &mut Vec<Damage>, new: Damage) {
+    if !damage.iter().any(|d| d.is_loss == new.is_loss) {
+        damage.push(new);
     }
 }
 

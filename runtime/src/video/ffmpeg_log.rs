@@ -165,14 +165,12 @@ pub fn end_of_packets(program: &Path, input: &Path) -> Option<f64> {
     seconds(times.next_back()?)
 }
 
-/// What it says where the system is at an end.
-const OF_MACHINE: [&str; 7] = [
+/// What it says where the system is at an end. It speaks of input and output errors, too, where a source is damaged.
+const OF_MACHINE: [&str; 5] = [
     "No space left on device",
     "Disk quota exceeded",
     "File too large",
-    "Input/output error",
     "Cannot allocate memory",
-    "Resource temporarily unavailable",
     "Too many open files",
 ];
 

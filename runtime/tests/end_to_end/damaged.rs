@@ -280,6 +280,12 @@ fn films_that_ffmpeg_reads_to_an_early_end() {
         let n = film(&dir.join("out.y4m")).len();
         assert!((10..45).contains(&n), "{cut}: {n}");
         fs::remove_file(dir.join("out.y4m")).unwrap();
+        // The rest of its sound goes with it, into any container.
+        for output in ["out.mkv", "out.mp4"] {
+            let done = run(&format!("upscale net {cut} -o {output}"));
+            told_once(&cut, &done, &[&cut]);
+            fs::remove_file(dir.join(output)).unwrap();
+        }
         let strict = run(&format!("upscale net {cut} -o out.y4m --strict"));
         check(&cut, &strict, 1, &[&cut, "--strict"]);
         assert!(!dir.join("out.y4m").exists());
