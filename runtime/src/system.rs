@@ -28,12 +28,12 @@ pub fn prepare() {
     }
 }
 
-/// A library that gives up, for want of memory mostly, says why and aborts: the code is the machine's then.
+/// A library that gives up says why and aborts: the code is the machine's then.
 #[cfg(unix)]
 extern "C" fn on_abort(_: libc::c_int) {
     if ENDING.load(Ordering::SeqCst) == 0 {
         to_standard_error(
-            b"error: a library of the system gave up: free memory, or choose a smaller profile\n",
+            b"error: a library of the system gave up; what it says stands above, and is want of memory mostly\n",
         );
     }
     exit_at_once()

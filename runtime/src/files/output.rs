@@ -81,8 +81,8 @@ impl Output {
     pub fn commit(mut self) -> io::Result<()> {
         self.out.flush()?;
         match self.out.get_ref().sync() {
-            // Neither a pipe nor a device has anything to sync.
-            Err(e) if matches!(self.place, Place::Here) && has_no_disk(&e) => {}
+            // Pipes, devices and some file systems have nothing to sync, and say so.
+            Err(e) if has_no_disk(&e) => {}
             done => done?,
         }
         let Place::Beside {
@@ -104,7 +104,7 @@ impl Output {
     }
 }
 
-pub(super) fn has_no_disk(error: &Error) -> bool {
+fn has_no_disk(error: &Error) -> bool {
     matches!(
         error.kind(),
         ErrorKind::InvalidInput | ErrorKind::Unsupported

@@ -125,8 +125,8 @@ pub fn run(
         [info.width, info.height],
         args.overlap,
     ))?;
-    if let Some(line) = replaced(&args.output)? {
-        say(&line)?;
+    if let Some(note) = replaced(&args.output)?.filter(|_| !is_quiet) {
+        console::err(&format!("note: {note}\n"));
     }
 
     let mut line = ProgressLine::new(is_quiet);
@@ -239,7 +239,7 @@ fn replaced(output: &Path) -> Result<Option<String>> {
             )),
         },
         None => is_replaced(output)
-            .then(|| format!("note   {output_name} is there, and is replaced when this is done")),
+            .then(|| format!("{output_name} is there, and is replaced when this is done")),
     })
 }
 

@@ -122,9 +122,10 @@ fn older_pictures_go_only_when_the_user_says_so() {
     refuse_whole(dir, "upscale net short.y4m -o shot/%06d.png", &parts);
     let done = succeed(dir, "upscale net short.y4m -o shot --overwrite");
     assert!(
-        done.out.contains("the 5 pictures in shot are replaced"),
+        done.err
+            .contains("note: the 5 pictures in shot are replaced"),
         "{}",
-        done.out
+        done.err
     );
     let left = ["000001.png", "000002.png", "notes.txt"];
     assert_eq!(names(&dir.join("shot")), left);
@@ -132,9 +133,9 @@ fn older_pictures_go_only_when_the_user_says_so() {
     succeed(dir, "upscale net short.y4m -o a.y4m -q");
     let done = succeed(dir, "upscale net short.y4m -o a.y4m");
     assert!(
-        done.out.contains("a.y4m is there, and is replaced"),
+        done.err.contains("note: a.y4m is there, and is replaced"),
         "{}",
-        done.out
+        done.err
     );
 }
 
