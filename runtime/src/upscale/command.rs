@@ -234,9 +234,7 @@ fn replaced(output: &Path) -> Result<Option<String>> {
     Ok(match numbered_output(output) {
         Some(pattern) => match pattern.existing_files()?.len() {
             0 => None,
-            n => Some(format!(
-                "note   the {n} pictures in {output_name} are replaced"
-            )),
+            n => Some(format!("the {n} pictures in {output_name} are replaced")),
         },
         None => is_replaced(output)
             .then(|| format!("{output_name} is there, and is replaced when this is done")),
