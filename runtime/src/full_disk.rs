@@ -13,7 +13,7 @@ use crate::{Result, bench_roofs, exec, train, upscale};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use vsr_artifact::roofs;
+use vsr_artifact::{roofs, shown_path};
 use vsr_compiler::backend::clif::Target;
 use vsr_compiler::diag::{Problems, Sources};
 use vsr_compiler::pipeline;
@@ -350,7 +350,7 @@ fn check_files(folder: &Path, whole: &BTreeMap<PathBuf, Vec<u8>>, point: &str) {
         false => BTreeMap::new(),
     };
     for (path, content) in &left {
-        let name = path.display();
+        let name = shown_path(path);
         assert!(whole.contains_key(path), "{point}: {name}");
         let is_whole = match path.extension().and_then(|e| e.to_str()) {
             Some("safetensors") => tensors::read(path).is_ok(),
