@@ -1,12 +1,37 @@
 //! `exec`: one entry on tensors from a file, its outputs to a file.
 
 use crate::error::{Error, Result};
+use crate::files::guard::{self, Inputs};
 use crate::session::Session;
 use crate::tensors::{self, Mapped, Tensor, View};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use vsr_artifact::manifest::Entry;
 use vsr_artifact::shown;
+
+/// Refuses outputs that would replace what is read, or each other.
+pub fn check_outputs(
+    session: &Session,
+    inputs: &[&Path],
+    output: &Path,
+    save_weights: Option<&Path>,
+) -> Result<()> {
+    let mut read = session.files_read();
+    read.extend(inputs.iter().map(PathBuf::from));
+    let read = Inputs::of(read);
+    read.refuse(output)?;
+    let Some(weights) = save_weights else {
+        return Ok(());
+    };
+    read.refuse(weights)?;
+    match guard::is_one_place(output, weights) {
+        true => Err(Error::file(
+            weights,
+            "is where -o and --save-weights both write: give them names of their own",
+        )),
+        false => Ok(()),
+    }
+}
 
 /// Runs entry `entry` on the tensors of `inputs` and writes every output to `output`.
 pub fn exec(

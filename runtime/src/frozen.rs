@@ -39,12 +39,15 @@ pub fn load(manifest: &Manifest, storage: &mut Memory, dir: &Path) -> Result<()>
 }
 
 /// A weight file lies in the artifact's folder, by its name alone, or where the compiler found it.
-fn find(dir: &Path, name: &str) -> Result<PathBuf> {
+pub fn places(dir: &Path, name: &str) -> impl Iterator<Item = PathBuf> {
     let own = Path::new(name);
     let beside = own.file_name().map(|file| dir.join(file));
-    let places = beside.into_iter().chain([own.to_path_buf()]);
+    beside.into_iter().chain([own.to_path_buf()])
+}
+
+fn find(dir: &Path, name: &str) -> Result<PathBuf> {
     let mut tried = vec![];
-    for place in places {
+    for place in places(dir, name) {
         if place.is_file() {
             return Ok(place);
         }

@@ -22,6 +22,7 @@ pub mod metrics;
 pub mod picture;
 pub mod progress;
 pub mod session;
+pub mod system;
 pub mod tensors;
 pub mod train;
 pub mod upscale;
@@ -30,3 +31,6 @@ pub mod weights;
 pub mod yardstick;
 
 pub use error::{Error, Result};
+
+#[cfg(test)]
+mod full_disk;

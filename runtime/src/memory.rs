@@ -3,7 +3,29 @@
 //! system has free, and then reserved.
 
 use crate::video::{MediaError, Result};
+use std::cell::Cell;
+use std::collections::TryReserveError;
 use sysinfo::System;
+
+thread_local! {
+    static IS_ASKING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A request for memory that may be refused. All others end the process where there is none: see
+/// [`crate::system::Allocator`].
+pub fn ask(
+    request: impl FnOnce() -> std::result::Result<(), TryReserveError>,
+) -> std::result::Result<(), TryReserveError> {
+    IS_ASKING.set(true);
+    let answer = request();
+    IS_ASKING.set(false);
+    answer
+}
+
+/// Whether this thread is within [`ask`].
+pub fn is_asking() -> bool {
+    IS_ASKING.get()
+}
 
 /// Bytes that can be had now: what the system calls available, within the limit of the container it runs in.
 pub fn available() -> Option<u64> {
@@ -35,7 +57,7 @@ fn check_within(bytes: u64, free: Option<u64>, what: &str) -> Result<()> {
 /// Limits of the process (`ulimit -v`) show only when memory is reserved.
 fn probe(bytes: u64, what: &str) -> Result<()> {
     let n = usize::try_from(bytes).unwrap_or(usize::MAX);
-    let reserved = Vec::<u8>::new().try_reserve_exact(n);
+    let reserved = ask(|| Vec::<u8>::new().try_reserve_exact(n));
     reserved.map_err(|_| refused(bytes, what))
 }
 
@@ -56,7 +78,7 @@ pub fn reserve<T>(to: &mut Vec<T>, n: usize, what: &str) -> Result<()> {
     if bytes >= LARGE && n > to.capacity() - to.len() {
         check(bytes, what)?;
     }
-    let reserved = to.try_reserve_exact(n);
+    let reserved = ask(|| to.try_reserve_exact(n));
     reserved.map_err(|_| refused(bytes, what))
 }
 

@@ -6,6 +6,7 @@
 
 use crate::device::cpu::{Call, Code, Guarded, Memory, Pool, Run, copy, run_guarded};
 use crate::error::{Error, Result};
+use crate::frozen;
 use crate::weights::{self, Scope};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -85,7 +86,7 @@ impl Session {
         let pool = Pool::new(match options.threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             n => n,
-        });
+        })?;
         let mut consts = Memory::zeroed(artifact.consts.len() as u64, "constants")?;
         consts.bytes_mut().copy_from_slice(&artifact.consts);
         let scratch_bytes = manifest
@@ -114,6 +115,20 @@ impl Session {
 
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// Where the artifact lies.
+    pub fn folder(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The files that it was loaded from, weights of frozen networks among them.
+    pub fn files_read(&self) -> Vec<PathBuf> {
+        let own = ["manifest.json", "code.bin", "consts.bin"];
+        let own = own.map(|name| self.dir.join(name));
+        let frozen = self.manifest.frozen.files.iter();
+        let frozen = frozen.flat_map(|name| frozen::places(&self.dir, name));
+        own.into_iter().chain(frozen).collect()
     }
 
     pub fn level(&self) -> Level {

@@ -5,6 +5,7 @@
 use crate::error::{Error, Result};
 use crate::{files, memory};
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use vsr_artifact::shown;
 use vsr_weightfile::Fault;
@@ -187,25 +188,22 @@ impl Digest {
     }
 }
 
-fn hash_of(tensors: &[View], stored: &[Vec<u8>], metadata: &BTreeMap<String, String>) -> String {
+fn hash_of(tensors: &[View], metadata: &BTreeMap<String, String>) -> String {
     let mut digest = Digest::new(metadata);
-    let all: BTreeMap<&str, (&View, &Vec<u8>)> = tensors
-        .iter()
-        .zip(stored)
-        .map(|(t, bytes)| (t.name, (t, bytes)))
-        .collect();
-    for (name, (tensor, bytes)) in all {
+    let all: BTreeMap<&str, &View> = tensors.iter().map(|t| (t.name, t)).collect();
+    for (name, tensor) in all {
         digest.name(name, vsr_weightfile::DType::F32.name(), tensor.shape);
-        digest.0.update(bytes);
+        for piece in pieces(tensor) {
+            digest.0.update(&piece);
+        }
     }
     digest.finish()
 }
 
 /// Writes tensors in the given order, whole or not at all.
 pub fn write(path: &Path, tensors: &[View], metadata: &BTreeMap<String, String>) -> Result<()> {
-    let little: Vec<Vec<u8>> = tensors.iter().map(|t| bytes(t.data)).collect();
     let mut metadata = metadata.clone();
-    metadata.insert(HASH.into(), hash_of(tensors, &little, &metadata));
+    metadata.insert(HASH.into(), hash_of(tensors, &metadata));
     let mut header = serde_json::Map::new();
     header.insert("__metadata__".into(), serde_json::json!(metadata));
     let mut at = 0;
@@ -218,14 +216,21 @@ pub fn write(path: &Path, tensors: &[View], metadata: &BTreeMap<String, String>)
     }
     let mut text = serde_json::to_vec(&header).expect("a header is plain data");
     text.resize(text.len().next_multiple_of(8), b' ');
-    let length = (text.len() as u64).to_le_bytes();
-    let mut parts: Vec<&[u8]> = vec![&length, &text];
-    parts.extend(little.iter().map(Vec::as_slice));
-    files::write_whole(path, &parts)
+    files::write_with(path, |out| {
+        out.write_all(&(text.len() as u64).to_le_bytes())?;
+        out.write_all(&text)?;
+        let mut pieces = tensors.iter().flat_map(pieces);
+        pieces.try_for_each(|piece| out.write_all(&piece))
+    })
 }
 
-fn bytes(data: &[f32]) -> Vec<u8> {
-    data.iter().flat_map(|v| v.to_le_bytes()).collect()
+/// Numbers that are written, or hashed, at once.
+const PIECE: usize = 1 << 16;
+
+/// A tensor's bytes in pieces: a network's weights need not fit into memory twice.
+fn pieces<'a>(tensor: &'a View) -> impl Iterator<Item = Vec<u8>> + use<'a> {
+    let bytes = |data: &[f32]| data.iter().flat_map(|v| v.to_le_bytes()).collect();
+    tensor.data.chunks(PIECE).map(bytes)
 }
 
 #[cfg(test)]

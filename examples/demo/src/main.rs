@@ -168,7 +168,7 @@ fn train_briefly(args: &Args, weights: &Path) -> Outcome<()> {
         epochs: Some(1),
         steps: Some(args.steps),
         weights: Some(weights.to_path_buf()),
-        out,
+        out: Some(out),
         valid: Some(1),
         command: "vsr-run train".into(),
         ..train::Options::default()
@@ -204,6 +204,8 @@ fn enlarge(session: &mut Session, args: &Args, compiled: &Path, low: &Path) -> O
         scale: None,
         limit: None,
         limit_pixels: Limits::DEFAULT_PIXELS,
+        overwrite: true,
+        strict: false,
     };
     let summary = upscale::command::run(session, &upscale, 0, false, |line| {
         Ok(console::out(&format!("{line}\n"))?)
@@ -226,6 +228,7 @@ fn score(session: &mut Session, args: &Args, compiled: &Path, clip: &Path) -> Ou
         overlap: 16,
         scale: None,
         limit_pixels: Limits::DEFAULT_PIXELS,
+        strict: false,
     };
     let report = eval::command::run(session, &eval, 0, false).map_err(text)?;
     report

@@ -35,6 +35,38 @@ fn write_out(text: &str) -> Result<(), Error> {
     }
 }
 
+/// After the last word: what went to a file is on its disk. Pipes and terminals have nothing to sync.
+pub fn finish() -> Result<(), Error> {
+    match sync() {
+        Err(error)
+            if !matches!(
+                error.kind(),
+                ErrorKind::InvalidInput | ErrorKind::Unsupported
+            ) =>
+        {
+            Err(Error::Io {
+                what: "write to",
+                path: "standard output".into(),
+                error,
+            })
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(unix)]
+fn sync() -> std::io::Result<()> {
+    use std::os::fd::{AsRawFd, FromRawFd};
+    // SAFETY: standard output stays open: what borrows it here never closes it.
+    let out = unsafe { std::fs::File::from_raw_fd(std::io::stdout().as_raw_fd()) };
+    std::mem::ManuallyDrop::new(out).sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync() -> std::io::Result<()> {
+    Ok(())
+}
+
 /// Messages to standard error, and a line of progress, which begins with [`CLEAR_LINE`].
 pub fn err(text: &str) {
     let (clear, rest) = match text.strip_prefix(CLEAR_LINE) {

@@ -53,10 +53,15 @@ impl Error {
 
 /// What the system says of a failure, in plain words and without its number.
 pub fn reason(error: &std::io::Error) -> String {
-    use std::io::ErrorKind::{NotFound, StorageFull, UnexpectedEof};
+    use std::io::ErrorKind::{
+        FileTooLarge, NotFound, NotSeekable, QuotaExceeded, StorageFull, UnexpectedEof,
+    };
     match error.kind() {
         NotFound => "there is no such file or folder".into(),
         StorageFull => "the disk is full".into(),
+        QuotaExceeded => "the quota of this disk is used up".into(),
+        FileTooLarge => "a file may not be so large here (`ulimit -f`, or the file system)".into(),
+        NotSeekable => "this needs a plain file, and it is a pipe or a device".into(),
         UnexpectedEof => "it ends too early".into(),
         _ => {
             let text = error.to_string();

@@ -1,7 +1,7 @@
 //! What a run is made of: the artifact and the footage, in words that a checkpoint keeps. Enters: a manifest, lists of
 //! clips. Leaves: one line on what differs between a checkpoint and now. Nothing is refused here.
 
-use crate::data::library::Listed;
+use crate::data::find::Listed;
 use std::collections::BTreeMap;
 use vsr_artifact::manifest::{Manifest, Port};
 use vsr_artifact::shown;

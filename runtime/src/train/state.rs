@@ -3,7 +3,7 @@
 //! the hash of what it holds, or with another one, is never resumed.
 
 use super::origin::Facts;
-use crate::data::library::Listed;
+use crate::data::find::Listed;
 use crate::error::{Error, Result};
 use crate::session::Session;
 use crate::tensors::HASH;
@@ -103,13 +103,14 @@ fn json(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).expect("lists of names and numbers")
 }
 
+pub fn none_in(folder: &Path) -> Error {
+    let folder = shown_path(folder);
+    Error::user(format!(
+        "{folder} holds no run to resume: there is no {FILE} in it"
+    ))
+}
+
 pub fn load(session: &mut Session, path: &Path) -> Result<(State, Setup)> {
-    if !path.exists() {
-        let folder = shown_path(path.parent().unwrap_or(path));
-        return Err(Error::user(format!(
-            "{folder} holds no run to resume: there is no {FILE} in it"
-        )));
-    }
     let m = session.load_weights(path, Scope::Everything)?;
     let fault = |key: &str| {
         Error::file(

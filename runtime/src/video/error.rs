@@ -1,5 +1,6 @@
 //! What can go wrong with a clip, in one sentence each that names the file. Nothing in here panics or prints.
 
+use crate::error::is_users;
 use std::fmt::Display;
 use std::path::Path;
 use vsr_artifact::{reason, shown, shown_path};
@@ -34,20 +35,18 @@ impl MediaError {
     }
 
     pub fn cannot_read(path: &Path, error: &std::io::Error) -> MediaError {
-        MediaError::User(format!(
-            "cannot read {}: {}",
-            shown_path(path),
-            reason(error)
-        ))
+        MediaError::io("read", path, error)
     }
 
     pub fn cannot_write(path: &Path, error: &std::io::Error) -> MediaError {
-        let text = format!("cannot write {}: {}", shown_path(path), reason(error));
-        match error.kind() {
-            std::io::ErrorKind::NotFound | std::io::ErrorKind::PermissionDenied => {
-                MediaError::User(text)
-            }
-            _ => MediaError::Machine(text),
+        MediaError::io("write", path, error)
+    }
+
+    fn io(what: &str, path: &Path, error: &std::io::Error) -> MediaError {
+        let text = format!("cannot {what} {}: {}", shown_path(path), reason(error));
+        match is_users(error) {
+            true => MediaError::User(text),
+            false => MediaError::Machine(text),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Which reader or writer a path gets. Content decides for reading, the name for writing. Only what we cannot read
 //! ourselves goes to an `ffmpeg` binary.
 
-use super::images::{ImageReader, ImageWriter, Pattern, has_image_extension};
+use super::image_writer::{ImageWriter, numbered};
+use super::images::{ImageReader, Pattern, has_image_extension};
 use super::mp4::read::Mp4Reader;
 use super::mp4::write::Mp4Writer;
 use super::y4m::{Y4mReader, Y4mWriter};
@@ -87,6 +88,12 @@ fn head(path: &Path) -> Result<Vec<u8>> {
     Ok(head)
 }
 
+/// Where the pictures go that an output names, if it names several.
+pub fn numbered_output(path: &Path) -> Option<Pattern> {
+    let is_several = Pattern::parse(path).is_some() || path.is_dir() || extension(path).is_none();
+    (is_several && path != Path::new("-")).then(|| numbered(path))?
+}
+
 pub fn create_writer(path: &Path, spec: &OutputSpec) -> Result<Box<dyn FrameWriter>> {
     if spec.width == 0 || spec.height == 0 {
         return Err(MediaError::file(path, "cannot hold frames without a pixel"));
@@ -95,7 +102,7 @@ pub fn create_writer(path: &Path, spec: &OutputSpec) -> Result<Box<dyn FrameWrit
         return Ok(Box::new(Y4mWriter::create(path, spec)?));
     }
     if Pattern::parse(path).is_some() || has_image_extension(path) || path.is_dir() {
-        return Ok(Box::new(ImageWriter::create(path, spec)?));
+        return Ok(Box::new(ImageWriter::create(path)?));
     }
     match extension(path).as_deref() {
         Some("y4m") => Ok(Box::new(Y4mWriter::create(path, spec)?)),
@@ -112,7 +119,7 @@ pub fn create_writer(path: &Path, spec: &OutputSpec) -> Result<Box<dyn FrameWrit
                 "needs an ffmpeg program on PATH; .mp4, .y4m and folders of pictures do not",
             )),
         },
-        None => Ok(Box::new(ImageWriter::create(path, spec)?)),
+        None => Ok(Box::new(ImageWriter::create(path)?)),
         Some(other) => Err(MediaError::file(
             path,
             format!(".{other} is not written: choose .mp4, .mkv, .y4m, a folder or out/%05d.png"),

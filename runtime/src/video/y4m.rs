@@ -1,11 +1,15 @@
 //! YUV4MPEG2, the uncompressed stream format of pipes: `-` is standard input or output. Enters: bytes. Leaves: frames,
-//! or bytes. Only 8-bit layouts are read; interlacing flags are ignored. Nothing is buffered beyond one frame.
+//! or bytes. Only 8-bit layouts are read; interlacing flags are ignored. Nothing is buffered beyond one frame. A stream that
+//! ends within a frame gives the frames before it, and says so.
 
 use super::color::{self, Coding, Layout, Planes};
-use super::output::PendingFile;
-use super::{Frame, FrameReader, FrameWriter, Info, Limits, MediaError, OutputSpec, Result};
+use super::{
+    Damage, Frame, FrameReader, FrameWriter, Info, Limits, MediaError, OutputSpec, Result,
+};
+use crate::files::Output;
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
+use vsr_artifact::shown_path;
 
 pub struct Y4mReader {
     path: PathBuf,
@@ -18,6 +22,7 @@ pub struct Y4mReader {
     /// Of all planes of a frame.
     frame_bytes: usize,
     buffer: Vec<u8>,
+    cut: Option<Damage>,
 }
 
 /// Memory that a frame takes while it is read: planes, RGB, and rows of chroma.
@@ -46,7 +51,14 @@ impl Y4mReader {
         mut input: Box<dyn BufRead + Send>,
         limits: &Limits,
     ) -> Result<Y4mReader> {
-        let line = header_line(path, &mut *input)?.unwrap_or_default();
+        let line = match read_line(path, &mut *input)? {
+            Line::Whole(line) => line,
+            Line::Nothing => Vec::new(),
+            Line::Cut(_) => {
+                let why = "is not a Y4M stream, or is cut short inside its header";
+                return Err(MediaError::file(path, why));
+            }
+        };
         let Some(fields) = line.strip_prefix(b"YUV4MPEG2") else {
             return Err(MediaError::file(
                 path,
@@ -77,21 +89,29 @@ impl Y4mReader {
             header_bytes: line.len() as u64 + 1,
             frame_bytes,
             buffer: Vec::new(),
+            cut: None,
         })
     }
 
-    /// The planes of a frame. Memory grows with what comes, not with what the header says.
-    fn fill(&mut self) -> Result<()> {
+    /// The planes of a frame, or as much of them as there is. Memory grows with what comes, not with what the header says.
+    fn fill(&mut self) -> Result<usize> {
         self.buffer.clear();
         let mut part = Read::take(&mut *self.input, self.frame_bytes as u64);
         let read = part.read_to_end(&mut self.buffer);
-        match read.map_err(|e| MediaError::cannot_read(&self.path, &e))? {
-            n if n == self.frame_bytes => Ok(()),
-            _ => Err(MediaError::file(
-                &self.path,
-                format!("is cut short inside frame {}", self.n_read),
-            )),
+        read.map_err(|e| MediaError::cannot_read(&self.path, &e))
+    }
+
+    /// The stream ends here, and should not: an error only if there was no frame at all.
+    fn cut_short(&mut self) -> Result<Option<Frame>> {
+        let n = self.n_read;
+        let why = format!("is cut short inside frame {n}");
+        if n == 0 {
+            return Err(MediaError::file(&self.path, why));
         }
+        let path = shown_path(&self.path);
+        let text = format!("{path}: {why}: the {n} before it are there");
+        self.cut = Some(Damage::lost(n, text));
+        Ok(None)
     }
 }
 
@@ -101,17 +121,26 @@ impl FrameReader for Y4mReader {
     }
 
     fn next_frame(&mut self) -> Result<Option<Frame>> {
-        match header_line(&self.path, &mut *self.input)? {
-            None => return Ok(None),
-            Some(line) if line.starts_with(b"FRAME") => {}
-            Some(_) => {
+        if self.cut.is_some() {
+            return Ok(None);
+        }
+        const START: &[u8] = b"FRAME";
+        match read_line(&self.path, &mut *self.input)? {
+            Line::Nothing => return Ok(None),
+            Line::Whole(line) if line.starts_with(START) => {}
+            Line::Cut(start) if START.starts_with(&start) || start.starts_with(START) => {
+                return self.cut_short();
+            }
+            Line::Whole(_) | Line::Cut(_) => {
                 return Err(MediaError::file(
                     &self.path,
                     format!("frame {} does not begin with FRAME", self.n_read),
                 ));
             }
         }
-        self.fill()?;
+        if self.fill()? < self.frame_bytes {
+            return self.cut_short();
+        }
         let (width, height) = (self.info.width, self.info.height);
         let (cw, ch) = self.layout.chroma_size(width, height);
         let (y, chroma) = self.buffer.split_at(width * height);
@@ -135,6 +164,10 @@ impl FrameReader for Y4mReader {
             time,
             duration,
         }))
+    }
+
+    fn damage(&self) -> Vec<Damage> {
+        self.cut.iter().cloned().collect()
     }
 }
 
@@ -203,33 +236,41 @@ fn layout(path: &Path, name: &str) -> Result<Layout> {
     })
 }
 
-/// A line of at most 512 bytes without its end, or `None` at the end of the stream.
-fn header_line(path: &Path, input: &mut dyn BufRead) -> Result<Option<Vec<u8>>> {
+/// What stands before the next end of a line.
+enum Line {
+    Whole(Vec<u8>),
+    /// The stream ended first, or the line is too long to be one.
+    Cut(Vec<u8>),
+    /// The end of the stream.
+    Nothing,
+}
+
+/// A line of at most 512 bytes without its end.
+fn read_line(path: &Path, input: &mut dyn BufRead) -> Result<Line> {
     let mut line = Vec::new();
     let mut limited = Read::take(input, 512);
     limited
         .read_until(b'\n', &mut line)
         .map_err(|e| MediaError::cannot_read(path, &e))?;
+    let is_whole = line.last() == Some(&b'\n');
     if line.is_empty() {
-        return Ok(None);
+        return Ok(Line::Nothing);
     }
-    if line.pop() != Some(b'\n') {
-        return Err(MediaError::file(
-            path,
-            "is not a Y4M stream, or is cut short inside a header",
-        ));
-    }
-    Ok(Some(line))
+    line.truncate(line.len() - usize::from(is_whole));
+    Ok(match is_whole {
+        true => Line::Whole(line),
+        false => Line::Cut(line),
+    })
 }
 
 enum Sink {
-    Standard(std::io::Stdout),
-    File(PendingFile),
+    Standard(BufWriter<std::io::Stdout>),
+    File(Output),
 }
 
 pub struct Y4mWriter {
     path: PathBuf,
-    sink: BufWriter<Sink>,
+    sink: Sink,
     layout: Layout,
     coding: Coding,
 }
@@ -238,31 +279,30 @@ impl Write for Sink {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         match self {
             Sink::Standard(out) => out.write(bytes),
-            Sink::File(pending) => pending.file.write(bytes),
+            Sink::File(out) => out.write(bytes),
         }
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
         match self {
             Sink::Standard(out) => out.flush(),
-            Sink::File(pending) => pending.file.flush(),
+            Sink::File(out) => out.flush(),
         }
     }
 }
 
 impl Y4mWriter {
     pub fn create(path: &Path, spec: &OutputSpec) -> Result<Y4mWriter> {
-        let sink = if path == Path::new("-") {
-            Sink::Standard(std::io::stdout())
-        } else {
-            Sink::File(PendingFile::create(path)?)
+        let failed = |e: std::io::Error| MediaError::cannot_write(path, &e);
+        let mut sink = match path == Path::new("-") {
+            true => Sink::Standard(BufWriter::with_capacity(1 << 20, std::io::stdout())),
+            false => Sink::File(Output::create(path).map_err(failed)?),
         };
         let (layout, name) = if spec.full_chroma {
             (Layout::Full, "444")
         } else {
             (Layout::Half, "420mpeg2")
         };
-        let mut sink = BufWriter::with_capacity(1 << 20, sink);
         let OutputSpec {
             width,
             height,
@@ -274,7 +314,7 @@ impl Y4mWriter {
             sink,
             "YUV4MPEG2 W{width} H{height} F{timescale}:{frame_duration} Ip A1:1 C{name}"
         )
-        .map_err(|e| MediaError::cannot_write(path, &e))?;
+        .map_err(failed)?;
         Ok(Y4mWriter {
             path: path.into(),
             sink,
@@ -301,17 +341,11 @@ impl FrameWriter for Y4mWriter {
     }
 
     fn finish(self: Box<Self>) -> Result<Vec<String>> {
-        let path = self.path;
-        let sink = self
-            .sink
-            .into_inner()
-            .map_err(|e| MediaError::cannot_write(&path, e.error()))?;
-        match sink {
-            Sink::Standard(mut out) => out
-                .flush()
-                .map_err(|e| MediaError::cannot_write(&path, &e))?,
-            Sink::File(pending) => pending.commit()?,
-        }
+        let done = match self.sink {
+            Sink::Standard(mut out) => out.flush(),
+            Sink::File(out) => out.commit(),
+        };
+        done.map_err(|e| MediaError::cannot_write(&self.path, &e))?;
         Ok(Vec::new())
     }
 }
@@ -391,5 +425,38 @@ mod tests {
         assert!(fault(b"YUV4MPEG2 \xffW4 \xc3\xa4 W0 H4\n").contains("0x4"));
         assert!(fault(b"YUV4MPEG2 W4 H4 C\x1b[2J\n").contains(r"C\u001b[2J"));
         assert!(fault(b"YUV4MPEG2 W4 H4 Cmono\nFRAME\n123").contains("cut short inside frame 0"));
+        assert!(fault(b"YUV4MPEG2 W4 H4 Cmono\nFRA").contains("cut short inside frame 0"));
+        assert!(fault(b"YUV4MPEG2 W4 H4 Cmono\nnoise\n").contains("does not begin with FRAME"));
+        assert!(fault(b"YUV4MPEG2 W4 H4 Cmono").contains("cut short inside its header"));
+    }
+
+    #[test]
+    fn a_stream_cut_anywhere_gives_the_frames_before_and_says_so() {
+        let header = b"YUV4MPEG2 W2 H2 Cmono\n";
+        let frame = b"FRAME\n1234";
+        let whole = [&header[..], frame, frame, frame].concat();
+        for length in header.len() + 1..=whole.len() {
+            let (n, rest) = (
+                (length - header.len()) / frame.len(),
+                (length - header.len()) % frame.len(),
+            );
+            let mut reader = read(&whole[..length]).unwrap();
+            let frames: Result<Vec<Frame>> =
+                std::iter::from_fn(|| reader.next_frame().transpose()).collect();
+            match (n, rest) {
+                (0, _) => assert!(frames.unwrap_err().to_string().contains("inside frame 0")),
+                (_, 0) => assert_eq!((frames.unwrap().len(), reader.damage()), (n, vec![])),
+                _ => {
+                    assert_eq!(frames.unwrap().len(), n);
+                    let damage = reader.damage();
+                    assert_eq!((damage.len(), damage[0].frame), (1, n as u64));
+                    assert!(damage[0].text.contains(&format!("inside frame {n}")));
+                    assert!(
+                        reader.next_frame().unwrap().is_none(),
+                        "it stays at its end"
+                    );
+                }
+            }
+        }
     }
 }

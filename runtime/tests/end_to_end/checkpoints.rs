@@ -1,6 +1,5 @@
 //! Checkpoints that were damaged are refused, each by its name; a run says what is no longer as it was.
 
-use super::bad_input::{check, refuse};
 use super::common::*;
 use std::fs;
 use std::path::Path;

@@ -1,6 +1,5 @@
 //! Files that state more than they hold, and things that are no files: one error, whose fault it was, and never an abort.
 
-use super::bad_input::{check, refuse};
 use super::common::*;
 use std::fs;
 use std::path::Path;

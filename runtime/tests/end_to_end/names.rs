@@ -1,6 +1,5 @@
 //! Names out of files and of files: no terminal obeys one, and none begins a line of its own.
 
-use super::bad_input::check;
 use super::common::*;
 use serde_json::Value;
 use std::collections::BTreeMap;

@@ -1,6 +1,7 @@
 //! The index of an MP4 file. Enters: a file. Leaves: its tracks with the place, time and size of every sample, edit lists
-//! as they stand; whole and fragmented files. Sample data is never read here, and no number in the file is trusted: there
-//! are no more samples than bytes, and no time that sums could carry beyond 64 bits.
+//! as they stand; whole and fragmented files. Of a file that was cut short, the samples before its end, and how many were
+//! listed. Sample data is never read here, and no number in the file is trusted: there are no more samples than bytes, and
+//! no time that sums could carry beyond 64 bits.
 
 use super::boxes::{Cursor, boxes, find, path as inner};
 use crate::memory;
@@ -43,7 +44,10 @@ pub struct Track {
     pub stsd: Vec<u8>,
     pub volume: u16,
     pub edits: Vec<Edit>,
+    /// Those that lie within the file, from the first on.
     pub samples: Vec<Sample>,
+    /// How many the index lists.
+    pub n_listed: usize,
 }
 
 #[derive(Debug)]
@@ -51,6 +55,8 @@ pub struct Movie {
     pub timescale: u32,
     pub tracks: Vec<Track>,
     pub file_bytes: u64,
+    /// The file ends within a fragment, so that what it would list is not known.
+    pub is_cut_in_fragment: bool,
 }
 
 /// An index larger than this is damage.
@@ -86,7 +92,21 @@ impl Movie {
             add_fragment(&mut movie, &defaults, *at, moof)
                 .ok_or_else(|| MediaError::file(path, "has a damaged fragment (moof)"))?;
         }
+        let is_fragmented = !parts.moofs.is_empty() || find(&moov, b"mvex").is_some();
+        movie.is_cut_in_fragment = is_fragmented && parts.cut_short;
+        movie.leave_out_what_is_cut();
         Ok((movie, file))
+    }
+
+    /// Later samples of a track need those before them: the first one beyond the end is where it ends.
+    fn leave_out_what_is_cut(&mut self) {
+        let end = self.file_bytes;
+        for track in &mut self.tracks {
+            let beyond = |s: &Sample| s.offset.saturating_add(u64::from(s.size)) > end;
+            track.n_listed = track.samples.len();
+            let n_there = track.samples.iter().position(beyond);
+            track.samples.truncate(n_there.unwrap_or(track.n_listed));
+        }
     }
 }
 
@@ -115,7 +135,11 @@ fn n_stated(moov: &[u8], moofs: &[(u64, Vec<u8>)]) -> u64 {
 fn check_count(path: &Path, moov: &[u8], parts: &Parts) -> Result<()> {
     let (n, n_bytes) = (n_stated(moov, &parts.moofs), parts.file_bytes);
     if n > n_bytes {
-        let why = format!("has a damaged index: it states {n} samples in {n_bytes} bytes");
+        let what = match parts.cut_short {
+            true => "is cut short, and there is too little of it to read: its index",
+            false => "has a damaged index: it",
+        };
+        let why = format!("{what} states {n} samples in {n_bytes} bytes");
         return Err(MediaError::file(path, why));
     }
     memory::check(n * SAMPLE_BYTES, &format!("an index of {n} samples"))
@@ -169,6 +193,7 @@ fn top_level(path: &Path, file: &mut File) -> Result<Parts> {
         }
         at = at.saturating_add(size);
     }
+    parts.cut_short |= at < file_bytes;
     Ok(parts)
 }
 
@@ -184,6 +209,7 @@ fn parse_movie(moov: &[u8], file_bytes: u64) -> Option<Movie> {
         timescale,
         tracks,
         file_bytes,
+        is_cut_in_fragment: false,
     })
 }
 
@@ -224,6 +250,7 @@ fn parse_track(trak: &[u8], file_bytes: u64) -> Option<Track> {
         volume,
         edits: inner(trak, &[b"edts", b"elst"]).map_or(Some(Vec::new()), parse_edits)?,
         samples: parse_samples(stbl, file_bytes)?,
+        n_listed: 0,
     })
 }
 

@@ -1,6 +1,7 @@
 //! Frames of an MP4 file's H.264 track. Enters: a file. Leaves: frames in order of presentation, their times from the
 //! sample tables and the edit list. Samples are read one at a time. A frame that cannot be decoded is an error, never skipped,
-//! and so is one of another size than the film's: that is looked for before the decoder makes room for it.
+//! and so is one of another size than the film's: that is looked for before the decoder makes room for it. Of a file that
+//! was cut short, the frames that are there come, and what is missing is told.
 
 use super::boxes::{Cursor, boxes, find};
 use super::demux::{Movie, Track};
@@ -8,11 +9,12 @@ use crate::memory;
 use crate::video::h264::{
     AvcConfig, Decoder, Fault, Picture, Sps, parameter_sets, with_start_codes,
 };
-use crate::video::{Frame, FrameReader, Info, Limits, MediaError, Result};
+use crate::video::{Damage, Frame, FrameReader, Info, Limits, MediaError, Result};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use vsr_artifact::shown_path;
 
 /// Why a file that is an MP4 is not for this reader. Another program may read it.
 #[derive(Debug)]
@@ -35,6 +37,7 @@ pub struct Mp4Reader {
     n_decoded: usize,
     /// Frames shown or left out so far.
     n_passed: u64,
+    damage: Vec<Damage>,
 }
 
 impl Mp4Reader {
@@ -47,21 +50,26 @@ impl Mp4Reader {
         let Some(at) = movie
             .tracks
             .iter()
-            .position(|t| &t.handler == b"vide" && !t.samples.is_empty())
+            .position(|t| &t.handler == b"vide" && t.n_listed > 0)
         else {
-            return Err(MediaError::file(path, "holds no video"));
+            return Err(MediaError::file(path, no_video(&movie)));
         };
         let track = movie.tracks.swap_remove(at);
         let avc = match parse_entry(&track.stsd) {
             Ok(avc) => avc,
             Err(why) => return Ok(Err(Unsupported(why))),
         };
-        check_extent(path, &track, movie.file_bytes)?;
         let (width, height) = avc.sps.coded;
         limits.check(path, width, height, avc.sps.bytes_a_pixel())?;
+        if track.samples.is_empty() {
+            let total = track.n_listed;
+            let why = format!("is cut short: none of its {total} frames is there");
+            return Err(MediaError::file(path, why));
+        }
         let decoder = Decoder::new(avc.sps.coding()).map_err(MediaError::Machine)?;
         let aperture = clean_aperture(&track.stsd, avc.sps.width, avc.sps.height);
         let times = presentation_times(&track, movie.timescale);
+        let damage = find_damage(path, &movie, &track, &times);
         let info = Info {
             width: aperture[2],
             height: aperture[3],
@@ -85,6 +93,7 @@ impl Mp4Reader {
             decoded: VecDeque::new(),
             n_decoded: 0,
             n_passed: 0,
+            damage,
         }))
     }
 
@@ -223,6 +232,10 @@ impl FrameReader for Mp4Reader {
         while self.n_passed < wanted && self.next_frame()?.is_some() {}
         Ok(())
     }
+
+    fn damage(&self) -> Vec<Damage> {
+        self.damage.clone()
+    }
 }
 
 fn crop(picture: Picture, [left, top, width, height]: [usize; 4]) -> Result<Vec<u8>> {
@@ -282,18 +295,56 @@ fn clean_aperture(stsd: &[u8], width: usize, height: usize) -> [usize; 4] {
     parse().unwrap_or(whole)
 }
 
-fn check_extent(path: &Path, track: &Track, file_bytes: u64) -> Result<()> {
-    let beyond = |s: &super::demux::Sample| s.offset.saturating_add(u64::from(s.size)) > file_bytes;
-    match track.samples.iter().position(beyond) {
-        None => Ok(()),
-        Some(n) => {
-            let total = track.samples.len();
-            Err(MediaError::file(
-                path,
-                format!("is cut short: frame {n} of {total} lies beyond the end of the file"),
-            ))
-        }
+fn no_video(movie: &Movie) -> &'static str {
+    match movie.is_cut_in_fragment {
+        true => "is cut short before its first frame",
+        false => "holds no video",
     }
+}
+
+/// What is missing at the end: of the film, and of what else the file holds.
+fn find_damage(
+    path: &Path,
+    movie: &Movie,
+    track: &Track,
+    times: &VecDeque<Option<(i64, u64)>>,
+) -> Vec<Damage> {
+    let n_shown = times.iter().flatten().count() as u64;
+    let lost = |frame, why: String| Damage::lost(frame, format!("{}: {why}", shown_path(path)));
+    let mut damage = Vec::new();
+    let (n_there, n_listed) = (track.samples.len(), track.n_listed);
+    if n_there < n_listed {
+        let why = format!("is cut short: the first {n_there} of its {n_listed} frames are there");
+        damage.push(lost(n_shown, why));
+    } else if movie.is_cut_in_fragment {
+        let why =
+            format!("is cut short within a fragment: the {n_there} frames before it are there");
+        damage.push(lost(n_shown, why));
+    }
+    for other in movie.tracks.iter().filter(|t| t.samples.len() < t.n_listed) {
+        let what = match &other.handler {
+            b"soun" => "sound is",
+            b"sbtl" | b"text" | b"subt" => "subtitles are",
+            _ => continue,
+        };
+        let (n_there, n_listed) = (other.samples.len(), other.n_listed);
+        let why = format!("its {what} cut short: {n_there} of {n_listed} packets are there");
+        damage.push(lost(frames_before(end_of(other), track, times), why));
+    }
+    damage
+}
+
+/// Seconds after the last sample that is there.
+fn end_of(track: &Track) -> f64 {
+    let last = track.samples.last();
+    let end = last.map_or(0, |s| s.decode_time + i64::from(s.duration));
+    end as f64 / f64::from(track.timescale)
+}
+
+fn frames_before(seconds: f64, track: &Track, times: &VecDeque<Option<(i64, u64)>>) -> u64 {
+    let is_before = |time: i64| (time as f64) < seconds * f64::from(track.timescale);
+    let before = times.iter().flatten().filter(|(time, _)| is_before(*time));
+    before.count() as u64
 }
 
 /// Time and duration of every decoded picture in order of presentation; `None` where the edit list hides it.

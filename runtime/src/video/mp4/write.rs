@@ -3,18 +3,20 @@
 //! disk every half second; only their sizes stay in memory.
 
 use super::boxes::{boxes, find, put, put16, put32};
-use super::demux::{Edit, Movie, Sample, Track};
+use super::demux::{Edit, Movie, Track};
 use super::index::{self, Layout, VideoEntry};
+use crate::files::Output;
+use crate::memory;
 use crate::video::h264::Encoder;
-use crate::video::output::PendingFile;
 use crate::video::{Frame, FrameWriter, MediaError, OutputSpec, Result};
 use std::fs::File;
-use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use vsr_artifact::shown_path;
 
 pub struct Mp4Writer {
-    out: BufWriter<PendingFile>,
+    target: PathBuf,
+    out: Output,
     at: u64,
     spec: OutputSpec,
     encoder: Encoder,
@@ -53,12 +55,18 @@ const MDAT_HEADER_AT: u64 = 28;
 
 impl Mp4Writer {
     pub fn create(path: &Path, spec: &OutputSpec) -> Result<Mp4Writer> {
+        Mp4Writer::create_as(path, path, spec)
+    }
+
+    /// Writes to `path`, and tells of `target` when that fails: the user knows no other.
+    pub fn create_as(target: &Path, path: &Path, spec: &OutputSpec) -> Result<Mp4Writer> {
         let fps = f64::from(spec.timescale) / spec.frame_duration.max(1) as f64;
         let encoder =
-            Encoder::new(spec.width, spec.height, fps).map_err(|e| MediaError::file(path, e))?;
+            Encoder::new(spec.width, spec.height, fps).map_err(|e| MediaError::file(target, e))?;
         let source = spec.source.as_deref().and_then(Source::open);
-        let out = BufWriter::with_capacity(1 << 20, PendingFile::create(path)?);
+        let out = Output::create(path).map_err(|e| MediaError::cannot_write(target, &e))?;
         let mut writer = Mp4Writer {
+            target: target.into(),
             out,
             at: 0,
             spec: spec.clone(),
@@ -84,10 +92,9 @@ impl Mp4Writer {
     }
 
     fn put_bytes(&mut self, bytes: &[u8]) -> Result<()> {
-        let target = self.out.get_ref().target().to_path_buf();
         self.out
             .write_all(bytes)
-            .map_err(|e| MediaError::cannot_write(&target, &e))?;
+            .map_err(|e| MediaError::cannot_write(&self.target, &e))?;
         self.at += bytes.len() as u64;
         Ok(())
     }
@@ -200,7 +207,6 @@ impl Mp4Writer {
 
 impl FrameWriter for Mp4Writer {
     fn write_frame(&mut self, frame: &Frame) -> Result<()> {
-        let target = self.out.get_ref().target().to_path_buf();
         if let Some((before, duration)) = &mut self.last {
             let Some(gap) = frame
                 .time
@@ -208,7 +214,7 @@ impl FrameWriter for Mp4Writer {
                 .and_then(|gap| u32::try_from(gap).ok())
             else {
                 return Err(MediaError::file(
-                    &target,
+                    &self.target,
                     "frames do not come in order of time",
                 ));
             };
@@ -218,7 +224,7 @@ impl FrameWriter for Mp4Writer {
         let coded = self
             .encoder
             .encode(&frame.rgb)
-            .map_err(|e| MediaError::Machine(format!("{}: {e}", shown_path(&target))))?;
+            .map_err(|e| MediaError::Machine(format!("{}: {e}", shown_path(&self.target))))?;
         self.first_time.get_or_insert(frame.time);
         self.last = Some((frame.time, frame.duration));
         if coded.is_sync {
@@ -238,7 +244,7 @@ impl FrameWriter for Mp4Writer {
     }
 
     fn finish(mut self: Box<Self>) -> Result<Vec<String>> {
-        let target = self.out.get_ref().target().to_path_buf();
+        let target = self.target.clone();
         let Some((_, duration)) = self.last else {
             return Err(MediaError::file(&target, "no frame was written"));
         };
@@ -287,7 +293,7 @@ impl FrameWriter for Mp4Writer {
             .filter(|n| *n > 0)
         {
             notes.push(format!(
-                "{n} damaged tracks left out: their samples overlap or end behind the file"
+                "{n} damaged tracks left out: their samples overlap"
             ));
         }
         let failed = |e: std::io::Error| MediaError::cannot_write(&target, &e);
@@ -297,27 +303,8 @@ impl FrameWriter for Mp4Writer {
         self.out
             .write_all(&mdat_bytes.to_be_bytes())
             .map_err(failed)?;
-        self.out
-            .into_inner()
-            .map_err(|e| failed(e.into_error()))?
-            .commit()?;
+        self.out.commit().map_err(failed)?;
         Ok(notes)
-    }
-}
-
-impl Write for PendingFile {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.file.write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        self.file.flush()
-    }
-}
-
-impl Seek for PendingFile {
-    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
-        self.file.seek(to)
     }
 }
 
@@ -332,14 +319,13 @@ impl Source {
             timescale,
             tracks,
             file_bytes,
+            ..
         } = movie;
         let (mut video, mut copies, mut n_left_out) = (None, Vec::new(), 0);
         for track in tracks {
             // Samples that share bytes could ask for any amount of memory.
-            let size = |s: &Sample| u64::from(s.size);
-            let inside = |s: &Sample| s.offset.saturating_add(size(s)) <= file_bytes;
-            let fits = track.samples.iter().all(inside)
-                && track.samples.iter().map(size).sum::<u64>() <= file_bytes;
+            let n_bytes: u64 = track.samples.iter().map(|s| u64::from(s.size)).sum();
+            let fits = n_bytes <= file_bytes;
             match &track.handler {
                 b"vide" if video.is_none() => video = Some(track),
                 b"soun" | b"sbtl" | b"text" | b"subt" if fits && track.media_header.is_some() => {
@@ -396,7 +382,7 @@ impl Copy {
             && (sample.decode_time.saturating_add(self.start) as f64) < limit
         {
             let (old, size) = (bytes.len(), sample.size as usize);
-            bytes.try_reserve(size)?;
+            memory::ask(|| bytes.try_reserve(size))?;
             bytes.resize(old + size, 0);
             file.seek(SeekFrom::Start(sample.offset))?;
             file.read_exact(&mut bytes[old..])?;
