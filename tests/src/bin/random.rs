@@ -98,7 +98,9 @@ fn said(seed: u64, source: &Source, outcome: Outcome) -> Outcome {
     outcome
 }
 
+/// Cutting down takes many checks: what was found is said before.
 fn report(seed: u64, program: &Program, finding: &Finding) {
+    eprintln!("{:?}: {}", finding.kind, finding.text);
     let same = |p: &Program| is_kind(check::check(p, seed), finding.kind);
     let small = shrink(program, &same);
     let text = match check::check(&small, seed) {
