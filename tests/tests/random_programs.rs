@@ -78,23 +78,24 @@ fn programs_mean_what_they_say() {
 
 #[test]
 fn mutants_of_networks_and_of_the_library_mean_what_they_say() {
-    let (held, _) = all(0..80, &|seed| {
+    let (held, _) = all(0..60, &|seed| {
         let (source, shows_gradients) = mutate::mutant(seed);
         check::check_any(&source, shows_gradients, seed)
     });
-    assert!(held > 8, "{held} mutants are programs");
+    assert!(held > 6, "{held} mutants are programs");
 }
 
-/// Every model and case, each with a size of its own.
+/// Some models and cases, each with a size of its own; `.ci/full` has all of them.
 #[test]
 fn networks_of_any_size_compile_and_the_small_ones_are_right() {
     let networks = sizes::networks();
-    let (held, _) = all(0..networks.len() as u64, &|at| {
-        let network = &networks[at as usize];
-        let source = network.at(&mut Rng::new(at));
-        check::check_any(&source, network.shows_gradients(), at)
+    const SAMPLE: u64 = 32;
+    let (held, _) = all(0..SAMPLE, &|seed| {
+        let network = &networks[seed as usize * networks.len() / SAMPLE as usize];
+        let source = network.at(&mut Rng::new(seed));
+        check::check_any(&source, network.shows_gradients(), seed)
     });
-    assert!(held * 2 > networks.len() as u64, "{held} are networks");
+    assert!(held * 2 > SAMPLE, "{held} are networks");
 }
 
 /// Each text once ended in a panic, a crash or wrong numbers.

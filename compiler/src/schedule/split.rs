@@ -27,6 +27,7 @@ const MOST_CUT: i64 = 16 * 1024;
 pub fn long_reductions(net: &mut Net) {
     for id in net.order() {
         let Some(equation) = net.single(id).cloned() else {
+            lossy_pieces(net, id);
             continue;
         };
         let cells: i64 = equation.free.iter().product();
@@ -38,12 +39,30 @@ pub fn long_reductions(net: &mut Net) {
             true => (FEW_ADJACENT, LONG_ADJACENT),
             false => (FEW, LONG),
         };
-        let lossy = equation.reducer == Reducer::Sum && terms >= LOSSY && cells <= MOST_CUT;
         let idle = cells <= few && cells * terms >= long;
-        if plain && !product && (idle || lossy) && !has_variance(net, id) {
-            cut(net, id, equation);
+        if plain && !product && (idle || is_lossy(&equation)) && !has_variance(net, id) {
+            cut(net, id, 0, equation);
         } else if product && terms >= 2 * DEEP {
             cut_product(net, id, equation);
+        }
+    }
+}
+
+fn is_lossy(equation: &Equation) -> bool {
+    let cells: i64 = equation.free.iter().product();
+    let terms: i64 = equation.reduced.iter().product();
+    equation.reducer == Reducer::Sum && terms >= LOSSY && cells <= MOST_CUT
+}
+
+/// Long sums into a part of a value. A guard that leaves a point to another piece must stay with its sum.
+fn lossy_pieces(net: &mut Net, id: ValueId) {
+    let Def::Compute { pieces, .. } = &net.values[id].def else {
+        return;
+    };
+    let is_alone = pieces.len() == 1;
+    for (at, piece) in pieces.clone().into_iter().enumerate() {
+        if is_lossy(&piece) && (is_alone || piece.guards.is_empty()) {
+            cut(net, id, at, piece);
         }
     }
 }
@@ -63,7 +82,7 @@ fn has_variance(net: &Net, id: ValueId) -> bool {
 }
 
 /// The first reduced index that is long enough becomes (block, rest).
-fn cut(net: &mut Net, id: ValueId, equation: Equation) {
+fn cut(net: &mut Net, id: ValueId, piece: usize, equation: Equation) {
     let Some(longest) = (0..equation.reduced.len())
         .max_by_key(|r| (equation.reduced[*r].min(4 * BLOCKS), std::cmp::Reverse(*r)))
     else {
@@ -74,7 +93,8 @@ fn cut(net: &mut Net, id: ValueId, equation: Equation) {
         return;
     }
     let blocks = BLOCKS.min(extent);
-    cut_at(net, id, equation, longest, (extent + blocks - 1) / blocks);
+    let size = (extent + blocks - 1) / blocks;
+    cut_at(net, id, piece, equation, longest, size);
 }
 
 /// The first reduced index that divides into about as many blocks as threads would like becomes (block, rest).
@@ -92,12 +112,12 @@ fn cut_product(net: &mut Net, id: ValueId, equation: Equation) {
     let found = (0..equation.reduced.len()).find_map(|r| Some((r, blocks(r)?)));
     if let Some((r, blocks)) = found {
         let size = equation.reduced[r] / blocks;
-        cut_at(net, id, equation, r, size);
+        cut_at(net, id, 0, equation, r, size);
     }
 }
 
-/// Blocks of `size` of one reduced index, then their sum.
-fn cut_at(net: &mut Net, id: ValueId, equation: Equation, longest: usize, size: i64) {
+/// Blocks of `size` of one reduced index, then their sum, in the place of a value's piece.
+fn cut_at(net: &mut Net, id: ValueId, piece: usize, equation: Equation, longest: usize, size: i64) {
     let n_free = equation.free.len();
     let extent = equation.reduced[longest];
     let blocks = (extent + size - 1) / size;
@@ -127,33 +147,32 @@ fn cut_at(net: &mut Net, id: ValueId, equation: Equation, longest: usize, size: 
         });
     }
     partial.write = (0..=n_free).map(|v| Pos::Ix(Ix::var(v))).collect();
-    let Def::Compute { operands, .. } = &net.values[id].def else {
+    let Def::Compute { pieces, operands } = &net.values[id].def else {
         return;
     };
+    let (mut pieces, mut operands) = (pieces.clone(), operands.clone());
     let label = format!("{} partial", net.values[id].label);
-    let value = net.push(
-        partial.free.clone(),
-        Def::Compute {
-            pieces: vec![partial.clone()],
-            operands: operands.clone(),
-        },
-        label,
-    );
+    let (mut parts, mut read) = (vec![partial.clone()], operands.clone());
+    super::plan::compact(&mut parts, &mut read);
+    let made = Def::Compute {
+        pieces: parts,
+        operands: read,
+    };
+    let value = net.push(partial.free.clone(), made, label);
     net.values[value].stands_for = net.values[id].stands_for.take();
-    let total = Equation {
-        free: equation.free.clone(),
+    pieces[piece] = Equation {
+        free: equation.free,
         reduced: vec![blocks],
         reducer: equation.reducer,
         body: Expr::Read(Read {
-            operand: 0,
-            at: partial.write.clone(),
+            operand: operands.len(),
+            at: partial.write,
             outside: None,
         }),
         guards: vec![],
         write: equation.write,
     };
-    net.values[id].def = Def::Compute {
-        pieces: vec![total],
-        operands: vec![value],
-    };
+    operands.push(value);
+    super::plan::compact(&mut pieces, &mut operands);
+    net.values[id].def = Def::Compute { pieces, operands };
 }

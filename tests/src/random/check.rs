@@ -92,7 +92,12 @@ pub fn check(program: &Program, seed: u64) -> Option<Result<Checked, Finding>> {
         .train
         .as_ref()
         .is_some_and(|t| t.optimizer == GRADIENT);
-    check_source(&Source::of_text(&program.to_string()), gradient, seed)
+    within(
+        &Source::of_text(&program.to_string()),
+        gradient,
+        seed,
+        MOST_WORK_OF_PROGRAMS,
+    )
 }
 
 /// As [`check`]. `shows_gradients`: the optimiser stores gradients in the place of weights.
@@ -120,8 +125,10 @@ pub fn compiles(source: &Source) -> Option<Result<Checked, Finding>> {
     }
 }
 
-/// Points of all equations up to which a network is evaluated.
+/// Points of all equations up to which a network is evaluated, and a program, whose gradients may have many more points than
+/// its own equations.
 const MOST_WORK: i64 = 3_000_000;
+const MOST_WORK_OF_PROGRAMS: i64 = 60_000_000;
 
 /// All checks where the oracle can follow; else the source is compiled only.
 pub fn check_any(
@@ -129,7 +136,16 @@ pub fn check_any(
     shows_gradients: bool,
     seed: u64,
 ) -> Option<Result<Checked, Finding>> {
-    match work(source).is_some_and(|w| w <= MOST_WORK) {
+    within(source, shows_gradients, seed, MOST_WORK)
+}
+
+fn within(
+    source: &Source,
+    shows_gradients: bool,
+    seed: u64,
+    most_work: i64,
+) -> Option<Result<Checked, Finding>> {
+    match work(source).is_none_or(|w| w <= most_work) {
         true => check_source(source, shows_gradients, seed),
         false => compiles(source),
     }
