@@ -85,7 +85,7 @@ impl Session {
         let scratch = (0..pool.n_threads()).map(|_| Memory::zeroed(scratch_bytes, "scratch"));
         let session = Session {
             dir: dir.to_path_buf(),
-            code: Code::load(&artifact.code, Some(&dir.join("code.bin")))?,
+            code: Code::load(&artifact.code, vsr_artifact::code_file(dir).as_deref())?,
             consts,
             storage: Stored::open(&manifest, dir)?,
             scratch: scratch.collect::<Result<_>>()?,
