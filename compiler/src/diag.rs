@@ -1,9 +1,13 @@
 //! Diagnostics: where, what, and what to do. Every stage pushes what it finds into one `Problems`, which is shown once
 //! at the end, as text or as JSON. Nothing here decides what is wrong, and nothing here prints.
 
+mod crash;
 mod json;
 mod render;
 
+pub use crash::{Context, Crash, catch, context, contexts, within};
+
+use rustc_hash::FxHashSet as HashSet;
 use std::fmt;
 
 use serde::Serialize;
@@ -84,7 +88,7 @@ impl fmt::Display for Class {
 }
 
 /// A place and what to say about it (which may be nothing: then it is only underlined).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Mark {
     pub span: Span,
     pub text: String,
@@ -102,7 +106,7 @@ pub struct Mark {
 ///    in @decoder.0, called at models/vsr.vsr:90:3                 trail
 ///    help: …                                                      help
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Diag {
     pub class: Class,
     pub message: String,
@@ -187,10 +191,18 @@ impl Diag {
     }
 }
 
-/// The errors of one run, in the order found.
+/// More errors than this help nobody.
+pub const MAX_PROBLEMS: usize = 100;
+
+/// The errors of one run, in the order found, and what the machine could not do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Problems {
     diags: Vec<Diag>,
+    known: HashSet<Diag>,
+    /// Found when there were too many already.
+    n_left_out: usize,
+    /// Why the work could not be done, whatever the text says.
+    machine: Option<String>,
 }
 
 impl Problems {
@@ -198,19 +210,44 @@ impl Problems {
         Problems::default()
     }
 
-    /// Keeps the error, unless the very same one is already there.
+    /// Keeps the error, unless the very same one is already there; where too many are, it is only counted.
     pub fn push(&mut self, diag: Diag) {
-        if !self.diags.contains(&diag) {
+        if self.is_full() {
+            self.n_left_out += 1;
+        } else if self.known.insert(diag.clone()) {
             self.diags.push(diag);
         }
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.diags.is_empty()
+    /// Whoever looks for more errors may stop.
+    pub fn is_full(&self) -> bool {
+        self.diags.len() >= MAX_PROBLEMS
     }
 
+    /// All that another stage, or another thread, found.
+    pub fn extend(&mut self, other: Problems) {
+        other.diags.into_iter().for_each(|diag| self.push(diag));
+        self.n_left_out += other.n_left_out;
+        self.machine = self.machine.take().or(other.machine);
+    }
+
+    /// The machine cannot do the work: the first reason counts.
+    pub fn cannot(&mut self, why: impl Into<String>) {
+        self.machine.get_or_insert(why.into());
+    }
+
+    pub fn machine(&self) -> Option<&str> {
+        self.machine.as_deref()
+    }
+
+    /// Nothing stands in the way.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Of all that was found, kept or not.
     pub fn len(&self) -> usize {
-        self.diags.len()
+        self.diags.len() + self.n_left_out + usize::from(self.machine.is_some())
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Diag> {
@@ -230,6 +267,14 @@ impl Problems {
     /// All errors as a JSON list, in the order found; lines and columns count from 1.
     pub fn to_json(&self, sources: &Sources) -> serde_json::Value {
         json::problems(self, sources)
+    }
+}
+
+/// The beginning of a text that is longer than a message may be.
+pub fn shortened(text: &str, max_chars: usize) -> String {
+    match text.char_indices().nth(max_chars) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_string(),
     }
 }
 

@@ -1,13 +1,13 @@
 //! `vsrc check`: all errors of each file, and of what it uses, in one run. Writes nothing.
 
-use super::{Failure, Files, print, rendered, setting};
+use super::{EXIT_CODES, Failure, Files, print, rendered, setting};
 use vsr_artifact::console;
-use vsr_compiler::diag::Problems;
+use vsr_compiler::diag::{self, Problems};
 use vsr_compiler::sema::{self, Options};
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "Every `train` item and every model of a file is checked under all its profiles; without a profile, \
+    after_help = format!("Every `train` item and every model of a file is checked under all its profiles; without a profile, \
 names and argument lists are. An error silences what depends on it.
 
 Examples:
@@ -27,7 +27,9 @@ With --json, standard output is one list of objects, one an error, in the order 
   notes     more sentences
   help      what to do, or null
   edit      the change that does it, or null: a place and `replacement`
-  trail     the calls that led here, innermost first, as labels"
+  trail     the calls that led here, innermost first, as labels
+
+{EXIT_CODES}")
 )]
 pub struct Check {
     /// The .vsr files
@@ -58,7 +60,9 @@ pub fn run(args: &Check) -> Result<(), Failure> {
     for path in &args.files {
         let start = std::time::Instant::now();
         let (mut files, mut problems) = (Files::default(), Problems::new());
+        let _context = diag::context(path);
         sema::check(&mut files, path, &options, false, &mut problems);
+        files.check(&problems)?;
         if args.timings {
             let ms = start.elapsed().as_secs_f64() * 1e3;
             console::err(&format!("{path}: {ms:.1} ms\n"));

@@ -5,13 +5,12 @@ use super::entry::{Job, Made};
 use super::facts::Facts;
 use super::module::Program;
 use super::settings::{self, Settings};
-use super::{EntryKind, Options, STACK_BYTES};
+use super::{EntryKind, Options};
 use crate::diag::{Diag, Problems, Span};
 use crate::ir::graph::Graph;
+use crate::stack;
 use rustc_hash::FxHashSet as HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
-
-const MAX_WORKERS: usize = 8;
 
 /// What is wanted of the entries.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -53,6 +52,9 @@ pub fn elaborate(
     let mut made = vec![];
     let mut facts = Facts::default();
     for outcome in outcomes(program, options, &tasks, wanted) {
+        if let Some(why) = outcome.problems.machine() {
+            problems.cannot(why);
+        }
         let is_new = |diag: &&Diag| {
             let place = diag.primary.as_ref().map(|mark| mark.span);
             place.is_none_or(|place| !reported.contains(&place))
@@ -77,7 +79,6 @@ fn outcomes(
     tasks: &[Task],
     wanted: Wanted,
 ) -> Vec<Outcome> {
-    let n_workers = std::thread::available_parallelism().map_or(1, |n| n.get());
     let next = AtomicUsize::new(0);
     let work = || {
         let mut done = vec![];
@@ -89,23 +90,14 @@ fn outcomes(
             done.push((at, outcome(program, options, task, wanted)));
         }
     };
-    let mut done = std::thread::scope(|scope| {
-        let spawn = |_| {
-            let thread = std::thread::Builder::new().stack_size(STACK_BYTES);
-            thread.spawn_scoped(scope, work).ok()
-        };
-        // This thread works, too.
-        let n_others = n_workers
-            .min(MAX_WORKERS)
-            .min(tasks.len())
-            .saturating_sub(1);
-        let others: Vec<_> = (0..n_others).filter_map(spawn).collect();
-        let mut done = work();
-        for other in others {
-            done.extend(other.join().expect("elaboration reports what it cannot do"));
+    let mut done: Vec<(usize, Outcome)> = match stack::together(tasks.len(), work) {
+        Ok(done) => done.into_iter().flatten().collect(),
+        Err(error) => {
+            let mut outcome = Outcome::default();
+            outcome.problems.cannot(stack::no_thread(&error));
+            return vec![outcome];
         }
-        done
-    });
+    };
     done.sort_by_key(|(at, _)| *at);
     done.into_iter().map(|(_, outcome)| outcome).collect()
 }

@@ -46,21 +46,19 @@ pub use elab::{Weight, WeightKind};
 pub use facts::{Fact, Facts};
 pub use frozen::Source;
 pub use layout::Layout;
-pub use module::{Loaded, Loader, load};
+pub use module::{Loaded, Loader, join, load};
 pub use rename::Renamed;
 pub use stdlib::FILES as STANDARD_LIBRARY;
 
 use crate::diag::{Class, Diag, Problems, Sources, Span};
 use crate::ir::graph::Graph;
+use crate::stack;
 use entries::Wanted;
 use entry::Made;
 use module::Program;
 use rustc_hash::FxHashSet as HashSet;
 use settings::Settings;
 use std::collections::BTreeMap;
-
-/// Enough for the deepest nesting that `elab::MAX_DEPTH` allows in any build; only touched pages cost anything.
-const STACK_BYTES: usize = 256 << 20;
 
 /// Names and arguments of the builtins.
 pub fn builtins() -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
@@ -87,8 +85,12 @@ pub struct Elaborated {
     pub train: Option<TrainInfo>,
     /// Every weight and state of all entries, in order of declaration, optimiser's state last.
     pub weights: Vec<Weight>,
-    /// Optional frozen networks that were asked for and have no file: name and path.
+    /// Optional frozen networks that were asked for and have no file: name and path, relative to the text's folder.
     pub absent: Vec<(String, String)>,
+    /// The texts that it was made of: number among the sources, and name relative to the first one's folder.
+    pub texts: Vec<(u32, String)>,
+    /// Weight files of frozen networks: name relative to the text's folder, and path as the loader knows it.
+    pub weight_files: Vec<(String, String)>,
     /// How public checkpoints hold the model's weights.
     pub layouts: Vec<Layout>,
 }
@@ -159,29 +161,19 @@ pub fn elaborate(
     .flatten()
 }
 
-/// Runs what recurses as deep as texts nest on a thread of its own, and adds the problems that it finds. None: there is no
-/// such thread.
+/// Runs what recurses as deep as texts nest, and adds the problems that it finds. None: there is no thread for it.
 fn on_deep_stack<T: Send>(
     problems: &mut Problems,
     work: impl FnOnce(&mut Problems) -> T + Send,
 ) -> Option<T> {
-    let mut found = Problems::new();
-    let result = std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().stack_size(STACK_BYTES);
-        let thread = thread.spawn_scoped(scope, || work(&mut found));
-        thread.map(|handle| {
-            handle
-                .join()
-                .expect("elaboration reports what it cannot do")
-        })
-    });
-    found.iter().for_each(|diag| problems.push(diag.clone()));
-    result
-        .map_err(|error| {
-            let text = format!("no thread for elaboration: {error}");
-            problems.push(Diag::placeless(Class::Syntax, text));
-        })
-        .ok()
+    let result = stack::deep(|| work(problems));
+    match result {
+        Ok(result) => Some(result),
+        Err(error) => {
+            problems.cannot(stack::no_thread(&error));
+            None
+        }
+    }
 }
 
 fn elaborate_loaded(
@@ -277,7 +269,7 @@ fn assemble(
         made.iter().flat_map(|m| m.absent.clone()).collect();
     let absent = absent.into_iter().map(|id| {
         let frozen = &program.frozen[id];
-        (frozen.item.name.text.clone(), frozen.path.clone())
+        (frozen.item.name.text.clone(), frozen.name.clone())
     });
     let absent = absent.collect();
     let train = made
@@ -286,7 +278,17 @@ fn assemble(
         .and_then(|m| m.train.clone());
     let layouts = made.first().map(|m| m.layouts.clone()).unwrap_or_default();
     let entries = made.into_iter().map(|m| m.entry).collect();
+    let texts = program
+        .files
+        .iter()
+        .map(|file| (file.ast.id, file.name.clone()));
+    let weight_files = program
+        .frozen
+        .iter()
+        .map(|f| (f.name.clone(), f.path.clone()));
     Some(Elaborated {
+        texts: texts.collect(),
+        weight_files: weight_files.collect(),
         model,
         entries,
         train,

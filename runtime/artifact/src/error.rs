@@ -53,12 +53,30 @@ impl Error {
     }
 }
 
+impl Error {
+    /// The same of another path: of the one that a user knows, where a file is written beside it.
+    pub(crate) fn at(self, place: &std::path::Path) -> Error {
+        match self {
+            Error::Io { what, error, .. } => Error::Io {
+                what,
+                path: place.to_path_buf(),
+                error,
+            },
+            other => other,
+        }
+    }
+}
+
 /// Whether a failure is the machine's: all but names that lead to nothing, or to something of another kind.
 pub fn is_machine(error: &std::io::Error) -> bool {
     use std::io::ErrorKind as Kind;
     !matches!(
         error.kind(),
-        Kind::NotFound | Kind::IsADirectory | Kind::NotADirectory | Kind::InvalidFilename | Kind::InvalidInput
+        Kind::NotFound
+            | Kind::IsADirectory
+            | Kind::NotADirectory
+            | Kind::InvalidFilename
+            | Kind::InvalidInput
     )
 }
 

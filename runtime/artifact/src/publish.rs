@@ -62,7 +62,10 @@ impl Laid {
             code_hash: *code_hash.as_bytes(),
         };
         let mut files = vec![
-            ("code.bin".to_string(), code::encode(&header, &artifact.code)),
+            (
+                "code.bin".to_string(),
+                code::encode(&header, &artifact.code),
+            ),
             ("consts.bin".to_string(), artifact.consts.clone()),
         ];
         for (name, text) in &artifact.sources {
@@ -91,7 +94,8 @@ impl Laid {
         let beside = Beside(dir.join(unfinished));
         io("create", &beside.0, fs::create_dir(&beside.0))?;
         for (name, bytes) in &self.files {
-            replace::file(&beside.0.join(name), bytes)?;
+            let written = replace::file(&beside.0.join(name), bytes);
+            written.map_err(|error| error.at(&place.join(name)))?;
         }
         replace::sync_folder(&beside.0);
         io("write", &place, fs::rename(&beside.0, &place))?;

@@ -19,8 +19,26 @@ pub fn file(path: &Path, bytes: &[u8]) -> std::result::Result<(), Error> {
     Pending::write(path, bytes)?.commit()
 }
 
+/// Replaces files of which one belongs to the other: all are on the disk before the first takes its place.
+pub fn files<'b>(
+    files: impl IntoIterator<Item = (PathBuf, &'b [u8])>,
+) -> std::result::Result<(), Error> {
+    let mut written = vec![];
+    for (path, bytes) in files {
+        match Pending::write(&path, bytes) {
+            Ok(pending) => written.push(pending),
+            Err(error) => {
+                // Folders that were made for later files lie in those of earlier ones.
+                while written.pop().is_some() {}
+                return Err(error);
+            }
+        }
+    }
+    written.into_iter().try_for_each(Pending::commit)
+}
+
 /// A file whose bytes are on the disk beside its place. Dropped without `commit`, it leaves nothing.
-pub struct Pending {
+struct Pending {
     target: PathBuf,
     /// None: the bytes went straight to where they belong.
     beside: Option<PathBuf>,
@@ -31,7 +49,7 @@ pub struct Pending {
 
 impl Pending {
     /// Writes the bytes beside their place, whose folder is made where it is missing.
-    pub fn write(path: &Path, bytes: &[u8]) -> std::result::Result<Pending, Error> {
+    fn write(path: &Path, bytes: &[u8]) -> std::result::Result<Pending, Error> {
         Pending::written(path, bytes).map_err(|error| Error::Io {
             what: "write",
             path: path.to_path_buf(),
@@ -80,7 +98,7 @@ impl Pending {
     }
 
     /// Puts the file in its place.
-    pub fn commit(mut self) -> std::result::Result<(), Error> {
+    fn commit(mut self) -> std::result::Result<(), Error> {
         let Some(beside) = self.beside.take() else {
             return Ok(());
         };
@@ -180,7 +198,11 @@ fn folder_of(path: &Path) -> PathBuf {
 fn create(target: &Path) -> Result<(PathBuf, File)> {
     loop {
         let beside = target.with_file_name(unfinished(target)?);
-        let file = match OpenOptions::new().write(true).create_new(true).open(&beside) {
+        let file = match OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&beside)
+        {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
             file => file?,
         };
@@ -194,7 +216,7 @@ fn create(target: &Path) -> Result<(PathBuf, File)> {
 }
 
 /// `.NAME.PID-N.tmp`, another one each time.
-pub(crate) fn unfinished(target: &Path) -> Result<String> {
+pub fn unfinished(target: &Path) -> Result<String> {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     let name = target.file_name().ok_or(ErrorKind::InvalidFilename)?;
     let n = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -263,7 +285,10 @@ mod tests {
         symlink("one", dir.path().join("two")).unwrap();
         file(&dir.path().join("two"), b"new").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o640
+        );
         assert_eq!(names(dir.path()), ["a.txt", "one", "two"]);
         // A link to nothing leads to where the file goes.
         symlink("later/b.txt", dir.path().join("to")).unwrap();
@@ -288,7 +313,12 @@ mod tests {
     fn leftovers_of_the_dead_are_swept_and_those_of_the_living_stay() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.txt");
-        for name in [".a.txt.12-0.tmp", ".a.txt.x-0.tmp", ".b.txt.12-0.tmp", ".a.txt.tmp"] {
+        for name in [
+            ".a.txt.12-0.tmp",
+            ".a.txt.x-0.tmp",
+            ".b.txt.12-0.tmp",
+            ".a.txt.tmp",
+        ] {
             fs::write(dir.path().join(name), "left").unwrap();
         }
         let living = Pending::write(&path, b"first").unwrap();
@@ -303,7 +333,10 @@ mod tests {
     fn what_is_no_file_is_written_to_as_it_is() {
         file(Path::new("/dev/null"), b"gone").unwrap();
         let full = file(Path::new("/dev/full"), b"x").unwrap_err();
-        assert!(full.is_machine() && full.to_string().ends_with("the disk is full"), "{full}");
+        assert!(
+            full.is_machine() && full.to_string().ends_with("the disk is full"),
+            "{full}"
+        );
         assert!(!fs::metadata("/dev/full").unwrap().is_file());
         let dir = tempfile::tempdir().unwrap();
         let folder = file(dir.path(), b"x").unwrap_err();

@@ -45,7 +45,9 @@ pub fn text(manifest: &Manifest, content: &str, files: &[&str]) -> Vec<u8> {
 
 /// The checksum and what it is of.
 fn parts(text: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (checksum, rest) = text.strip_prefix(OPENS.as_bytes())?.split_at_checked(N_CHECKSUM)?;
+    let (checksum, rest) = text
+        .strip_prefix(OPENS.as_bytes())?
+        .split_at_checked(N_CHECKSUM)?;
     Some((checksum, rest.strip_prefix(b"\",")?))
 }
 

@@ -193,7 +193,13 @@ fn a_folder_without_an_artifact_is_named() {
 #[test]
 fn what_else_lies_in_the_folder_stays() {
     let dir = Folder::new("precious");
-    for name in ["thesis.txt", "runs/1/last.safetensors", "code.bin", "source/net.vsr", "content-1/x"] {
+    for name in [
+        "thesis.txt",
+        "runs/1/last.safetensors",
+        "code.bin",
+        "source/net.vsr",
+        "content-1/x",
+    ] {
         let path = dir.0.join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, name).unwrap();
@@ -207,9 +213,17 @@ fn what_else_lies_in_the_folder_stays() {
         assert_eq!(read(&dir.0).unwrap().code, other(n).code);
     }
     let mut after = all_files(&dir.0).unwrap();
-    let notes = after.iter().filter(|(name, _)| name.contains("/source/notes-"));
+    let notes = after
+        .iter()
+        .filter(|(name, _)| name.contains("/source/notes-"));
     assert_eq!(notes.count(), 4);
-    let current = dir.file("code.bin").parent().unwrap().file_name().unwrap().to_owned();
+    let current = dir
+        .file("code.bin")
+        .parent()
+        .unwrap()
+        .file_name()
+        .unwrap()
+        .to_owned();
     let current = current.into_string().unwrap();
     after.retain(|(name, _)| {
         name != "manifest.json" && !name.starts_with(&current) && !name.contains("/source/notes-")
@@ -222,7 +236,12 @@ fn a_manifest_of_another_program_is_in_the_way() {
     let dir = Folder::new("web");
     fs::create_dir_all(dir.0.join("icons")).unwrap();
     fs::write(dir.0.join("icons/a.png"), "png").unwrap();
-    for text in [r#"{"name": "a web page", "format": 2}"#, "", "not JSON", "\0\0\0\0"] {
+    for text in [
+        r#"{"name": "a web page", "format": 2}"#,
+        "",
+        "not JSON",
+        "\0\0\0\0",
+    ] {
         fs::write(dir.0.join("manifest.json"), text).unwrap();
         let before = all_files(&dir.0).unwrap();
         let made = write(&dir.0, &artifact(&[]));
@@ -288,7 +307,10 @@ fn many_readers_and_writers_see_whole_artifacts() {
             while !is_done.load(std::sync::atomic::Ordering::Relaxed) {
                 let found = read(&dir.0).unwrap_or_else(|e| panic!("{e}"));
                 let n = found.consts[0];
-                assert_eq!((&found.code, &found.consts), (&other(n).code, &other(n).consts));
+                assert_eq!(
+                    (&found.code, &found.consts),
+                    (&other(n).code, &other(n).consts)
+                );
                 n_read += 1;
             }
             assert!(n_read > 0);
@@ -307,7 +329,10 @@ fn many_readers_and_writers_see_whole_artifacts() {
 fn leftovers_are_swept() {
     let dir = Folder::new("left");
     let name = format!("content-{}", "0a".repeat(16));
-    for left in [format!(".{name}.77-0.tmp/source/net.vsr"), ".manifest.json.77-1.tmp".into()] {
+    for left in [
+        format!(".{name}.77-0.tmp/source/net.vsr"),
+        ".manifest.json.77-1.tmp".into(),
+    ] {
         let path = dir.0.join(left);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, "half").unwrap();
@@ -321,5 +346,8 @@ fn leftovers_are_swept() {
     fs::create_dir(dir.0.join(&name)).unwrap();
     fs::write(dir.0.join(&name).join("own.txt"), "mine").unwrap();
     write(&dir.0, &other(3)).unwrap();
-    assert_eq!(fs::read(dir.0.join(&name).join("own.txt")).unwrap(), b"mine");
+    assert_eq!(
+        fs::read(dir.0.join(&name).join("own.txt")).unwrap(),
+        b"mine"
+    );
 }
