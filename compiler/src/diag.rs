@@ -9,6 +9,7 @@ pub use crash::{Context, Crash, catch, context, contexts, within};
 
 use rustc_hash::FxHashSet as HashSet;
 use std::fmt;
+use std::sync::OnceLock;
 
 use serde::Serialize;
 
@@ -181,6 +182,24 @@ impl Diag {
         self
     }
 
+    /// No part of it is longer than one reads.
+    fn shorten(&mut self) {
+        let marks = self
+            .primary
+            .iter_mut()
+            .chain(&mut self.secondary)
+            .chain(&mut self.trail);
+        let texts = marks
+            .map(|mark| &mut mark.text)
+            .chain(&mut self.notes)
+            .chain(&mut self.help);
+        for text in texts.chain([&mut self.message]) {
+            if text.len() > MAX_WORDS {
+                *text = shortened(text, MAX_WORDS);
+            }
+        }
+    }
+
     /// One more call outwards.
     pub fn called(mut self, span: Span, what: impl Into<String>) -> Diag {
         self.trail.push(Mark {
@@ -191,8 +210,11 @@ impl Diag {
     }
 }
 
+/// Characters of a message, of a note, of the words beside a place.
+const MAX_WORDS: usize = 1000;
+
 /// More errors than this help nobody.
-pub const MAX_PROBLEMS: usize = 100;
+pub const MAX_PROBLEMS: usize = 40;
 
 /// The errors of one run, in the order found, and what the machine could not do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -211,10 +233,13 @@ impl Problems {
     }
 
     /// Keeps the error, unless the very same one is already there; where too many are, it is only counted.
-    pub fn push(&mut self, diag: Diag) {
+    pub fn push(&mut self, mut diag: Diag) {
         if self.is_full() {
             self.n_left_out += 1;
-        } else if self.known.insert(diag.clone()) {
+            return;
+        }
+        diag.shorten();
+        if self.known.insert(diag.clone()) {
             self.diags.push(diag);
         }
     }
@@ -281,7 +306,26 @@ pub fn shortened(text: &str, max_chars: usize) -> String {
 /// Names and texts of the files that were read; a span's `file` counts them.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
-    files: Vec<(String, String)>,
+    files: Vec<Source>,
+}
+
+#[derive(Clone, Debug)]
+struct Source {
+    name: String,
+    text: String,
+    /// Where each line begins, once somebody asks.
+    lines: OnceLock<Vec<u32>>,
+}
+
+impl Source {
+    fn lines(&self) -> &[u32] {
+        self.lines.get_or_init(|| {
+            let ends = self.text.match_indices('\n');
+            std::iter::once(0)
+                .chain(ends.map(|(at, _)| at as u32 + 1))
+                .collect()
+        })
+    }
 }
 
 impl Sources {
@@ -291,7 +335,11 @@ impl Sources {
 
     /// Remembers a file and gives its number.
     pub fn add(&mut self, name: impl Into<String>, text: impl Into<String>) -> u32 {
-        self.files.push((name.into(), text.into()));
+        self.files.push(Source {
+            name: name.into(),
+            text: text.into(),
+            lines: OnceLock::new(),
+        });
         (self.files.len() - 1) as u32
     }
 
@@ -299,30 +347,52 @@ impl Sources {
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.files
             .iter()
-            .map(|(name, text)| (name.as_str(), text.as_str()))
+            .map(|file| (file.name.as_str(), file.text.as_str()))
     }
 
     pub fn name(&self, file: u32) -> &str {
-        self.files.get(file as usize).map_or("?", |f| f.0.as_str())
+        self.files
+            .get(file as usize)
+            .map_or("?", |f| f.name.as_str())
     }
 
     pub fn text(&self, file: u32) -> &str {
-        self.files.get(file as usize).map_or("", |f| f.1.as_str())
+        self.files
+            .get(file as usize)
+            .map_or("", |f| f.text.as_str())
     }
 
     /// Line and column, both from 1; columns count characters.
     pub fn line_column(&self, file: u32, offset: u32) -> (usize, usize) {
-        let text = self.text(file);
+        let Some(source) = self.files.get(file as usize) else {
+            return (1, 1);
+        };
+        let text = &source.text;
         let mut at = (offset as usize).min(text.len());
         while !text.is_char_boundary(at) {
             at -= 1;
         }
-        let before = &text[..at];
-        let line_start = before.rfind('\n').map_or(0, |i| i + 1);
-        (
-            before.matches('\n').count() + 1,
-            before[line_start..].chars().count() + 1,
-        )
+        let line = source
+            .lines()
+            .partition_point(|start| *start as usize <= at);
+        let start = source.lines()[line - 1] as usize;
+        (line, text[start..at].chars().count() + 1)
+    }
+
+    /// The text of a line, counted from 1, without its end.
+    pub fn line(&self, file: u32, line: usize) -> &str {
+        let Some(source) = self.files.get(file as usize) else {
+            return "";
+        };
+        let lines = source.lines();
+        let Some(start) = line.checked_sub(1).and_then(|line| lines.get(line)) else {
+            return "";
+        };
+        let end = lines
+            .get(line)
+            .map_or(source.text.len(), |end| *end as usize - 1);
+        let text = &source.text[*start as usize..end];
+        text.strip_suffix('\r').unwrap_or(text)
     }
 
     /// `models/vsr.vsr:24:10`

@@ -1,6 +1,6 @@
 //! `vsrc compile`: a file to a folder of native code, or one stage of the way printed.
 
-use super::{EXIT_CODES, Failure, Files, print, setting, weights};
+use super::{EXIT_CODES, Failure, Files, print, setting};
 use std::path::PathBuf;
 use std::time::Instant;
 use vsr_artifact::folding;
@@ -89,7 +89,7 @@ pub fn run(args: &Compile) -> Result<(), Failure> {
         return print(&text);
     }
     vsr_artifact::write(&args.output, &artifact)?;
-    weights::link(&args.output, &weight_files)?;
+    vsr_artifact::link_weights(&args.output, &weight_files)?;
     let seconds = start.elapsed().as_secs_f64();
     if args.json {
         let summary = summary(&artifact.manifest, artifact.code.len(), seconds);

@@ -9,7 +9,6 @@ pub mod graph;
 pub mod lsp;
 pub mod machine;
 pub mod report;
-mod weights;
 
 use std::io::{IsTerminal, Read};
 use std::path::Path;

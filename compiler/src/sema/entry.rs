@@ -43,6 +43,8 @@ pub struct Job<'a, 'p> {
     pub facts: Option<&'p mut Facts>,
     /// Only problems are wanted, no graph.
     pub is_check: bool,
+    /// What the entry took.
+    pub steps: u64,
 }
 
 impl<'a> Job<'a, '_> {
@@ -51,7 +53,9 @@ impl<'a> Job<'a, '_> {
         let settings = self.settings;
         let mut elab = self.elab(&mut graph, profile, false);
         let parts = elab.infer_entry(settings, profile);
-        finish(elab, parts).map(|finished| made("infer", profile, graph, finished))
+        let (finished, steps) = finish(elab, parts);
+        self.steps = steps;
+        finished.map(|finished| made("infer", profile, graph, finished))
     }
 
     pub fn train(
@@ -65,7 +69,9 @@ impl<'a> Job<'a, '_> {
         let settings = self.settings;
         let mut elab = self.elab(&mut graph, profile, training);
         let parts = elab.train_entry(item, settings, profile);
-        finish(elab, parts).map(|finished| made(name, profile, graph, finished))
+        let (finished, steps) = finish(elab, parts);
+        self.steps = steps;
+        finished.map(|finished| made(name, profile, graph, finished))
     }
 
     fn elab<'g>(
@@ -121,8 +127,22 @@ struct Finished {
     calls: Vec<Call>,
 }
 
-/// Takes what an elaboration made and lets go of the graph.
-fn finish(mut elab: Elab<'_, '_>, parts: Fallible<Parts>) -> Option<Finished> {
+/// Takes what an elaboration made and lets go of the graph; what it took.
+fn finish(mut elab: Elab<'_, '_>, parts: Fallible<Parts>) -> (Option<Finished>, u64) {
+    // What is wrong with the model comes first.
+    let layouts = match &parts {
+        Ok(_) => elab.layouts(),
+        Err(Failed) => Err(Failed),
+    };
+    let steps = elab.spent();
+    (finished(elab, parts, layouts), steps)
+}
+
+fn finished(
+    mut elab: Elab<'_, '_>,
+    parts: Fallible<Parts>,
+    layouts: Fallible<Vec<Layout>>,
+) -> Option<Finished> {
     let fits = elab.check_frozen();
     let parameters = elab.layers.first().map(|layer| {
         let all = layer.parameters.iter();
@@ -132,7 +152,7 @@ fn finish(mut elab: Elab<'_, '_>, parts: Fallible<Parts>) -> Option<Finished> {
     fits.ok()?;
     let parts = parts.ok()?;
     Some(Finished {
-        layouts: elab.layouts().ok()?,
+        layouts: layouts.ok()?,
         parts,
         weights: elab.weights,
         parameters: parameters.unwrap_or_default(),

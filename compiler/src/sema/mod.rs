@@ -22,6 +22,7 @@ mod facts;
 mod frozen;
 mod index_equation;
 mod layout;
+mod limits;
 mod lower;
 mod module;
 mod number;
@@ -53,11 +54,11 @@ pub use stdlib::FILES as STANDARD_LIBRARY;
 use crate::diag::{Class, Diag, Problems, Sources, Span};
 use crate::ir::graph::Graph;
 use crate::stack;
-use entries::Wanted;
+use entries::{Found, Wanted};
 use entry::Made;
 use module::Program;
-use rustc_hash::FxHashSet as HashSet;
-use settings::Settings;
+use rustc_hash::FxHashMap as HashMap;
+use settings::{Offer, Settings};
 use std::collections::BTreeMap;
 
 /// Names and arguments of the builtins.
@@ -187,21 +188,21 @@ fn elaborate_loaded(
     if !problems.is_empty() {
         return None;
     }
-    let mut reported = HashSet::default();
-    let Some(settings) = settings::settings(&program, options, problems) else {
-        definitions::check(&program, &mut reported, problems);
+    let mut found = Found::new(problems);
+    let offer = Offer::of(&program, options, found.problems);
+    let settings = offer.as_ref().and_then(|offer| {
+        Some((
+            offer,
+            settings::settings(&program, offer, options, found.problems)?,
+        ))
+    });
+    let Some((offer, settings)) = settings else {
+        definitions::check(&program, &mut found);
         return None;
     };
     let wanted = Wanted::Graphs;
-    let (made, _) = entries::elaborate(
-        &program,
-        options,
-        &settings,
-        wanted,
-        &mut reported,
-        problems,
-    );
-    definitions::check(&program, &mut reported, problems);
+    let (made, _) = entries::elaborate(&program, offer, options, &settings, wanted, &mut found);
+    definitions::check(&program, &mut found);
     if !problems.is_empty() {
         return None;
     }
@@ -250,9 +251,9 @@ fn assemble(
             .map(|m| m.parameters.clone())
             .unwrap_or_default(),
     };
-    let mut weights: Vec<Weight> = vec![];
+    let mut known = Known::default();
     for one in &made {
-        merge(&mut weights, one, problems);
+        known.merge(one, problems);
     }
     same_parameters(&made, problems);
     let used: Vec<_> = made.iter().map(|m| &m.frozen).collect();
@@ -260,6 +261,7 @@ fn assemble(
     if !problems.is_empty() {
         return None;
     }
+    let mut weights = known.weights;
     weights.sort_by_key(|w| match w.kind {
         WeightKind::Trained | WeightKind::State => 0,
         WeightKind::Frozen(_) => 1,
@@ -298,30 +300,35 @@ fn assemble(
     })
 }
 
-/// A weight means the same in every entry.
-fn merge(weights: &mut Vec<Weight>, made: &Made, problems: &mut Problems) {
-    let known: BTreeMap<String, usize> = weights
-        .iter()
-        .enumerate()
-        .map(|(i, w)| (w.key.clone(), i))
-        .collect();
-    for weight in &made.weights {
-        let Some(first) = known.get(&weight.key).map(|at| &weights[*at]) else {
-            weights.push(weight.clone());
-            continue;
-        };
-        if first.shape != weight.shape || first.init != weight.init {
-            let text = format!(
-                "`{}` is {} in entry {} of profile {}, and {} in another",
-                weight.key,
-                scalar::shape_text(&weight.shape),
-                made.entry.name,
-                made.entry.profile,
-                scalar::shape_text(&first.shape)
-            );
-            let help = "weights depend on parameters, never on the profile or on `training`";
-            problems.push(Diag::new(Class::Label, weight.span, text).help(help));
-            return;
+/// The weights of all entries.
+#[derive(Default)]
+struct Known {
+    weights: Vec<Weight>,
+    at: HashMap<String, usize>,
+}
+
+impl Known {
+    /// A weight means the same in every entry.
+    fn merge(&mut self, made: &Made, problems: &mut Problems) {
+        for weight in &made.weights {
+            let Some(first) = self.at.get(&weight.key).map(|at| &self.weights[*at]) else {
+                self.at.insert(weight.key.clone(), self.weights.len());
+                self.weights.push(weight.clone());
+                continue;
+            };
+            if first.shape != weight.shape || first.init != weight.init {
+                let text = format!(
+                    "`{}` is {} in entry {} of profile {}, and {} in another",
+                    weight.key,
+                    scalar::shape_text(&weight.shape),
+                    made.entry.name,
+                    made.entry.profile,
+                    scalar::shape_text(&first.shape)
+                );
+                let help = "weights depend on parameters, never on the profile or on `training`";
+                problems.push(Diag::new(Class::Label, weight.span, text).help(help));
+                return;
+            }
         }
     }
 }

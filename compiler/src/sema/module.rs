@@ -42,6 +42,8 @@ pub struct Loaded {
 }
 
 const MAX_FILES: usize = 200;
+/// Of all files together.
+const MAX_BYTES: usize = 2 * crate::syntax::MAX_BYTES;
 
 /// Reads a file, what it uses, and the standard library.
 pub fn load(loader: &mut dyn Loader, path: &str, problems: &mut Problems) -> Option<Vec<Loaded>> {
@@ -85,14 +87,15 @@ fn reachable(loader: &mut dyn Loader, path: &str, text: String) -> Vec<Text> {
         text: text.into(),
         standard: false,
     }];
-    let mut next = 0;
-    while next < texts.len() && texts.len() < MAX_FILES {
+    let (mut next, mut n_asked) = (0, 0);
+    while next < texts.len() && !is_too_much(texts.iter().map(|file| file.text.len())) {
         let from = &texts[next];
         let uses = from.text.lines().filter(|line| line.starts_with("use "));
         let named = uses.filter_map(|line| line.split('"').nth(1));
         let paths = named.map(|path| (join(&from.path, path), join(&from.name, path)));
         for (path, name) in paths.collect::<Vec<_>>() {
-            let is_new = !texts.iter().any(|known| known.name == name);
+            let is_new = n_asked < MAX_FILES && !texts.iter().any(|known| known.name == name);
+            n_asked += usize::from(is_new);
             if let Some(text) = is_new.then(|| loader.read(&path).ok()).flatten() {
                 texts.push(Text {
                     path,
@@ -170,9 +173,20 @@ fn resolve_uses(
         }
     }
     for (path, name, span) in wanted {
+        if problems.is_full() {
+            files[at].uses.push(None);
+            continue;
+        }
         let known = files.iter().position(|f| f.name == name);
         let found = known.or_else(|| match loader.read(&path) {
-            Ok(_) if files.len() >= MAX_FILES => None,
+            Ok(_) if is_too_much(lengths(files, loader)) => {
+                let text = format!(
+                    "this is one file too many: {MAX_FILES} are the most, and {} MiB",
+                    MAX_BYTES >> 20
+                );
+                problems.push(Diag::new(Class::Import, span, text));
+                None
+            }
             Ok(text) => {
                 let text = Text {
                     path,
@@ -197,6 +211,20 @@ fn resolve_uses(
         let header = loader.weights(&path);
         files[at].stored.insert(path, header);
     }
+}
+
+fn is_too_much(lengths: impl Iterator<Item = usize>) -> bool {
+    let (n_files, n_bytes) = lengths.fold((0, 0), |(n, sum), bytes| (n + 1, sum + bytes));
+    n_files >= MAX_FILES || n_bytes > MAX_BYTES
+}
+
+fn lengths(files: &[Loaded], loader: &mut dyn Loader) -> impl Iterator<Item = usize> {
+    let sources = loader.sources();
+    let lengths: Vec<usize> = files
+        .iter()
+        .map(|file| sources.text(file.ast.id).len())
+        .collect();
+    lengths.into_iter()
 }
 
 /// `path` relative to the folder of `from`, without `.` and `..` where they can be resolved.

@@ -6,13 +6,13 @@
 use super::error::{Fault, fault};
 use super::value::{Dims, Form, Kind, Num};
 use crate::diag::Class;
-use crate::equation::index::Ix;
+use crate::equation::index::{Atom, Ix};
 use crate::equation::{Binary, Expr, Lit, Relation, Unary};
 use std::rc::Rc;
 
 const INF: f64 = f64::INFINITY;
 /// A tree larger than this is an error: no text may make the compiler grow without bound.
-const MAX_SIZE: usize = 20_000;
+const MAX_SIZE: usize = 2_000;
 /// Index coefficients stay far below the limits of i64.
 const MAX_INDEX: f64 = 1e15;
 
@@ -115,7 +115,7 @@ pub fn binary(op: Arith, a: &Num, b: &Num) -> Result<Num, Fault> {
         && !wide
         && let Some(ix) = index_arith(op, a, b).filter(is_tame)
     {
-        let size = 1 + ix.terms.len();
+        let size = weight(&ix);
         return sized(Num {
             shape,
             kind,
@@ -180,6 +180,15 @@ fn index_arith(op: Arith, a: &Num, b: &Num) -> Option<Ix> {
 fn scaled(x: &Ix, by: i64) -> Option<Ix> {
     let fits = |c: i64| (c as f64 * by as f64).abs() <= MAX_INDEX;
     (fits(x.constant) && x.terms.iter().all(|t| fits(t.1))).then(|| x.scale(by))
+}
+
+/// All terms, those within `//` and `%` too.
+fn weight(ix: &Ix) -> usize {
+    let atom = |atom: &Atom| match atom {
+        Atom::Var(_) => 1,
+        Atom::Div(inner, _) | Atom::Mod(inner, _) => 1 + weight(inner),
+    };
+    1 + ix.terms.iter().map(|term| atom(&term.0)).sum::<usize>()
 }
 
 /// No coefficient is near the limits of i64, whatever the indices' ranges are.

@@ -17,6 +17,7 @@ mod error;
 mod folder;
 pub mod folding;
 pub mod host;
+mod links;
 pub mod manifest;
 mod publish;
 pub mod replace;
@@ -26,6 +27,7 @@ mod stated;
 pub use code::CODE_OFFSET;
 pub use error::{Error, is_machine, reason};
 pub use folder::{Artifact, FORMAT, code_file, read, source_hash};
+pub use links::link_weights;
 pub use publish::write;
 
 #[cfg(test)]

@@ -216,7 +216,7 @@ fn create(target: &Path) -> Result<(PathBuf, File)> {
 }
 
 /// `.NAME.PID-N.tmp`, another one each time.
-pub fn unfinished(target: &Path) -> Result<String> {
+pub(crate) fn unfinished(target: &Path) -> Result<String> {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     let name = target.file_name().ok_or(ErrorKind::InvalidFilename)?;
     let n = NEXT.fetch_add(1, Ordering::Relaxed);

@@ -1,17 +1,17 @@
 //! Links to the weight files of frozen networks, beside the compiled network: there the runtime finds them, and the artifact
 //! itself names no place of this machine. Files and links that somebody else has put there stay.
 
+use crate::{Error, replace};
 use std::fs;
 use std::io::Result;
 use std::os::unix::fs::symlink;
 use std::path::{Component, Path, PathBuf};
-use vsr_artifact::{Error, replace};
 
 /// Our links begin so; nobody else's do.
 const OURS: &str = "./";
 
 /// Links each file, by the last part of its name in the artifact, to where it lies.
-pub fn link(folder: &Path, files: &[(String, String)]) -> std::result::Result<(), Error> {
+pub fn link_weights(folder: &Path, files: &[(String, String)]) -> std::result::Result<(), Error> {
     for (name, path) in files {
         let Some(last) = Path::new(name).file_name() else {
             continue;
@@ -70,7 +70,7 @@ mod tests {
                 at("models/weights").join(name).display().to_string(),
             )
         };
-        link(&at("out"), &[file("a"), file("b")]).unwrap();
+        link_weights(&at("out"), &[file("a"), file("b")]).unwrap();
         assert_eq!(fs::read(at("out/b")).unwrap(), b"b");
         assert_eq!(
             fs::read_link(at("out/a")).unwrap(),
@@ -81,7 +81,7 @@ mod tests {
             "w/a".to_string(),
             at("models/weights/b").display().to_string(),
         );
-        link(&at("out"), std::slice::from_ref(&moved)).unwrap();
+        link_weights(&at("out"), std::slice::from_ref(&moved)).unwrap();
         assert_eq!(fs::read(at("out/a")).unwrap(), b"b");
         for is_link in [true, false] {
             fs::remove_file(at("out/a")).unwrap();
@@ -89,7 +89,7 @@ mod tests {
                 true => symlink("../models/weights/a", at("out/a")).unwrap(),
                 false => fs::write(at("out/a"), "a").unwrap(),
             }
-            link(&at("out"), std::slice::from_ref(&moved)).unwrap();
+            link_weights(&at("out"), std::slice::from_ref(&moved)).unwrap();
             assert_eq!(fs::read(at("out/a")).unwrap(), b"a");
         }
         assert_eq!(fs::read_dir(at("out")).unwrap().count(), 2);
