@@ -159,17 +159,12 @@ fn drop_unread(elaborated: &mut Elaborated) {
         .retain(|w| !matches!(w.kind, WeightKind::Frozen(_)) || read.contains(&w.key));
 }
 
-/// The CPU computes and stores f32.
 fn check_precision(elaborated: &Elaborated, problems: &mut Problems) -> Option<()> {
     for entry in &elaborated.entries {
-        if let (Some(span), false) = (entry.precision_at, entry.precision == "f32") {
-            let (profile, float) = (&entry.profile, entry.precision);
-            let text = format!("profile {profile} is for {float}, which the CPU does not do yet");
-            problems.push(
-                Diag::new(Class::Param, span, text)
-                    .help("leave `float` out, or pick other profiles with `--profile`"),
-            );
-        }
+        let (float, at) = (entry.precision, entry.precision_at);
+        sema::refused_precision(&entry.profile, float, at)
+            .into_iter()
+            .for_each(|diag| problems.push(diag));
     }
     problems.is_empty().then_some(())
 }

@@ -343,8 +343,10 @@ fn batch_norm(b: usize, h: usize, x: &[f64]) -> Result<[Vec<f64>; 3], String> {
     let made = run(&[("norm.vsr", &text)], "norm.vsr", &Options::default())?;
     let graph = &entry(&made, "train", "train").graph;
     let scalar = |name: &str| (name.to_string(), vec![0.0]);
-    let mut given = Given::default();
-    given.inputs = ["step", "epoch", "rate"].map(scalar).into();
+    let mut given = Given {
+        inputs: ["step", "epoch", "rate"].map(scalar).into(),
+        ..Given::default()
+    };
     given.inputs.insert("x".into(), x.to_vec());
     let values = evaluate(graph, &given).unwrap();
     let updates = values.updates(graph);

@@ -79,7 +79,7 @@ fn of_folder(folder: &Path) -> Result<Vec<String>, Failure> {
     let mut found = vec![];
     for entry in std::fs::read_dir(folder).map_err(fail)? {
         let path = entry.map_err(fail)?.path();
-        if path.extension().is_some_and(|e| e == "vsr") {
+        if path.extension().is_some_and(|e| e == "vsr") && path.is_file() {
             found.push(text(&path)?);
         }
     }

@@ -11,6 +11,7 @@ pub mod machine;
 pub mod report;
 
 use std::io::{IsTerminal, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::ExitCode;
 use vsr_artifact::console;
@@ -97,7 +98,13 @@ pub fn read(path: &str) -> Result<String, Unread> {
     if found.len() > MAX_BYTES as u64 {
         return Err(too_long());
     }
-    read_any(path)
+    // Some of the system's own files wait for ever, too.
+    let mut options = std::fs::OpenOptions::new();
+    let file = options
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)?;
+    read_from(file)
 }
 
 /// The text of anything that can be opened, as far as a text may go.

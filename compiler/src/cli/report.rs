@@ -94,7 +94,16 @@ fn roofline(wanted: Option<&str>, threads: Option<u64>) -> Result<Roofline, Fail
 }
 
 fn read(path: &Path) -> Result<Roofs, Failure> {
-    Roofs::read(path).map_err(|why| {
+    let text = super::read(&path.display().to_string()).map_err(|unread| match unread.is_machine {
+        true => Err(unread.of(&path.display().to_string())),
+        false => Ok(unread.why),
+    });
+    let parsed = match text {
+        Ok(text) => Roofs::parse(&text),
+        Err(Ok(why)) => Err(why),
+        Err(Err(failure)) => return Err(failure),
+    };
+    parsed.map_err(|why| {
         let names: Vec<&str> = roofs::NAMED.iter().map(|n| n.0).collect();
         Failure::User(format!(
             "{}: {why} (named roofs: {})",

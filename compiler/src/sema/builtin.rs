@@ -316,7 +316,7 @@ impl<'a> Elab<'a, '_> {
     /// The dims of a tensor.
     fn sizes(&mut self, dims: &Slot) -> Fallible<Rc<Dims>> {
         let sizes = self.extents(dims)?;
-        self.check_size(dims.1, &sizes.sizes)?;
+        self.check_size(dims.1, "", &sizes.sizes)?;
         Ok(Rc::new(sizes))
     }
 
@@ -445,7 +445,7 @@ impl<'a> Elab<'a, '_> {
         span: Span,
         env: &Env<'a>,
     ) -> Fallible<Value> {
-        self.check_size(span, &dims.sizes)?;
+        self.check_size(span, name, &dims.sizes)?;
         self.spend_many(span, CALL_STEPS * nodes.len() as u64)?;
         self.spend_equation(span)?;
         let whole = nodes.iter().all(|n| self.whole.contains(n));

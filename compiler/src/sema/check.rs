@@ -6,7 +6,7 @@ use super::entries::{self, Found, Wanted};
 use super::facts::Facts;
 use super::module::{self, Loaded, Loader, Program};
 use super::settings::{self, Offer};
-use super::{Known, Options, cycle, definitions};
+use super::{Known, Options, cycle, definitions, frozen};
 use crate::diag::{Problems, Sources};
 use crate::syntax::ast::{self, ItemKind};
 use rustc_hash::FxHashSet as HashSet;
@@ -73,6 +73,13 @@ fn check_entries(
         Some(_) => Wanted::Facts,
         None => Wanted::Problems,
     };
+    for profile in &offer.profiles {
+        let refused =
+            super::refused_precision(profile.name, profile.precision, profile.precision_at);
+        refused
+            .into_iter()
+            .for_each(|diag| found.problems.push(diag));
+    }
     for name in candidates(&program.files[0].ast, options) {
         let options = Options {
             name: Some(name),
@@ -91,10 +98,30 @@ fn check_entries(
             let mut known = Known::default();
             made.iter().for_each(|one| known.merge(one, found.problems));
             super::same_parameters(&made, found.problems);
+            let used: Vec<_> = made.iter().map(|one| &one.frozen).collect();
+            frozen::unread(program, &used, found.problems);
         }
         if found.steps_left == 0 || found.problems.is_full() {
             return;
         }
+    }
+}
+
+/// What compiling a checked file says where it holds several models or `train` items and none is named.
+pub fn choice(checked: &Checked, sources: &Sources, problems: &mut Problems) {
+    let Some(file) = checked.files.first() else {
+        return;
+    };
+    if profiles(&file.ast).count() == 0 {
+        return;
+    }
+    // What is wrong with the texts has been reported.
+    let mut silent = Problems::new();
+    let program = Program::new(&checked.files, sources, &mut silent);
+    cycle::cycles(&program, &mut silent);
+    let offer = Offer::of(&program, &Options::default(), &mut silent);
+    if let (Some(offer), true) = (offer, silent.is_empty()) {
+        settings::choice(&program, &offer, problems);
     }
 }
 

@@ -6,7 +6,7 @@ use super::calls::Calls;
 use super::error::{Failed, Fallible, Fault, fault, is_name, suggested};
 use super::facts::Facts;
 use super::frozen::{FrozenUse, Source};
-use super::limits::{MAX_AXES, MAX_STEPS};
+use super::limits::MAX_STEPS;
 use super::lower;
 use super::module::Program;
 use super::promise::Promised;
@@ -22,8 +22,6 @@ use std::rc::Rc;
 
 /// Nesting of expressions and calls together.
 const MAX_DEPTH: usize = 220;
-/// Elements of one tensor.
-const MAX_ELEMENTS: i64 = 1 << 36;
 /// Points of one equation's box.
 const MAX_POINTS: f64 = 1e16;
 /// Steps that a constant counts for, beside its elements.
@@ -302,34 +300,6 @@ impl<'a, 'g> Elab<'a, 'g> {
         }
     }
 
-    pub fn check_size(&mut self, span: Span, shape: &[i64]) -> Fallible<()> {
-        if shape.len() > MAX_AXES {
-            let text = format!("a tensor of {} axes; {MAX_AXES} are the most", shape.len());
-            return self.fail(span, fault(Class::Shape, text));
-        }
-        let total = shape
-            .iter()
-            .try_fold(1i64, |n, s| n.checked_mul(*s))
-            .filter(|n| *n <= MAX_ELEMENTS);
-        match total {
-            _ if shape.iter().any(|s| *s < 1) => {
-                let text = format!(
-                    "an axis has no elements: {}",
-                    super::scalar::shape_text(shape)
-                );
-                self.fail(span, fault(Class::Shape, text))
-            }
-            None => {
-                let text = format!(
-                    "a tensor of {} is too large",
-                    super::scalar::shape_text(shape)
-                );
-                self.fail(span, fault(Class::Shape, text))
-            }
-            Some(_) => Ok(()),
-        }
-    }
-
     /// An equation costs steps of evaluation; one that is computed while compiling costs by its points.
     fn check_work(&mut self, span: Span, equation: &Equation, operands: &[NodeId]) -> Fallible<()> {
         let extents = equation.free.iter().chain(&equation.reduced);
@@ -435,7 +405,7 @@ impl<'a, 'g> Elab<'a, 'g> {
         origin: Origin,
     ) -> Fallible<NodeId> {
         if let Some(span) = origin.span {
-            self.check_size(span, &shape.sizes)?;
+            self.check_size(span, &origin.name, &shape.sizes)?;
             self.check_work(span, &equation, &operands)?;
         }
         let node = self

@@ -198,7 +198,7 @@ impl<'a> Elab<'a, '_> {
         let (given, ports) = self.model_inputs(d, layer, profile)?;
         let outer = Env::new(d.module, None, "".into());
         let value = self.apply(layer, given, d.name.span, &outer)?;
-        let outputs = match &value {
+        let outputs: Outputs = match &value {
             Value::List(items) => {
                 let mut outputs = vec![];
                 for (at, item) in items.iter().enumerate() {
@@ -208,6 +208,10 @@ impl<'a> Elab<'a, '_> {
             }
             value => vec![("output".to_string(), self.node_of(value, "", d.name.span)?)],
         };
+        for (name, node) in &outputs {
+            let shape = self.shape_of(*node);
+            self.check_stored(self.program.last_span(d), name, &shape.sizes)?;
+        }
         Ok(Parts {
             inputs: ports,
             outputs,
@@ -310,7 +314,7 @@ impl<'a> Elab<'a, '_> {
                 return self.fail(input.span, fault(Class::Type, text));
             };
             let dims = self.dims(axes, &mut env)?;
-            self.check_size(input.span, &dims.sizes)?;
+            self.check_stored(input.span, &input.name.text, &dims.sizes)?;
             let origin = self.origin("", &input.name.text, input.span);
             let node = self.b.input(&input.name.text, dims.sizes.clone(), origin);
             let axes = self.axis_names(axes);

@@ -3,6 +3,7 @@
 
 use super::elab::Elab;
 use super::error::{Failed, Fallible, fault};
+use super::scalar::shape_text;
 use super::value::{List, Num, Value};
 use crate::diag::{Class, Span};
 
@@ -14,8 +15,11 @@ const MAX_EQUATIONS: usize = 30_000;
 /// Numbers in a list, lists within it taken apart.
 const MAX_LIST: usize = 1 << 18;
 const MAX_LIST_DEPTH: usize = 32;
+/// Elements of a tensor, and of one that is kept: 256 and 32 GiB.
+const MAX_ELEMENTS: i64 = 1 << 36;
+const MAX_STORED: i64 = 1 << 33;
 /// Axes of a tensor.
-pub const MAX_AXES: usize = 32;
+const MAX_AXES: usize = 32;
 
 /// What counts for more than one step, by the memory and time that it takes.
 pub const ENTRY_STEPS: u64 = 400;
@@ -60,6 +64,50 @@ impl<'a> Elab<'a, '_> {
         }
         let text = format!("this network has more than {MAX_EQUATIONS} equations");
         self.fail(span, fault(Class::Range, text).help("is a loop too long?"))
+    }
+
+    /// A tensor that the network computes on the way; perhaps it never lies in memory as a whole.
+    pub fn check_size(&mut self, span: Span, name: &str, shape: &[i64]) -> Fallible<()> {
+        self.check_shape(span, name, shape, MAX_ELEMENTS)
+    }
+
+    /// A tensor that lies in memory as a whole: an input, a result, a weight.
+    pub fn check_stored(&mut self, span: Span, name: &str, shape: &[i64]) -> Fallible<()> {
+        self.check_shape(span, name, shape, MAX_STORED)
+    }
+
+    fn check_shape(&mut self, span: Span, name: &str, shape: &[i64], most: i64) -> Fallible<()> {
+        if shape.len() > MAX_AXES {
+            let text = format!("a tensor of {} axes; {MAX_AXES} are the most", shape.len());
+            return self.fail(span, fault(Class::Shape, text));
+        }
+        let sizes = shape_text(shape);
+        if shape.iter().any(|size| *size < 1) {
+            let text = format!("an axis has no elements: {sizes}");
+            return self.fail(span, fault(Class::Shape, text));
+        }
+        let elements = shape.iter().try_fold(1i64, |n, size| n.checked_mul(*size));
+        if elements.is_some_and(|n| n <= most) {
+            return Ok(());
+        }
+        let what = match name {
+            "" => "a tensor".to_string(),
+            name => format!("`{name}`"),
+        };
+        let bytes = shape.iter().fold(4.0, |n, size| n * *size as f64);
+        let text = format!(
+            "{what} of {sizes} is too large: {:.0} GiB",
+            bytes / f64::from(1 << 30)
+        );
+        let help = format!(
+            "{} GiB are the most for one tensor that is {}",
+            most >> 28,
+            match most {
+                MAX_STORED => "kept",
+                _ => "computed on the way",
+            }
+        );
+        self.fail(span, fault(Class::Shape, text).help(help))
     }
 
     /// A list of these values.

@@ -42,7 +42,7 @@ mod value;
 pub(crate) mod walk;
 
 pub use calls::Call;
-pub use check::{Checked, check};
+pub use check::{Checked, check, choice};
 pub use elab::{Weight, WeightKind};
 pub use facts::{Fact, Facts};
 pub use frozen::Source;
@@ -142,6 +142,14 @@ pub struct TrainInfo {
     pub tunable: Vec<(String, f64, f64)>,
     pub ema: Option<f64>,
     pub metrics: Vec<String>,
+}
+
+/// The CPU computes and stores f32: what is said of a profile that asks for more, or less.
+pub fn refused_precision(profile: &str, precision: &str, at: Option<Span>) -> Option<Diag> {
+    let span = at.filter(|_| precision != "f32")?;
+    let text = format!("profile {profile} is for {precision}, which the CPU does not do yet");
+    let help = "leave `float` out, or pick other profiles with `--profile`";
+    Some(Diag::new(Class::Param, span, text).help(help))
 }
 
 /// Elaborates the file at `path` and all it uses. `None`: `problems` says why.

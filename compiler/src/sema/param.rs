@@ -55,7 +55,7 @@ impl<'a> Elab<'a, '_> {
             );
         };
         let dims = self.dims(axes, env)?;
-        self.check_size(ty.span, &dims.sizes)?;
+        self.check_stored(ty.span, &name.text, &dims.sizes)?;
         self.spend_many(span, WEIGHT_STEPS)?;
         let init = self.init(init, env)?;
         let key = self.key(name, label, env)?;
@@ -310,7 +310,7 @@ impl<'a> Elab<'a, '_> {
             }
         };
         let dims = self.dims(axes, env)?;
-        self.check_size(ty.span, &dims.sizes)?;
+        self.check_stored(ty.span, &name.text, &dims.sizes)?;
         let origin = self.origin("", &name.text, name.span);
         let node = self.b.input(&name.text, dims.sizes.clone(), origin);
         let port = PortDecl {

@@ -111,6 +111,12 @@ pub fn binary(op: Arith, a: &Num, b: &Num) -> Result<Num, Fault> {
     };
     let (lo, hi) = interval(op, a, b);
     let wide = lo.is_finite() && hi.is_finite() && lo.abs().max(hi.abs()) > MAX_INDEX;
+    // Beyond this neither positions nor their sums are exact any more.
+    if ints && wide && a.as_ix().is_some() && b.as_ix().is_some() {
+        let far = if hi.abs() < lo.abs() { lo } else { hi };
+        let text = format!("this index goes as far as {far:.0e}; {MAX_INDEX:.0e} is the most");
+        return Err(fault(Class::Range, text));
+    }
     if ints
         && !wide
         && let Some(ix) = index_arith(op, a, b).filter(is_tame)

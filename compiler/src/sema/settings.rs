@@ -37,7 +37,7 @@ pub struct Offer<'a> {
     models: Vec<usize>,
     model_of: HashMap<&'a str, usize>,
     /// Those that are wanted, `--set` applied.
-    profiles: Vec<Profile<'a>>,
+    pub profiles: Vec<Profile<'a>>,
 }
 
 impl<'a> Offer<'a> {
@@ -139,6 +139,18 @@ pub fn settings<'a>(
     Some(settings)
 }
 
+/// What choosing from the file without a name would say.
+pub fn choice(program: &Program<'_>, offer: &Offer<'_>, problems: &mut Problems) {
+    let is_clear = match (offer.trains.len(), offer.models.as_slice()) {
+        (0, models) => models.is_empty() || cycle::whole(program, models).is_some(),
+        (n_trains, _) => n_trains == 1,
+    };
+    if !is_clear {
+        let help = "compiling takes one of them: `vsrc compile FILE NAME`; `vsrc check --name NAME` looks at it alone";
+        problems.push(several(program, offer).help(help));
+    }
+}
+
 /// The `train` item or model that NAME picks, or the only one there is, or the model that is made of all the others.
 fn choose<'a>(
     program: &Program<'a>,
@@ -176,16 +188,26 @@ fn choose<'a>(
             );
             None
         }
-        (trains, models) => {
-            let names: Vec<&str> = match trains {
-                [] => models.iter().map(name_of).collect(),
-                _ => trains.iter().map(|t| t.name.text.as_str()).collect(),
-            };
-            let text = format!("{path} has several to choose from: {}", names.join(", "));
-            problems.push(Diag::placeless(Class::Name, text).help("name one after the file"));
+        _ => {
+            problems.push(several(program, offer).help("name one after the file"));
             None
         }
     }
+}
+
+/// The file has several to choose from, and none is made of all the others.
+fn several(program: &Program<'_>, offer: &Offer<'_>) -> Diag {
+    let models = offer
+        .models
+        .iter()
+        .map(|m| program.defs[*m].name.text.as_str());
+    let names: Vec<&str> = match offer.trains.as_slice() {
+        [] => models.collect(),
+        trains => trains.iter().map(|t| t.name.text.as_str()).collect(),
+    };
+    let path = &program.files[0].path;
+    let text = format!("{path} has several to choose from: {}", names.join(", "));
+    Diag::placeless(Class::Name, text)
 }
 
 fn with_model<'a>(
