@@ -9,6 +9,7 @@ pub use crash::{Context, Crash, catch, context, contexts, within};
 
 use rustc_hash::FxHashSet as HashSet;
 use std::fmt;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::OnceLock;
 
 use serde::Serialize;
@@ -216,11 +217,15 @@ const MAX_WORDS: usize = 1000;
 /// More errors than this help nobody.
 pub const MAX_PROBLEMS: usize = 40;
 
+/// Errors that are told apart.
+const MAX_KNOWN: usize = 1 << 16;
+
 /// The errors of one run, in the order found, and what the machine could not do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Problems {
     diags: Vec<Diag>,
-    known: HashSet<Diag>,
+    /// Hashes of all that was found, up to a number that no list of errors has.
+    known: HashSet<u64>,
     /// Found when there were too many already.
     n_left_out: usize,
     /// Why the work could not be done, whatever the text says.
@@ -234,12 +239,14 @@ impl Problems {
 
     /// Keeps the error, unless the very same one is already there; where too many are, it is only counted.
     pub fn push(&mut self, mut diag: Diag) {
-        if self.is_full() {
-            self.n_left_out += 1;
+        diag.shorten();
+        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(&diag);
+        if self.known.len() >= MAX_KNOWN || !self.known.insert(hash) {
             return;
         }
-        diag.shorten();
-        if self.known.insert(diag.clone()) {
+        if self.is_full() {
+            self.n_left_out += 1;
+        } else {
             self.diags.push(diag);
         }
     }
