@@ -188,7 +188,12 @@ impl Shared {
             self.kernels.push(kernel);
             self.anchors.push(l.anchor.to_string());
         }
+        let bytes = |(len, buffer): (&u64, &tile::Buffer)| match buffer.kind {
+            tile::BufferKind::Table => 8 * len,
+            _ => 4 * len,
+        };
         Launch {
+            lens: l.lens.iter().zip(&l.kernel.buffers).map(bytes).collect(),
             kernel: id,
             buffers: l.buffers.iter().map(|s| self.place(s, weights)).collect(),
             args,

@@ -197,15 +197,12 @@ fn check_memory(
 /// Multiplications of a sum below which kernels more cost what they save.
 const FILTERED: i64 = 1 << 24;
 
-pub(crate) fn rules(entry: &str, field: Option<&Field>) -> schedule::Rules {
-    schedule::Rules {
-        weights_change: entry == "train",
-        filtered: field.is_none().then_some(FILTERED),
-    }
+pub fn rules(entry: &str, field: Option<&Field>) -> schedule::Rules {
+    schedule::Rules::new(entry == "train", field.is_none().then_some(FILTERED))
 }
 
 /// How far results of pictures see, where that is finite along both axes: then tiles are exact.
-pub(crate) fn field(entry: &str, graph: &Graph) -> Option<Field> {
+pub fn field(entry: &str, graph: &Graph) -> Option<Field> {
     if entry != "infer" {
         return None;
     }

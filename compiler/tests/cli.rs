@@ -276,3 +276,39 @@ fn check_takes_settings() {
         Some(1)
     );
 }
+
+/// Names of files are no commands to a terminal; what is formatted keeps every byte where no terminal looks.
+#[cfg(unix)]
+#[test]
+fn names_and_sources_are_escaped_and_documents_are_not() {
+    let name = "a\x1b]0;evil\x07\n\u{202e}.vsr";
+    let hidden = "op f( x:[N] )=2*x   # \u{202e}\n";
+    let folder = folder(&[(name, "op f(x: [N]) = 2*\n"), ("hidden.vsr", hidden)]);
+    for command in [
+        &["check", name][..],
+        &["fmt", "--check", name],
+        &["compile", name],
+    ] {
+        let output = vsrc(folder.path(), command);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(
+            said.contains(r"a\u001b]0;evil\u0007\u000a\u202e.vsr"),
+            "{said:?}"
+        );
+        assert!(
+            !said.contains(|c: char| c.is_control() && c != '\n'),
+            "{said:?}"
+        );
+    }
+    let mut fmt = Command::new(env!("CARGO_BIN_EXE_vsrc"));
+    fmt.args(["fmt", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
+    let mut child = fmt.spawn().expect("vsrc starts");
+    let mut input = child.stdin.take().expect("a pipe");
+    input.write_all(hidden.as_bytes()).expect("it reads");
+    drop(input);
+    let output = child.wait_with_output().expect("it ends");
+    assert!(text(&output.stdout).contains('\u{202e}'), "{output:?}");
+}

@@ -194,3 +194,40 @@ proptest! {
         prop_assert!(problems.to_json(&sources).is_array());
     }
 }
+
+/// A source may hold anything; a terminal shows it and obeys nothing of it.
+#[test]
+fn nothing_of_a_source_reaches_the_terminal_as_a_command() {
+    let evil = "\u{1b}[2J\u{202e}\u{9b}31m\r\u{7f}";
+    let mut sources = Sources::new();
+    let id = sources.add(format!("a{evil}\n.vsr"), format!("x = y{evil} + 1\n"));
+    let diag = Diag::new(
+        Class::Name,
+        at(&sources, id, "y", 0),
+        format!("no `{evil}`"),
+    )
+    .here(format!("here {evil}"))
+    .note(format!("note {evil}\nerror: forged"))
+    .help(format!("help {evil}"));
+    let mut problems = Problems::new();
+    problems.push(diag);
+    let text = problems.render(&sources);
+    let bad = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+    assert!(!text.contains(bad), "{text:?}");
+    assert!(text.contains(r"no `\u001b[2J\u202e"), "{text}");
+    assert!(
+        text.contains("x = y") && text.lines().count() == 7,
+        "{text}"
+    );
+    let mut coloured = problems.render_coloured(&sources);
+    for ours in [
+        "\u{1b}[1;31m",
+        "\u{1b}[1m",
+        "\u{1b}[34m",
+        "\u{1b}[31m",
+        "\u{1b}[0m",
+    ] {
+        coloured = coloured.replace(ours, "");
+    }
+    assert_eq!(coloured, text);
+}

@@ -3,7 +3,7 @@
 
 use vsr_compiler::equation::adjoint::{Source, adjoint};
 use vsr_compiler::equation::canon::canonicalise;
-use vsr_compiler::equation::eval::{Tensor, eval, scatter};
+use vsr_compiler::equation::eval::{Hooks, Tensor, eval, scatter};
 use vsr_compiler::equation::index::Ix;
 use vsr_compiler::equation::{
     Binary, Equation, Expr, Guard, Lit, Pos, Read, Reducer, Relation, Unary,
@@ -322,7 +322,7 @@ fn adjoints_are_gathers_and_equal_finite_differences() {
                 let refs: Vec<&Tensor> = list.iter().collect();
                 let shape = &c.shapes[part.operand];
                 let g = match part.scatter {
-                    true => scatter(&part.pieces[0], &refs, shape, &|_, _, _| 0.0),
+                    true => scatter(&part.pieces[0], &refs, shape, Hooks::new(&|_, _, _| 0.0)),
                     false => eval(&part.pieces, &refs, shape),
                 };
                 assert!(!part.scatter, "{} scatters", c.name);

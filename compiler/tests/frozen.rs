@@ -4,7 +4,6 @@
 
 mod sema;
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use sema::{Files, entry, parameters, run_with};
@@ -19,7 +18,7 @@ fn header(tensors: &[(&str, &[u64])]) -> Header {
             .iter()
             .map(|(k, s)| (k.to_string(), tensor(s)))
             .collect(),
-        metadata: BTreeMap::new(),
+        ..Header::default()
     }
 }
 

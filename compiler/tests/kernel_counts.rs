@@ -19,10 +19,7 @@ fn filtered(text: &str, entry: &str, filtered: Option<i64>) -> (EntryPlan, Weigh
     let mut weights = WeightTable::declared(&made.weights);
     let chosen = made.entries.into_iter().find(|e| e.name == entry).unwrap();
     let graph = vsr_compiler::pass::optimise(chosen.graph);
-    let rules = Rules {
-        weights_change: entry == "train",
-        filtered,
-    };
+    let rules = Rules::new(entry == "train", filtered);
     (plan(&graph, &mut weights, rules), weights)
 }
 

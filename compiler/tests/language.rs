@@ -70,7 +70,7 @@ fn header(text: &str) -> Header {
     };
     Header {
         tensors: text.lines().map(tensor).collect(),
-        metadata: BTreeMap::new(),
+        ..Header::default()
     }
 }
 

@@ -1,7 +1,5 @@
 //! Plans against the oracle: the kernels of a graph, interpreted in f64, give what the graph means.
 
-mod plan;
-
 use std::collections::BTreeMap;
 use vsr_compiler::equation::index::Ix;
 use vsr_compiler::equation::rewrite::{binary, lit, unary};
@@ -9,6 +7,7 @@ use vsr_compiler::equation::{Binary, Equation, Expr, Lit, Pos, Read, Reducer, Un
 use vsr_compiler::ir::build::Builder;
 use vsr_compiler::ir::eval::{Given, evaluate};
 use vsr_compiler::ir::graph::{Graph, Init, NodeId, Origin};
+use vsr_compiler::schedule::interpret::Memory;
 use vsr_compiler::schedule::{Rules, WeightTable, plan as schedule};
 
 fn v(i: usize) -> Ix {
@@ -114,14 +113,13 @@ fn numbers(n: i64, seed: u64) -> Vec<f64> {
     (0..n).map(|_| next()).collect()
 }
 
-const DIRECT: Rules = Rules {
-    weights_change: false,
-    filtered: None,
-};
+fn direct() -> Rules {
+    Rules::new(false, None)
+}
 
 /// Plans the graph, interprets it, compares every output with the oracle.
 fn check(graph: &Graph, what: &str) -> String {
-    check_with(graph, what, DIRECT)
+    check_with(graph, what, direct())
 }
 
 fn check_with(graph: &Graph, what: &str, rules: Rules) -> String {
@@ -141,8 +139,8 @@ fn check_with(graph: &Graph, what: &str, rules: Rules) -> String {
     for (w, data) in weights.weights.iter().zip(&values) {
         stored.insert(w.key.clone(), data.clone());
     }
-    let mut memory = plan::Memory::new(&plan, &inputs, values);
-    memory.run(&plan);
+    let mut memory = Memory::new(&plan, &inputs, values).expect("setup runs");
+    memory.run(&plan).expect("the plan runs");
     let given = Given {
         inputs,
         weights: stored,
@@ -151,7 +149,7 @@ fn check_with(graph: &Graph, what: &str, rules: Rules) -> String {
     let expected = evaluate(graph, &given).expect("the oracle evaluates");
     for (name, _) in &graph.outputs {
         let (got, want) = (
-            memory.output(&plan, name),
+            memory.output(&plan, name).expect("an output"),
             expected.output(graph, name).expect("an output"),
         );
         for (i, (a, b)) in got.iter().zip(want).enumerate() {
@@ -397,10 +395,7 @@ fn check_step(shape: [i64; 4], convolutions: &[(i64, [i64; 2])], filtered: Optio
     }
     let graph = vsr_compiler::pass::optimise(graph);
     let mut weights = WeightTable::default();
-    let rules = Rules {
-        weights_change: true,
-        filtered,
-    };
+    let rules = Rules::new(true, filtered);
     let plan = schedule(&graph, &mut weights, rules);
     let x = numbers(shape.iter().product(), 7);
     let inputs: BTreeMap<String, Vec<f64>> = [("x".to_string(), x)].into();
@@ -416,8 +411,8 @@ fn check_step(shape: [i64; 4], convolutions: &[(i64, [i64; 2])], filtered: Optio
         .zip(&values)
         .map(|(w, d)| (w.key.clone(), d.clone()))
         .collect();
-    let mut memory = plan::Memory::new(&plan, &inputs, values);
-    memory.run(&plan);
+    let mut memory = Memory::new(&plan, &inputs, values).expect("setup runs");
+    memory.run(&plan).expect("the plan runs");
     let given = Given {
         inputs,
         weights: stored,

@@ -1,5 +1,5 @@
 //! House rules that no compiler checks: each Rust file says at its top what it is, stays short, and leaves nothing to
-//! be done.
+//! be done; and names of files are shown by the one function that makes them fit for a terminal.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -63,6 +63,42 @@ fn every_rust_file_keeps_the_house_rules() {
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// Lines that show a path as it is, in what the programs say.
+fn raw_paths(text: &str) -> Vec<String> {
+    let call = concat!(".dis", "play()");
+    let lines = text.lines().enumerate();
+    lines
+        .filter(|(_, line)| line.contains(call) && !line.contains("function"))
+        .map(|(n, _)| format!("line {}: `{call}` instead of `shown_path`", n + 1))
+        .collect()
+}
+
+#[test]
+fn paths_are_shown_in_one_way() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut wrong = String::new();
+    for folder in [
+        "compiler/src",
+        "runtime/src",
+        "runtime/artifact/src",
+        "examples",
+    ] {
+        let mut files = Vec::new();
+        rust_files(&root.join(folder), &mut files);
+        // The one place that may.
+        for path in files
+            .iter()
+            .filter(|p| !p.ends_with("artifact/src/text.rs"))
+        {
+            for complaint in raw_paths(&fs::read_to_string(path).unwrap()) {
+                wrong += &format!("{}: {complaint}\n", path.display());
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+    assert_eq!(raw_paths(concat!("x\npath.dis", "play()")).len(), 1);
 }
 
 #[test]

@@ -26,7 +26,7 @@ pub fn measure(threads: usize) -> Result<Roofs> {
     let most = if threads == 0 { cores } else { threads };
     let level = Level::detect();
     let roof = |n: usize| {
-        let (peak, copy) = yardstick::machine(&mut Pool::new(n), level)?;
+        let (peak, copy) = yardstick::machine(&mut Pool::new(n)?, level)?;
         Ok(Roof {
             threads: n as u64,
             fma_gflops: peak / 1e9,
@@ -52,6 +52,10 @@ pub fn save(roofs: &Roofs, path: Option<PathBuf>) -> Result<PathBuf> {
     let path = path.or_else(roofs::default_path).ok_or_else(|| {
         Error::user("this system names no cache folder: give the file, `--roofs FILE`")
     })?;
+    if path.is_file() && Roofs::read(&path).is_err() {
+        let why = "is there, and holds no roofs that could be replaced: give another FILE";
+        return Err(Error::file(&path, why));
+    }
     files::write_whole(&path, &[roofs.text().as_bytes()])?;
     Ok(path)
 }
@@ -102,5 +106,10 @@ mod tests {
             && near(a.fma_gflops, b.fma_gflops)
             && near(a.copy_gb_per_s, b.copy_gb_per_s)));
         assert!(text(&measured).contains("GFLOP/s"));
+        save(&measured, Some(path.clone())).unwrap();
+        std::fs::write(&path, "a film, by mistake").unwrap();
+        let refused = save(&measured, Some(path.clone())).unwrap_err();
+        assert_eq!(refused.exit_code(), 1, "{refused}");
+        assert_eq!(std::fs::read(&path).unwrap(), b"a film, by mistake");
     }
 }

@@ -8,12 +8,14 @@ use crate::tensors::Mapped;
 use crate::weights::elements;
 use std::path::{Path, PathBuf};
 use vsr_artifact::manifest::{Manifest, Stored, Weight};
+use vsr_artifact::{shown, shown_path};
 
 /// Reads every frozen weight. `dir` is the artifact's folder.
 pub fn load(manifest: &Manifest, storage: &mut Memory, dir: &Path) -> Result<()> {
     for (index, name) in manifest.frozen.files.iter().enumerate() {
         let path = find(dir, name)?;
         let file = Mapped::open(&path)?;
+        file.verify()?;
         for tensor in manifest
             .frozen
             .tensors
@@ -37,16 +39,19 @@ pub fn load(manifest: &Manifest, storage: &mut Memory, dir: &Path) -> Result<()>
 }
 
 /// A weight file lies in the artifact's folder, by its name alone, or where the compiler found it.
-fn find(dir: &Path, name: &str) -> Result<PathBuf> {
+pub fn places(dir: &Path, name: &str) -> impl Iterator<Item = PathBuf> {
     let own = Path::new(name);
     let beside = own.file_name().map(|file| dir.join(file));
-    let places = beside.into_iter().chain([own.to_path_buf()]);
+    beside.into_iter().chain([own.to_path_buf()])
+}
+
+fn find(dir: &Path, name: &str) -> Result<PathBuf> {
     let mut tried = vec![];
-    for place in places {
+    for place in places(dir, name) {
         if place.is_file() {
             return Ok(place);
         }
-        tried.push(place.display().to_string());
+        tried.push(shown_path(&place));
     }
     let tried = tried.join(" nor ");
     let why = format!(
@@ -58,7 +63,10 @@ fn find(dir: &Path, name: &str) -> Result<PathBuf> {
 /// Whether a part of the file is the weight; if not, why.
 pub fn check(file: &Mapped, place: &Stored, weight: &Weight) -> std::result::Result<(), String> {
     let key = &place.key;
-    let shape = file.shape(key).ok_or_else(|| format!("it has no {key}"))?;
+    let named = shown(key);
+    let shape = file
+        .shape(key)
+        .ok_or_else(|| format!("it has no {named}"))?;
     file.check_type(key).map_err(|e| e.to_string())?;
     let mut part = shape.to_vec();
     if let (Some([low, high]), Some(rows)) = (place.rows, part.first_mut()) {
@@ -73,8 +81,9 @@ pub fn check(file: &Mapped, place: &Stored, weight: &Weight) -> std::result::Res
         return Ok(());
     }
     Err(format!(
-        "{key} is {shape:?}, the network's {} is {:?}",
-        weight.key, weight.shape
+        "{named} is {shape:?}, the network's {} is {:?}",
+        shown(&weight.key),
+        weight.shape
     ))
 }
 

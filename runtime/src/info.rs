@@ -5,6 +5,9 @@ use std::fmt::Write;
 use vsr_artifact::folding;
 use vsr_artifact::manifest::{Entry, Manifest, Port, WeightKind};
 
+/// What the hashes of a compiled network are worth: said wherever one is looked at.
+pub const TRUST: &str = "the hashes find damage, not malice: code from others is a program, run it as you would run one";
+
 /// The manifest, without its launch lists.
 pub fn json(m: &Manifest) -> serde_json::Value {
     let entry = |e: &Entry| {
@@ -19,7 +22,7 @@ pub fn json(m: &Manifest) -> serde_json::Value {
         "model": m.model, "compiler": m.compiler, "target": m.target, "parameters": parameters(m),
         "frozen_parameters": count(m, &WeightKind::Frozen), "frozen": m.frozen,
         "layouts": m.layouts.iter().map(|l| &l.name).collect::<Vec<_>>(), "weights": m.weights, "storage_bytes": m.storage_bytes, "kernels": m.kernels.len(),
-        "train": m.train, "entries": m.entries.iter().map(entry).collect::<Vec<_>>(),
+        "train": m.train, "trust": TRUST, "entries": m.entries.iter().map(entry).collect::<Vec<_>>(),
     })
 }
 
@@ -76,6 +79,7 @@ pub fn text(m: &Manifest) -> String {
         m.kernels.len(),
         m.target.name
     );
+    let _ = writeln!(out, "trust       {TRUST}");
     if let Some(train) = &m.train {
         let mean = train
             .ema

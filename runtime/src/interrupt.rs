@@ -12,6 +12,7 @@ pub fn install() {
         // A process that cannot have a handler keeps the system's default: it ends.
         let _ = ctrlc::set_handler(|| {
             if ASKED.swap(true, Ordering::SeqCst) {
+                crate::files::abandon();
                 std::process::exit(130);
             }
         });

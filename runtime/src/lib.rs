@@ -17,10 +17,12 @@ pub mod files;
 pub mod frozen;
 pub mod info;
 pub mod interrupt;
+pub mod memory;
 pub mod metrics;
 pub mod picture;
 pub mod progress;
 pub mod session;
+pub mod system;
 pub mod tensors;
 pub mod train;
 pub mod upscale;
@@ -29,3 +31,6 @@ pub mod weights;
 pub mod yardstick;
 
 pub use error::{Error, Result};
+
+#[cfg(test)]
+mod full_disk;

@@ -1,16 +1,32 @@
 //! `vsr-run`: the command line of the runtime. Flags in, one call into the library, text or JSON out.
-//! Exit codes: 0, 1 the user's fault, 2 the machine's, 130 interrupted.
+//! Exit codes are those of `EXIT_CODES`, which every `--help` shows.
 
 // A reader that has gone must end no program: `console` speaks.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use vsr_artifact::console;
+use vsr_artifact::{console, shown_path};
+use vsr_runtime::device::cpu::n_threads_for;
+use vsr_runtime::error::DAMAGED_SOURCE;
+use vsr_runtime::files::guard;
 use vsr_runtime::session::{Options, Session};
+use vsr_runtime::video::Limits;
 use vsr_runtime::weights::Scope;
-use vsr_runtime::{Error, Result, bench, bench_roofs, eval, exec, info, interrupt, train, upscale};
+use vsr_runtime::{
+    Error, Result, bench, bench_roofs, eval, exec, info, interrupt, system, train, upscale,
+};
+
+#[global_allocator]
+static ALLOCATOR: system::Allocator = system::Allocator;
+
+const EXIT_CODES: &str = "Exit codes:
+  0    done
+  1    an error of the user's: a wrong option, name or file
+  2    an error of the machine's: a full disk, no memory, no threads
+  3    done, but the source was damaged or incomplete (upscale, eval): see stderr
+  130  interrupted, and everything left in order";
 
 #[derive(Parser)]
 #[command(
@@ -31,7 +47,7 @@ struct Common {
     /// Where to run
     #[arg(long, global = true, default_value = "cpu")]
     device: String,
-    /// Threads; 0: one for each core. Results do not depend on it
+    /// Threads, at most four for each core; 0: one for each. Results do not depend on it
     #[arg(long, global = true, default_value_t = 0)]
     threads: usize,
     /// Seed of first weights, data order and noise [default: 0]
@@ -40,6 +56,9 @@ struct Common {
     /// Results as JSON on stdout
     #[arg(long, global = true)]
     json: bool,
+    /// Refuse what is a warning otherwise: weights with NaN or infinity, sources that are damaged, cut short or incomplete
+    #[arg(long, global = true)]
+    strict: bool,
     /// No progress, only results and errors
     #[arg(short, long, global = true)]
     quiet: bool,
@@ -90,6 +109,12 @@ struct Train {
     /// Held-out batches after each epoch [default: 8, or what the resumed run has]
     #[arg(long)]
     valid: Option<u64>,
+    /// Replace the run that is in --out
+    #[arg(long, conflicts_with = "resume", requires = "out")]
+    overwrite: bool,
+    /// Refuse frames of more pixels
+    #[arg(long, value_name = "N", default_value_t = Limits::DEFAULT_PIXELS)]
+    limit_pixels: u64,
 }
 
 /// Run one entry on tensors from a file
@@ -164,45 +189,100 @@ struct Info {
 }
 
 impl Common {
+    fn limit_threads(&mut self) {
+        let (asked, n) = (self.threads, n_threads_for(self.threads));
+        if asked > n {
+            self.note(&format!(
+                "--threads {asked}: {n} are started, four for each core"
+            ));
+            self.threads = n;
+        }
+    }
+
+    /// A line for people, beside the results.
+    fn note(&self, text: &str) {
+        if !self.quiet {
+            console::err(&format!("note: {text}\n"));
+        }
+    }
+
     fn seed(&self) -> u64 {
         self.seed.unwrap_or(0)
     }
 }
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(e) => {
-            let _ = e.print();
-            return ExitCode::from(u8::from(e.use_stderr()));
+    system::prepare();
+    ExitCode::from(system::run(|| {
+        let code = match parse() {
+            Ok(cli) => run(cli).unwrap_or_else(|e| report(&e)),
+            Err(code) => code,
+        };
+        // What was said reaches the disk, where that is where it goes.
+        console::finish().map_or_else(|e| report(&e.into()), |()| code)
+    }))
+}
+
+/// The command, or the exit code where there is none to run.
+fn parse() -> std::result::Result<Cli, u8> {
+    let mut command = Cli::command().after_help(EXIT_CODES);
+    command = command.mut_subcommands(|sub| {
+        let examples = sub.get_after_help().map(ToString::to_string);
+        let text = format!("{}\n\n{EXIT_CODES}", examples.unwrap_or_default());
+        sub.after_help(text.trim_start().to_string())
+    });
+    let parsed = command
+        .try_get_matches()
+        .and_then(|m| Cli::from_arg_matches(&m));
+    parsed.map_err(|e| answer(&e))
+}
+
+/// Says what clap has to say; its exit code. A reader of help that has gone is no error.
+fn answer(said: &clap::Error) -> u8 {
+    if said.use_stderr() {
+        // It repeats words of the command line, which may be names of files.
+        console::err(&said.render().to_string());
+        return 1;
+    }
+    match said.print() {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+            report(&Error::io("write to", Path::new("standard output"), &e))
         }
-    };
-    match run(cli) {
-        Ok(()) => ExitCode::SUCCESS,
-        // What there was to say has been said.
-        Err(e @ Error::Interrupted) => ExitCode::from(e.exit_code()),
-        Err(e) => {
-            console::err(&format!("error: {e}\n"));
-            ExitCode::from(e.exit_code())
-        }
+        _ => 0,
     }
 }
 
-fn run(cli: Cli) -> Result<()> {
-    let common = cli.common;
+/// Says an error; its exit code.
+fn report(error: &Error) -> u8 {
+    // Of an interruption all has been said.
+    if !matches!(error, Error::Interrupted) {
+        console::err(&format!("error: {error}\n"));
+    }
+    error.exit_code()
+}
+
+fn run(cli: Cli) -> Result<u8> {
+    let mut common = cli.common;
     if common.device != "cpu" {
         let device = &common.device;
         return Err(Error::user(format!(
             "there is no device {device}: this version runs on `--device cpu`"
         )));
     }
+    common.limit_threads();
     match cli.command {
-        Command::Train(args) => run_train(&args, &common),
-        Command::Exec(args) => run_exec(&args, &common),
-        Command::Bench(args) => run_bench(&args, &common),
-        Command::Info(args) => run_info(&args, &common),
-        Command::Upscale(args) => run_upscale(&args, &common),
-        Command::Eval(args) => run_eval(&args, &common),
+        Command::Train(args) => run_train(&args, &common).map(|()| 0),
+        Command::Exec(args) => run_exec(&args, &common).map(|()| 0),
+        Command::Bench(args) => run_bench(&args, &common).map(|()| 0),
+        Command::Info(args) => run_info(&args, &common).map(|()| 0),
+        Command::Upscale(mut args) => {
+            args.strict = common.strict;
+            run_upscale(&args, &common)
+        }
+        Command::Eval(mut args) => {
+            args.strict = common.strict;
+            run_eval(&args, &common)
+        }
     }
 }
 
@@ -222,6 +302,7 @@ fn open_for(
         Options {
             threads: common.threads,
             level: None,
+            is_guarded: false,
         },
     )?;
     match weights {
@@ -234,6 +315,9 @@ fn open_for(
         }
         None => session.init_weights(common.seed()),
     }
+    if let Some(text) = session.check_finite(weights, common.strict)? {
+        console::err(&format!("warning: {text}\n"));
+    }
     Ok(session)
 }
 
@@ -243,6 +327,7 @@ fn run_train(args: &Train, common: &Common) -> Result<()> {
         Options {
             threads: common.threads,
             level: None,
+            is_guarded: false,
         },
     )?;
     if let Some(rate) = args.rate.filter(|r| !(r.is_finite() && *r >= 0.0)) {
@@ -250,21 +335,24 @@ fn run_train(args: &Train, common: &Common) -> Result<()> {
             "--rate {rate} is no learning rate: give a number from 0 on"
         )));
     }
-    let name = session.manifest().model.name.to_lowercase();
-    let chosen = args.resume.clone().or_else(|| args.out.clone());
     let options = train::Options {
         data: args.data.clone(),
         epochs: args.epochs,
         steps: args.steps,
         rate: args.rate,
         weights: args.weights.clone(),
-        out: chosen.unwrap_or_else(|| train::new_folder(&name)),
+        out: args.resume.clone().or_else(|| args.out.clone()),
         resume: args.resume.is_some(),
+        overwrite: args.overwrite,
         seed: common.seed,
         valid: args.valid,
+        strict: common.strict,
+        limits: Limits {
+            pixels: args.limit_pixels,
+        },
         json: common.json,
         quiet: common.quiet,
-        command: format!("vsr-run train {}", args.compiled.display()),
+        command: format!("vsr-run train {}", shown_path(&args.compiled)),
     };
     interrupt::install();
     match train::train(&mut session, &options)? {
@@ -277,6 +365,14 @@ fn run_exec(args: &Exec, common: &Common) -> Result<()> {
     let weights = args.weights.as_deref();
     let mut session = open_for(&args.entry, &args.compiled, weights, common)?;
     let entry = session.find(&args.entry, &args.profile)?;
+    let save = args.save_weights.as_deref();
+    let read: Vec<&Path> = weights.into_iter().chain([args.inputs.as_path()]).collect();
+    exec::check_outputs(&session, &read, &args.output, save)?;
+    for output in save.into_iter().chain([args.output.as_path()]) {
+        if guard::is_replaced(output) {
+            common.note(&format!("{} is there, and is replaced", shown_path(output)));
+        }
+    }
     exec::exec(
         &mut session,
         entry,
@@ -301,7 +397,7 @@ fn run_roofs(path: Option<PathBuf>, common: &Common) -> Result<()> {
         return Ok(());
     }
     let text = bench_roofs::text(&roofs);
-    print(&format!("{text}wrote {}", path.display()))
+    print(&format!("{text}wrote {}", shown_path(&path)))
 }
 
 fn run_bench(args: &Bench, common: &Common) -> Result<()> {
@@ -328,7 +424,7 @@ fn run_info(args: &Info, common: &Common) -> Result<()> {
     }
 }
 
-fn run_upscale(args: &upscale::command::UpscaleArgs, common: &Common) -> Result<()> {
+fn run_upscale(args: &upscale::command::UpscaleArgs, common: &Common) -> Result<u8> {
     let mut session = open(&args.compiled, args.weights.as_deref(), common)?;
     // Frames on stdout leave stderr for words.
     let to_stdout = args.output == Path::new("-");
@@ -348,17 +444,28 @@ fn run_upscale(args: &upscale::command::UpscaleArgs, common: &Common) -> Result<
     if common.json && !to_stdout {
         print(&serde_json::to_string_pretty(&summary).expect("a summary is plain data"))?;
     }
-    Ok(())
+    Ok(code_of(!summary.damage.is_empty()))
 }
 
-fn run_eval(args: &eval::command::EvalArgs, common: &Common) -> Result<()> {
+/// The work is done; what it was made from may have been damaged.
+fn code_of(is_damaged: bool) -> u8 {
+    if is_damaged { DAMAGED_SOURCE } else { 0 }
+}
+
+fn run_eval(args: &eval::command::EvalArgs, common: &Common) -> Result<u8> {
     let mut session = open(&args.compiled, args.weights.as_deref(), common)?;
     let report = eval::command::run(&mut session, args, common.seed(), common.quiet)?;
-    if common.json {
-        print(&serde_json::to_string_pretty(&report).expect("a report is plain data"))
-    } else {
-        print(&report.lines().join("\n"))
+    for (what, faults) in [("left out: ", &report.left_out), ("", &report.damaged)] {
+        for fault in faults {
+            console::err(&format!("warning: {what}{fault}\n"));
+        }
     }
+    if common.json {
+        print(&serde_json::to_string_pretty(&report).expect("a report is plain data"))?;
+    } else {
+        print(&report.lines().join("\n"))?;
+    }
+    Ok(code_of(report.is_damaged()))
 }
 
 /// A line to stdout.

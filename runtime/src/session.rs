@@ -4,15 +4,16 @@
 //! what is folded from weights) for each entry in use, scratch for each thread, the constants. Stored weights that
 //! only what is folded needed are given back: see `stored`.
 
-use crate::device::cpu::{Call, Code, Memory, Pool, Run, copy};
+use crate::device::cpu::{Call, Code, Guarded, Memory, Pool, Run, copy, run_guarded};
 use crate::error::{Error, Result};
+use crate::frozen;
 use crate::weights::{self, Scope};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use stored::{Origin, Stored};
-use vsr_artifact::folding;
-use vsr_artifact::manifest::{Entry, Manifest, Port};
+use vsr_artifact::manifest::{Entry, Launch, Manifest, Port};
+use vsr_artifact::{Artifact, folding, shown_path};
 use vsr_kernels::Level;
 
 mod bind;
@@ -24,6 +25,9 @@ pub struct Options {
     pub threads: usize,
     /// Widest instructions of the microkernels; `None`: the best there are.
     pub level: Option<Level>,
+    /// For tests: each launch runs with its buffers between pages that nobody may touch. So does everything if the
+    /// variable `VSR_GUARD` is set.
+    pub is_guarded: bool,
 }
 
 pub struct Session {
@@ -37,6 +41,7 @@ pub struct Session {
     bound: Vec<Option<Bound>>,
     pool: Pool,
     level: Level,
+    is_guarded: bool,
     required_missing: bool,
 }
 
@@ -64,7 +69,15 @@ pub struct Bytes {
 impl Session {
     /// Loads and checks an artifact. Weights are zero until `init_weights` or `load_weights`.
     pub fn open(dir: &Path, options: Options) -> Result<Session> {
-        let artifact = vsr_artifact::read(dir)?;
+        Session::new(vsr_artifact::read(dir)?, dir, options)
+    }
+
+    /// A session of an artifact that lies in no folder.
+    pub fn of_artifact(artifact: Artifact, options: Options) -> Result<Session> {
+        Session::new(artifact, Path::new(""), options)
+    }
+
+    fn new(artifact: Artifact, dir: &Path, options: Options) -> Result<Session> {
         let manifest = artifact.manifest;
         let level = options
             .level
@@ -73,7 +86,7 @@ impl Session {
         let pool = Pool::new(match options.threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             n => n,
-        });
+        })?;
         let mut consts = Memory::zeroed(artifact.consts.len() as u64, "constants")?;
         consts.bytes_mut().copy_from_slice(&artifact.consts);
         let scratch_bytes = manifest
@@ -92,6 +105,7 @@ impl Session {
             bound: manifest.entries.iter().map(|_| None).collect(),
             pool,
             level,
+            is_guarded: options.is_guarded || std::env::var_os("VSR_GUARD").is_some(),
             required_missing: !weights::required(&manifest).is_empty(),
             manifest,
         };
@@ -101,6 +115,20 @@ impl Session {
 
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// Where the artifact lies.
+    pub fn folder(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The files that it was loaded from, weights of frozen networks among them.
+    pub fn files_read(&self) -> Vec<PathBuf> {
+        let own = ["manifest.json", "code.bin", "consts.bin"];
+        let own = own.map(|name| self.dir.join(name));
+        let frozen = self.manifest.frozen.files.iter();
+        let frozen = frozen.flat_map(|name| frozen::places(&self.dir, name));
+        own.into_iter().chain(frozen).collect()
     }
 
     pub fn level(&self) -> Level {
@@ -138,7 +166,7 @@ impl Session {
             let all = all.collect::<Vec<_>>().join(", ");
             Error::user(format!(
                 "{} has no entry {wanted}; it has: {all}",
-                self.dir.display()
+                shown_path(&self.dir)
             ))
         })
     }
@@ -237,11 +265,28 @@ impl Session {
     /// Key of the first weight or state that holds NaN or an infinity.
     pub fn first_non_finite(&mut self) -> Result<Option<&str>> {
         let storage = self.storage.whole(&self.manifest)?;
-        let bad = self.manifest.weights.iter().find(|w| {
-            let values = storage.floats(w.offset, weights::elements(w));
-            !values.unwrap_or_default().iter().all(|v| v.is_finite())
-        });
-        Ok(bad.map(|w| w.key.as_str()))
+        Ok(weights::non_finite(&self.manifest, storage)
+            .next()
+            .map(|w| w.key.as_str()))
+    }
+
+    /// What there is to say where weights, from `path` or of frozen networks, are not finite: an error when `strict`.
+    pub fn check_finite(&mut self, path: Option<&Path>, strict: bool) -> Result<Option<String>> {
+        let storage = self.storage.whole(&self.manifest)?;
+        let bad: Vec<&str> = weights::non_finite(&self.manifest, storage)
+            .map(|w| w.key.as_str())
+            .collect();
+        if bad.is_empty() {
+            return Ok(None);
+        }
+        let path = path.map_or_else(|| shown_path(&self.dir), shown_path);
+        let text = format!("{path}: NaN or infinity in {}", weights::few(&bad));
+        match strict {
+            true => Err(Error::user(format!(
+                "{text}; --strict refuses such weights"
+            ))),
+            false => Ok(Some(format!("{text}; --strict refuses such weights"))),
+        }
     }
 
     fn weights_changed(&mut self) {
@@ -261,8 +306,7 @@ impl Session {
         step: u64,
     ) -> Result<()> {
         self.prepare(entry, inputs, step)?;
-        self.launch(entry, seed, step);
-        Ok(())
+        self.launch(entry, seed, step)
     }
 
     /// As [`Session::run`], launch by launch, with the time of each.
@@ -382,7 +426,9 @@ impl Session {
             scratch: &self.scratch,
         };
         for step in steps {
-            unsafe { run.all(&mut self.pool, &bound.setup[step.launches]) };
+            let plan = &self.manifest.entries[entry].setup[step.launches.clone()];
+            let calls = &bound.setup[step.launches];
+            unsafe { run_calls(self.is_guarded, &run, &mut self.pool, calls, plan)? };
             self.storage.give_back(&step.done);
         }
         Ok(())
@@ -398,7 +444,7 @@ impl Session {
         folding::steps(m, &m.entries[entry], &kept)
     }
 
-    fn launch(&mut self, entry: usize, seed: u64, step: u64) {
+    fn launch(&mut self, entry: usize, seed: u64, step: u64) -> Result<()> {
         if let Some(bound) = &self.bound[entry] {
             let run = Run {
                 level: self.level,
@@ -406,9 +452,11 @@ impl Session {
                 step,
                 scratch: &self.scratch,
             };
-            unsafe { run.all(&mut self.pool, &bound.launches) };
+            let plan = &self.manifest.entries[entry].launches;
+            unsafe { run_calls(self.is_guarded, &run, &mut self.pool, &bound.launches, plan)? };
         }
         self.after(entry);
+        Ok(())
     }
 
     /// Training moves the weights under the other entries.
@@ -421,6 +469,30 @@ impl Session {
     fn trains(&self, entry: usize) -> bool {
         self.manifest.entries[entry].name == "train"
     }
+}
+
+/// Runs calls that were bound from these launches.
+///
+/// # Safety
+/// As for [`Run::all`].
+unsafe fn run_calls(
+    is_guarded: bool,
+    run: &Run<'_>,
+    pool: &mut Pool,
+    calls: &[Call],
+    plan: &[Launch],
+) -> Result<()> {
+    if !is_guarded {
+        unsafe { run.all(pool, calls) };
+        return Ok(());
+    }
+    let guarded = calls.iter().zip(plan).map(|(call, launch)| Guarded {
+        call,
+        lens: &launch.lens,
+        label: &launch.label,
+    });
+    let all: Vec<Guarded<'_>> = guarded.collect();
+    unsafe { run_guarded(run, pool, &all) }
 }
 
 // All addresses inside point to memory that the session owns.

@@ -7,6 +7,7 @@ use crate::tensors::{self, Mapped, View};
 use std::collections::BTreeMap;
 use std::path::Path;
 use vsr_artifact::manifest::{Init, Layout, Manifest, Stored, Weight, WeightKind};
+use vsr_artifact::shown;
 use vsr_kernels::{Level, philox};
 use vsr_weightfile::pattern;
 
@@ -110,6 +111,26 @@ fn init_one(weight: &Weight, storage: &mut Memory, seed: u64) {
     }
 }
 
+/// Weights and states, frozen ones too, that hold NaN or an infinity.
+pub fn non_finite<'a>(
+    manifest: &'a Manifest,
+    storage: &'a Memory,
+) -> impl Iterator<Item = &'a Weight> {
+    manifest.weights.iter().filter(|w| {
+        let values = storage.floats(w.offset, elements(w));
+        !values.unwrap_or_default().iter().all(|v| v.is_finite())
+    })
+}
+
+/// The first of some keys, and how many more there are.
+pub fn few(keys: &[&str]) -> String {
+    let named: Vec<String> = keys.iter().take(LISTED).map(shown).collect();
+    match keys.len() - named.len() {
+        0 => named.join(", "),
+        n => format!("{} and {n} more", named.join(", ")),
+    }
+}
+
 /// Keys that training cannot invent.
 pub fn required(manifest: &Manifest) -> Vec<&str> {
     let required = manifest
@@ -129,30 +150,16 @@ pub struct Source {
 enum Held {
     /// By their own keys.
     Keys(Scope),
-    /// In a public layout: its index.
-    Layout(usize),
+    /// In a public layout, by its index. What training keeps beside the weights has no layout: it stands by its own keys.
+    Layout(usize, Scope),
 }
 
 impl Source {
     /// Checks a file for all weights in scope, or lists every key that does not fit.
     pub fn open(manifest: &Manifest, path: &Path, scope: Scope) -> Result<Source> {
         let file = Mapped::open(path)?;
-        let faults = compare(manifest, &file, scope);
-        let mut layouts = manifest.layouts.iter();
-        let layout = layouts.position(|l| misfits(manifest, &file, l).is_empty());
-        let held = match (layout, scope, faults.is_empty()) {
-            (Some(layout), Scope::Model, false) => Held::Layout(layout),
-            (_, _, true) => Held::Keys(scope),
-            _ => {
-                let others = manifest.layouts.iter();
-                let others: String = others.map(|l| other_layout(manifest, &file, l)).collect();
-                let model = &manifest.model.name;
-                let why = format!(
-                    "holds the weights of another network, not of {model}:\n{faults}{others}"
-                );
-                return Err(Error::file(path, why));
-            }
-        };
+        file.verify()?;
+        let held = held(manifest, &file, scope).map_err(|why| Error::file(path, why))?;
         let source = Source { file, held };
         for (_, key) in source.keys(manifest) {
             source.file.check_type(key)?;
@@ -166,33 +173,65 @@ impl Source {
 
     /// Every weight that the file holds by a key of the network's own, with that key.
     fn keys<'a>(&'a self, manifest: &'a Manifest) -> impl Iterator<Item = (&'a Weight, &'a str)> {
-        let scope = match self.held {
-            Held::Keys(scope) => Some(scope),
-            Held::Layout(_) => None,
+        let (scope, has_layout) = match self.held {
+            Held::Keys(scope) => (scope, false),
+            Held::Layout(_, scope) => (scope, true),
         };
-        let all = scope.into_iter().flat_map(move |scope| {
-            let chosen = manifest.weights.iter();
-            let chosen = chosen.filter(move |w| in_scope(w, scope));
-            chosen.map(move |w| (w, scope))
-        });
-        all.map(|(w, scope)| (w, key_in(&self.file, manifest, w, scope)))
+        let key = move |w: &'a Weight| (w, key_in(&self.file, manifest, w, scope));
+        let own = manifest.weights.iter().filter(move |w| in_scope(w, scope));
+        // Of a layout's weights the means, which stand for them.
+        own.map(key)
+            .filter(move |(w, key)| !has_layout || is_of_training(w) || *key != w.key)
     }
 
     /// Fills all weights; what the file does not hold starts again.
     pub fn fill(&self, manifest: &Manifest, storage: &mut Memory) {
+        let scope = match self.held {
+            Held::Keys(scope) => scope,
+            Held::Layout(layout, scope) => {
+                load_layout(manifest, storage, &self.file, &manifest.layouts[layout]);
+                scope
+            }
+        };
         for (weight, key) in self.keys(manifest) {
             if let Some(values) = storage.floats_mut(weight.offset, elements(weight)) {
                 self.file.copy(key, values);
             }
         }
-        match self.held {
-            Held::Keys(scope) => reset_rest(manifest, storage, scope),
-            Held::Layout(layout) => {
-                load_layout(manifest, storage, &self.file, &manifest.layouts[layout])
-            }
-        }
+        reset_rest(manifest, storage, scope);
         self.file.rest();
     }
+}
+
+/// How a file holds the weights, or a list of what does not fit. A public layout holds those of the model; what training
+/// keeps, if it keeps anything, stands beside them.
+fn held(manifest: &Manifest, file: &Mapped, scope: Scope) -> std::result::Result<Held, String> {
+    let faults = compare(manifest, file, scope);
+    if faults.is_empty() {
+        return Ok(Held::Keys(scope));
+    }
+    let mut layouts = manifest.layouts.iter();
+    let layout = layouts.position(|l| misfits(manifest, file, l).is_empty());
+    let fits = |w: &Weight| file.shape(&w.key) == Some(&w.shape);
+    let is_enough = scope == Scope::Model || of_training(manifest).all(fits);
+    if let Some(layout) = layout.filter(|_| is_enough) {
+        return Ok(Held::Layout(layout, scope));
+    }
+    let others = manifest.layouts.iter();
+    let others: String = others.map(|l| other_layout(manifest, file, l)).collect();
+    let model = shown(&manifest.model.name);
+    Err(format!(
+        "holds the weights of another network, not of {model}:\n{faults}{others}"
+    ))
+}
+
+/// What only training keeps: the optimiser's state and running means. Some optimisers have none.
+fn of_training(manifest: &Manifest) -> impl Iterator<Item = &Weight> {
+    manifest.weights.iter().filter(|w| is_of_training(w))
+}
+
+fn is_of_training(weight: &Weight) -> bool {
+    in_scope(weight, Scope::Everything) && !in_scope(weight, Scope::Model)
 }
 
 /// What a file of this scope does not hold starts again.
@@ -213,9 +252,10 @@ fn misfits(manifest: &Manifest, file: &Mapped, layout: &Layout) -> Vec<String> {
         .collect();
     let ignored: Vec<_> = layout.ignored.iter().map(|p| pattern::tokens(p)).collect();
     for (key, _) in file.shapes() {
-        let used = layout.tensors.iter().any(|t| t.key == key);
+        let in_layout = layout.tensors.iter().any(|t| t.key == key);
+        let used = in_layout || of_training(manifest).any(|w| w.key == key);
         if !used && !ignored.iter().any(|p| pattern::catch(p, key).is_some()) {
-            found.push(format!("{key} is not in the network"));
+            found.push(format!("{} is not in the network", shown(key)));
         }
     }
     found
@@ -238,7 +278,6 @@ fn load_layout(manifest: &Manifest, storage: &mut Memory, file: &Mapped, layout:
     for (place, weight) in placed(manifest, layout) {
         frozen::copy(file, place, weight, storage);
     }
-    reset_rest(manifest, storage, Scope::Model);
 }
 
 fn other_layout(manifest: &Manifest, file: &Mapped, layout: &Layout) -> String {
@@ -255,14 +294,12 @@ fn key_in<'a>(file: &Mapped, manifest: &'a Manifest, weight: &'a Weight, scope: 
     mean.map_or(&weight.key, |m| &m.key)
 }
 
-/// What of a network's numbers a file holds: all of them, or the model's.
+/// What of a network's numbers a file holds: the model's, or more. Where it holds only a part of what training keeps, that
+/// part is not left out in silence: as a file of everything it misses the rest.
 pub fn scope_of(manifest: &Manifest, path: &Path) -> Result<Scope> {
     let file = Mapped::open(path)?;
-    let mut others = manifest
-        .weights
-        .iter()
-        .filter(|w| !in_scope(w, Scope::Model));
-    Ok(match others.all(|w| file.shape(&w.key).is_some()) {
+    let is_there = |w: &Weight| file.shape(&w.key).is_some();
+    Ok(match of_training(manifest).any(is_there) {
         true => Scope::Everything,
         false => Scope::Model,
     })
@@ -272,11 +309,13 @@ fn compare(manifest: &Manifest, file: &Mapped, scope: Scope) -> String {
     let (mut missing, mut shaped) = (Vec::new(), Vec::new());
     for weight in manifest.weights.iter().filter(|w| in_scope(w, scope)) {
         match file.shape(&weight.key) {
-            None => missing.push(format!("{} {:?}", weight.key, weight.shape)),
+            None => missing.push(format!("{} {:?}", shown(&weight.key), weight.shape)),
             Some(shape) if shape != weight.shape => {
                 shaped.push(format!(
                     "{}: {:?} in the file, {:?} in the network",
-                    weight.key, shape, weight.shape
+                    shown(&weight.key),
+                    shape,
+                    weight.shape
                 ));
             }
             Some(_) => {}
@@ -287,7 +326,7 @@ fn compare(manifest: &Manifest, file: &Mapped, scope: Scope) -> String {
         .shapes()
         .map(|t| t.0)
         .filter(unknown)
-        .map(str::to_string)
+        .map(shown)
         .collect::<Vec<_>>();
     let mut text = String::new();
     for (title, keys) in [

@@ -2,6 +2,7 @@
 //!
 //! Enters names of files; leaves sessions of native code. Only folders made here are written to.
 
+pub mod random;
 pub mod reference;
 
 use std::collections::BTreeMap;
@@ -151,6 +152,7 @@ fn open_folder(folder: tempfile::TempDir, n_threads: usize, level: Option<Level>
     let options = session::Options {
         threads: n_threads,
         level,
+        is_guarded: false,
     };
     let compiled = folder.path().join("compiled");
     let session = Session::open(&compiled, options).expect("the artifact opens");

@@ -30,6 +30,7 @@ fn one_tile_of_the_flagship_takes_less_than_a_hundred_megabytes_weights_and_all(
     let options = Options {
         threads: threads as usize,
         level: None,
+        is_guarded: false,
     };
     let mut s = Session::open(&dir.path().join("compiled"), options).expect("it opens");
     s.init_weights(1);

@@ -175,6 +175,7 @@ profile p {{ B = 2  H = 24  W = 20 }}
     let options = || vsr_runtime::session::Options {
         threads: 1,
         level: None,
+        is_guarded: false,
     };
     let moved = folder.path().join("elsewhere");
     std::fs::rename(&from, &moved).expect("it moves");

@@ -69,6 +69,7 @@ fn compiled(folder: &Path) -> Session {
         session::Options {
             threads: 2,
             level: None,
+            is_guarded: false,
         },
     )
     .expect("it was written just now")

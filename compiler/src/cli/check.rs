@@ -87,7 +87,7 @@ pub fn run(args: &Check) -> Result<(), Failure> {
         files.check(&problems)?;
         if args.timings {
             let ms = start.elapsed().as_secs_f64() * 1e3;
-            console::err(&format!("{path}: {ms:.1} ms\n"));
+            console::err(&format!("{}: {ms:.1} ms\n", vsr_artifact::shown(path)));
         }
         // Files that are used by several are checked with each, and reported once.
         for value in problems
@@ -109,7 +109,7 @@ pub fn run(args: &Check) -> Result<(), Failure> {
     if args.json {
         print(&format!("{}\n", serde_json::Value::Array(all)))?;
     } else {
-        console::err(&texts.concat());
+        console::styled(&texts.concat());
     }
     if n == 0 {
         return Ok(());

@@ -1,10 +1,10 @@
 //! `vsrc compile`: a file to a folder of native code, or one stage of the way printed.
 
-use super::{EXIT_CODES, Failure, Files, print, setting};
+use super::{EXIT_CODES, Failure, Files, print, print_document, setting};
 use std::path::PathBuf;
 use std::time::Instant;
-use vsr_artifact::folding;
 use vsr_artifact::manifest::{Entry, Manifest, WeightKind};
+use vsr_artifact::{folding, shown, shown_path};
 use vsr_compiler::backend::clif::Target;
 use vsr_compiler::diag::{self, Problems};
 use vsr_compiler::pipeline::{self, Compiled, Stage};
@@ -86,7 +86,7 @@ pub fn run(args: &Compile) -> Result<(), Failure> {
     let absent = artifact.manifest.frozen.absent.iter();
     check_strict(args, absent.map(|a| (&*a.name, &*a.file)))?;
     if let Some(text) = emitted {
-        return print(&text);
+        return print_document(&text);
     }
     vsr_artifact::write(&args.output, &artifact)?;
     vsr_artifact::link_weights(&args.output, &weight_files)?;
@@ -114,7 +114,7 @@ fn check_strict<'a>(
     let Some((name, file)) = absent.next().filter(|_| args.strict) else {
         return Ok(());
     };
-    let file = join(&args.file, file);
+    let file = shown(join(&args.file, file));
     let others = match absent.count() {
         0 => String::new(),
         n => format!(" (and {n} more)"),
@@ -130,7 +130,7 @@ fn print_ast(path: &str) -> Result<(), Failure> {
         Ok(text) => text,
         Err(why) => {
             files.check(&problems)?;
-            return Err(Failure::User(format!("{path}: {why}")));
+            return Err(Failure::User(format!("{}: {why}", shown(path))));
         }
     };
     let file = files.sources.add(path, text.clone());
@@ -138,7 +138,7 @@ fn print_ast(path: &str) -> Result<(), Failure> {
     if !problems.is_empty() {
         return Err(files.refuse(problems));
     }
-    print(&vsr_compiler::syntax::print_ast(&ast))
+    print_document(&vsr_compiler::syntax::print_ast(&ast))
 }
 
 /// The graphs of `infer` entries, or of all with their gradients; nothing more is made of them.
@@ -152,7 +152,7 @@ fn print_graphs(args: &Compile, options: &Options, with_training: bool) -> Resul
         args,
         made.absent.iter().map(|(name, file)| (&**name, &**file)),
     )?;
-    print(&pipeline::print_graphs(&made, with_training))
+    print_document(&pipeline::print_graphs(&made, with_training))
 }
 
 /// Bytes of weights, of states, and of optimisers' states.
@@ -231,10 +231,10 @@ fn summary_text(manifest: &Manifest, code_bytes: usize, seconds: f64, args: &Com
         code_bytes / 1024
     ));
     for absent in &manifest.frozen.absent {
-        let (name, file) = (&absent.name, join(text, &absent.file));
+        let (name, file) = (&absent.name, shown(join(text, &absent.file)));
         lines.push(format!("without  {name}: there is no {file}"));
     }
-    let folder = output.display();
+    let folder = shown_path(output);
     lines.push(format!("wrote    {folder} in {seconds:.2} s\n"));
     lines.join("\n")
 }

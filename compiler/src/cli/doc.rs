@@ -2,7 +2,7 @@
 
 use super::{EXIT_CODES, Failure, Files, Unread, print};
 use std::path::{Path, PathBuf};
-use vsr_artifact::replace;
+use vsr_artifact::{replace, shown_path};
 use vsr_compiler::diag::Problems;
 use vsr_compiler::doc::{self, Format};
 
@@ -51,7 +51,7 @@ pub fn run(args: &Doc) -> Result<(), Failure> {
     print(&format!(
         "wrote {} files; open {}\n",
         pages.len(),
-        first.display()
+        shown_path(&first)
     ))
 }
 
@@ -75,7 +75,7 @@ fn paths(given: &[PathBuf]) -> Result<Vec<String>, Failure> {
 }
 
 fn of_folder(folder: &Path) -> Result<Vec<String>, Failure> {
-    let fail = |e: std::io::Error| Unread::from(e).of(&folder.display().to_string());
+    let fail = |e: std::io::Error| Unread::from(e).of(&folder.to_string_lossy());
     let mut found = vec![];
     for entry in std::fs::read_dir(folder).map_err(fail)? {
         let path = entry.map_err(fail)?.path();
@@ -89,5 +89,5 @@ fn of_folder(folder: &Path) -> Result<Vec<String>, Failure> {
 
 fn text(path: &Path) -> Result<String, Failure> {
     let text = path.to_str().map(str::to_string);
-    text.ok_or_else(|| Failure::User(format!("{} is no name in UTF-8", path.display())))
+    text.ok_or_else(|| Failure::User(format!("{} is no name in UTF-8", shown_path(path))))
 }

@@ -1,9 +1,9 @@
 //! `vsrc fmt`: files in the one canonical style. A file that does not parse is left alone and reported; one that is
 //! rewritten is written beside itself first and renamed, so that it is never half there.
 
-use super::{EXIT_CODES, Failure, Files, print, read, read_from};
+use super::{EXIT_CODES, Failure, Files, print, print_document, read, read_from};
 use std::path::Path;
-use vsr_artifact::replace;
+use vsr_artifact::{replace, shown};
 use vsr_compiler::diag::{self, Problems};
 use vsr_compiler::syntax;
 
@@ -47,10 +47,10 @@ pub fn run(args: &Fmt) -> Result<(), Failure> {
         if args.check {
             if is_changed {
                 n_changed += 1;
-                print(&format!("{name}\n"))?;
+                print(&format!("{}\n", shown(name)))?;
             }
         } else if path == "-" {
-            print(&formatted)?;
+            print_document(&formatted)?;
         } else if is_changed {
             replace::file(Path::new(path), formatted.as_bytes())?;
         }

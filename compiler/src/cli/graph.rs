@@ -1,7 +1,8 @@
 //! `vsrc graph`: a network as a picture.
 
-use super::{EXIT_CODES, Failure, Files, print, setting};
+use super::{EXIT_CODES, Failure, Files, print_document, setting};
 use std::path::{Path, PathBuf};
+use vsr_artifact::shown_path;
 use vsr_compiler::diag::{self, Problems};
 use vsr_compiler::picture::{self, Picture};
 use vsr_compiler::sema::Options;
@@ -50,7 +51,7 @@ pub fn run(args: &Graph) -> Result<(), Failure> {
     };
     let text = drawn(&picture, format, usize::from(args.depth));
     if args.output == Path::new("-") {
-        return print(&text);
+        return print_document(&text);
     }
     Ok(vsr_artifact::replace::file(&args.output, text.as_bytes())?)
 }
@@ -61,7 +62,7 @@ fn format<'a>(output: &'a Path, wanted: Option<&'a str>) -> Result<&'a str, Fail
         Some(format @ ("svg" | "html" | "dot")) => Ok(format),
         _ => Err(Failure::User(format!(
             "{}: which kind of picture? End the name in .svg, .html or .dot, or give --format",
-            output.display()
+            shown_path(output)
         ))),
     }
 }

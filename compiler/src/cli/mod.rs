@@ -14,7 +14,7 @@ use std::io::{IsTerminal, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::ExitCode;
-use vsr_artifact::console;
+use vsr_artifact::{console, shown};
 use vsr_compiler::diag::{Problems, Sources};
 use vsr_compiler::sema::Loader;
 use vsr_compiler::syntax::MAX_BYTES;
@@ -59,7 +59,7 @@ pub struct Unread {
 impl Unread {
     /// The command fails for it.
     pub fn of(self, path: &str) -> Failure {
-        let text = format!("{path}: {}", self.why);
+        let text = format!("{}: {}", shown(path), self.why);
         match self.is_machine {
             true => Failure::Machine(text),
             false => Failure::User(text),
@@ -134,7 +134,7 @@ impl Loader for Files {
         };
         text.map_err(|unread| {
             if unread.is_machine {
-                let why = format!("cannot read {path}: {}", unread.why);
+                let why = format!("cannot read {}: {}", shown(path), unread.why);
                 self.machine.get_or_insert(why);
             }
             unread.why
@@ -155,10 +155,11 @@ impl Loader for Files {
             if let vsr_weightfile::Fault::Io(error) = &fault
                 && vsr_artifact::is_machine(error)
             {
-                let why = format!("cannot read {path}: {}", vsr_artifact::reason(error));
-                self.machine.get_or_insert(why);
+                let (path, why) = (shown(path), vsr_artifact::reason(error));
+                self.machine
+                    .get_or_insert(format!("cannot read {path}: {why}"));
             }
-            fault.to_string()
+            shown(fault)
         })
     }
 }
@@ -197,7 +198,7 @@ pub fn finish(result: Result<(), Failure>, json: bool) -> ExitCode {
             let shown = match json {
                 true => print(&format!("{}\n", problems.to_json(&sources))),
                 false => {
-                    console::err(&rendered(&problems, &sources));
+                    console::styled(&rendered(&problems, &sources));
                     Ok(())
                 }
             };
@@ -223,4 +224,9 @@ pub fn rendered(problems: &Problems, sources: &Sources) -> String {
 /// Text to standard output.
 pub fn print(text: &str) -> Result<(), Failure> {
     console::out(text).map_err(|e| Failure::Machine(e.to_string()))
+}
+
+/// A document to standard output.
+pub fn print_document(text: &str) -> Result<(), Failure> {
+    console::document(text).map_err(|e| Failure::Machine(e.to_string()))
 }

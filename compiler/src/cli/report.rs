@@ -73,7 +73,7 @@ fn roofline(wanted: Option<&str>, threads: Option<u64>) -> Result<Roofline, Fail
             None => (read(Path::new(name))?, Some(name.to_string())),
         },
         None => match roofs::default_path().filter(|p| p.is_file()) {
-            Some(path) => (read(&path)?, Some(path.display().to_string())),
+            Some(path) => (read(&path)?, Some(path.to_string_lossy().into_owned())),
             None => (roofs::named("laptop").expect("a name of the list"), None),
         },
     };
@@ -94,8 +94,9 @@ fn roofline(wanted: Option<&str>, threads: Option<u64>) -> Result<Roofline, Fail
 }
 
 fn read(path: &Path) -> Result<Roofs, Failure> {
-    let text = super::read(&path.display().to_string()).map_err(|unread| match unread.is_machine {
-        true => Err(unread.of(&path.display().to_string())),
+    let name = path.to_string_lossy();
+    let text = super::read(&name).map_err(|unread| match unread.is_machine {
+        true => Err(unread.of(&name)),
         false => Ok(unread.why),
     });
     let parsed = match text {
@@ -107,7 +108,7 @@ fn read(path: &Path) -> Result<Roofs, Failure> {
         let names: Vec<&str> = roofs::NAMED.iter().map(|n| n.0).collect();
         Failure::User(format!(
             "{}: {why} (named roofs: {})",
-            path.display(),
+            vsr_artifact::shown_path(path),
             names.join(", ")
         ))
     })

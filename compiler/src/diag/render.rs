@@ -1,10 +1,12 @@
 //! Problems as text. A `Diag` becomes a miette `Diagnostic`, and our own report handler writes any `Diagnostic` in the
 //! form of the language's reference: class, sentence, place, the lines with marks under them, notes, calls, one edit.
-//! Shows at most `MAX_SHOWN` errors; never looks at the terminal.
+//! Shows at most `MAX_SHOWN` errors; never looks at the terminal. Of the source nothing gets through that a terminal obeys.
 
 use std::fmt;
 
 use miette::{Diagnostic, LabeledSpan, ReportHandler, Severity, SourceCode, SourceSpan};
+
+use vsr_artifact::text::{shown, visible};
 
 use super::{Diag, Mark, Problems, Sources, Span};
 
@@ -161,7 +163,7 @@ fn primary(mark: &Mark) -> LabeledSpan {
 
 impl fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        f.write_str(&shown(&self.message))
     }
 }
 
@@ -259,7 +261,7 @@ impl ReportHandler for Handler {
             }
         }
         if let Some(help) = error.help() {
-            writeln!(f, "{pad} {strong}help{end}: {help}")?;
+            writeln!(f, "{pad} {strong}help{end}: {}", shown(help))?;
         }
         Ok(())
     }
@@ -290,7 +292,7 @@ fn place(error: &dyn Diagnostic) -> Option<String> {
     let Spot {
         name, line, column, ..
     } = spot(error, label.offset())?;
-    Some(format!("{name}:{}:{}", line + 1, column + 1))
+    Some(format!("{}:{}:{}", shown(name), line + 1, column + 1))
 }
 
 /// One mark on one line, in characters.
@@ -395,7 +397,7 @@ fn underline(error: &dyn Diagnostic, label: &LabeledSpan) -> Option<Underline> {
         line: from.line,
         start: from.column,
         end: end.max(from.column + 1),
-        text: label.label().unwrap_or("").to_string(),
+        text: shown(label.label().unwrap_or("")),
         source: from.text,
     })
 }
@@ -412,7 +414,7 @@ impl Cut {
         let chars: Vec<char> = line
             .trim_end()
             .chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
+            .map(|c| if c.is_control() { ' ' } else { visible(c) })
             .collect();
         if chars.len() <= MAX_LINE {
             return Cut {

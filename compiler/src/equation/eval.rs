@@ -4,7 +4,7 @@
 //! of its tensor without `outside`, at a point where every guard holds, is an internal error and panics.
 
 use super::index::{Atom, Ix};
-use super::{Equation, Expr, Pos, Read, Reducer, Relation};
+use super::{Equation, Expr, Pos, Read, Reducer, Relation, Unary};
 
 /// Row-major.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,17 +37,32 @@ fn no_random(_: u64, _: bool, _: u64) -> f64 {
     panic!("a random number outside of a run")
 }
 
-/// The tensor that disjoint pieces define; cells that nothing writes are 0.
-pub fn eval(pieces: &[Equation], operands: &[&Tensor], shape: &[i64]) -> Tensor {
-    eval_with(pieces, operands, shape, &no_random)
+/// What a run may change or see of an evaluation.
+#[derive(Clone, Copy)]
+pub struct Hooks<'a> {
+    pub random: Random<'a>,
+    /// What arithmetic makes of the exact result of an operation.
+    pub round: Option<&'a dyn Fn(f64) -> f64>,
+    /// What `stop` gives for these values: itself, unless a test holds them still.
+    pub stop: Option<&'a dyn Fn(Vec<f64>) -> Vec<f64>>,
 }
 
-pub fn eval_with(
-    pieces: &[Equation],
-    operands: &[&Tensor],
-    shape: &[i64],
-    random: Random,
-) -> Tensor {
+impl<'a> Hooks<'a> {
+    pub fn new(random: Random<'a>) -> Hooks<'a> {
+        Hooks {
+            random,
+            round: None,
+            stop: None,
+        }
+    }
+}
+
+/// The tensor that disjoint pieces define; cells that nothing writes are 0.
+pub fn eval(pieces: &[Equation], operands: &[&Tensor], shape: &[i64]) -> Tensor {
+    eval_with(pieces, operands, shape, Hooks::new(&no_random))
+}
+
+pub fn eval_with(pieces: &[Equation], operands: &[&Tensor], shape: &[i64], hooks: Hooks) -> Tensor {
     let mut out = Output {
         tensor: Tensor::zeros(shape),
         written: vec![],
@@ -58,7 +73,7 @@ pub fn eval_with(
             equation: piece,
             extents: piece.extents(),
             operands,
-            random,
+            hooks,
         }
         .run(&mut out);
     }
@@ -66,7 +81,7 @@ pub fn eval_with(
 }
 
 /// Every point of the box added where it writes; points outside are dropped.
-pub fn scatter(equation: &Equation, operands: &[&Tensor], shape: &[i64], random: Random) -> Tensor {
+pub fn scatter(equation: &Equation, operands: &[&Tensor], shape: &[i64], hooks: Hooks) -> Tensor {
     assert!(equation.reduced.is_empty(), "a scatter reduces by writing");
     let mut out = Output {
         tensor: Tensor::zeros(shape),
@@ -76,7 +91,7 @@ pub fn scatter(equation: &Equation, operands: &[&Tensor], shape: &[i64], random:
         equation,
         extents: equation.extents(),
         operands,
-        random,
+        hooks,
     }
     .run(&mut out);
     out.tensor
@@ -113,7 +128,7 @@ struct Run<'a> {
     equation: &'a Equation,
     extents: Vec<i64>,
     operands: &'a [&'a Tensor],
-    random: Random<'a>,
+    hooks: Hooks<'a>,
 }
 
 /// A run of points in row-major order of the box: the value of each variable at each point.
@@ -140,6 +155,7 @@ impl Run<'_> {
                 for (i, value) in values.iter().enumerate() {
                     if points.inside[i] {
                         sum.push(self.equation.reducer, *value);
+                        sum.a = self.rounded(sum.a);
                     }
                     if (first + i as i64 + 1) % n_reduced == 0 {
                         self.finish(&points, i, &mut sum, out);
@@ -194,6 +210,10 @@ impl Run<'_> {
             if points.inside[i] {
                 out.put(inside[i].then_some(flat[i]), values[i], self.equation);
             }
+            if let (true, true, Some(round)) = (points.inside[i], inside[i], self.hooks.round) {
+                let cell = &mut out.tensor.data[flat[i]];
+                *cell = round(*cell);
+            }
         }
     }
 
@@ -214,7 +234,11 @@ impl Run<'_> {
                 .filter(|_| (0..*n).contains(&i))
                 .map(|cell| cell * *n as usize + i as usize);
         }
-        out.put(cell, sum.value(self.equation.reducer), self.equation);
+        out.put(
+            cell,
+            self.rounded(sum.value(self.equation.reducer)),
+            self.equation,
+        );
     }
 
     /// Flat indices into a tensor, and where they are inside of it.
@@ -234,7 +258,7 @@ impl Run<'_> {
                 Pos::Computed(e) => self
                     .expr(e, points, active)
                     .iter()
-                    .map(|v| v.floor() as i64)
+                    .map(|v| super::whole(v.floor()))
                     .collect(),
             };
             for i in 0..points.len {
@@ -254,6 +278,8 @@ impl Run<'_> {
             .map(|i| match inside[i] {
                 true => tensor.data[flat[i]],
                 false if read.outside.is_some() || !active[i] => outside,
+                // A position that values lead outside, where no value is stated.
+                false if read.at.iter().any(|p| p.as_ix().is_none()) => f64::NAN,
                 false => panic!(
                     "operand {} of {:?} is read outside in {:?}",
                     read.operand, tensor.shape, self.equation
@@ -268,24 +294,36 @@ impl Run<'_> {
             Expr::Lit(lit) => vec![lit.get(); points.len],
             Expr::Index(ix) => points.index(ix).into_iter().map(|i| i as f64).collect(),
             Expr::Read(read) => self.read(read, points, active),
+            Expr::Unary(Unary::Stop, a) => {
+                let a = self.expr(a, points, active);
+                self.hooks
+                    .stop
+                    .map_or_else(|| a.clone(), |stop| stop(a.clone()))
+            }
             Expr::Unary(op, a) => {
                 let mut a = self.expr(a, points, active);
-                a.iter_mut().for_each(|a| *a = op.of(*a));
+                a.iter_mut().for_each(|a| *a = self.rounded(op.of(*a)));
                 a
             }
             Expr::Binary(op, a, b) => {
                 let mut a = self.expr(a, points, active);
                 let b = self.expr(b, points, active);
-                a.iter_mut().zip(b).for_each(|(a, b)| *a = op.of(*a, b));
+                a.iter_mut()
+                    .zip(b)
+                    .for_each(|(a, b)| *a = self.rounded(op.of(*a, b)));
                 a
             }
             Expr::Select(relation, args) => self.select(*relation, args, points, active),
             Expr::Random { key, normal, at } => points
                 .index(at)
                 .into_iter()
-                .map(|i| (self.random)(*key, *normal, i as u64))
+                .map(|i| (self.hooks.random)(*key, *normal, i as u64))
                 .collect(),
         }
+    }
+
+    fn rounded(&self, x: f64) -> f64 {
+        self.hooks.round.map_or(x, |round| round(x))
     }
 
     /// Only the chosen side is read.

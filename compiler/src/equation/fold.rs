@@ -21,12 +21,12 @@ pub(super) fn linear(e: &Expr) -> Option<Linear> {
             index: ix.clone(),
             offset: 0.0,
         }),
-        Expr::Unary(Unary::Neg, a) => linear(a).map(|a| a.scale(-1)),
+        Expr::Unary(Unary::Neg, a) => linear(a)?.scale(-1),
         Expr::Binary(Binary::Add, a, b) => Some(linear(a)?.plus(&linear(b)?, 1)),
         Expr::Binary(Binary::Sub, a, b) => Some(linear(a)?.plus(&linear(b)?, -1)),
         Expr::Binary(Binary::Mul, a, b) => match (whole(a), whole(b)) {
-            (Some(c), _) => linear(b).map(|b| b.scale(c)),
-            (_, Some(c)) => linear(a).map(|a| a.scale(c)),
+            (Some(c), _) => linear(b)?.scale(c),
+            (_, Some(c)) => linear(a)?.scale(c),
             _ => None,
         },
         Expr::Unary(Unary::Floor, a) => floor(a),
@@ -40,9 +40,11 @@ fn floor(a: &Expr) -> Option<Linear> {
         _ => None,
     };
     let index = match quotient {
-        Some((n, a)) if a.offset.fract() == 0.0 => a.index.offset(a.offset as i64).div(n),
+        Some((n, a)) if a.offset.fract() == 0.0 && a.offset.abs() < LARGEST => {
+            a.index.offset(a.offset as i64).div(n)
+        }
         _ => {
-            let a = linear(a)?;
+            let a = linear(a).filter(|a| a.offset.abs() < LARGEST)?;
             a.index.offset(a.offset.floor() as i64)
         }
     };
@@ -52,16 +54,25 @@ fn floor(a: &Expr) -> Option<Linear> {
 /// A literal that is an integer.
 fn whole(e: &Expr) -> Option<i64> {
     e.as_lit()
-        .filter(|v| v.fract() == 0.0 && v.abs() < 1e15)
+        .filter(|v| v.fract() == 0.0 && v.abs() < LARGEST)
         .map(|v| v as i64)
 }
 
+/// Coefficients beyond this are left to the arithmetic of numbers: addresses must fit in 64 bits.
+const LARGEST: f64 = (1u64 << 31) as f64;
+
 impl Linear {
-    fn scale(&self, by: i64) -> Linear {
-        Linear {
-            index: self.index.scale(by),
+    /// None: it becomes too large.
+    fn scale(&self, by: i64) -> Option<Linear> {
+        let fits = |c: i64| {
+            c.checked_mul(by)
+                .is_some_and(|c| (c as f64).abs() <= LARGEST)
+        };
+        let index = &self.index;
+        (fits(index.constant) && index.terms.iter().all(|t| fits(t.1))).then(|| Linear {
+            index: index.scale(by),
             offset: self.offset * by as f64,
-        }
+        })
     }
 
     fn plus(&self, other: &Linear, by: i64) -> Linear {
@@ -72,7 +83,7 @@ impl Linear {
     }
 
     fn as_index(&self) -> Option<Ix> {
-        (self.offset.fract() == 0.0 && self.offset.abs() < 1e15)
+        (self.offset.fract() == 0.0 && self.offset.abs() < LARGEST)
             .then(|| self.index.offset(self.offset as i64))
     }
 

@@ -1,9 +1,9 @@
 //! Guards: tightened into extents, absorbed into reads that are 0 outside, or cut away.
 
-use super::fold::{self, Coverage};
+use super::fold;
 use super::index::{Atom, Ix};
 use super::work::Work;
-use super::{Expr, Guard, Lit, Read, Reducer};
+use super::{Expr, Guard, Lit, Pos, Read, Reducer};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Settled {
@@ -151,16 +151,27 @@ fn is_bound(g: &Guard, position: &Ix, n: i64, extents: &[i64]) -> bool {
         .all(|rest| solve(s, *rest, n) == (0, g.extent - 1))
 }
 
-/// Without the guard, reads may leave their tensors; the product is 0 there in any case.
+/// Without the guard, reads may leave their tensors, those inside of computed positions, too; the product is 0 there in any
+/// case.
 fn zero_outside(body: &Expr, extents: &[i64], shapes: &[&[i64]]) -> Expr {
+    let leaves = |r: &Read| {
+        let mut axes = r.at.iter().zip(shapes[r.operand]);
+        axes.any(|(p, n)| {
+            let range = p.as_ix().map(|ix| ix.range(extents));
+            range.is_some_and(|(lo, hi)| lo < 0 || hi >= *n)
+        })
+    };
     body.rewrite(&mut |e| match e {
-        Expr::Read(r) if r.outside.is_none() => {
-            let affine = r.at.iter().all(|p| p.as_ix().is_some());
-            let leaves = fold::coverage(&r.at, shapes[r.operand], extents) != Coverage::Always;
-            Expr::Read(Read {
-                outside: (affine && leaves).then_some(Lit::new(0.0)),
-                ..r
-            })
+        Expr::Read(mut r) => {
+            if r.outside.is_none() && leaves(&r) {
+                r.outside = Some(Lit::new(0.0));
+            }
+            for p in &mut r.at {
+                if let Pos::Computed(e) = p {
+                    **e = zero_outside(e, extents, shapes);
+                }
+            }
+            Expr::Read(r)
         }
         e => e,
     })

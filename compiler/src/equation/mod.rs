@@ -18,7 +18,7 @@ pub mod index;
 pub mod matrix;
 mod ops;
 pub mod rewrite;
-mod solve;
+pub(crate) mod solve;
 mod work;
 
 use index::Ix;
@@ -62,6 +62,16 @@ pub struct Equation {
 pub struct Guard {
     pub index: Ix,
     pub extent: i64,
+}
+
+/// The position that is none: no bound holds for it, whatever is added to it.
+pub const NOWHERE: i64 = -(1 << 60);
+/// Whole numbers below this are exact in f64.
+pub const EXACT: f64 = (1u64 << 53) as f64;
+
+/// A computed position, which is a whole number, as an integer: what is no number or not exact is nowhere.
+pub fn whole(x: f64) -> i64 {
+    if x.abs() < EXACT { x as i64 } else { NOWHERE }
 }
 
 /// How the points of the reduced box become one number. A mean is a sum of `body / n`.

@@ -3,10 +3,12 @@
 //! Inputs, weights and states are given; the value of every node that outputs and updates need comes back. Nothing is
 //! rounded to f32, and speed is no aim.
 
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use crate::equation::Equation;
-use crate::equation::eval::{Tensor, eval_with, scatter};
+use crate::equation::eval::{Hooks, Tensor, eval_with, scatter};
 use crate::ir::graph::{Graph, Init, Node, NodeId, Op};
 use crate::ir::philox::Stream;
 
@@ -17,6 +19,43 @@ pub struct Given {
     /// By key; parameters and states that are missing here start as they are declared.
     pub weights: BTreeMap<String, Vec<f64>>,
     pub stream: Stream,
+    pub noise: Option<Noise>,
+    pub stops: Option<Stops>,
+}
+
+/// Roundings that a narrower arithmetic would make: every result that is no whole number is off by a random share of up
+/// to `size`. Two such runs tell how far off a number may come.
+#[derive(Clone, Copy, Debug)]
+pub struct Noise {
+    pub seed: u64,
+    pub size: f64,
+}
+
+/// What `stop` gave in a first run, and gives again in all others: so a loss has the slope that its gradient is derived
+/// for. Evaluation has one order, and so have these.
+#[derive(Clone, Debug, Default)]
+pub struct Stops {
+    kept: Rc<RefCell<Vec<Vec<f64>>>>,
+    next: Rc<Cell<usize>>,
+}
+
+impl Stops {
+    /// From here on, what was kept is given again.
+    pub fn again(&self) -> Stops {
+        Stops {
+            kept: self.kept.clone(),
+            next: Rc::default(),
+        }
+    }
+
+    fn of(&self, values: Vec<f64>) -> Vec<f64> {
+        let at = self.next.replace(self.next.get() + 1);
+        let mut kept = self.kept.borrow_mut();
+        if at == kept.len() {
+            kept.push(values);
+        }
+        kept[at].clone()
+    }
 }
 
 /// The values of one run.
@@ -84,11 +123,39 @@ pub fn evaluate_nodes(graph: &Graph, given: &Given, roots: &[NodeId]) -> Result<
     Ok(values)
 }
 
+impl Noise {
+    /// Whole numbers come out of every arithmetic as they are.
+    fn of(self, x: f64, at: u64) -> f64 {
+        if x.fract() == 0.0 {
+            return x;
+        }
+        let mut z = (self.seed << 40 ^ at).wrapping_add(0x9e37_79b9_7f4a_7c15);
+        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        let share = ((z ^ z >> 31) >> 11) as f64 / (1u64 << 52) as f64 - 1.0;
+        x * (1.0 + self.size * share)
+    }
+}
+
 fn node(graph: &Graph, given: &Given, values: &Values, id: NodeId) -> Result<Vec<f64>, String> {
     let node = graph.node(id);
     let size = graph.size(id);
     let operand = |i: usize| values.get(node.operands[i]).unwrap_or_default().to_vec();
     let random = |key, normal, index| given.stream.number(key, normal, index);
+    let n_rounded = Cell::new((id.index() as u64) << 24);
+    let round = |x| match given.noise {
+        Some(noise) => noise.of(x, n_rounded.replace(n_rounded.get() + 1)),
+        None => x,
+    };
+    let stop = |values| match &given.stops {
+        Some(stops) => stops.of(values),
+        None => values,
+    };
+    let hooks = Hooks {
+        random: &random,
+        round: given.noise.is_some().then_some(&round),
+        stop: Some(&stop),
+    };
     let value = match &node.op {
         Op::Input { name } => given
             .inputs
@@ -105,11 +172,9 @@ fn node(graph: &Graph, given: &Given, values: &Values, id: NodeId) -> Result<Vec
             .collect(),
         Op::Equation(pieces) => {
             let pieces: Vec<Equation> = pieces.iter().map(|p| (**p).clone()).collect();
-            eval_with(&pieces, &values.operands(node), &node.shape, &random).data
+            eval_with(&pieces, &values.operands(node), &node.shape, hooks).data
         }
-        Op::Scatter(equation) => {
-            scatter(equation, &values.operands(node), &node.shape, &random).data
-        }
+        Op::Scatter(equation) => scatter(equation, &values.operands(node), &node.shape, hooks).data,
         Op::Update => operand(1),
         Op::Custom { .. } => operand(0),
     };
@@ -142,6 +207,6 @@ fn start(key: &str, init: Init, size: usize, seed: u64) -> Result<Vec<f64>, Stri
 pub fn constant(pieces: &[Equation], operands: &[Tensor], shape: &[i64]) -> Vec<f32> {
     let operands: Vec<&Tensor> = operands.iter().collect();
     let random = |key, normal, index| Stream::default().number(key, normal, index);
-    let value = eval_with(pieces, &operands, shape, &random);
+    let value = eval_with(pieces, &operands, shape, Hooks::new(&random));
     value.data.into_iter().map(|x| x as f32).collect()
 }

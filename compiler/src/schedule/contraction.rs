@@ -8,6 +8,10 @@ use crate::equation::index::{Atom, Ix};
 use crate::equation::{Binary, Equation, Expr, Lit, Pos, Read, Reducer, Unary};
 
 pub const PANEL: i64 = 32;
+/// Multiplications that are worth the template.
+pub const LEAST: i64 = 512;
+/// Rows or columns of which there should be so many, where there are so few multiplications.
+const LEAST_LONG_SIDE: i64 = 8;
 
 /// One contraction, ready to be lowered. Variables are those of the equation.
 #[derive(Clone, Debug)]
@@ -39,12 +43,14 @@ struct Factors {
 }
 
 /// Rewrites the operands of a piece so that it is a product of two plain reads; None: not a contraction.
-pub fn prepare(net: &mut Net, id: ValueId, piece: usize) -> Option<Contraction> {
+///
+/// `least`: multiplications that are worth it.
+pub fn prepare(net: &mut Net, id: ValueId, piece: usize, least: i64) -> Option<Contraction> {
     let Def::Compute { pieces, operands } = &net.values[id].def else {
         return None;
     };
     let (equation, operands) = (pieces[piece].clone(), operands.clone());
-    let (factors, sides) = sides(&equation)?;
+    let (factors, sides) = sides(&equation, least)?;
     let extents = equation.extents();
     let [x, y] = sides.map(|side| operand(net, &operands, &factors.reads, side, &extents, id));
     let roles = Roles::of(&equation, &x.at, &y.at)?;
@@ -52,23 +58,23 @@ pub fn prepare(net: &mut Net, id: ValueId, piece: usize) -> Option<Contraction> 
 }
 
 /// The factors of a sum of products, split into two operands.
-fn sides(equation: &Equation) -> Option<(Factors, [u32; 2])> {
+fn sides(equation: &Equation, least: i64) -> Option<(Factors, [u32; 2])> {
     if equation.reducer != Reducer::Sum || !equation.guards.is_empty() || !affine(&equation.write) {
         return None;
     }
     let factors = factors(&equation.body)?;
-    let sides = split(equation, &factors.reads, &equation.extents())?;
+    let sides = split(equation, &factors.reads, &equation.extents(), least)?;
     Some((factors, sides))
 }
 
 /// Whether the value is a sum of products of two sides, as far as its equation tells.
 pub fn is_product(net: &Net, id: ValueId) -> bool {
-    net.single(id).and_then(sides).is_some()
+    net.single(id).and_then(|e| sides(e, LEAST)).is_some()
 }
 
 /// Whether a value is a matrix product that `prepare` would take, neither operand of which comes from weights alone.
 pub fn is_between_activations(net: &Net, id: ValueId) -> bool {
-    let Some((factors, sides)) = net.single(id).and_then(sides) else {
+    let Some((factors, sides)) = net.single(id).and_then(|e| sides(e, LEAST)) else {
         return false;
     };
     let fixed = |e: &Expr| {
@@ -159,7 +165,7 @@ pub fn mark(e: &Expr, used: &mut [bool]) {
 }
 
 /// The split of the factors into two operands with the fewest elements in all. Bit i of a side: factor i is in it.
-fn split(equation: &Equation, reads: &[Expr], extents: &[i64]) -> Option<[u32; 2]> {
+fn split(equation: &Equation, reads: &[Expr], extents: &[i64], least: i64) -> Option<[u32; 2]> {
     let sets: Vec<Vec<bool>> = reads.iter().map(|r| vars(r, extents.len())).collect();
     let all = (1u32 << reads.len()) - 1;
     let mut best: Option<(i64, u32)> = None;
@@ -168,7 +174,7 @@ fn split(equation: &Equation, reads: &[Expr], extents: &[i64]) -> Option<[u32; 2
             continue;
         }
         let [x, y] = [side, all ^ side].map(|s| union(&sets, s, extents.len()));
-        if !profitable(equation, &x, &y, extents) {
+        if !profitable(equation, &x, &y, extents, least) {
             continue;
         }
         let cost = size(&x, extents).saturating_add(size(&y, extents));
@@ -198,7 +204,7 @@ fn size(set: &[bool], extents: &[i64]) -> i64 {
 }
 
 /// A matrix product worth the template: rows, columns and depth, and every index in its place.
-fn profitable(equation: &Equation, x: &[bool], y: &[bool], extents: &[i64]) -> bool {
+fn profitable(equation: &Equation, x: &[bool], y: &[bool], extents: &[i64], least: i64) -> bool {
     let n_free = equation.free.len();
     let (mut m, mut n, mut k) = (1, 1, 1);
     for v in 0..extents.len() {
@@ -213,7 +219,8 @@ fn profitable(equation: &Equation, x: &[bool], y: &[bool], extents: &[i64]) -> b
         }
     }
     let (small, large) = (m.min(n), m.max(n));
-    k >= 2 && small >= 2 && large >= 8 && m * n * k >= 512
+    let long = LEAST_LONG_SIDE.min(least.max(2));
+    k >= 2 && small >= 2 && large >= long && m * n * k >= least
 }
 
 struct Roles {
@@ -299,7 +306,8 @@ fn plain(net: &mut Net, operands: &[ValueId], read: &Read, extents: &[i64]) -> O
         if read.outside.is_none_or(|v| v.get() != 0.0) || !modest {
             return None;
         }
-        if net.is_leaf(value) {
+        // What is given or leaves has no border.
+        if net.is_leaf(value) || net.values[value].fixed {
             value = net.copy(value);
         }
         widen(&mut net.values[value].halo, &need);
@@ -448,15 +456,23 @@ fn column(n: &[usize], b: &Operand, extents: &[i64], packed: bool) -> usize {
 
 /// True if the value depends on weights and constants alone.
 pub fn from_weights(net: &Net, id: ValueId) -> bool {
-    match &net.values[id].def {
-        Def::Weight(_) | Def::Const(_) => true,
-        Def::Input(_) => false,
-        Def::Compute { operands, pieces } => {
-            let random = pieces.iter().any(|p| has_random(&p.body));
-            !random && operands.iter().all(|o| from_weights(net, *o))
+    let mut seen = vec![false; net.values.len()];
+    let mut stack = vec![id];
+    while let Some(id) = stack.pop() {
+        if std::mem::replace(&mut seen[id], true) {
+            continue;
         }
-        Def::Scatter { operands, .. } => operands.iter().all(|o| from_weights(net, *o)),
+        let from_outside = match &net.values[id].def {
+            Def::Input(_) => true,
+            Def::Compute { pieces, .. } => pieces.iter().any(|p| has_random(&p.body)),
+            Def::Weight(_) | Def::Const(_) | Def::Scatter { .. } => false,
+        };
+        if from_outside {
+            return false;
+        }
+        stack.extend(net.operands(id));
     }
+    true
 }
 
 pub fn has_random(e: &Expr) -> bool {
@@ -477,8 +493,9 @@ pub fn has_random(e: &Expr) -> bool {
 fn place_columns(net: &mut Net, c: &mut Contraction) {
     let axis = unit_axis(&c.b, c.column).expect("columns without a unit axis are packed");
     let value = &net.values[c.b.value];
-    let row_major_fits = net.is_leaf(c.b.value) && axis + 1 == value.shape.len();
-    let free = !net.is_leaf(c.b.value) && value.innermost.is_none_or(|a| a == axis);
+    let is_row_major = net.is_leaf(c.b.value) || value.fixed;
+    let row_major_fits = is_row_major && axis + 1 == value.shape.len();
+    let free = !is_row_major && value.innermost.is_none_or(|a| a == axis);
     if row_major_fits {
         return;
     }

@@ -10,6 +10,7 @@ use super::layout::Layout;
 use super::nest;
 use super::net::{Def, Net, ValueId};
 use super::order;
+use super::reach::Reach;
 use crate::equation::Reducer;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,10 +30,8 @@ struct Fuser<'a> {
     taken: BTreeSet<ValueId>,
     folded: &'a [bool],
     layouts: &'a [Option<Layout>],
-    /// Members of the groups made so far, by member.
-    together: BTreeMap<ValueId, Vec<ValueId>>,
-    /// The value of each weight.
-    weights: BTreeMap<usize, ValueId>,
+    reach: Reach,
+    fuses: bool,
 }
 
 pub fn groups(
@@ -41,25 +40,22 @@ pub fn groups(
     contractions: BTreeMap<(ValueId, usize), Contraction>,
     folded: &[bool],
     layouts: &[Option<Layout>],
+    fuses: bool,
 ) -> Vec<Group> {
     let mut index = vec![usize::MAX; net.values.len()];
     for (i, id) in order.iter().enumerate() {
         index[*id] = i;
     }
-    let weight = |id: &ValueId| match net.values[*id].def {
-        Def::Weight(w) => Some((w, *id)),
-        _ => None,
-    };
-    let weights = order.iter().filter_map(weight).collect();
+    let users = net.users(order);
     let mut fuser = Fuser {
         net,
-        users: net.users(order),
+        reach: Reach::new(net, order, &index, &users),
+        users,
         index,
         taken: BTreeSet::new(),
         folded,
         layouts,
-        together: BTreeMap::new(),
-        weights,
+        fuses,
     };
     let mut contractions = contractions;
     let mut groups = vec![];
@@ -77,9 +73,7 @@ pub fn groups(
         let started = fuser.start(id, &mut contractions);
         for group in &started {
             let members: Vec<ValueId> = group.members.iter().map(|m| m.value).collect();
-            for m in &members {
-                fuser.together.insert(*m, members.clone());
-            }
+            fuser.reach.join(net, &fuser.users, members);
         }
         groups.extend(started);
     }
@@ -129,7 +123,7 @@ impl Fuser<'_> {
                 members: vec![member],
                 anchor,
             };
-            if !several {
+            if !several && self.fuses {
                 self.grow(&mut group);
                 self.take_variance(&mut group);
             }
@@ -217,7 +211,10 @@ impl Fuser<'_> {
         let rows = reduced <= ROW && (first.reducer != Reducer::Map || reduced == 1);
         let free = !self.taken.contains(&id)
             && !self.depends(id, group)
-            && !self.readers_before(id).any(|r| self.depends(r, group))
+            && !self
+                .reach
+                .readers_before(self.net, id)
+                .any(|r| self.depends(r, group))
             && self.folded[id] == self.folded[group.members[0].value];
         let inputs = group
             .members
@@ -226,7 +223,7 @@ impl Fuser<'_> {
             .chain(self.net.operands(user));
         let needed = inputs
             .filter(|o| **o != id)
-            .any(|o| self.needs(*o, &|v| v == id));
+            .any(|o| self.reach.needs(self.net, *o, &[id]));
         if needed || !(same && nest && rows && free) || self.hazard(group, id) {
             return None;
         }
@@ -330,7 +327,8 @@ impl Fuser<'_> {
             return None;
         }
         if self
-            .readers_before(id)
+            .reach
+            .readers_before(self.net, id)
             .any(|r| !group.members.iter().any(|m| m.value == r) && self.depends(r, group))
         {
             return None;
@@ -340,37 +338,8 @@ impl Fuser<'_> {
 
     /// Whether a value, or what must run before it, needs the group's results.
     fn depends(&self, id: ValueId, group: &Group) -> bool {
-        self.needs(id, &|v| group.members.iter().any(|m| m.value == v))
-    }
-
-    fn needs(&self, id: ValueId, wanted: &dyn Fn(ValueId) -> bool) -> bool {
-        let mut seen = vec![false; self.net.values.len()];
-        let mut stack = vec![id];
-        while let Some(id) = stack.pop() {
-            if std::mem::replace(&mut seen[id], true) {
-                continue;
-            }
-            if wanted(id) {
-                return true;
-            }
-            let alone = [id];
-            let together = self.together.get(&id).map_or(&alone[..], |g| g.as_slice());
-            for &member in together {
-                stack.extend(self.net.operands(member));
-                stack.extend(self.readers_before(member));
-            }
-        }
-        false
-    }
-
-    /// Values that read a weight before this one rewrites it.
-    fn readers_before(&self, id: ValueId) -> impl Iterator<Item = ValueId> + '_ {
-        let weight = self.net.values[id].stored_as;
-        let old = weight.and_then(|w| self.weights.get(&w));
-        old.into_iter()
-            .flat_map(|v| &self.users[*v])
-            .copied()
-            .filter(move |u| *u != id)
+        let members: Vec<ValueId> = group.members.iter().map(|m| m.value).collect();
+        self.reach.needs(self.net, id, &members)
     }
 
     fn mark_stored(&self, groups: &mut [Group]) {

@@ -8,9 +8,6 @@ use crate::equation::{Equation, Pos, Read};
 use crate::tile::Mode;
 use std::collections::BTreeSet;
 
-/// Elements that do not stay in a cache until they are read again.
-const LARGE: i64 = 8 << 20;
-
 pub struct Group {
     /// Extents of the indices that all members share.
     pub space: Vec<i64>,
@@ -74,6 +71,8 @@ impl Member {
 pub struct Context<'a> {
     pub net: &'a Net,
     pub layouts: &'a [Option<Layout>],
+    /// Elements from which a result is stored past the caches.
+    pub streamed: i64,
 }
 
 impl Context<'_> {
@@ -85,7 +84,7 @@ impl Context<'_> {
 
     /// How a value is stored: past the caches, if it is so large that its reader would not find it there anyway.
     pub fn store_mode(&self, value: ValueId) -> Mode {
-        match self.layout(value).len >= LARGE {
+        match self.layout(value).len >= self.streamed {
             true => Mode::Stream,
             false => Mode::Store,
         }

@@ -22,7 +22,14 @@ pub fn invariants(net: &mut Net) {
         for mut piece in pieces {
             let extents = piece.extents();
             let points = piece.points();
+            let mut guarded = vec![false; extents.len()];
+            let mut see = |v: usize| guarded[v] = true;
+            piece
+                .guards
+                .iter()
+                .for_each(|g| g.index.for_each_var(&mut see));
             let mut hoister = Hoister {
+                guarded: &guarded,
                 net,
                 extents: &extents,
                 n_free: piece.free.len(),
@@ -41,6 +48,8 @@ pub fn invariants(net: &mut Net) {
 }
 
 struct Hoister<'a> {
+    /// Indices that a guard confines: a part over them may read outside where it fails.
+    guarded: &'a [bool],
     net: &'a mut Net,
     extents: &'a [i64],
     n_free: usize,
@@ -100,6 +109,9 @@ impl Hoister<'_> {
             return None;
         }
         let vars = self.vars(e);
+        if vars.iter().any(|v| self.guarded[*v]) {
+            return None;
+        }
         let part: i64 = vars.iter().map(|v| self.extents[*v]).product();
         // Where rows are long, code computes what is fixed along a row before the row, and the value needs no kernel.
         if cost(e).maths == 0 && self.row(&vars) >= LONG_ROW {

@@ -2,11 +2,12 @@
 
 use super::group::Context;
 use super::net::ValueId;
+use super::positions;
 use crate::equation::index::{Atom, Ix};
-use crate::equation::{Binary, Expr, Guard, Pos, Read, Unary};
+use crate::equation::{Binary, Expr, Guard, Lit, Pos, Read, Unary};
 use crate::tile::{
     Bound, Buffer, BufferId, BufferKind, Int, Kernel, Stmt, TaskAxis, Tile, TileId, TileKind, Val,
-    Var,
+    Var, Wide,
 };
 
 /// What a kernel's buffer is bound to at launch.
@@ -180,6 +181,9 @@ impl Scope<'_> {
     fn read(&self, b: &mut KernelBuilder, read: &Read) -> Val {
         let value = self.operands[read.operand];
         let shape = self.env.ctx().net.values[value].shape.as_slice();
+        if let Some(outside) = self.never_inside(read, shape) {
+            return outside;
+        }
         if let Some(at) = plain_positions(read) {
             let kept = self.env.in_tile(value, &at, self.vars);
             if let Some(val) = kept.or_else(|| self.env.in_place(b, value, &at, self.vars)) {
@@ -206,14 +210,13 @@ impl Scope<'_> {
                         });
                     }
                 }
+                // Values decide: what is proven inside of finite ones is not for others.
                 Pos::Computed(e) => {
                     let at = self.int(b, e);
-                    if outside.is_some() {
-                        bounds.push(Bound {
-                            index: at.clone(),
-                            extent: int(shape[axis]),
-                        });
-                    }
+                    bounds.push(Bound {
+                        index: at.clone(),
+                        extent: int(shape[axis]),
+                    });
                     computed = add(computed, mul(at, stride));
                 }
             }
@@ -221,10 +224,25 @@ impl Scope<'_> {
         let buffer = b.buffer(self.env.ctx().source(value), false);
         let address = add(computed, ix_to_int(&affine, self.vars));
         let load = Val::Buf(buffer, address);
-        match read.outside {
-            Some(v) if !bounds.is_empty() => Val::Guarded(bounds, Box::new(load), v),
-            _ => load,
+        let outside = read.outside.unwrap_or(Lit::new(f64::NAN));
+        match bounds.is_empty() {
+            true => load,
+            false => Val::Guarded(bounds, Box::new(load), outside),
         }
+    }
+
+    /// What a read gives that is outside at every point.
+    fn never_inside(&self, read: &Read, shape: &[i64]) -> Option<Val> {
+        let outside = read.outside?;
+        let leaves = |(p, n): (&Pos, &i64)| match p {
+            Pos::Ix(ix) => {
+                let (lo, hi) = ix.range(self.extents);
+                hi < 0 || lo >= *n
+            }
+            Pos::Computed(_) => false,
+        };
+        let never = read.at.iter().zip(shape).any(leaves);
+        never.then_some(Val::Lit(outside))
     }
 
     /// A kept value where its positions are inside, else what the read has outside.
@@ -247,25 +265,70 @@ impl Scope<'_> {
         }
     }
 
-    /// A whole-valued expression as an integer.
+    /// A whole-valued expression as an integer: in integers where none can leave them, else in f64.
     pub fn int(&self, b: &mut KernelBuilder, e: &Expr) -> Int {
+        match positions::narrow(e, self.extents, &|r| self.is_whole(r)) {
+            true => self.narrow(b, e),
+            false => Int::Whole(Box::new(self.wide(b, e))),
+        }
+    }
+
+    fn narrow(&self, b: &mut KernelBuilder, e: &Expr) -> Int {
+        let make = |f: fn(Box<Int>, Box<Int>) -> Int, x, y| f(Box::new(x), Box::new(y));
         match e {
             Expr::Index(ix) => ix_to_int(ix, self.vars),
-            Expr::Lit(lit) if lit.get().fract() == 0.0 => int(lit.get() as i64),
+            Expr::Lit(lit) => int(lit.get() as i64),
+            Expr::Unary(Unary::Neg, a) => make(Int::Sub, int(0), self.narrow(b, a)),
+            Expr::Unary(Unary::Floor, a) => Int::Floor(Box::new(self.val(b, a))),
             Expr::Binary(op, x, y) => {
-                let make = |f: fn(Box<Int>, Box<Int>) -> Int, x, y| f(Box::new(x), Box::new(y));
+                let (x, y) = (self.narrow(b, x), self.narrow(b, y));
                 match op {
-                    Binary::Add => add(self.int(b, x), self.int(b, y)),
-                    Binary::Sub => make(Int::Sub, self.int(b, x), self.int(b, y)),
-                    Binary::Mul => make(Int::Mul, self.int(b, x), self.int(b, y)),
-                    Binary::Min => make(Int::Min, self.int(b, x), self.int(b, y)),
-                    Binary::Max => make(Int::Max, self.int(b, x), self.int(b, y)),
-                    Binary::Div | Binary::Pow => Int::Floor(Box::new(self.val(b, e))),
+                    Binary::Add => add(x, y),
+                    Binary::Sub => make(Int::Sub, x, y),
+                    Binary::Mul => make(Int::Mul, x, y),
+                    Binary::Min => make(Int::Min, x, y),
+                    Binary::Max => make(Int::Max, x, y),
+                    Binary::Div | Binary::Pow => unreachable!("no narrow position divides"),
                 }
             }
-            Expr::Unary(Unary::Floor, a) => Int::Floor(Box::new(self.val(b, a))),
             e => Int::Floor(Box::new(self.val(b, e))),
         }
+    }
+
+    /// The position in f64: whole numbers stay exact, and what is none stays so. What is below a floor, and no whole number
+    /// itself, is f32 as everywhere.
+    fn wide(&self, b: &mut KernelBuilder, e: &Expr) -> Wide<Val, Int> {
+        let whole = |e: &Expr| positions::is_whole(e, &|r| self.is_whole(r));
+        match e {
+            Expr::Lit(lit) => Wide::Lit(*lit),
+            Expr::Index(ix) => Wide::Int(ix_to_int(ix, self.vars)),
+            Expr::Unary(Unary::Neg, a) => {
+                let zero = Wide::Lit(Lit::new(0.0));
+                Wide::Binary(Binary::Sub, Box::new(zero), Box::new(self.wide(b, a)))
+            }
+            Expr::Unary(Unary::Floor, a) => {
+                let inner = match &**a {
+                    Expr::Binary(Binary::Div, x, y) if whole(x) && whole(y) => self.wide(b, a),
+                    a if whole(a) => self.wide(b, a),
+                    a => Wide::Val(self.val(b, a)),
+                };
+                Wide::Floor(Box::new(inner))
+            }
+            Expr::Binary(op, x, y) if *op != Binary::Pow => {
+                let (x, y) = (self.wide(b, x), self.wide(b, y));
+                Wide::Binary(*op, Box::new(x), Box::new(y))
+            }
+            Expr::Select(relation, args) => {
+                let args = [&args[0], &args[1], &args[2], &args[3]].map(|a| self.wide(b, a));
+                Wide::Select(*relation, Box::new(args))
+            }
+            e => Wide::Val(self.val(b, e)),
+        }
+    }
+
+    /// Whether the tensor that is read holds whole numbers, as far as its equation tells.
+    fn is_whole(&self, read: &Read) -> bool {
+        positions::holds_whole(self.env.ctx().net, self.operands[read.operand])
     }
 
     pub fn bounds(&self, guards: &[Guard]) -> Vec<Bound> {

@@ -173,7 +173,12 @@ impl Nest<'_> {
                 None => reduce(ctx, member, &scope, &loops, mean, b),
             },
         };
-        let bounds = scope.bounds(&free_guards(&member.equation));
+        let mut bounds = scope.bounds(&free_guards(&member.equation));
+        // The one piece of a value writes all cells: zero where a guard fails, for readers in this kernel, too.
+        let value = match !bounds.is_empty() && ctx.net.single(member.value).is_some() {
+            true => Val::Guarded(std::mem::take(&mut bounds), Box::new(value), Lit::new(0.0)),
+            false => value,
+        };
         let address = ix_to_int(&out_address(ctx, member), &vars);
         self.variances.extend(found);
         let value = match kept {

@@ -7,6 +7,7 @@
 pub use crate::equation::rewrite::{for_each_read, rebuild, rebuild_pos};
 
 use crate::equation::index::Ix;
+use crate::equation::solve::is_injective;
 use crate::equation::{Equation, Expr, Pos, Read, Reducer};
 use crate::ir::graph::{Graph, Init, NodeId, Op};
 use std::collections::BTreeMap;
@@ -270,17 +271,19 @@ impl Net {
         )
     }
 
-    /// The equation of a value of one piece that is no scatter, and that writes every cell.
+    /// The equation of a value of one piece that is no scatter, and that has a point for every cell. Where a guard of it
+    /// fails, the cell is 0.
     pub fn single(&self, id: ValueId) -> Option<&Equation> {
         let value = &self.values[id];
-        match &value.def {
-            Def::Compute { pieces, .. } if pieces.len() == 1 => {
-                let all =
-                    pieces[0].free.iter().product::<i64>() == value.shape.iter().product::<i64>();
-                all.then_some(&pieces[0])
-            }
-            _ => None,
-        }
+        let Def::Compute { pieces, .. } = &value.def else {
+            return None;
+        };
+        let [piece] = pieces.as_slice() else {
+            return None;
+        };
+        let all = piece.free.iter().product::<i64>() == value.shape.iter().product::<i64>();
+        let covers = || is_injective(&piece.write, &piece.free, &value.shape);
+        (all && (piece.guards.is_empty() || covers())).then_some(piece)
     }
 }
 

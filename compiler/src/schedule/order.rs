@@ -35,15 +35,12 @@ fn needed(net: &Net, groups: &[Group]) -> Vec<BTreeSet<usize>> {
         }
     }
     for (g, group) in groups.iter().enumerate() {
-        if let Some(weight) = net.values[group.members[0].value].stored_as {
-            before[g].extend(
-                readers
-                    .get(&weight)
-                    .into_iter()
-                    .flatten()
-                    .filter(|r| **r != g),
-            );
-        }
+        let rewritten = group
+            .members
+            .iter()
+            .filter_map(|m| net.values[m.value].stored_as);
+        let readers = rewritten.filter_map(|weight| readers.get(&weight));
+        before[g].extend(readers.flatten().filter(|r| **r != g));
     }
     before
 }

@@ -31,7 +31,7 @@ pub(super) fn place(
     }
     let (folded_bytes, while_folding) = lay_folded(ctx, order, &setup, &main, &mut slots);
     let arena_bytes = lay_arena(ctx, order, &main, folded, &mut slots).max(while_folding);
-    let launch = |p: Pending| finish(p, &slots);
+    let launch = |p: Pending| finish(ctx, p, &slots);
     let buffer = |name: &str, id: ValueId| PlannedBuffer {
         name: name.to_string(),
         shape: net.values[id].shape.clone(),
@@ -151,7 +151,22 @@ fn lay_arena(
     total
 }
 
-fn finish(p: Pending, slots: &BTreeMap<ValueId, Slot>) -> LaunchPlan {
+/// Elements of what a kernel's buffer is bound to, border included.
+fn elements(ctx: &Context, source: &Source) -> u64 {
+    let is_weight = |v: &super::net::Value, w: usize| {
+        v.stored_as == Some(w) || matches!(v.def, Def::Weight(own) if own == w)
+    };
+    match source {
+        Source::Value(id) => ctx.layout(*id).len as u64,
+        Source::Table(data) => data.len() as u64,
+        Source::Weight(w) => {
+            let value = ctx.net.values.iter().find(|v| is_weight(v, *w));
+            value.map_or(0, |v| v.shape.iter().product::<i64>() as u64)
+        }
+    }
+}
+
+fn finish(ctx: &Context, p: Pending, slots: &BTreeMap<ValueId, Slot>) -> LaunchPlan {
     let kernel = p.builder.kernel;
     let slot = |s: &Source| match s {
         Source::Value(id) => slots
@@ -166,6 +181,7 @@ fn finish(p: Pending, slots: &BTreeMap<ValueId, Slot>) -> LaunchPlan {
         _ => unreachable!("extents are constants before they are lifted"),
     };
     LaunchPlan {
+        lens: p.builder.sources.iter().map(|s| elements(ctx, s)).collect(),
         buffers: p.builder.sources.iter().map(slot).collect(),
         tasks: kernel.tasks.iter().map(count).product::<i64>() as u64,
         kernel,

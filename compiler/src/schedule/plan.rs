@@ -9,7 +9,8 @@ use super::net::{Def, Net, ValueId, WeightTable};
 use super::place::{bytes_of, place};
 use super::votes::votes;
 use super::{
-    fill, gathers, hoist, inline, matmul, nest, order, scatter, shares, split, unroll, winograd,
+    fill, gathers, hoist, inline, matmul, nest, order, scatter, shares, split, unroll, updates,
+    winograd,
 };
 use crate::ir::graph::Graph;
 use crate::tile::Kernel;
@@ -43,6 +44,8 @@ pub enum Slot {
 pub struct LaunchPlan {
     pub kernel: Kernel,
     pub buffers: Vec<Slot>,
+    /// Elements of each buffer: numbers, or integers of a table.
+    pub lens: Vec<u64>,
     pub tasks: u64,
     /// What the kernel does, and what the equations that it stands for say.
     pub flops: u64,
@@ -77,7 +80,28 @@ pub struct Rules {
     /// Sums of at least so many multiplications are filtered by lines where that is cheaper; with 0, all. None: tiles of a picture must give the bits
     /// of the whole, so sums are taken as they are written.
     pub filtered: Option<i64>,
+    /// Kernels take what follows or precedes their values; without, each value has a kernel of its own (for tests).
+    pub fuses: bool,
+    /// Results of at least so many elements are stored past the caches: their readers would not find them there anyway.
+    pub streamed: i64,
+    /// Multiplications from which a sum of products is a contraction.
+    pub least_product: i64,
 }
+
+impl Rules {
+    pub fn new(weights_change: bool, filtered: Option<i64>) -> Rules {
+        Rules {
+            weights_change,
+            filtered,
+            fuses: true,
+            streamed: LARGE,
+            least_product: contraction::LEAST,
+        }
+    }
+}
+
+/// Elements that do not stay in a cache until they are read again.
+const LARGE: i64 = 8 << 20;
 
 /// Plans one entry.
 pub fn plan(graph: &Graph, weights: &mut WeightTable, rules: Rules) -> EntryPlan {
@@ -92,7 +116,8 @@ pub fn plan(graph: &Graph, weights: &mut WeightTable, rules: Rules) -> EntryPlan
     split::long_reductions(&mut net);
     unroll::corners(&mut net);
     gathers::copy_leaves(&mut net);
-    let contractions = find_contractions(&mut net);
+    let contractions = find_contractions(&mut net, rules.least_product);
+    updates::settle(&mut net);
     if !rules.weights_change {
         contractions
             .values()
@@ -102,11 +127,12 @@ pub fn plan(graph: &Graph, weights: &mut WeightTable, rules: Rules) -> EntryPlan
     let votes = votes(&net, &contractions);
     let layouts = layout::choose(&net, &order, &votes);
     let folded = folded(&net, &order, rules.weights_change);
-    let groups = fuse::groups(&net, &order, contractions, &folded, &layouts);
+    let groups = fuse::groups(&net, &order, contractions, &folded, &layouts, rules.fuses);
     let groups = order::shorten(&net, groups, &folded, &layouts);
     let ctx = Context {
         net: &net,
         layouts: &layouts,
+        streamed: rules.streamed,
     };
     let pending = kernels(&ctx, &groups, &folded);
     place(&ctx, &order, pending, &folded)
@@ -148,8 +174,8 @@ fn leaves_as_it_is(net: &Net, output: usize) -> bool {
     !used && once && net.single(id).is_some_and(digits)
 }
 
-/// Whether the new value may be written over the old one where it is computed: every read of the old value is done
-/// by then, and the computation itself reads it only where it writes.
+/// Whether the new value may be written over the old one where it is computed, as far as its own equation tells: it
+/// reads the old value only where it writes. What others read is looked at by `updates::settle`.
 fn updates_in_place(net: &Net, weight: usize, value: ValueId) -> bool {
     let is_old = |v: ValueId| matches!(net.values[v].def, Def::Weight(w) if w == weight);
     let Some(equation) = net.single(value) else {
@@ -165,27 +191,19 @@ fn updates_in_place(net: &Net, weight: usize, value: ValueId) -> bool {
     super::net::for_each_read(&equation.body, &mut |r| {
         own_place &= !is_old(operands[r.operand]) || r.at == equation.write;
     });
-    let order = net.order();
-    let mut needs_new = vec![false; net.values.len()];
-    for id in order {
-        needs_new[id] = id == value || net.operands(id).iter().any(|o| needs_new[*o]);
-        if needs_new[id] && id != value && net.operands(id).iter().any(|o| is_old(*o)) {
-            return false;
-        }
-    }
     own_place
 }
 
 pub(super) type Contractions = BTreeMap<(ValueId, usize), Contraction>;
 
-fn find_contractions(net: &mut Net) -> Contractions {
+fn find_contractions(net: &mut Net, least: i64) -> Contractions {
     let mut found = BTreeMap::new();
     for id in net.order() {
         let Def::Compute { pieces, .. } = &net.values[id].def else {
             continue;
         };
         for piece in 0..pieces.len() {
-            if let Some(c) = contraction::prepare(net, id, piece) {
+            if let Some(c) = contraction::prepare(net, id, piece, least) {
                 found.insert((id, piece), c);
             }
         }
@@ -227,25 +245,20 @@ fn substitute_operands(net: &mut Net, id: ValueId, piece: usize, c: &Contraction
     compact(pieces, operands);
 }
 
-/// Drops operands that no piece reads.
+/// Drops operands that no piece reads, in its body or where it writes.
 pub fn compact(pieces: &mut [crate::equation::Equation], operands: &mut Vec<ValueId>) {
     let mut used = vec![false; operands.len()];
     for piece in pieces.iter() {
-        super::net::for_each_read(&piece.body, &mut |r| used[r.operand] = true);
+        piece.for_each_read(true, &mut |r| used[r.operand] = true);
     }
     let mut place = vec![0; operands.len()];
     let mut kept = vec![];
-    for (i, operand) in operands.iter().enumerate() {
-        if used[i] {
-            place[i] = kept.len();
-            kept.push(*operand);
-        }
+    for (i, operand) in operands.iter().enumerate().filter(|(i, _)| used[*i]) {
+        place[i] = kept.len();
+        kept.push(*operand);
     }
     for piece in pieces.iter_mut() {
-        piece.body = super::net::rebuild(&piece.body, &|ix| ix.clone(), &|mut r| {
-            r.operand = place[r.operand];
-            crate::equation::Expr::Read(r)
-        });
+        *piece = piece.map_operands(&|operand| place[operand]);
     }
     *operands = kept;
 }
@@ -312,13 +325,14 @@ fn kernels(ctx: &Context, groups: &[Group], folded: &[bool]) -> Vec<Pending> {
 fn open(ctx: &Context, id: ValueId, setup: bool) -> Option<Pending> {
     let value = &ctx.net.values[id];
     let layout = ctx.layout(id);
+    let is_one_piece = ctx.net.single(id).is_some();
     let whole = match &value.def {
         Def::Scatter { .. } => true,
+        // A value of one piece is written everywhere, as zero where its guards fail.
+        Def::Compute { .. } if is_one_piece => false,
         Def::Compute { pieces, .. } => {
             let points = |p: &crate::equation::Equation| p.free.iter().product::<i64>();
-            let guarded = pieces
-                .iter()
-                .any(|p| p.reducer == crate::equation::Reducer::Map && !p.guards.is_empty());
+            let guarded = pieces.iter().any(|p| !p.guards.is_empty());
             guarded || pieces.iter().map(points).sum::<i64>() < value.shape.iter().product::<i64>()
         }
         _ => false,

@@ -86,6 +86,8 @@ pub struct TrainBody<'a> {
     pub data_path: Option<String>,
     pub metrics: Vec<(String, NodeId)>,
     pub tunable: Vec<(String, f64, f64)>,
+    /// No gradient is left of the loss.
+    pub is_idle: bool,
 }
 
 pub struct Layer<'a> {

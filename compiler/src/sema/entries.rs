@@ -17,6 +17,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
     Graphs,
+    /// Graphs whose equations stay as they are written, and no gradients: what the others are held against.
+    Sketches,
     /// Problems alone: only a sketch of the graph is made.
     Problems,
     /// Problems, and what is known of the text's places.
@@ -162,7 +164,8 @@ fn outcome(program: &Program<'_>, settings: &Settings<'_>, task: &Task, wanted: 
     };
     let made = entry(settings, &mut job, task);
     (outcome.steps, outcome.made) = (job.steps, made);
-    if let (Some(made), true) = (&mut outcome.made, wanted != Wanted::Graphs) {
+    let is_kept = matches!(wanted, Wanted::Graphs | Wanted::Sketches);
+    if let (Some(made), false) = (&mut outcome.made, is_kept) {
         // A sketch has served: its memory is for the next entry.
         (made.entry.graph, made.entry.calls) = (Graph::default(), vec![]);
     }

@@ -69,9 +69,27 @@ impl<'a> Job<'a, '_> {
         let settings = self.settings;
         let mut elab = self.elab(&mut graph, profile, training);
         let parts = elab.train_entry(item, settings, profile);
+        let is_idle = elab.train.is_idle;
         let (finished, steps) = finish(elab, parts);
         self.steps = steps;
-        finished.map(|finished| made(name, profile, graph, finished))
+        let finished = finished?;
+        if is_idle {
+            self.reaches_a_weight(item, profile)?;
+        }
+        Some(made(name, profile, graph, finished))
+    }
+
+    /// Reports a loss that reaches no weight by what is written, whatever its derivatives come to.
+    fn reaches_a_weight(&mut self, item: &'a ast::Train, profile: &'a Profile<'a>) -> Option<()> {
+        let mut graph = Graph::default();
+        let settings = self.settings;
+        let was_check = std::mem::replace(&mut self.is_check, true);
+        let mut elab = self.elab(&mut graph, profile, true);
+        let parts = elab.train_entry(item, settings, profile);
+        let (finished, steps) = finish(elab, parts);
+        self.steps += steps;
+        self.is_check = was_check;
+        finished.map(|_| ())
     }
 
     fn elab<'g>(
@@ -538,7 +556,9 @@ impl<'a> Elab<'a, '_> {
             true => self.sketched_gradients(loss, &nodes, span),
             false => crate::autodiff::gradients(&mut self.b, loss, &nodes),
         };
-        if gradients.iter().all(Option::is_none) {
+        // Derivatives that come out as zero leave the weights alone; whether the text may mean that, the sketch decides.
+        self.train.is_idle = !self.b.is_sketch() && gradients.iter().all(Option::is_none);
+        if self.b.is_sketch() && gradients.iter().all(Option::is_none) {
             let help = "the loss must depend on the model's result, and not only through `stop` or `floor`";
             let fault = fault(Class::Grad, "`loss` reaches no parameter").help(help);
             return self.fail(binding(item, "loss"), fault);

@@ -159,13 +159,34 @@ pub fn elaborate(
     options: &Options,
     problems: &mut Problems,
 ) -> Option<Elaborated> {
+    elaborate_as(Wanted::Graphs, loader, path, options, problems)
+}
+
+/// As [`elaborate`], with every equation as it is written: nothing is folded, shared, made canonical or differentiated
+/// (gradients are inputs). The oracle evaluates such a graph, and so it holds all that comes after against the text.
+pub fn as_written(
+    loader: &mut dyn Loader,
+    path: &str,
+    options: &Options,
+    problems: &mut Problems,
+) -> Option<Elaborated> {
+    elaborate_as(Wanted::Sketches, loader, path, options, problems)
+}
+
+fn elaborate_as(
+    wanted: Wanted,
+    loader: &mut dyn Loader,
+    path: &str,
+    options: &Options,
+    problems: &mut Problems,
+) -> Option<Elaborated> {
     let files = module::load(loader, path, problems)?;
     if !problems.is_empty() {
         return None;
     }
     let sources: &Sources = loader.sources();
     on_deep_stack(problems, |found| {
-        elaborate_loaded(&files, sources, options, found)
+        elaborate_loaded(wanted, &files, sources, options, found)
     })
     .flatten()
 }
@@ -186,6 +207,7 @@ fn on_deep_stack<T: Send>(
 }
 
 fn elaborate_loaded(
+    wanted: Wanted,
     files: &[module::Loaded],
     sources: &Sources,
     options: &Options,
@@ -208,7 +230,6 @@ fn elaborate_loaded(
         definitions::check(&program, &mut found);
         return None;
     };
-    let wanted = Wanted::Graphs;
     let (made, _) = entries::elaborate(&program, offer, options, &settings, wanted, &mut found);
     definitions::check(&program, &mut found);
     if !problems.is_empty() {

@@ -13,8 +13,11 @@ use std::rc::Rc;
 const INF: f64 = f64::INFINITY;
 /// A tree larger than this is an error: no text may make the compiler grow without bound.
 const MAX_SIZE: usize = 2_000;
-/// Index coefficients stay far below the limits of i64.
-const MAX_INDEX: f64 = 1e15;
+/// Index coefficients stay so small that an address, which multiplies them by a stride, fits in 64 bits. What is larger is
+/// computed in f64 as other numbers are.
+const MAX_INDEX: f64 = (1u64 << 31) as f64;
+/// Beyond this whole numbers, and what is added to them, are not exact in f64 either.
+const MAX_WHOLE: f64 = 1e15;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Arith {
@@ -111,11 +114,8 @@ pub fn binary(op: Arith, a: &Num, b: &Num) -> Result<Num, Fault> {
     };
     let (lo, hi) = interval(op, a, b);
     let wide = lo.is_finite() && hi.is_finite() && lo.abs().max(hi.abs()) > MAX_INDEX;
-    // Beyond this neither positions nor their sums are exact any more.
-    if ints && wide && a.as_ix().is_some() && b.as_ix().is_some() {
-        let far = if hi.abs() < lo.abs() { lo } else { hi };
-        let text = format!("this index goes as far as {far:.0e}; {MAX_INDEX:.0e} is the most");
-        return Err(fault(Class::Range, text));
+    if ints {
+        check_whole(lo, hi)?;
     }
     if ints
         && !wide
@@ -146,6 +146,16 @@ pub fn binary(op: Arith, a: &Num, b: &Num) -> Result<Num, Fault> {
         form: Form::Expr(form),
         size,
     })
+}
+
+/// Beyond this neither positions nor their sums are exact any more.
+fn check_whole(lo: f64, hi: f64) -> Result<(), Fault> {
+    let far = if hi.abs() < lo.abs() { lo } else { hi };
+    if lo.is_infinite() || hi.is_infinite() || far.abs() <= MAX_WHOLE {
+        return Ok(());
+    }
+    let text = format!("this index goes as far as {far:.0e}; {MAX_WHOLE:.0e} is the most");
+    Err(fault(Class::Range, text))
 }
 
 /// The result as an index expression, where it is one.

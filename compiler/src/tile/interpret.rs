@@ -6,9 +6,9 @@
 
 use super::{
     Bound, BufferKind, Compute, Contract, ContractInit, Digit, Int, Kernel, MathOp, Mode, Reduce,
-    ReduceOp, Stmt, TileId, TileKind, To, Val, Var,
+    ReduceOp, Stmt, TileId, TileKind, To, Val, Var, Wide,
 };
-use crate::equation::Binary;
+use crate::equation::{Binary, whole};
 
 /// The arithmetic of a run.
 pub trait Number: Copy + PartialOrd + std::fmt::Debug {
@@ -112,6 +112,16 @@ pub enum Fault {
         tile: String,
         at: i64,
     },
+    #[error(
+        "kernel {kernel}: task {task} touches element {at} of {buffer}, which task {other} writes"
+    )]
+    Race {
+        kernel: String,
+        buffer: String,
+        at: i64,
+        task: i64,
+        other: i64,
+    },
     #[error("kernel {kernel}: {what}")]
     Malformed { kernel: String, what: String },
 }
@@ -122,17 +132,18 @@ pub type Random<'a> = &'a dyn Fn(u64, bool, i64) -> f64;
 /// How often each element of each buffer was written.
 pub type Writes = Vec<Vec<u32>>;
 
-/// Runs all tasks in order.
+const NOBODY: i64 = -1;
+
+/// Runs all tasks in order. What one task writes, no other may touch: they run side by side elsewhere.
 pub fn interpret<N: Number>(
     kernel: &Kernel,
     args: &[i64],
     buffers: &mut [Data<N>],
     random: Random<'_>,
 ) -> Result<Writes, Fault> {
-    let writes = buffers
-        .iter()
-        .map(|b| vec![0; if let Data::Values(v) = b { v.len() } else { 0 }])
-        .collect();
+    let len = |b: &Data<N>| if let Data::Values(v) = b { v.len() } else { 0 };
+    let writes: Writes = buffers.iter().map(|b| vec![0; len(b)]).collect();
+    let owners = buffers.iter().map(|b| vec![NOBODY; len(b)]).collect();
     let mut machine = Machine {
         kernel,
         args,
@@ -142,11 +153,14 @@ pub fn interpret<N: Number>(
         vars: vec![],
         random,
         writes,
+        owners,
+        task: 0,
     };
     let counts: Vec<i64> = machine.task_counts()?;
     let total: i64 = counts.iter().product();
     for task in 0..total {
         machine.clear();
+        machine.task = task;
         let mut rest = task;
         for (axis, count) in kernel.tasks.iter().zip(&counts).rev() {
             machine.bind(axis.var, rest % count * axis.step);
@@ -170,6 +184,8 @@ pub fn n_tasks(kernel: &Kernel, args: &[i64]) -> Result<i64, Fault> {
         vars: vec![],
         random: &random,
         writes: vec![],
+        owners: vec![],
+        task: 0,
     };
     Ok(machine.task_counts()?.iter().product())
 }
@@ -184,6 +200,9 @@ struct Machine<'a, N> {
     vars: Vec<Option<i64>>,
     random: Random<'a>,
     writes: Writes,
+    /// The task that wrote each element of each buffer.
+    owners: Vec<Vec<i64>>,
+    task: i64,
 }
 
 impl<N: Number> Machine<'_, N> {
@@ -449,10 +468,11 @@ impl<N: Number> Machine<'_, N> {
         let index = usize::try_from(at).unwrap_or(usize::MAX);
         match space {
             To::Buf(b) => match &self.buffers[b as usize] {
-                Data::Values(v) => v
-                    .get(index)
-                    .copied()
-                    .ok_or_else(|| self.outside(space, v.len(), at, "read")),
+                Data::Values(v) => {
+                    let value = v.get(index).copied();
+                    let value = value.ok_or_else(|| self.outside(space, v.len(), at, "read"))?;
+                    self.alone(b, index).map(|()| value)
+                }
                 Data::Table(_) => Err(self.malformed(format!("buffer {b} holds integers"))),
             },
             To::Tile(t) => {
@@ -468,6 +488,21 @@ impl<N: Number> Machine<'_, N> {
                 })
             }
         }
+    }
+
+    /// No other task has written the element.
+    fn alone(&self, buffer: u32, at: usize) -> Result<(), Fault> {
+        let other = self.owners[buffer as usize][at];
+        if other == NOBODY || other == self.task {
+            return Ok(());
+        }
+        Err(Fault::Race {
+            kernel: self.kernel.name.clone(),
+            buffer: self.kernel.buffers[buffer as usize].name.clone(),
+            at: at as i64,
+            task: self.task,
+            other,
+        })
     }
 
     fn write(&mut self, space: To, at: i64, value: N) -> Result<(), Fault> {
@@ -488,6 +523,8 @@ impl<N: Number> Machine<'_, N> {
                 ) {
                     return Err(self.malformed(format!("buffer {b} is only read, but written")));
                 }
+                self.alone(b, index)?;
+                self.owners[b as usize][index] = self.task;
                 self.writes[b as usize][index] += 1;
                 if let Data::Values(v) = &mut self.buffers[b as usize] {
                     v[index] = value;
@@ -551,10 +588,32 @@ impl<N: Number> Machine<'_, N> {
             }
             Int::Min(a, b) => two(a, b).map(|(a, b)| a.min(b))?,
             Int::Max(a, b) => two(a, b).map(|(a, b)| a.max(b))?,
-            // Saturates, and turns NaN into 0.
-            Int::Floor(v) => i64::from(self.val(v)?.to_f64().floor() as i32),
+            Int::Floor(v) => {
+                let whole = self.val(v)?.to_f64().floor();
+                let near = (f64::from(i32::MIN)..-f64::from(i32::MIN)).contains(&whole);
+                if near {
+                    whole as i64
+                } else {
+                    i64::from(i32::MIN)
+                }
+            }
+            Int::Whole(w) => whole(self.wide(w)?),
             Int::Table(b, at) => self.table(*b, self.int(at)?)?,
             Int::Tile(t, at) => self.row(*t, self.int(at)?)?,
+        })
+    }
+
+    fn wide(&self, wide: &Wide<Val, Int>) -> Result<f64, Fault> {
+        Ok(match wide {
+            Wide::Lit(lit) => lit.get(),
+            Wide::Val(v) => self.val(v)?.to_f64(),
+            Wide::Int(i) => self.int(i)? as f64,
+            Wide::Floor(a) => self.wide(a)?.floor(),
+            Wide::Binary(op, a, b) => op.of(self.wide(a)?, self.wide(b)?),
+            Wide::Select(relation, args) => {
+                let [a, b] = [self.wide(&args[0])?, self.wide(&args[1])?];
+                self.wide(&args[if relation.holds(a, b) { 2 } else { 3 }])?
+            }
         })
     }
 
@@ -626,6 +685,17 @@ pub fn uses(int: &Int, var: Var) -> bool {
     match int {
         Int::Var(v) => *v == var,
         Int::Floor(v) => val_uses(v, var),
+        Int::Whole(w) => {
+            let mut found = false;
+            w.each(&mut |w| {
+                found |= match w {
+                    Wide::Val(v) => val_uses(v, var),
+                    Wide::Int(i) => uses(i, var),
+                    _ => false,
+                }
+            });
+            found
+        }
         Int::Table(_, at) | Int::Tile(_, at) => uses(at, var),
         _ => parts.any(|part| uses(part, var)),
     }

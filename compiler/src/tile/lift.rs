@@ -53,6 +53,7 @@ fn replace(int: &mut Int, values: &mut Vec<i64>) {
         | Int::Var(_)
         | Int::Arg(_)
         | Int::Floor(_)
+        | Int::Whole(_)
         | Int::Table(..)
         | Int::Tile(..) => {}
     }

@@ -14,10 +14,12 @@ mod print;
 mod range;
 mod verify;
 pub mod walk;
+mod wide;
 
 pub use lift::lift;
 pub use print::{identity, print};
 pub use verify::{Report, verify};
+pub use wide::Wide;
 
 pub type Var = u32;
 pub type BufferId = u32;
@@ -94,8 +96,10 @@ pub enum Int {
     Rem(Box<Int>, Box<Int>),
     Min(Box<Int>, Box<Int>),
     Max(Box<Int>, Box<Int>),
-    /// floor of a value.
+    /// floor of a value; i32::MIN of what is no number, or beyond 32 bits: far outside of every tensor.
     Floor(Box<Val>),
+    /// The whole number that a wide expression comes to; [`crate::equation::NOWHERE`] for what is no number, or too large to be exact.
+    Whole(Box<Wide<Val, Int>>),
     /// Element of a table buffer.
     Table(BufferId, Box<Int>),
     /// Element of an I64 tile (a row's offset, filled by `Rows`).
@@ -117,6 +121,7 @@ impl Int {
             | Int::Var(_)
             | Int::Arg(_)
             | Int::Floor(_)
+            | Int::Whole(_)
             | Int::Table(..)
             | Int::Tile(..) => None,
         }

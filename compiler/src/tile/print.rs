@@ -2,7 +2,7 @@
 
 use super::{
     Bound, BufferKind, Compute, Contract, ContractInit, Int, Kernel, MathOp, Mode, ReduceOp, Stmt,
-    TileKind, To, Val, Var,
+    TileKind, To, Val, Var, Wide,
 };
 use crate::equation::Binary;
 use std::fmt::Write;
@@ -238,7 +238,8 @@ pub fn int(i: &Int) -> String {
         | Int::Arg(_)
         | Int::Table(..)
         | Int::Tile(..)
-        | Int::Floor(_) => int(i),
+        | Int::Floor(_)
+        | Int::Whole(_) => int(i),
         i => format!("({})", int(i)),
     };
     match i {
@@ -253,8 +254,23 @@ pub fn int(i: &Int) -> String {
         Int::Min(a, b) => format!("min({},{})", int(a), int(b)),
         Int::Max(a, b) => format!("max({},{})", int(a), int(b)),
         Int::Floor(v) => format!("floor({})", val(v)),
+        Int::Whole(w) => format!("whole({})", wide(w)),
         Int::Table(b, at) => format!("b{b}[{}]", int(at)),
         Int::Tile(t, at) => format!("t{t}[{}]", int(at)),
+    }
+}
+
+fn wide(w: &Wide<Val, Int>) -> String {
+    match w {
+        Wide::Lit(lit) => format!("{lit:?}"),
+        Wide::Val(v) => format!("f64({})", val(v)),
+        Wide::Int(i) => format!("f64({})", int(i)),
+        Wide::Floor(a) => format!("floor({})", wide(a)),
+        Wide::Binary(op, a, b) => binary(*op, &wide(a), &wide(b)),
+        Wide::Select(relation, args) => {
+            let [a, b, yes, no] = [&args[0], &args[1], &args[2], &args[3]].map(wide);
+            format!("select({a} {} {b}, {yes}, {no})", relation.text())
+        }
     }
 }
 

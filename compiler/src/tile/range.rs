@@ -159,7 +159,7 @@ impl<'a> Facts<'a> {
         self.refined(linear, self.conditions.len())
     }
 
-    /// Both ends are reached: a sum of variables that no condition ties together.
+    /// Both ends are reached: a sum of variables that no condition ties together. (What confines one alone is in its range.)
     pub fn is_exact(&self, int: &Int) -> bool {
         let linear = self.linear(int);
         let plain = |(atom, _): &(Int, i64)| matches!(atom, Int::Var(_));
@@ -168,15 +168,52 @@ impl<'a> Facts<'a> {
                 .iter()
                 .any(|(c, _)| c.terms.len() > 1 && c.terms.iter().any(|(a, _)| a == atom))
         };
-        let single = |(atom, _): &(Int, i64)| {
-            self.conditions
-                .iter()
-                .any(|(c, e)| c.terms.len() == 1 && c.terms[0].0 == *atom && self.plain(c).hi >= *e)
+        linear.terms.iter().all(|t| plain(t) && !tied(t))
+    }
+
+    /// No point is left where all conditions hold.
+    pub fn is_impossible(&self) -> bool {
+        let empty = |(atom, _): &(Int, i64)| match atom {
+            Int::Var(v) => {
+                let range = self.var(*v);
+                range.lo > range.hi
+            }
+            _ => false,
         };
-        linear
-            .terms
+        let never = |(c, extent): &(Linear, i64)| {
+            if c.terms.iter().any(empty) {
+                return true;
+            }
+            let range = self.plain(c);
+            range.lo > range.hi || range.hi < 0 || range.lo >= *extent
+        };
+        self.conditions.iter().any(never)
+    }
+
+    /// A variable's own range, narrowed by the conditions on it alone.
+    fn var(&self, var: Var) -> Range {
+        let own = self.ranges.get(&var).copied().unwrap_or(UNKNOWN);
+        let alone = self
+            .conditions
             .iter()
-            .all(|t| plain(t) && !tied(t) && !single(t))
+            .filter_map(|(c, extent)| match c.terms.as_slice() {
+                [(Int::Var(v), k)] if *v == var => Some((*k, c.constant, *extent)),
+                _ => None,
+            });
+        // 0 <= k·v + d < n, in whole numbers.
+        alone.fold(own, |range, (k, d, n)| {
+            let ceil = |a: i64, b: i64| -(-a).div_euclid(b);
+            range.meet(match k > 0 {
+                true => Range {
+                    lo: ceil(-d, k),
+                    hi: (n - 1 - d).div_euclid(k),
+                },
+                false => Range {
+                    lo: ceil(d - (n - 1), -k),
+                    hi: d.div_euclid(-k),
+                },
+            })
+        })
     }
 
     /// The interval, with one condition after another put in the place of its variables where that narrows it.
@@ -213,7 +250,7 @@ impl<'a> Facts<'a> {
     fn atom(&self, atom: &Int) -> Range {
         let two = |a: &Int, b: &Int| (self.range(a), self.range(b));
         match atom {
-            Int::Var(v) => self.ranges.get(v).copied().unwrap_or(UNKNOWN),
+            Int::Var(v) => self.var(*v),
             Int::Div(a, b) => {
                 let (a, b) = two(a, b);
                 if b.lo < 1 {

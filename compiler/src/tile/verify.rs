@@ -6,7 +6,7 @@
 use super::range::{Facts, Range};
 use super::{
     Bound, BufferKind, Compute, Contract, ContractInit, Digit, Int, Kernel, Stmt, TileId, TileKind,
-    To, Val,
+    To, Val, Wide,
 };
 
 /// Accesses that were proven to be inside, and what could not be proven.
@@ -15,6 +15,10 @@ pub struct Report {
     pub n_proven: usize,
     pub unproven: Vec<String>,
 }
+
+/// Variables that no kernel has: a row and a column of a contraction.
+const ROW: u32 = u32::MAX - 1;
+const COLUMN: u32 = u32::MAX - 2;
 
 /// `lens`: elements of each buffer.
 pub fn verify(kernel: &Kernel, args: &[i64], lens: &[i64]) -> Result<Report, Vec<String>> {
@@ -202,12 +206,7 @@ impl Verifier<'_> {
 
     fn contract(&mut self, c: &Contract) {
         let (m, n) = (self.facts.range(&c.m), self.facts.range(&c.n));
-        let (c_at, ldc) = (self.facts.range(&c.c_at), self.facts.range(&c.ldc));
-        let last = Range {
-            lo: c_at.lo,
-            hi: c_at.hi + (m.hi - 1).max(0) * ldc.hi + (n.hi - 1).max(0),
-        };
-        self.inside(c.c, last, true, "written by a contraction");
+        self.sums_inside(c);
         if c.init == ContractInit::Keep {
             self.must_be_written(c.c);
         }
@@ -250,6 +249,22 @@ impl Verifier<'_> {
                 self.space_is(b, false);
             }
         }
+    }
+
+    /// Every sum's place, the last rows of a tail among them: `c_at + row·ldc + column`.
+    fn sums_inside(&mut self, c: &Contract) {
+        let mark = self.facts.mark();
+        self.facts.bind(ROW, &c.m);
+        self.facts.bind(COLUMN, &c.n);
+        let row = Int::Mul(Box::new(Int::Var(ROW)), Box::new(c.ldc.clone()));
+        let first = Int::Add(Box::new(c.c_at.clone()), Box::new(row));
+        let at = Int::Add(Box::new(first), Box::new(Int::Var(COLUMN)));
+        let (range, exact) = (self.facts.range(&at), self.facts.is_exact(&at));
+        self.inside(c.c, range, exact, "written by a contraction");
+        if let To::Buf(b) = c.c {
+            self.disjoint(b, &at);
+        }
+        self.facts.forget(mark);
     }
 
     fn space_is(&mut self, buffer: u32, table: bool) -> bool {
@@ -302,6 +317,11 @@ impl Verifier<'_> {
                 }
             }
             Int::Floor(v) => self.val(v),
+            Int::Whole(w) => w.each(&mut |w| match w {
+                Wide::Val(v) => self.val(v),
+                Wide::Int(i) => self.int(i),
+                _ => {}
+            }),
             Int::Table(b, at) => {
                 self.int(at);
                 if self.space_is(*b, true) {
@@ -367,7 +387,8 @@ impl Verifier<'_> {
             To::Buf(b) => (format!("b{b}"), self.lens[b as usize]),
             To::Tile(t) => (format!("t{t}"), self.kernel.tiles[t as usize].len),
         };
-        if range.lo > range.hi || range.lo >= 0 && range.hi < len {
+        let nowhere = range.lo > range.hi || self.facts.is_impossible();
+        if nowhere || range.lo >= 0 && range.hi < len {
             self.report.n_proven += 1;
         } else if exact || range.hi < 0 || range.lo >= len {
             self.errors.push(format!(

@@ -1,6 +1,6 @@
 //! Visits every integer of a kernel, to read or to replace it.
 
-use super::{Bound, Compute, Contract, ContractInit, Int, Kernel, Stmt, To, Val};
+use super::{Bound, Compute, Contract, ContractInit, Int, Kernel, Stmt, To, Val, Wide};
 
 /// What an integer is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,6 +130,7 @@ fn replace_var(int: &mut Int, var: super::Var, by: &Int) {
         | Int::Var(_)
         | Int::Arg(_)
         | Int::Floor(_)
+        | Int::Whole(_)
         | Int::Table(..)
         | Int::Tile(..) => {}
     }
@@ -155,6 +156,11 @@ fn inner(int: &mut Int, f: &mut dyn FnMut(&mut Int, Role)) {
             inner(b, f);
         }
         Int::Floor(v) => val(v, f),
+        Int::Whole(w) => w.each_mut(&mut |w| match w {
+            Wide::Val(v) => val(v, f),
+            Wide::Int(i) => visit(i, Role::Free, f),
+            _ => {}
+        }),
         Int::Table(_, at) => visit(at, Role::Free, f),
         Int::Tile(_, at) => visit(at, Role::InTile, f),
     }

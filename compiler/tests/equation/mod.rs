@@ -8,7 +8,7 @@ pub use text::parse;
 use vsr_compiler::equation::Equation;
 use vsr_compiler::equation::adjoint::{Adjoint, Source, adjoint};
 use vsr_compiler::equation::canon::canonicalise;
-use vsr_compiler::equation::eval::{Tensor, eval, scatter};
+use vsr_compiler::equation::eval::{Hooks, Tensor, eval, scatter};
 
 pub struct Case {
     pub name: String,
@@ -68,7 +68,7 @@ impl Case {
                 let refs: Vec<&Tensor> = given.iter().collect();
                 let shape = &self.shapes[part.operand];
                 let g = match part.scatter {
-                    true => scatter(&part.pieces[0], &refs, shape, &|_, _, _| 0.0),
+                    true => scatter(&part.pieces[0], &refs, shape, Hooks::new(&|_, _, _| 0.0)),
                     false => eval(&part.pieces, &refs, shape),
                 };
                 let sum = &mut sums[part.operand].data;

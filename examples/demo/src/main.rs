@@ -10,7 +10,7 @@ use clap::Parser;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
-use vsr_artifact::console;
+use vsr_artifact::{console, shown_path};
 use vsr_compiler::backend::clif::Target;
 use vsr_compiler::diag::{Problems, Sources};
 use vsr_compiler::pipeline;
@@ -21,7 +21,7 @@ use vsr_runtime::picture::{Picture, beside};
 use vsr_runtime::session::{self, Session};
 use vsr_runtime::upscale::command::UpscaleArgs;
 use vsr_runtime::video::images::write_image;
-use vsr_runtime::video::open_reader;
+use vsr_runtime::video::{Limits, open_reader};
 use vsr_runtime::weights::Scope;
 use vsr_runtime::{eval, train, upscale};
 
@@ -84,13 +84,14 @@ fn demo(args: &Args) -> Outcome<()> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let weights = here.join("weights/vsr-ch24.safetensors");
     let clip = here.join("clip/bigbuckbunny.mp4");
-    std::fs::create_dir_all(&args.out).map_err(|e| format!("{}: {e}", args.out.display()))?;
+    std::fs::create_dir_all(&args.out).map_err(|e| format!("{}: {e}", shown_path(&args.out)))?;
     let compiled = args.out.join("compiled");
     compile(&compiled)?;
 
     let options = session::Options {
         threads: 0,
         level: None,
+        is_guarded: false,
     };
     let mut session = Session::open(&compiled, options).map_err(text)?;
     train_briefly(args, &weights)?;
@@ -166,18 +167,19 @@ fn train_briefly(args: &Args, weights: &Path) -> Outcome<()> {
         session::Options {
             threads: 0,
             level: None,
+            is_guarded: false,
         },
     )
     .map_err(text)?;
     let out = args.out.join("run");
     if out.exists() {
-        std::fs::remove_dir_all(&out).map_err(|e| format!("{}: {e}", out.display()))?;
+        std::fs::remove_dir_all(&out).map_err(|e| format!("{}: {e}", shown_path(&out)))?;
     }
     let options = train::Options {
         epochs: Some(1),
         steps: Some(args.steps),
         weights: Some(weights.to_path_buf()),
-        out,
+        out: Some(out),
         valid: Some(1),
         command: "vsr-run train".into(),
         ..train::Options::default()
@@ -189,7 +191,7 @@ fn train_briefly(args: &Args, weights: &Path) -> Outcome<()> {
 /// The clip's first frames, a quarter as large, as pictures.
 fn shrink(clip: &Path, args: &Args) -> Outcome<PathBuf> {
     let low = args.out.join("low");
-    std::fs::create_dir_all(&low).map_err(|e| format!("{}: {e}", low.display()))?;
+    std::fs::create_dir_all(&low).map_err(|e| format!("{}: {e}", shown_path(&low)))?;
     let mut reader = open_reader(clip).map_err(text)?;
     for i in 0..args.frames {
         let Some(frame) = reader.next_frame().map_err(text)? else {
@@ -212,6 +214,9 @@ fn enlarge(session: &mut Session, args: &Args, compiled: &Path, low: &Path) -> O
         overlap: 16,
         scale: None,
         limit: None,
+        limit_pixels: Limits::DEFAULT_PIXELS,
+        overwrite: true,
+        strict: false,
     };
     let summary = upscale::command::run(session, &upscale, 0, false, |line| {
         Ok(console::out(&format!("{line}\n"))?)
@@ -233,6 +238,8 @@ fn score(session: &mut Session, args: &Args, compiled: &Path, clip: &Path) -> Ou
         profile: String::new(),
         overlap: 16,
         scale: None,
+        limit_pixels: Limits::DEFAULT_PIXELS,
+        strict: false,
     };
     let report = eval::command::run(session, &eval, 0, false).map_err(text)?;
     report
@@ -281,6 +288,6 @@ fn compare(args: &Args, clip: &Path, low: &Path) -> Outcome<()> {
     write_image(&path, shown.width, shown.height, &shown.rgb).map_err(text)?;
     print(&format!(
         "view   {} (bicubic | ours | target)",
-        path.display()
+        shown_path(&path)
     ))
 }

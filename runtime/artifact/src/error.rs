@@ -1,40 +1,41 @@
 //! Why an artifact is refused or could not be written: one sentence each, with the file and what to do.
 
+use crate::text::{shown, shown_path};
 use std::path::PathBuf;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("{} is not a compiled network: {}; compile one with `vsrc compile MODEL.vsr`", .0.display(), .1)]
+    #[error("{} is not a compiled network: {}; compile one with `vsrc compile MODEL.vsr`", shown_path(.0), .1)]
     NotAnArtifact(PathBuf, &'static str),
-    #[error("{} was written in format {found}, this version reads format {known}; compile the source again", .path.display())]
+    #[error("{} was written in format {found}, this version reads format {known}; compile the source again", shown_path(.path))]
     UnknownFormat {
         path: PathBuf,
         found: u64,
         known: u32,
     },
-    #[error("{} was compiled for runtime interface {found}, this version has {known}; compile the source again", .path.display())]
+    #[error("{} was compiled for runtime interface {found}, this version has {known}; compile the source again", shown_path(.path))]
     UnknownAbi {
         path: PathBuf,
         found: u64,
         known: u32,
     },
-    #[error("{} is damaged: {why}; compile the source again", .path.display())]
+    #[error("{} is damaged: {}; compile the source again", shown_path(.path), shown(.why))]
     Damaged { path: PathBuf, why: String },
-    #[error("{} is code for {found}, this machine is {here}; compile for it with `vsrc compile --target cpu-portable`", .path.display())]
+    #[error("{} is code for {}, this machine is {}; compile for it with `vsrc compile --target cpu-portable`", shown_path(.path), shown(.found), .here)]
     WrongArch {
         path: PathBuf,
         found: String,
         here: &'static str,
     },
-    #[error("{} needs {}, which this processor does not have; compile with `vsrc compile --target cpu-portable`", .path.display(), .missing.join(", "))]
+    #[error("{} needs {}, which this processor does not have; compile with `vsrc compile --target cpu-portable`", shown_path(.path), shown(.missing.join(", ")))]
     MissingFeatures { path: PathBuf, missing: Vec<String> },
-    #[error("{} is in the way: it is not of a compiled network, so it is not replaced; choose another folder with -o", .0.display())]
+    #[error("{} is in the way: it is not of a compiled network, so it is not replaced; choose another folder with -o", shown_path(.0))]
     InTheWay(PathBuf),
-    #[error("{} is being written by another process; try again when that has ended", .0.display())]
+    #[error("{} is being written by another process; try again when that has ended", shown_path(.0))]
     Busy(PathBuf),
     #[error("source file name {0:?} leads out of the artifact")]
     SourceName(String),
-    #[error("cannot {what} {}: {}", .path.display(), reason(.error))]
+    #[error("cannot {what} {}: {}", shown_path(.path), reason(.error))]
     Io {
         what: &'static str,
         path: PathBuf,
@@ -82,10 +83,15 @@ pub fn is_machine(error: &std::io::Error) -> bool {
 
 /// What the system says of a failure, in plain words and without its number.
 pub fn reason(error: &std::io::Error) -> String {
-    use std::io::ErrorKind::{NotFound, StorageFull, UnexpectedEof};
+    use std::io::ErrorKind::{
+        FileTooLarge, NotFound, NotSeekable, QuotaExceeded, StorageFull, UnexpectedEof,
+    };
     match error.kind() {
         NotFound => "there is no such file or folder".into(),
         StorageFull => "the disk is full".into(),
+        QuotaExceeded => "the quota of this disk is used up".into(),
+        FileTooLarge => "a file may not be so large here (`ulimit -f`, or the file system)".into(),
+        NotSeekable => "this needs a plain file, and it is a pipe or a device".into(),
         UnexpectedEof => "it ends too early".into(),
         _ => {
             let text = error.to_string();

@@ -19,16 +19,20 @@ pub mod folding;
 pub mod host;
 mod links;
 pub mod manifest;
+mod plain;
 mod publish;
 pub mod replace;
 pub mod roofs;
 mod stated;
+pub mod text;
 
 pub use code::CODE_OFFSET;
 pub use error::{Error, is_machine, reason};
 pub use folder::{Artifact, FORMAT, code_file, read, source_hash};
 pub use links::link_weights;
+pub use plain::open_file;
 pub use publish::write;
+pub use text::{shown, shown_path};
 
 #[cfg(test)]
 mod tests;

@@ -192,6 +192,8 @@ pub struct Field {
 pub struct Launch {
     pub kernel: u32,
     pub buffers: Vec<Place>,
+    /// Bytes of each buffer.
+    pub lens: Vec<u64>,
     pub args: Vec<i64>,
     pub tasks: u64,
     /// For `bench` and reports: what the kernel does, and what the equations say that it stands for.

@@ -1,194 +1,49 @@
-//! Footage to train on. Enters: a folder of films or of folders with pictures. Leaves: crops of clips, chosen by a key
-//! alone. Decoded frames are kept up to a budget of memory; with more footage than that, each epoch takes its own part.
-//! Nothing here depends on what was decoded before.
+//! Footage to train on. Enters: clips that were found. Leaves: crops of them, chosen by a key alone. Decoded frames are kept
+//! up to a budget of memory; with more footage than that, each epoch takes its own part. What cannot be decoded is named
+//! once and never drawn. Nothing here depends on what was decoded before.
 
+use super::find::Clip;
 use super::rng::Rng;
-use crate::video::{self, MediaError, Result, images};
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use crate::memory;
+use crate::video::{self, Limits, MediaError, Result};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-
-/// A film, or the part of one that serves one purpose.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Clip {
-    pub path: PathBuf,
-    pub width: usize,
-    pub height: usize,
-    /// Frames `first .. first + n_frames` of the film.
-    pub first: usize,
-    pub n_frames: usize,
-}
-
-/// Films for training and films held out.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Split {
-    pub train: Vec<Clip>,
-    pub valid: Vec<Clip>,
-    /// How they were told apart, for the user.
-    pub how: String,
-}
+use vsr_artifact::shown_path;
 
 /// Frames decoded together.
 const SEGMENT_FRAMES: usize = 32;
 
-/// Finds the footage under `folder`, in order of names. Clips too small or too short for `[T, H, W]` are an error.
-pub fn find(folder: &Path, shape: [usize; 3]) -> Result<Split> {
-    if !folder.is_dir() {
-        let why = if folder.exists() {
-            "is not a folder of clips"
-        } else {
-            "there is no such folder"
-        };
-        return Err(MediaError::file(folder, why));
-    }
-    let (train, valid) = (folder.join("train"), folder.join("valid"));
-    let split = if train.is_dir() && valid.is_dir() {
-        Split {
-            train: clips_in(&train)?,
-            valid: clips_in(&valid)?,
-            how: "folders train/ and valid/".into(),
-        }
-    } else {
-        hold_out(clips_in(folder)?, shape[0])
-    };
-    for (clips, part) in [(&split.train, "train"), (&split.valid, "validate")] {
-        if clips.is_empty() {
-            let kinds = "videos, or folders of PNG or JPEG pictures";
-            return Err(MediaError::file(
-                folder,
-                format!("holds nothing to {part} on (looked for {kinds})"),
-            ));
-        }
-        check_sizes(clips, shape)?;
-    }
-    Ok(split)
-}
-
-/// Films in a folder: video files, subfolders of pictures, or the folder's own pictures.
-pub fn clips_in(folder: &Path) -> Result<Vec<Clip>> {
-    let entries = std::fs::read_dir(folder).map_err(|e| MediaError::cannot_read(folder, &e))?;
-    let mut paths: Vec<PathBuf> = entries.filter_map(|e| e.ok().map(|e| e.path())).collect();
-    paths
-        .sort_by_key(|p| images::natural_key(&p.file_name().unwrap_or_default().to_string_lossy()));
-    let mut clips = Vec::new();
-    if paths.iter().any(|p| images::has_image_extension(p)) {
-        clips.push(measure(folder)?);
-    }
-    for path in paths {
-        if (path.is_file() && video::is_video_file(&path))
-            || (path.is_dir() && !images::files_in(&path)?.is_empty())
-        {
-            clips.push(measure(&path)?);
-        }
-    }
-    Ok(clips)
-}
-
-/// Size and length of a film. Counts the frames where its container does not.
-fn measure(path: &Path) -> Result<Clip> {
-    let mut reader = video::open_reader(path)?;
-    let info = reader.info().clone();
-    let mut n_frames = info.frames.unwrap_or(0) as usize;
-    if info.frames.is_none() {
-        while reader.next_frame()?.is_some() {
-            n_frames += 1;
-        }
-    }
-    Ok(Clip {
-        path: path.into(),
-        width: info.width,
-        height: info.height,
-        first: 0,
-        n_frames,
-    })
-}
-
-/// Every tenth film, at least one; of a single film, its last tenth.
-fn hold_out(clips: Vec<Clip>, n_frames: usize) -> Split {
-    if let [clip] = &clips[..] {
-        let n_valid = (clip.n_frames / 10).max(n_frames).min(clip.n_frames);
-        let cut = clip.n_frames - n_valid;
-        let train = Clip {
-            n_frames: cut,
-            ..clip.clone()
-        };
-        let valid = Clip {
-            first: cut,
-            n_frames: n_valid,
-            ..clip.clone()
-        };
-        return Split {
-            train: vec![train],
-            valid: vec![valid],
-            how: "the last tenth of the only film is held out".into(),
-        };
-    }
-    let last = clips.len().saturating_sub(1);
-    let few = clips.len() < 10;
-    let is_held_out = |i: usize| if few { i == last } else { i % 10 == 9 };
-    let how = if few {
-        "the last film is held out"
-    } else {
-        "every tenth film is held out"
-    };
-    let (valid, train): (Vec<_>, Vec<_>) = clips
-        .into_iter()
-        .enumerate()
-        .partition(|&(i, _)| is_held_out(i));
-    let plain = |list: Vec<(usize, Clip)>| list.into_iter().map(|(_, clip)| clip).collect();
-    Split {
-        train: plain(train),
-        valid: plain(valid),
-        how: how.into(),
-    }
-}
-
-fn check_sizes(clips: &[Clip], [n_frames, height, width]: [usize; 3]) -> Result<()> {
-    let fault = |clip: &Clip| {
-        let Clip {
-            width: w,
-            height: h,
-            n_frames: n,
-            path,
-            ..
-        } = clip;
-        let too_small = (*w < width || *h < height).then(|| format!("{w}x{h} pixels"));
-        let too_short = (*n < n_frames).then(|| format!("{n} frames"));
-        let what: Vec<String> = too_small.into_iter().chain(too_short).collect();
-        (!what.is_empty()).then(|| format!("{} ({})", path.display(), what.join(", ")))
-    };
-    let faults: Vec<String> = clips.iter().filter_map(fault).collect();
-    if faults.is_empty() {
-        return Ok(());
-    }
-    let more = if faults.len() > 8 {
-        format!(" and {} more", faults.len() - 8)
-    } else {
-        String::new()
-    };
-    let shown = faults[..faults.len().min(8)].join(", ");
-    Err(MediaError::user(format!(
-        "too small or too short for crops of {width}x{height} pixels and {n_frames} frames: {shown}{more}"
-    )))
-}
-
 /// Clip and number of the segment within it.
 type SegmentKey = (usize, usize);
+
+/// Its frames, decoded.
+type Segment = Arc<Vec<Vec<u8>>>;
 
 /// Crops out of a list of clips.
 pub struct Library {
     clips: Vec<Clip>,
     shape: [usize; 3],
     budget_bytes: usize,
-    cache: BTreeMap<SegmentKey, Arc<Vec<Vec<u8>>>>,
+    cache: BTreeMap<SegmentKey, Segment>,
     /// Segments of the epoch at hand, with the number of clips that begin in each.
     active: Vec<(SegmentKey, usize)>,
     epoch: Option<u64>,
     seed: u64,
+    limits: Limits,
+    /// Segments that cannot be decoded: the same ones whenever they are drawn.
+    broken: BTreeSet<SegmentKey>,
+    /// Why, once for each clip, until somebody asks.
+    told: Vec<String>,
 }
 
 impl Library {
-    pub fn new(clips: Vec<Clip>, shape: [usize; 3], budget_bytes: usize, seed: u64) -> Library {
+    pub fn new(
+        clips: Vec<Clip>,
+        shape: [usize; 3],
+        budget_bytes: usize,
+        seed: u64,
+        limits: Limits,
+    ) -> Library {
         Library {
             clips,
             shape,
@@ -197,23 +52,26 @@ impl Library {
             active: Vec::new(),
             epoch: None,
             seed,
+            limits,
+            broken: BTreeSet::new(),
+            told: Vec::new(),
         }
+    }
+
+    /// What was left out since the last call, and why.
+    pub fn left_out(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.told)
     }
 
     /// Writes one clip [3, T, H, W] of an epoch's footage.
     pub fn clip(&mut self, epoch: u64, rng: &mut Rng, out: &mut [f32]) -> Result<()> {
         self.enter(epoch);
-        let total: usize = self.active.iter().map(|a| a.1).sum();
-        let mut at = rng.below(total);
-        let mut chosen = (0, 0);
-        for &(key, n_starts) in &self.active {
-            chosen = key;
-            if at < n_starts {
-                break;
+        let (chosen, at, frames) = loop {
+            let (key, at) = self.draw(rng);
+            if let Some(frames) = self.decodable(key)? {
+                break (key, at, frames);
             }
-            at -= n_starts;
-        }
-        let frames = self.segment(chosen)?;
+        };
         let clip = &self.clips[chosen.0];
         let [n_frames, height, width] = self.shape;
         let (x, y) = (
@@ -231,6 +89,43 @@ impl Library {
         };
         view.write(window, self.shape, out);
         Ok(())
+    }
+
+    /// A segment, and the frame of it that a clip begins with.
+    fn draw(&self, rng: &mut Rng) -> (SegmentKey, usize) {
+        let total: usize = self.active.iter().map(|a| a.1).sum();
+        let mut at = rng.below(total);
+        let mut chosen = (0, 0);
+        for &(key, n_starts) in &self.active {
+            chosen = key;
+            if at < n_starts {
+                break;
+            }
+            at -= n_starts;
+        }
+        (chosen, at)
+    }
+
+    /// Frames of a segment; `None` if it cannot be decoded, which is the film's fault and not the machine's.
+    fn decodable(&mut self, key: SegmentKey) -> Result<Option<Segment>> {
+        if self.broken.contains(&key) {
+            return Ok(None);
+        }
+        let fault = match self.segment(key) {
+            Err(e) if e.is_user() => e,
+            done => return done.map(Some),
+        };
+        if !self.broken.iter().any(|(clip, _)| *clip == key.0) {
+            self.told.push(fault.to_string());
+        }
+        self.broken.insert(key);
+        let is_all = self.active.iter().all(|(k, _)| self.broken.contains(k));
+        match is_all {
+            true => Err(MediaError::user(format!(
+                "none of the footage can be decoded; the last that was tried: {fault}"
+            ))),
+            false => Ok(None),
+        }
     }
 
     /// Chooses the footage of an epoch: all of it, if that fits.
@@ -269,14 +164,16 @@ impl Library {
     }
 
     /// Decoded frames of a segment; clips that begin in it may reach beyond its last start.
-    fn segment(&mut self, key: SegmentKey) -> Result<Arc<Vec<Vec<u8>>>> {
+    fn segment(&mut self, key: SegmentKey) -> Result<Segment> {
         if let Some(frames) = self.cache.get(&key) {
             return Ok(frames.clone());
         }
         let clip = &self.clips[key.0];
         let from = key.1 * SEGMENT_FRAMES;
         let n = (SEGMENT_FRAMES + self.shape[0] - 1).min(clip.n_frames - from);
-        let mut reader = video::open_reader(&clip.path)?;
+        let bytes = 3 * (clip.width * clip.height * n) as u64;
+        memory::check(bytes, &format!("{n} frames of {}", shown_path(&clip.path)))?;
+        let mut reader = video::open_reader_within(&clip.path, &self.limits)?;
         reader.skip_frames((clip.first + from) as u64)?;
         let mut frames = Vec::with_capacity(n);
         for _ in 0..n {
@@ -286,6 +183,10 @@ impl Library {
                     "holds fewer frames than it says",
                 ));
             };
+            if (frame.width, frame.height) != (clip.width, clip.height) {
+                let why = "has frames of another size than when it was first opened";
+                return Err(MediaError::file(&clip.path, why));
+            }
             frames.push(frame.rgb);
         }
         let frames = Arc::new(frames);

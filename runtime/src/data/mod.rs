@@ -1,19 +1,22 @@
 //! What networks are trained on. Enters: a folder of footage or nothing, and the shape [B, 3, T, H, W] that the compiled
 //! train step declares. Leaves: batches of RGB in 0 to 1, made ahead on a thread, each decided by (seed, epoch, step) alone.
-//! Degradation is not done here: it is part of the compiled network.
+//! Degradation is not done here: it is part of the compiled network. Footage that cannot be used is left out and told.
 
+pub mod find;
 pub mod leaves;
 pub mod library;
 pub mod rng;
 pub mod scene;
 pub mod texture;
 
-use crate::video::{MediaError, Result};
+use crate::video::{Limits, MediaError, Result};
+use find::{Faults, Listed};
 use library::Library;
 use rng::Rng;
 use scene::Scenes;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
+use vsr_artifact::shown_path;
 
 #[derive(Clone, Debug)]
 pub struct DataOptions {
@@ -26,6 +29,30 @@ pub struct DataOptions {
     pub steps_per_epoch: u64,
     /// For decoded frames. Footage beyond it is drawn anew each epoch, so it is part of what decides a batch.
     pub budget_bytes: usize,
+    pub limits: Limits,
+    /// The clips that a resumed run had when it was stopped.
+    pub before: Vec<Listed>,
+    pub faults: OnFault,
+}
+
+/// What a film does that is damaged, or cannot be used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnFault {
+    /// It is named once, and the others do.
+    #[default]
+    LeaveOut,
+    /// It is an error.
+    Refuse,
+}
+
+impl OnFault {
+    /// What `--strict` decides.
+    pub fn of_strict(is_strict: bool) -> OnFault {
+        match is_strict {
+            true => OnFault::Refuse,
+            false => OnFault::LeaveOut,
+        }
+    }
 }
 
 impl DataOptions {
@@ -49,6 +76,9 @@ impl DataOptions {
             seed,
             steps_per_epoch,
             budget_bytes: Self::DEFAULT_BUDGET_BYTES,
+            limits: Limits::default(),
+            before: vec![],
+            faults: OnFault::default(),
         })
     }
 }
@@ -73,7 +103,12 @@ pub enum Place {
 }
 
 /// A batch, or why there is none.
-type Made = (Place, Result<Vec<f32>>);
+struct Made {
+    place: Place,
+    batch: Result<Vec<f32>>,
+    /// What was left out to make it.
+    left_out: Vec<String>,
+}
 
 pub struct ClipSource {
     requests: Sender<Place>,
@@ -81,6 +116,9 @@ pub struct ClipSource {
     asked: std::collections::VecDeque<Place>,
     steps_per_epoch: u64,
     description: String,
+    clips: Vec<Listed>,
+    left_out: Vec<String>,
+    damaged: Vec<String>,
 }
 
 /// Batches made before they are asked for.
@@ -88,14 +126,21 @@ const N_AHEAD: usize = 2;
 
 impl ClipSource {
     pub fn open(options: &DataOptions) -> Result<ClipSource> {
-        let (maker, description) = Maker::open(options)?;
+        let Opened {
+            maker,
+            description,
+            clips,
+            faults,
+        } = Maker::open(options)?;
         let (requests, wanted) = mpsc::channel();
         let (made, batches) = mpsc::sync_channel(N_AHEAD);
         let thread = std::thread::Builder::new()
             .name("data".into())
             .spawn(move || work(maker, &wanted, &made));
-        thread
-            .map_err(|e| MediaError::Machine(format!("cannot start a thread for the data: {e}")))?;
+        thread.map_err(|e| {
+            let why = vsr_artifact::reason(&e);
+            MediaError::Machine(format!("cannot start a thread for the data: {why}"))
+        })?;
         let steps_per_epoch = options.steps_per_epoch.max(1);
         Ok(ClipSource {
             requests,
@@ -103,12 +148,30 @@ impl ClipSource {
             asked: Default::default(),
             steps_per_epoch,
             description,
+            clips,
+            left_out: faults.left_out,
+            damaged: faults.damaged,
         })
+    }
+
+    /// What was left out since the last call, each film once, and why.
+    pub fn left_out(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.left_out)
+    }
+
+    /// Films of which only a part is there, and is used.
+    pub fn damaged(&self) -> &[String] {
+        &self.damaged
     }
 
     /// One line for the user: where the clips come from.
     pub fn describe(&self) -> &str {
         &self.description
+    }
+
+    /// The footage by its names; none where scenes are made.
+    pub fn clips(&self) -> &[Listed] {
+        &self.clips
     }
 
     /// Batch [B, 3, T, H, W] of a training step. The following ones are prepared meanwhile.
@@ -136,15 +199,16 @@ impl ClipSource {
         }
         // What was prepared in vain is dropped on the way.
         loop {
-            let (made, batch) = self
+            let made = self
                 .batches
                 .recv()
                 .map_err(|_| MediaError::Machine("the data thread has ended".into()))?;
             self.asked.pop_front();
-            if made == place {
-                return batch;
+            self.left_out.extend(made.left_out);
+            if made.place == place {
+                return made.batch;
             }
-            if let Place::Train { .. } = made
+            if let Place::Train { .. } = made.place
                 && let Place::Valid { .. } = place
             {
                 // Validation between epochs: the next epoch's first batches are asked for again later.
@@ -177,7 +241,16 @@ impl ClipSource {
 fn work(mut maker: Maker, wanted: &Receiver<Place>, made: &SyncSender<Made>) {
     while let Ok(place) = wanted.recv() {
         let batch = maker.batch(place);
-        if made.send((place, batch)).is_err() {
+        let left_out = match &batch {
+            Ok(_) => maker.left_out(),
+            Err(_) => Vec::new(),
+        };
+        let done = Made {
+            place,
+            batch,
+            left_out,
+        };
+        if made.send(done).is_err() {
             return;
         }
     }
@@ -195,49 +268,60 @@ struct Maker {
     footage: Footage,
     shape: [usize; 5],
     seed: u64,
+    faults: OnFault,
+}
+
+/// A maker, and what there is to say of its footage.
+struct Opened {
+    maker: Maker,
+    description: String,
+    clips: Vec<Listed>,
+    faults: Faults,
 }
 
 impl Maker {
-    fn open(options: &DataOptions) -> Result<(Maker, String)> {
+    fn open(options: &DataOptions) -> Result<Opened> {
+        let Some(folder) = &options.folder else {
+            let made = "data: made scenes (dead leaves in motion); give --data FOLDER for footage";
+            return Ok(Opened {
+                maker: Maker::new(options, Footage::Made(Scenes::default())),
+                description: made.to_string(),
+                clips: vec![],
+                faults: Faults::default(),
+            });
+        };
         let [_, _, n_frames, height, width] = options.shape;
         let clip_shape = [n_frames, height, width];
-        let (footage, description) = match &options.folder {
-            None => (
-                Footage::Made(Scenes::default()),
-                "data: made scenes (dead leaves in motion); give --data FOLDER for footage"
-                    .to_string(),
-            ),
-            Some(folder) => {
-                let split = library::find(folder, clip_shape)?;
-                let n_frames =
-                    |clips: &[library::Clip]| clips.iter().map(|c| c.n_frames).sum::<usize>();
-                let description = format!(
-                    "data: {}: {} clips ({} frames) to train, {} clips ({} frames) held out; {}",
-                    folder.display(),
-                    split.train.len(),
-                    n_frames(&split.train),
-                    split.valid.len(),
-                    n_frames(&split.valid),
-                    split.how
-                );
-                let library =
-                    |clips, budget| Box::new(Library::new(clips, clip_shape, budget, options.seed));
-                let budget = options.budget_bytes;
-                let found = Footage::Found {
-                    train: library(split.train, budget / 8 * 7),
-                    valid: library(split.valid, budget / 8),
-                };
-                (found, description)
-            }
+        let split = find::find(folder, clip_shape, &options.limits, &options.before)?;
+        if options.faults == OnFault::Refuse
+            && let Some(fault) = split.faults.first()
+        {
+            return Err(refused(fault));
+        }
+        let (description, clips) = (describe(folder, &split), split.listed(folder));
+        let (seed, limits) = (options.seed, options.limits);
+        let library =
+            |clips, budget| Box::new(Library::new(clips, clip_shape, budget, seed, limits));
+        let budget = options.budget_bytes;
+        let found = Footage::Found {
+            train: library(split.train, budget / 8 * 7),
+            valid: library(split.valid, budget / 8),
         };
-        Ok((
-            Maker {
-                footage,
-                shape: options.shape,
-                seed: options.seed,
-            },
+        Ok(Opened {
+            maker: Maker::new(options, found),
             description,
-        ))
+            clips,
+            faults: split.faults,
+        })
+    }
+
+    fn new(options: &DataOptions, footage: Footage) -> Maker {
+        Maker {
+            footage,
+            shape: options.shape,
+            seed: options.seed,
+            faults: options.faults,
+        }
     }
 
     fn batch(&mut self, place: Place) -> Result<Vec<f32>> {
@@ -264,8 +348,38 @@ impl Maker {
                 }
             }
         }
-        Ok(out)
+        match self.faults {
+            OnFault::Refuse => self
+                .left_out()
+                .first()
+                .map_or(Ok(out), |why| Err(refused(why))),
+            OnFault::LeaveOut => Ok(out),
+        }
     }
+
+    fn left_out(&mut self) -> Vec<String> {
+        match &mut self.footage {
+            Footage::Made(_) => Vec::new(),
+            Footage::Found { train, valid } => [train.left_out(), valid.left_out()].concat(),
+        }
+    }
+}
+
+fn describe(folder: &Path, split: &find::Split) -> String {
+    let n_frames = |clips: &[find::Clip]| clips.iter().map(|c| c.n_frames).sum::<usize>();
+    format!(
+        "data: {}: {} clips ({} frames) to train, {} clips ({} frames) held out; {}",
+        shown_path(folder),
+        split.train.len(),
+        n_frames(&split.train),
+        split.valid.len(),
+        n_frames(&split.valid),
+        split.how
+    )
+}
+
+fn refused(fault: &str) -> MediaError {
+    MediaError::user(format!("{fault}; leave --strict out to go on without it"))
 }
 
 #[cfg(test)]

@@ -2,11 +2,13 @@
 
 use super::degrade::Degradation;
 use super::{Channel, Protocol, Report, find_clips};
+use crate::data::OnFault;
 use crate::progress::Progress;
 use crate::session::Session;
 use crate::upscale::session::SessionNetworks;
 use crate::upscale::{Networks, TileOptions};
-use crate::{Result, interrupt};
+use crate::video::Limits;
+use crate::{Error, Result, interrupt};
 use std::path::PathBuf;
 
 /// PSNR and SSIM against bicubic, by a protocol that every line names
@@ -38,6 +40,9 @@ pub struct EvalArgs {
     /// Only the first frames of each clip
     #[arg(long)]
     pub limit: Option<u64>,
+    /// Refuse frames of more pixels
+    #[arg(long, value_name = "N", default_value_t = Limits::DEFAULT_PIXELS)]
+    pub limit_pixels: u64,
     /// Compiled shape to use; by default the one that costs least
     #[arg(long, default_value = "")]
     pub profile: String,
@@ -47,6 +52,9 @@ pub struct EvalArgs {
     /// Times larger, for luma networks that keep the size; others know it
     #[arg(long)]
     pub scale: Option<usize>,
+    /// A clip that is damaged or cannot be scored is an error, instead of being left out; all commands have `--strict`
+    #[arg(skip)]
+    pub strict: bool,
 }
 
 impl EvalArgs {
@@ -65,17 +73,26 @@ impl EvalArgs {
 
 pub fn run(session: &mut Session, args: &EvalArgs, seed: u64, is_quiet: bool) -> Result<Report> {
     interrupt::install();
-    let clips = find_clips(&args.data)?;
+    let limits = Limits {
+        pixels: args.limit_pixels,
+    };
+    let (clips, mut left_out) = find_clips(&args.data, &limits)?;
+    let on_fault = OnFault::of_strict(args.strict);
+    if let (OnFault::Refuse, Some(why)) = (on_fault, left_out.first()) {
+        return Err(Error::user(why));
+    }
     let mut networks = SessionNetworks::new(session, &args.profile, seed)?;
     let options: TileOptions = networks.options(args.overlap, args.scale)?;
     let scale = networks.shapes()[0].form.scale * options.enlarge_first;
     let mut line = Progress::new(is_quiet);
     let n_clips = clips.len();
-    let report = super::run(
+    let mut report = super::run(
         &mut networks,
         &clips,
         args.protocol(scale),
         options,
+        on_fault,
+        &limits,
         |clip, frame| {
             line.update(
                 0,
@@ -85,5 +102,7 @@ pub fn run(session: &mut Session, args: &EvalArgs, seed: u64, is_quiet: bool) ->
             !interrupt::asked()
         },
     )?;
+    left_out.append(&mut report.left_out);
+    report.left_out = left_out;
     Ok(report)
 }

@@ -5,16 +5,20 @@
 pub mod command;
 pub mod degrade;
 
-use crate::data::library;
+use crate::data::OnFault;
+use crate::data::find::{self, Faults};
+use crate::memory;
 use crate::metrics::resize::imresize_rgb;
 use crate::metrics::{Plane, channels, luma, psnr, ssim};
 use crate::upscale::{Networks, TileOptions, fit, stream};
-use crate::video::{Frame, MediaError, Result, open_reader};
+use crate::video::damage::{self, Damage};
+use crate::video::{Frame, Limits, MediaError, Result, open_reader_within};
 use degrade::Degradation;
 use serde::Serialize;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use vsr_artifact::{shown, shown_path};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Channel {
@@ -35,6 +39,9 @@ pub struct Protocol {
     /// Only the first frames of each clip.
     pub limit: Option<u64>,
 }
+
+/// Memory of scoring a frame, a pixel of it: three pictures as planes, and SSIM's blurred products.
+const BYTES_A_PIXEL: u64 = 120;
 
 impl std::fmt::Display for Protocol {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
@@ -93,11 +100,15 @@ pub struct Report {
     pub settings: Protocol,
     pub clips: Vec<ClipScore>,
     pub mean: Score,
+    /// Clips that could not be scored, and why: the mean knows nothing of them.
+    pub left_out: Vec<String>,
+    /// Clips of which only a part is there, and was scored.
+    pub damaged: Vec<String>,
 }
 
 impl Report {
     pub fn lines(&self) -> Vec<String> {
-        let name = |c: &ClipScore| c.clip.clone();
+        let name = |c: &ClipScore| shown(&c.clip);
         let width = self
             .clips
             .iter()
@@ -114,7 +125,19 @@ impl Report {
             let n_frames = self.clips.iter().map(|c| c.n_frames).sum();
             lines.push(self.line("mean", width, n_frames, &self.mean));
         }
+        if !self.left_out.is_empty() {
+            let n_found = self.clips.len() + self.left_out.len();
+            lines.push(format!(
+                "{} of {n_found} clips left out",
+                self.left_out.len()
+            ));
+        }
         lines
+    }
+
+    /// Something of the footage is not in the scores.
+    pub fn is_damaged(&self) -> bool {
+        !self.left_out.is_empty() || !self.damaged.is_empty()
     }
 
     fn line(&self, name: &str, width: usize, n_frames: usize, s: &Score) -> String {
@@ -126,61 +149,56 @@ impl Report {
     }
 }
 
-/// The clips to score: a film, a folder's `valid/`, or all that a folder holds.
-pub fn find_clips(path: &Path) -> Result<Vec<PathBuf>> {
+/// The clips to score: a film, a folder's `valid/`, or all that a folder holds; and what cannot be read of them.
+pub fn find_clips(path: &Path, limits: &Limits) -> Result<(Vec<PathBuf>, Vec<String>)> {
     if !path.exists() {
         return Err(MediaError::file(path, "there is no such file or folder"));
     }
     if path.is_file() {
-        return Ok(vec![path.into()]);
+        return Ok((vec![path.into()], vec![]));
     }
     let valid = path.join("valid");
     let folder = if valid.is_dir() { &valid } else { path };
-    let clips: Vec<PathBuf> = library::clips_in(folder)?
-        .into_iter()
-        .map(|c| c.path)
-        .collect();
+    // Of damage the readers tell again.
+    let (clips, Faults { left_out, .. }) = find::clips_in(folder, limits)?;
     if clips.is_empty() {
-        Err(MediaError::file(
-            folder,
-            "holds no clips (videos, or folders of PNG or JPEG pictures)",
-        ))
-    } else {
-        Ok(clips)
+        let kinds = "videos, or folders of PNG or JPEG pictures";
+        let reasons: String = left_out.iter().map(|why| format!("\n  {why}")).collect();
+        let folder = shown_path(folder);
+        let why = format!("{folder}: holds no clips ({kinds}){reasons}");
+        return Err(MediaError::user(why));
     }
+    Ok((clips.into_iter().map(|c| c.path).collect(), left_out))
 }
 
-/// Scores every clip. `report` hears of each frame (clip, frame) and returns whether to go on.
+/// Scores every clip. `report` hears of each frame (clip, frame) and returns whether to go on. A clip that cannot be scored
+/// is left out if there are others.
 pub fn run(
     networks: &mut dyn Networks,
     clips: &[PathBuf],
     protocol: Protocol,
     options: TileOptions,
+    on_fault: OnFault,
+    limits: &Limits,
     mut report: impl FnMut(usize, u64) -> bool,
 ) -> Result<Report> {
-    let mut scores = Vec::new();
+    let (mut scores, mut damaged) = (Vec::new(), Vec::new());
+    let mut faults: Vec<MediaError> = Vec::new();
     for (i, path) in clips.iter().enumerate() {
-        let frames = score_clip(networks, path, protocol, options, |n| report(i, n))?;
-        let skip = protocol.skip_ends;
-        let counted = frames
-            .get(skip..frames.len().saturating_sub(skip))
-            .unwrap_or_default();
-        if counted.is_empty() {
-            let why = format!(
-                "has {} frames, and {skip} are skipped at each end",
-                frames.len()
-            );
-            return Err(MediaError::file(path, why));
+        match clip_score(networks, path, protocol, options, limits, |n| report(i, n)) {
+            Ok((_, damage)) if on_fault == OnFault::Refuse && !damage.is_empty() => {
+                return Err(damage::refused(&damage[0]));
+            }
+            Ok((score, damage)) => {
+                scores.push(score);
+                damaged.extend(damage::lines(&damage));
+            }
+            Err(e) if e.is_user() && on_fault == OnFault::LeaveOut => faults.push(e),
+            Err(e) => return Err(e),
         }
-        let clip = path
-            .file_name()
-            .map(|n| n.to_string_lossy().into_owned())
-            .unwrap_or_default();
-        scores.push(ClipScore {
-            clip,
-            n_frames: counted.len(),
-            score: Score::mean(counted),
-        });
+    }
+    if scores.is_empty() && !faults.is_empty() {
+        return Err(faults.swap_remove(0));
     }
     let mean = Score::mean(&scores.iter().map(|c| c.score).collect::<Vec<_>>());
     Ok(Report {
@@ -188,7 +206,35 @@ pub fn run(
         settings: protocol,
         clips: scores,
         mean,
+        left_out: faults.iter().map(MediaError::to_string).collect(),
+        damaged,
     })
+}
+
+fn clip_score(
+    networks: &mut dyn Networks,
+    path: &Path,
+    protocol: Protocol,
+    options: TileOptions,
+    limits: &Limits,
+    report: impl FnMut(u64) -> bool,
+) -> Result<(ClipScore, Vec<Damage>)> {
+    let (frames, damage) = score_clip(networks, path, protocol, options, limits, report)?;
+    let skip = protocol.skip_ends;
+    let counted = frames.get(skip..frames.len().saturating_sub(skip));
+    let counted = counted.unwrap_or_default();
+    if counted.is_empty() {
+        let n = frames.len();
+        let why = format!("has {n} frames, and {skip} are skipped at each end");
+        return Err(MediaError::file(path, why));
+    }
+    let name = path.file_name().unwrap_or_default();
+    let score = ClipScore {
+        clip: name.to_string_lossy().into_owned(),
+        n_frames: counted.len(),
+        score: Score::mean(counted),
+    };
+    Ok((score, damage))
 }
 
 fn score_clip(
@@ -196,9 +242,10 @@ fn score_clip(
     path: &Path,
     protocol: Protocol,
     options: TileOptions,
+    limits: &Limits,
     mut report: impl FnMut(u64) -> bool,
-) -> Result<Vec<Score>> {
-    let mut reader = open_reader(path)?;
+) -> Result<(Vec<Score>, Vec<Damage>)> {
+    let mut reader = open_reader_within(path, limits)?;
     let s = protocol.scale;
     let (width, height) = (reader.info().width / s * s, reader.info().height / s * s);
     let counted = (
@@ -219,6 +266,9 @@ fn score_clip(
             upscaler.scale()
         )));
     }
+    let bytes = BYTES_A_PIXEL * (width * height) as u64 + upscaler.frame_bytes();
+    let what = format!("scoring {width}x{height} frames of {}", shown_path(path));
+    memory::check(bytes, &what)?;
     // Ground truth and small frame of what is still inside the network.
     let waiting: RefCell<VecDeque<(Frame, Vec<u8>)>> = RefCell::default();
     let mut n_read = 0;
@@ -259,7 +309,9 @@ fn score_clip(
         }
     };
     stream(&mut upscaler, next, take)?;
-    Ok(scores)
+    let mut damage = reader.damage();
+    damage.retain(|d| d.is_loss && d.is_within(protocol.limit));
+    Ok((scores, damage))
 }
 
 /// The upper left part whose size the scale divides.

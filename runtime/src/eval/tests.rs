@@ -94,7 +94,7 @@ fn bicubic_scores_as_bicubic() {
     let root = tempfile::tempdir().unwrap();
     clip(&root.path().join("a"));
     clip(&root.path().join("b"));
-    let clips = find_clips(root.path()).unwrap();
+    let (clips, _) = find_clips(root.path(), &Limits::default()).unwrap();
     let mut network = Bicubic::new(20, 16, 2);
     for channel in [Channel::Y, Channel::Rgb] {
         let protocol = Protocol {
@@ -106,6 +106,8 @@ fn bicubic_scores_as_bicubic() {
             &clips,
             protocol,
             TileOptions::default(),
+            OnFault::LeaveOut,
+            &Limits::default(),
             |_, _| true,
         )
         .unwrap();
@@ -141,9 +143,11 @@ fn ends_and_limits() {
     let mut frames = |protocol| {
         let report = run(
             &mut network,
-            &find_clips(root.path())?,
+            &find_clips(root.path(), &Limits::default())?.0,
             protocol,
             TileOptions::default(),
+            OnFault::LeaveOut,
+            &Limits::default(),
             |_, _| true,
         )?;
         Ok::<usize, MediaError>(report.clips[0].n_frames)

@@ -43,6 +43,7 @@ fn launch(from: Place, to: Place) -> Launch {
     Launch {
         kernel: 0,
         buffers: vec![from, to],
+        lens: vec![24, 24],
         args: vec![6],
         tasks: 1,
         flops: 60,
@@ -125,6 +126,7 @@ pub(crate) fn open(dir: &Path, manifest: Manifest, threads: usize) -> Result<Ses
         Options {
             threads,
             level: None,
+            is_guarded: false,
         },
     )
 }

@@ -5,29 +5,38 @@
 //! backward and optimiser are one entry of the network. What a run computes depends on the artifact, the seed, the
 //! data and the options; never on when it was interrupted.
 
+mod begin;
 mod epoch;
+mod origin;
 mod plot;
 mod preview;
 mod state;
 #[cfg(test)]
 mod tests;
 
-use crate::data::{ClipSource, DataOptions};
+use crate::data::{ClipSource, DataOptions, OnFault};
 use crate::error::{Error, Result};
 use crate::progress::{Progress, clock, remaining};
 use crate::session::Session;
+use crate::video::Limits;
 use crate::weights::Scope;
 use crate::{files, interrupt};
-use epoch::Record;
+use begin::{Begun, RunFolder};
+use epoch::{Pace, Past, Record};
 use state::{Setup, State};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use vsr_artifact::console;
+use vsr_artifact::{console, shown_path};
 
 /// Where batches come from.
 pub trait Batches {
     fn train(&mut self, epoch: u64, step: u64) -> Result<Vec<f32>>;
     fn valid(&mut self, index: u64) -> Result<Vec<f32>>;
+
+    /// What was left out since the last call, each film once, and why.
+    fn left_out(&mut self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 impl Batches for ClipSource {
@@ -37,6 +46,10 @@ impl Batches for ClipSource {
 
     fn valid(&mut self, index: u64) -> Result<Vec<f32>> {
         Ok(ClipSource::valid(self, index)?)
+    }
+
+    fn left_out(&mut self) -> Vec<String> {
+        ClipSource::left_out(self)
     }
 }
 
@@ -49,14 +62,19 @@ pub struct Options {
     pub rate: Option<f64>,
     /// First weights.
     pub weights: Option<PathBuf>,
-    /// The run's folder.
-    pub out: PathBuf,
+    /// The run's folder; without it, a new one under `runs/`.
+    pub out: Option<PathBuf>,
     /// Go on with the run in `out`.
     pub resume: bool,
+    /// Replace the run that is in `out`.
+    pub overwrite: bool,
     /// A resumed run has its own.
     pub seed: Option<u64>,
     /// Held-out batches after each epoch.
     pub valid: Option<u64>,
+    /// Refuse weights that are not finite, and films that are damaged or cannot be used.
+    pub strict: bool,
+    pub limits: Limits,
     pub json: bool,
     pub quiet: bool,
     /// How the user called, up to the options: for the hint on how to go on.
@@ -78,17 +96,32 @@ const SAVE_EVERY: Duration = Duration::from_secs(600);
 /// Weights of the best epoch, and of the last one: what the network is used with.
 const BEST: &str = "best.safetensors";
 const LAST: &str = "last.safetensors";
+const PLOT: &str = "plot.svg";
+const PREVIEW: &str = "preview.png";
 
 /// Trains as the options say, with clips from a folder or made ones.
 pub fn train(session: &mut Session, options: &Options) -> Result<Outcome> {
-    let (state, setup) = begin(session, options)?;
-    let port = data_port(session)?;
-    let data = DataOptions::new(setup.data.as_deref(), &port.1, setup.seed, setup.steps)?;
+    let mut begun = begin::begin(session, options)?;
+    let (port, setup) = (data_port(session)?, &mut begun.setup);
+    let data = DataOptions {
+        limits: options.limits,
+        before: std::mem::take(&mut setup.clips),
+        faults: OnFault::of_strict(options.strict),
+        ..DataOptions::new(setup.data.as_deref(), &port.1, setup.seed, setup.steps)?
+    };
     let mut source = ClipSource::open(&data)?;
+    setup.clips = source.clips().to_vec();
+    let change = origin::data_change(&data.before, &setup.clips);
+    if let Some(change) = change.filter(|_| options.resume) {
+        console::err(&format!("note: {change}\n"));
+    }
     if !options.quiet {
         console::err(&format!("{}\n", source.describe()));
     }
-    Trainer::new(session, options, state, setup)?.run(&mut source, &interrupt::asked)
+    for part in source.damaged() {
+        console::err(&format!("warning: {part}\n"));
+    }
+    Trainer::new(session, options, begun)?.run(&mut source, &interrupt::asked)
 }
 
 /// Name and shape of the training data.
@@ -111,90 +144,65 @@ fn no_train() -> Error {
     )
 }
 
-/// First weights and position: new, from a file, or from the run that is resumed.
-fn begin(session: &mut Session, options: &Options) -> Result<(State, Setup)> {
-    let train = session.manifest().train.as_ref().ok_or_else(no_train)?;
-    let (epochs, steps) = (train.epochs, train.steps);
-    let path = options.out.join(state::FILE);
-    let (state, mut setup) = if options.resume {
-        let (state, setup) = state::load(session, &path)?;
-        if let Some(seed) = options.seed.filter(|s| *s != setup.seed) {
-            let (out, own) = (options.out.display(), setup.seed);
-            return Err(Error::user(format!(
-                "the run in {out} has seed {own}, and goes on with it: leave --seed {seed} out, or begin another run"
-            )));
-        }
-        (state, setup)
-    } else {
-        if path.exists() {
-            let out = options.out.display();
-            return Err(Error::user(format!(
-                "{out} holds another run; go on with it by `--resume {out}`, or choose another folder with --out"
-            )));
-        }
-        let seed = options.seed.unwrap_or(0);
-        session.init_weights(seed);
-        if let Some(weights) = &options.weights {
-            session.load_weights(weights, Scope::Model)?;
-        }
-        (
-            State::default(),
-            Setup {
-                seed,
-                steps,
-                epochs,
-                valid: VALID_BATCHES,
-                rate: None,
-                data: None,
-            },
-        )
-    };
-    setup.steps = options.steps.unwrap_or(setup.steps).max(1);
-    setup.epochs = options.epochs.unwrap_or(setup.epochs);
-    setup.valid = options.valid.unwrap_or(setup.valid);
-    setup.rate = options.rate.or(setup.rate);
-    setup.data = options.data.clone().or(setup.data);
-    Ok((state, setup))
+/// What `metrics.jsonl` holds of the epochs that are over, without a line that was torn.
+fn past_epochs(path: &Path, epochs: u64) -> Result<Past> {
+    let past = epoch::read(path, epochs)?;
+    if past.is_torn {
+        let name = shown_path(path);
+        console::err(&format!(
+            "note: {name}: its last line is torn, and left out\n"
+        ));
+        epoch::write(path, &past)?;
+    }
+    Ok(past)
 }
 
 pub(crate) struct Trainer<'a> {
     session: &'a mut Session,
     options: &'a Options,
+    folder: RunFolder,
     state: State,
     setup: Setup,
     train: usize,
     eval: Option<usize>,
     data: String,
-    records: Vec<Record>,
+    past: Past,
     progress: Progress,
     started: Instant,
     saved: Instant,
     /// Steps done by this process.
     steps_here: u64,
+    /// Films that are not used.
+    n_left_out: usize,
 }
 
 impl<'a> Trainer<'a> {
     pub(crate) fn new(
         session: &'a mut Session,
         options: &'a Options,
-        state: State,
-        setup: Setup,
+        begun: Begun,
     ) -> Result<Trainer<'a>> {
-        files::sweep(&options.out);
-        let records = epoch::read(&options.out.join(epoch::FILE), state.epoch)?;
+        let Begun {
+            folder,
+            state,
+            setup,
+        } = begun;
+        let past = past_epochs(&folder.path().join(epoch::FILE), state.epoch)?;
         Ok(Trainer {
             train: session.find("train", "")?,
             eval: session.entry("eval", ""),
             data: data_port(session)?.0,
             session,
             options,
+            folder,
             state,
             setup,
-            records,
+            past,
             progress: Progress::new(options.quiet),
             started: Instant::now(),
             saved: Instant::now(),
             steps_here: 0,
+            n_left_out: 0,
         })
     }
 
@@ -204,7 +212,9 @@ impl<'a> Trainer<'a> {
         source: &mut dyn Batches,
         asked: &dyn Fn() -> bool,
     ) -> Result<Outcome> {
+        self.tell_left_out(source);
         self.save()?;
+        self.folder.clear()?;
         while self.state.epoch < self.setup.epochs {
             while self.state.step < self.setup.steps {
                 self.step(source)?;
@@ -222,20 +232,37 @@ impl<'a> Trainer<'a> {
         }
         self.progress.clear();
         if !self.options.quiet && !self.options.json {
-            let best = self.options.out.join(BEST);
-            let made = if best.exists() {
-                best
-            } else {
-                self.options.out.join(LAST)
+            let best = self.path(BEST);
+            let made = if best.exists() { best } else { self.path(LAST) };
+            let left_out = match self.n_left_out {
+                0 => String::new(),
+                1 => "; 1 clip was left out".to_string(),
+                n => format!("; {n} clips were left out"),
             };
-            console::out(&format!("trained: weights in {}\n", made.display()))?;
+            let made = shown_path(&made);
+            console::out(&format!("trained: weights in {made}{left_out}\n"))?;
         }
         Ok(Outcome::Finished)
+    }
+
+    /// A file of the run.
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Each film that is not used is named once, however quiet the run is: it is missing from what the weights know.
+    fn tell_left_out(&mut self, source: &mut dyn Batches) {
+        for why in source.left_out() {
+            self.progress.clear();
+            self.n_left_out += 1;
+            console::err(&format!("warning: left out: {why}\n"));
+        }
     }
 
     fn step(&mut self, source: &mut dyn Batches) -> Result<()> {
         let (epoch, step) = (self.state.epoch, self.state.step);
         let clip = source.train(epoch, step)?;
+        self.tell_left_out(source);
         let global = self.state.global;
         let (epoch_in, rate_in) = ([epoch as f32], [self.setup.rate.map_or(-1.0, |r| r as f32)]);
         let ports = &self.session.manifest().entries[self.train].inputs;
@@ -273,7 +300,7 @@ impl<'a> Trainer<'a> {
         let (step, epoch, out) = (
             self.state.step + 1,
             self.state.epoch + 1,
-            self.options.out.display(),
+            shown_path(self.folder.path()),
         );
         Error::user(format!(
             "training went wrong at step {step} of epoch {epoch}: {what}; {out}/{} still holds the last good \
@@ -301,6 +328,8 @@ impl<'a> Trainer<'a> {
             steps: self.state.global,
             train: self.state.means(),
             valid,
+        };
+        let pace = Pace {
             steps_per_second: self.steps_here as f64 / elapsed.as_secs_f64(),
             seconds_left: remaining(elapsed, self.steps_here, self.steps_here + left)
                 .map_or(0.0, |d| d.as_secs_f64()),
@@ -312,18 +341,16 @@ impl<'a> Trainer<'a> {
         }
         self.state.next_epoch();
         self.check_weights()?;
-        let said = self.report(&record, is_best);
-        self.records.push(record);
-        let out = &self.options.out;
+        let said = self.report(&record, pace, is_best);
+        self.past.records.push(record);
         if is_best {
+            let path = self.path(BEST);
             self.session
-                .save_weights(&out.join(BEST), Scope::Model, &Default::default())?;
+                .save_weights(&path, Scope::Model, &Default::default())?;
         }
-        epoch::write(&out.join(epoch::FILE), &self.records)?;
-        files::write_whole(
-            &out.join("plot.svg"),
-            &[plot::svg(&self.records).as_bytes()],
-        )?;
+        epoch::write(&self.path(epoch::FILE), &self.past)?;
+        let plot = plot::svg(&self.past.records);
+        files::write_whole(&self.path(PLOT), &[plot.as_bytes()])?;
         self.save()?;
         said
     }
@@ -345,6 +372,7 @@ impl<'a> Trainer<'a> {
         let mut sums = State::default();
         for index in 0..self.setup.valid {
             let clip = source.valid(index)?;
+            self.tell_left_out(source);
             let epoch = [self.state.epoch as f32];
             let has_epoch = self.session.manifest().entries[eval]
                 .inputs
@@ -356,28 +384,22 @@ impl<'a> Trainer<'a> {
             sums.add(&epoch::scalars(self.session, eval));
             sums.step += 1;
             if index == 0 {
-                preview::write(
-                    self.session,
-                    eval,
-                    &self.data,
-                    &clip,
-                    &self.options.out.join("preview.png"),
-                )?;
+                preview::write(self.session, eval, &self.data, &clip, &self.path(PREVIEW))?;
             }
         }
         Ok(sums.means())
     }
 
-    fn report(&mut self, record: &Record, is_best: bool) -> Result<()> {
+    fn report(&mut self, record: &Record, pace: Pace, is_best: bool) -> Result<()> {
         self.progress.clear();
         if self.options.json {
-            console::out(&format!("{}\n", record.json()))?;
+            console::out(&format!("{}\n", record.json(pace)))?;
         } else if !self.options.quiet {
-            let mut line = record.text(self.setup.epochs);
-            if record.seconds_left > 0.0 {
+            let mut line = record.text(self.setup.epochs, pace);
+            if pace.seconds_left > 0.0 {
                 line.push_str(&format!(
                     "  {} left",
-                    clock(Duration::from_secs_f64(record.seconds_left))
+                    clock(Duration::from_secs_f64(pace.seconds_left))
                 ));
             }
             let best = if is_best { "  best" } else { "" };
@@ -397,15 +419,10 @@ impl<'a> Trainer<'a> {
 
     fn save(&mut self) -> Result<()> {
         self.check_weights()?;
-        let out = &self.options.out;
+        let (last, state) = (self.path(LAST), self.path(state::FILE));
         self.session
-            .save_weights(&out.join(LAST), Scope::Model, &Default::default())?;
-        state::save(
-            self.session,
-            &out.join(state::FILE),
-            &self.state,
-            &self.setup,
-        )?;
+            .save_weights(&last, Scope::Model, &Default::default())?;
+        state::save(self.session, &state, &self.state, &self.setup)?;
         self.saved = Instant::now();
         Ok(())
     }
@@ -416,7 +433,7 @@ impl<'a> Trainer<'a> {
         let (step, epoch, out) = (
             self.state.step,
             self.state.epoch + 1,
-            self.options.out.display(),
+            shown_path(self.folder.path()),
         );
         let command = &self.options.command;
         console::err(&format!(
@@ -424,11 +441,4 @@ impl<'a> Trainer<'a> {
         ));
         Ok(Outcome::Interrupted)
     }
-}
-
-/// `runs/NAME-1`, or the next number that is free.
-pub fn new_folder(model: &str) -> PathBuf {
-    let free = |n: &u32| !Path::new("runs").join(format!("{model}-{n}")).exists();
-    let n = (1..).find(free).unwrap_or(1);
-    Path::new("runs").join(format!("{model}-{n}"))
 }

@@ -69,7 +69,10 @@ fn names(records: &[Record], held_out: bool) -> Vec<String> {
         .first()
         .map(|r| values(r, held_out))
         .unwrap_or_default();
-    first.iter().map(|v| v.0.clone()).collect()
+    let mut names: Vec<String> = first.iter().map(|v| v.0.clone()).collect();
+    // One order, whether records were made or read.
+    names.sort_by_key(|name| (name != "loss", name.clone()));
+    names
 }
 
 fn line(records: &[Record], name: &str, held_out: bool, dashed: bool) -> Line {
@@ -309,8 +312,6 @@ mod tests {
                 ("level".into(), 0.1),
             ],
             valid: vec![("loss".into(), 2.0 / epoch as f64)],
-            steps_per_second: 1.0,
-            seconds_left: 0.0,
         };
         let text = svg(&(1..=5).map(record).collect::<Vec<_>>());
         assert_eq!(text.matches("<polyline").count(), 3);

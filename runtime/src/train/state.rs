@@ -1,11 +1,16 @@
 //! Where a run stands: everything beside the weights that the next step depends on. Lives in the metadata of the
-//! checkpoint that holds the weights and the optimiser's state, so that both always belong together.
+//! checkpoint that holds the weights and the optimiser's state, so that both always belong together. A checkpoint without
+//! the hash of what it holds, or with another one, is never resumed.
 
+use super::origin::Facts;
+use crate::data::find::Listed;
 use crate::error::{Error, Result};
 use crate::session::Session;
+use crate::tensors::HASH;
 use crate::weights::Scope;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use vsr_artifact::shown_path;
 
 pub const FILE: &str = "state.safetensors";
 
@@ -32,6 +37,9 @@ pub struct Setup {
     pub valid: u64,
     pub rate: Option<f64>,
     pub data: Option<PathBuf>,
+    /// What the run is made of.
+    pub artifact: Facts,
+    pub clips: Vec<Listed>,
 }
 
 impl State {
@@ -82,18 +90,27 @@ pub fn save(session: &mut Session, path: &Path, state: &State, setup: &Setup) ->
         float(format!("sum {i:03} {name}"), Some(*sum));
     }
     if let Some(data) = &setup.data {
+        // A run is resumed from anywhere.
+        let data = std::path::absolute(data).unwrap_or_else(|_| data.clone());
         m.insert("data".into(), data.to_string_lossy().into_owned());
+        m.insert("clips".into(), json(&setup.clips));
     }
+    m.insert("artifact".into(), json(&setup.artifact));
     session.save_weights(path, Scope::Everything, &m)
 }
 
+fn json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).expect("lists of names and numbers")
+}
+
+pub fn none_in(folder: &Path) -> Error {
+    let folder = shown_path(folder);
+    Error::user(format!(
+        "{folder} holds no run to resume: there is no {FILE} in it"
+    ))
+}
+
 pub fn load(session: &mut Session, path: &Path) -> Result<(State, Setup)> {
-    if !path.exists() {
-        let folder = path.parent().unwrap_or(path).display();
-        return Err(Error::user(format!(
-            "{folder} holds no run to resume: there is no {FILE} in it"
-        )));
-    }
     let m = session.load_weights(path, Scope::Everything)?;
     let fault = |key: &str| {
         Error::file(
@@ -101,6 +118,9 @@ pub fn load(session: &mut Session, path: &Path) -> Result<(State, Setup)> {
             format!("is no checkpoint of training: it does not say `{key}`"),
         )
     };
+    if !m.contains_key(HASH) {
+        return Err(fault(HASH));
+    }
     let number = |key: &str| {
         m.get(key)
             .and_then(|v| v.parse().ok())
@@ -125,6 +145,12 @@ pub fn load(session: &mut Session, path: &Path) -> Result<(State, Setup)> {
         valid: number("valid").unwrap_or(super::VALID_BATCHES),
         rate: m.get("rate").and_then(bits),
         data: m.get("data").map(PathBuf::from),
+        artifact: parsed(&m, "artifact").ok_or_else(|| fault("artifact"))?,
+        clips: parsed(&m, "clips").unwrap_or_default(),
     };
     Ok((state, setup))
+}
+
+fn parsed<T: serde::de::DeserializeOwned>(m: &BTreeMap<String, String>, key: &str) -> Option<T> {
+    serde_json::from_str(m.get(key)?).ok()
 }

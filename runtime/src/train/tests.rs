@@ -2,10 +2,12 @@
 //! moment by silu of the clip's beginning.
 #![cfg(target_arch = "x86_64")]
 
+use super::begin::begin;
 use super::*;
 use crate::session::tests::{manifest, open, port};
 use std::cell::Cell;
 use std::fs;
+use std::path::Path;
 use vsr_artifact::manifest::{Entry, Launch, Manifest, Place, Train};
 
 fn network() -> Manifest {
@@ -13,6 +15,7 @@ fn network() -> Manifest {
     let launch = |from, to, n| Launch {
         kernel: 0,
         buffers: vec![from, to],
+        lens: vec![4 * n as u64, 4 * n as u64],
         args: vec![n],
         tasks: 1,
         flops: 1,
@@ -96,7 +99,7 @@ impl Batches for Clips {
 
 fn options(out: &Path, resume: bool) -> Options {
     Options {
-        out: out.to_path_buf(),
+        out: Some(out.to_path_buf()),
         resume,
         seed: (!resume).then_some(3),
         valid: Some(2),
@@ -107,13 +110,13 @@ fn options(out: &Path, resume: bool) -> Options {
 
 /// Trains until `stop` says so, counting the steps that were looked at.
 fn run(session: &mut Session, o: &Options, clips: &mut Clips, stop_after: u64) -> Result<Outcome> {
-    let (state, setup) = begin(session, o)?;
+    let begun = begin(session, o)?;
     let looked = Cell::new(0);
     let stop = || {
         looked.set(looked.get() + 1);
         looked.get() > stop_after
     };
-    Trainer::new(session, o, state, setup)?.run(clips, &stop)
+    Trainer::new(session, o, begun)?.run(clips, &stop)
 }
 
 fn weights(dir: &Path) -> Vec<u8> {
@@ -204,13 +207,8 @@ fn a_stopped_run_resumes_to_the_same_bits() {
         (o.seed, o.valid) = (None, None);
         run(&mut s, &o, &mut Clips { bad: None }, u64::MAX).unwrap();
         assert_eq!(weights(&out), weights(&whole), "stopped after {stop_after}");
-        let losses = |dir: &Path| {
-            let text = fs::read_to_string(dir.join("metrics.jsonl")).unwrap();
-            text.lines()
-                .map(|l| serde_json::from_str::<serde_json::Value>(l).unwrap()["train"].clone())
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(losses(&out), losses(&whole));
+        let metrics = |dir: &Path| fs::read_to_string(dir.join("metrics.jsonl")).unwrap();
+        assert_eq!(metrics(&out), metrics(&whole));
     }
 }
 
@@ -245,7 +243,7 @@ fn nan_stops_names_step_and_term_and_keeps_the_checkpoint() {
         open(&dir.path().join("compiled"), network(), 1).unwrap(),
         options(&out, true),
     );
-    assert_eq!(begin(&mut t, &o).unwrap().0.epoch, 1);
+    assert_eq!(begin(&mut t, &o).unwrap().state.epoch, 1);
     assert_eq!(good.len(), weights(&out).len());
 }
 
@@ -254,22 +252,21 @@ fn weights_that_are_not_finite_are_never_saved() {
     let dir = tempfile::tempdir().unwrap();
     let mut s = open(&dir.path().join("compiled"), network(), 1).unwrap();
     let o = options(&dir.path().join("run"), false);
-    let (state, setup) = begin(&mut s, &o).unwrap();
+    let begun = begin(&mut s, &o).unwrap();
     s.set_weight("a.b", &[1.0, f32::INFINITY, 0.0, 0.0])
         .unwrap();
-    let error = Trainer::new(&mut s, &o, state, setup)
-        .unwrap()
-        .save()
-        .unwrap_err();
+    let error = Trainer::new(&mut s, &o, begun).unwrap().save().unwrap_err();
     assert!(error.to_string().contains("the weight a.b is not finite"));
-    assert!(!o.out.exists());
+    assert!(!dir.path().join("run").exists());
 }
 
 #[test]
 fn what_cannot_be_resumed_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let mut s = open(&dir.path().join("compiled"), network(), 1).unwrap();
-    let nothing = begin(&mut s, &options(&dir.path().join("none"), true)).unwrap_err();
+    let nothing = begin(&mut s, &options(&dir.path().join("none"), true))
+        .err()
+        .unwrap();
     assert!(nothing.to_string().contains("holds no run to resume"));
     let plain = dir.path().join("plain");
     s.save_weights(
@@ -280,7 +277,8 @@ fn what_cannot_be_resumed_is_refused() {
     .unwrap();
     assert!(
         begin(&mut s, &options(&plain, true))
-            .unwrap_err()
+            .err()
+            .unwrap()
             .to_string()
             .contains("is no checkpoint of training")
     );
@@ -289,7 +287,8 @@ fn what_cannot_be_resumed_is_refused() {
     let mut t = open(&dir.path().join("b"), without, 1).unwrap();
     assert!(
         begin(&mut t, &options(&dir.path().join("x"), false))
-            .unwrap_err()
+            .err()
+            .unwrap()
             .to_string()
             .contains("without training")
     );

@@ -2,12 +2,18 @@
 
 use super::session::SessionNetworks;
 use super::{Progress, Upscaler, film, fit};
+use crate::files::guard::{Inputs, is_replaced};
 use crate::progress::Progress as ProgressLine;
 use crate::session::Session;
-use crate::video::{OutputSpec, create_writer, open_reader};
-use crate::{Result, interrupt};
+use crate::video::damage::{self, Strict};
+use crate::video::sequence::{Pattern, files_in};
+use crate::video::{
+    FrameReader, Limits, OutputSpec, create_writer, numbered_output, open_reader_within,
+};
+use crate::{Error, Result, interrupt, memory};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
+use vsr_artifact::{console, shown_path};
 
 /// Enlarge a video, or pictures
 #[derive(clap::Args)]
@@ -35,9 +41,19 @@ pub struct UpscaleArgs {
     /// Times larger, for luma networks that keep the size; others know it
     #[arg(long)]
     pub scale: Option<usize>,
+    /// Refuse frames of more pixels
+    #[arg(long, value_name = "N", default_value_t = Limits::DEFAULT_PIXELS)]
+    pub limit_pixels: u64,
     /// Stop after this many frames
     #[arg(long)]
     pub limit: Option<u64>,
+    /// Replace the pictures that are in the output's folder under such names
+    #[arg(long)]
+    pub overwrite: bool,
+    /// A source that is damaged, cut short or incomplete is an error, instead of giving what is there; all commands have
+    /// `--strict`
+    #[arg(skip)]
+    pub strict: bool,
 }
 
 /// What was done.
@@ -53,6 +69,8 @@ pub struct Summary {
     pub seconds: f64,
     pub frames_per_second: f64,
     pub notes: Vec<String>,
+    /// What the source lacks, one sentence each.
+    pub damage: Vec<String>,
 }
 
 impl Summary {
@@ -78,11 +96,21 @@ pub fn run(
     mut say: impl FnMut(&str) -> Result<()>,
 ) -> Result<Summary> {
     interrupt::install();
-    let mut reader = open_reader(&args.input)?;
+    check_output(args, session)?;
+    let mut reader = open_source(args)?;
+    let mut told = Told::new(args.limit);
+    told.tell(&*reader);
     let info = reader.info().clone();
     let mut networks = SessionNetworks::new(session, &args.profile, seed)?;
     let options = networks.options(args.overlap, args.scale)?;
     let (profile, mut upscaler) = fit(&mut networks, info.width, info.height, options)?;
+    let what = format!(
+        "enlarging {}x{} frames of {}",
+        info.width,
+        info.height,
+        shown_path(&args.input)
+    );
+    memory::check(upscaler.frame_bytes(), &what)?;
     let source = (args.input != Path::new("-")).then_some(args.input.as_path());
     let scaled = OutputSpec::scaled(&info, upscaler.scale(), source);
     let spec = OutputSpec {
@@ -97,6 +125,9 @@ pub fn run(
         [info.width, info.height],
         args.overlap,
     ))?;
+    if let Some(note) = replaced(&args.output)?.filter(|_| !is_quiet) {
+        console::err(&format!("note: {note}\n"));
+    }
 
     let mut line = ProgressLine::new(is_quiet);
     let report = |p: Progress| {
@@ -108,6 +139,8 @@ pub fn run(
         !interrupt::asked()
     };
     let (progress, notes) = film(&mut upscaler, &mut *reader, writer, args.limit, report)?;
+    drop(line);
+    told.tell(&*reader);
     Ok(Summary {
         input: [info.width, info.height],
         output: [spec.width, spec.height],
@@ -118,6 +151,93 @@ pub fn run(
         seconds: progress.elapsed.as_secs_f64(),
         frames_per_second: progress.frames_per_second(),
         notes,
+        damage: told.losses,
+    })
+}
+
+fn open_source(args: &UpscaleArgs) -> Result<Box<dyn FrameReader>> {
+    let limits = Limits {
+        pixels: args.limit_pixels,
+    };
+    let reader = open_reader_within(&args.input, &limits)?;
+    Ok(match args.strict {
+        true => Box::new(Strict::new(reader, args.limit)?),
+        false => reader,
+    })
+}
+
+/// Warnings on standard error, each once, however quiet the command is.
+struct Told {
+    limit: Option<u64>,
+    said: Vec<String>,
+    /// Those of lost frames.
+    losses: Vec<String>,
+}
+
+impl Told {
+    fn new(limit: Option<u64>) -> Told {
+        Told {
+            limit,
+            said: vec![],
+            losses: vec![],
+        }
+    }
+
+    fn tell(&mut self, reader: &dyn FrameReader) {
+        let mut damage = reader.damage();
+        damage.retain(|d| d.is_within(self.limit));
+        let losses: Vec<_> = damage.iter().filter(|d| d.is_loss).cloned().collect();
+        self.losses = damage::lines(&losses);
+        for line in damage::lines(&damage) {
+            if !self.said.contains(&line) {
+                console::err(&format!("warning: {line}\n"));
+                self.said.push(line);
+            }
+        }
+    }
+}
+
+/// Refuses an output that would replace what is read, or pictures that nobody said may go.
+fn check_output(args: &UpscaleArgs, session: &Session) -> Result<()> {
+    let mut read = session.files_read();
+    read.extend(args.weights.clone());
+    read.extend(source_files(&args.input)?);
+    let read = Inputs::of(read);
+    let Some(pattern) = numbered_output(&args.output) else {
+        return read.refuse(&args.output);
+    };
+    Inputs::of([args.input.clone(), session.folder().into()]).refuse(&pattern.folder())?;
+    let there = pattern.existing_files()?;
+    there.iter().try_for_each(|picture| read.refuse(picture))?;
+    match there.len() {
+        n if n > 0 && !args.overwrite => Err(Error::user(format!(
+            "{} holds {n} such pictures already: choose another place, or replace them with --overwrite",
+            shown_path(&args.output)
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// The files that an input names.
+fn source_files(input: &Path) -> Result<Vec<PathBuf>> {
+    let pictures = match Pattern::parse(input) {
+        _ if input.is_dir() => files_in(input)?,
+        Some(pattern) if !input.exists() => pattern.existing_files()?,
+        _ => vec![],
+    };
+    Ok([vec![input.to_path_buf()], pictures].concat())
+}
+
+/// What is there under the output's name, and goes when the film is done.
+fn replaced(output: &Path) -> Result<Option<String>> {
+    let output_name = shown_path(output);
+    Ok(match numbered_output(output) {
+        Some(pattern) => match pattern.existing_files()?.len() {
+            0 => None,
+            n => Some(format!("the {n} pictures in {output_name} are replaced")),
+        },
+        None => is_replaced(output)
+            .then(|| format!("{output_name} is there, and is replaced when this is done")),
     })
 }
 

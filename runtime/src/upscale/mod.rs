@@ -7,6 +7,7 @@ pub mod session;
 pub mod tiles;
 pub mod window;
 
+use crate::memory;
 use crate::metrics::resize::imresize;
 use crate::metrics::{Plane, channels};
 use crate::video::{Frame, FrameReader, FrameWriter, MediaError, Result};
@@ -218,6 +219,28 @@ impl<N: Network> Upscaler<N> {
         self.rows.starts.len() * self.columns.starts.len()
     }
 
+    /// Memory that frames take on their way through: those that are kept, their padded planes, a group's results, and one
+    /// result as it is written.
+    pub fn frame_bytes(&self) -> u64 {
+        let area = |w: usize, h: usize| (w as u64).saturating_mul(h as u64);
+        let (scale, channels) = (self.scale() as u64, self.form.channels as u64);
+        let frame = area(self.width, self.height);
+        let padded = area(self.columns.padded, self.rows.padded);
+        let grown = padded.saturating_mul((self.form.scale * self.form.scale) as u64);
+        let shown = frame.saturating_mul(scale * scale);
+        // Luma networks keep the enlarged colours beside it.
+        let colour = if channels == 1 { 12 * shown } else { 0 };
+        let kept = 3 * frame + 4 * channels * padded + colour;
+        let n_results = if self.form.returns_all {
+            self.form.frames
+        } else {
+            1
+        } as u64;
+        let results = 4 * (channels * n_results + 1) * grown;
+        let while_preparing = 24 * area(self.width, self.height);
+        (self.form.frames as u64 + 1) * kept + results + 9 * shown + while_preparing
+    }
+
     fn prepare(&self, frame: Frame) -> Result<Prepared> {
         if (frame.width, frame.height) != (self.width, self.height) {
             let (w, h) = (self.width, self.height);
@@ -244,7 +267,7 @@ impl<N: Network> Upscaler<N> {
             colour = Some(planes);
             planes = vec![luma];
         }
-        let planes = planes.iter().map(|p| self.pad(p)).collect();
+        let planes = planes.iter().map(|p| self.pad(p)).collect::<Result<_>>()?;
         Ok(Prepared {
             planes,
             colour,
@@ -253,16 +276,17 @@ impl<N: Network> Upscaler<N> {
     }
 
     /// To 0..1 and to the padded size.
-    fn pad(&self, plane: &Plane) -> Vec<f32> {
+    fn pad(&self, plane: &Plane) -> Result<Vec<f32>> {
         let columns: Vec<usize> = (0..self.columns.padded)
             .map(|x| mirror(x as i64, plane.width))
             .collect();
-        let mut out = Vec::with_capacity(self.rows.padded * self.columns.padded);
+        let mut out = Vec::new();
+        memory::reserve(&mut out, self.rows.padded * columns.len(), "a frame")?;
         for y in 0..self.rows.padded {
             let row = &plane.data[mirror(y as i64, plane.height) * plane.width..][..plane.width];
             out.extend(columns.iter().map(|&x| row[x] / 255.0));
         }
-        out
+        Ok(out)
     }
 
     /// Results of a group of frames: one, or one for each frame of a network that returns all. Planes in 0 to 1, padded.
@@ -273,15 +297,14 @@ impl<N: Network> Upscaler<N> {
             self.columns.padded * form.scale,
             self.rows.padded * form.scale,
         );
-        let mut results = vec![vec![vec![0.0; width * height]; form.channels]; n_results];
-        let mut total = vec![
-            0.0;
-            if matches!(self.rows.seam, Seam::Blended { .. }) {
-                width * height
-            } else {
-                0
-            }
-        ];
+        let zeros = |n: usize| memory::zeroed::<f32>(n, "an enlarged frame");
+        let planes = || (0..form.channels).map(|_| zeros(width * height)).collect();
+        let mut results: Vec<Vec<Vec<f32>>> =
+            (0..n_results).map(|_| planes()).collect::<Result<_>>()?;
+        let mut total = zeros(match self.rows.seam {
+            Seam::Blended { .. } => width * height,
+            Seam::Exact { .. } => 0,
+        })?;
         let n_columns = self.columns.starts.len();
         let tiles: Vec<(usize, usize)> = (0..self.n_tiles())
             .map(|i| (i / n_columns, i % n_columns))
@@ -356,10 +379,10 @@ impl<N: Network> Upscaler<N> {
     }
 
     /// The result as a frame of 8-bit RGB.
-    fn finish(&self, planes: &[Vec<f32>], source: &Prepared) -> Frame {
+    fn finish(&self, planes: &[Vec<f32>], source: &Prepared) -> Result<Frame> {
         let (width, height) = (self.width * self.scale(), self.height * self.scale());
         let stride = self.columns.padded * self.form.scale;
-        let mut rgb = vec![0; width * height * 3];
+        let mut rgb = memory::zeroed(width * height * 3, "an enlarged frame")?;
         let to_8_bit = |v: f32| (v * 255.0).round().clamp(0.0, 255.0) as u8;
         let base = source.colour.as_ref().map(|c| luma_full(c));
         for (y, row) in rgb.chunks_exact_mut(width * 3).enumerate() {
@@ -377,13 +400,13 @@ impl<N: Network> Upscaler<N> {
                 }
             }
         }
-        Frame {
+        Ok(Frame {
             width,
             height,
             rgb,
             time: source.frame.time,
             duration: source.frame.duration,
-        }
+        })
     }
 }
 
@@ -468,7 +491,7 @@ pub fn stream<N: Network>(
                 } else {
                     upscaler.form.frames / 2
                 }];
-                let frame = upscaler.finish(&results[slot], source);
+                let frame = upscaler.finish(&results[slot], source)?;
                 take(frame)?;
             }
         }

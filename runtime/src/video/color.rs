@@ -2,6 +2,9 @@
 //! Leaves: rows of RGB triples, or planes. Chroma is interpolated linearly and filtered at the place where it is sited,
 //! the same both ways. No other colour science happens here: transfer curves and primaries stay as they are.
 
+use super::Result;
+use crate::memory;
+
 /// Where the chroma samples lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
@@ -86,7 +89,7 @@ pub struct Planes<'a> {
 }
 
 /// Owned planes without padding between rows.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PlaneBuffer {
     pub y: Vec<u8>,
     pub u: Vec<u8>,
@@ -95,9 +98,11 @@ pub struct PlaneBuffer {
 
 /// RGB of a `width` x `height` picture.
 /// cost: about 20 operations a pixel
-pub fn to_rgb(planes: &Planes, width: usize, height: usize, coding: Coding) -> Vec<u8> {
-    let mut rgb = vec![0; width * height * 3];
-    let (mut u, mut v) = (vec![2048; width], vec![2048; width]);
+pub fn to_rgb(planes: &Planes, width: usize, height: usize, coding: Coding) -> Result<Vec<u8>> {
+    let mut rgb = memory::zeroed(width * height * 3, "a frame")?;
+    let mut u = memory::zeroed(width, "a frame")?;
+    u.fill(2048);
+    let mut v = u.clone();
     let decode = Decode::new(coding);
     for (row, out) in rgb.chunks_exact_mut(width * 3).enumerate() {
         if planes.layout != Layout::Mono {
@@ -109,7 +114,7 @@ pub fn to_rgb(planes: &Planes, width: usize, height: usize, coding: Coding) -> V
             decode.pixel(y, u, v, out);
         }
     }
-    rgb
+    Ok(rgb)
 }
 
 /// Factors in 1/65536; chroma comes in sixteenths.
@@ -192,26 +197,23 @@ pub fn from_rgb(
     height: usize,
     layout: Layout,
     coding: Coding,
-) -> PlaneBuffer {
+) -> Result<PlaneBuffer> {
     let encode = Encode::new(coding);
-    let y = rgb
-        .chunks_exact(3)
-        .map(|p| encode.luma(i32::from(p[0]), i32::from(p[1]), i32::from(p[2])))
-        .collect();
     let (c_width, c_height) = layout.chroma_size(width, height);
-    let mut buffer = PlaneBuffer {
-        y,
-        u: Vec::with_capacity(c_width * c_height),
-        v: Vec::with_capacity(c_width * c_height),
-    };
+    let mut buffer = PlaneBuffer::default();
+    memory::reserve(&mut buffer.y, width * height, "a frame")?;
+    memory::reserve(&mut buffer.u, c_width * c_height, "a frame")?;
+    memory::reserve(&mut buffer.v, c_width * c_height, "a frame")?;
+    let luma = |p: &[u8]| encode.luma(i32::from(p[0]), i32::from(p[1]), i32::from(p[2]));
+    buffer.y.extend(rgb.chunks_exact(3).map(luma));
     if layout == Layout::Full {
         for p in rgb.chunks_exact(3) {
             let eight = [p[0], p[1], p[2]].map(|c| i32::from(c) * 8);
             buffer.push_chroma(&encode, eight);
         }
-        return buffer;
+        return Ok(buffer);
     }
-    let mut sums = vec![[0i32; 3]; width];
+    let mut sums = memory::zeroed::<[i32; 3]>(width, "a frame")?;
     for row in 0..c_height {
         let upper = &rgb[2 * row * width * 3..][..width * 3];
         let lower = &rgb[(2 * row + 1).min(height - 1) * width * 3..][..width * 3];
@@ -231,7 +233,7 @@ pub fn from_rgb(
             buffer.push_chroma(&encode, [0, 1, 2].map(|c| left[c] + 2 * here[c] + right[c]));
         }
     }
-    buffer
+    Ok(buffer)
 }
 
 impl PlaneBuffer {
@@ -304,7 +306,7 @@ mod tests {
     fn published_colours_of_each_matrix() {
         let red = [255, 0, 0];
         let of = |matrix, full_range| {
-            let b = from_rgb(&red, 1, 1, Layout::Full, Coding { matrix, full_range });
+            let b = from_rgb(&red, 1, 1, Layout::Full, Coding { matrix, full_range }).unwrap();
             (b.y[0], b.u[0], b.v[0])
         };
         assert_eq!(of(Matrix::Bt601, false), (81, 90, 240));
@@ -322,14 +324,15 @@ mod tests {
             };
             let back = to_rgb(
                 &planes(
-                    &from_rgb(&rgb, 32, 8, Layout::Full, coding),
+                    &from_rgb(&rgb, 32, 8, Layout::Full, coding).unwrap(),
                     32,
                     Layout::Full,
                 ),
                 32,
                 8,
                 coding,
-            );
+            )
+            .unwrap();
             let worst = rgb.iter().zip(&back).map(|(a, b)| a.abs_diff(*b)).max();
             assert!(worst <= Some(2), "{matrix:?}: {worst:?}");
         }
@@ -344,14 +347,15 @@ mod tests {
             let coding = Coding::assumed(width, height);
             let back = to_rgb(
                 &planes(
-                    &from_rgb(&grey, width, height, Layout::Half, coding),
+                    &from_rgb(&grey, width, height, Layout::Half, coding).unwrap(),
                     width,
                     Layout::Half,
                 ),
                 width,
                 height,
                 coding,
-            );
+            )
+            .unwrap();
             let worst = grey.iter().zip(&back).map(|(a, b)| a.abs_diff(*b)).max();
             assert!(worst <= Some(1), "{width}x{height}: {worst:?}");
         }
@@ -362,14 +366,15 @@ mod tests {
         let coding = Coding::assumed(64, 8);
         let back = to_rgb(
             &planes(
-                &from_rgb(&ramp, 64, 8, Layout::Half, coding),
+                &from_rgb(&ramp, 64, 8, Layout::Half, coding).unwrap(),
                 64,
                 Layout::Half,
             ),
             64,
             8,
             coding,
-        );
+        )
+        .unwrap();
         for x in 2..60 {
             for c in 0..3 {
                 let at = (4 * 64 + x) * 3 + c;

@@ -1,8 +1,9 @@
 //! What can go wrong with a clip, in one sentence each that names the file. Nothing in here panics or prints.
 
+use crate::error::is_users;
 use std::fmt::Display;
 use std::path::Path;
-use vsr_artifact::reason;
+use vsr_artifact::{reason, shown, shown_path};
 
 #[derive(Debug, thiserror::Error)]
 pub enum MediaError {
@@ -28,22 +29,24 @@ impl MediaError {
         matches!(self, MediaError::User(_))
     }
 
-    /// `path: why`, a fault of the file itself.
+    /// `path: why`, a fault of the file itself, which may stand in the words.
     pub fn file(path: &Path, why: impl Display) -> MediaError {
-        MediaError::User(format!("{}: {why}", path.display()))
+        MediaError::User(format!("{}: {}", shown_path(path), shown(why)))
     }
 
     pub fn cannot_read(path: &Path, error: &std::io::Error) -> MediaError {
-        MediaError::User(format!("cannot read {}: {}", path.display(), reason(error)))
+        MediaError::io("read", path, error)
     }
 
     pub fn cannot_write(path: &Path, error: &std::io::Error) -> MediaError {
-        let text = format!("cannot write {}: {}", path.display(), reason(error));
-        match error.kind() {
-            std::io::ErrorKind::NotFound | std::io::ErrorKind::PermissionDenied => {
-                MediaError::User(text)
-            }
-            _ => MediaError::Machine(text),
+        MediaError::io("write", path, error)
+    }
+
+    fn io(what: &str, path: &Path, error: &std::io::Error) -> MediaError {
+        let text = format!("cannot {what} {}: {}", shown_path(path), reason(error));
+        match is_users(error) {
+            true => MediaError::User(text),
+            false => MediaError::Machine(text),
         }
     }
 }

@@ -2,13 +2,18 @@
 //! exact times, or a file of any container whose picture we encoded and whose other tracks ffmpeg copied (`-c copy`).
 //! Nothing here links to ffmpeg, and nothing needs it.
 
+use super::ffmpeg_log::{self, Line, Shown, parse_line};
 use super::mp4::write::Mp4Writer;
-use super::output::beside;
-use super::{Frame, FrameReader, FrameWriter, Info, MediaError, OutputSpec, Result};
+use super::{
+    Damage, Frame, FrameReader, FrameWriter, Info, Limits, MediaError, OutputSpec, Result,
+};
+use crate::files::{Scratch, guard};
+use crate::memory;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc;
+use vsr_artifact::{reason, shown_path};
 
 /// The first `ffmpeg` on PATH.
 pub fn find() -> Option<PathBuf> {
@@ -40,22 +45,10 @@ fn argument(path: &Path) -> PathBuf {
     }
 }
 
-/// What `showinfo` says of a frame.
-struct Shown {
-    time: i64,
-    duration: Option<u64>,
-    size: Option<(usize, usize)>,
-}
-
-enum Line {
-    Clock {
-        timescale: u32,
-        unit: u64,
-        frame_duration: u64,
-    },
-    Frame(Shown),
-    Other(String),
-}
+/// Memory of a frame here: RGB, twice while it is handed on.
+const BYTES_A_PIXEL: u64 = 6;
+/// What it says of a film whose frames have more pixels than it was told.
+const TOO_LARGE: &str = "max pixel count";
 
 pub struct FfmpegReader {
     path: PathBuf,
@@ -66,12 +59,24 @@ pub struct FfmpegReader {
     unit: u64,
     first: Option<Shown>,
     start: i64,
+    program: PathBuf,
+    /// What the container says, in seconds.
+    duration: Option<f64>,
+    /// Seconds after the last frame, and frames so far.
+    end: f64,
+    n_read: u64,
+    has_ended: bool,
+    damage: Vec<Damage>,
 }
 
 impl FfmpegReader {
-    pub fn open(program: &Path, path: &Path) -> Result<FfmpegReader> {
+    pub fn open(program: &Path, path: &Path, limits: &Limits) -> Result<FfmpegReader> {
+        // Coded frames may be a little larger than shown ones.
+        let max_pixels = (limits.pixels.saturating_add(limits.pixels / 8)).min(i32::MAX as u64);
         let mut child = Command::new(program)
-            .args(["-nostdin", "-hide_banner", "-noautorotate", "-i"])
+            .args(["-nostdin", "-hide_banner", "-nostats"])
+            .args(["-loglevel", "level+info", "-noautorotate"])
+            .args(["-max_pixels", &max_pixels.to_string(), "-i"])
             .arg(argument(path))
             .args([
                 "-map",
@@ -94,24 +99,15 @@ impl FfmpegReader {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .map_err(|e| MediaError::Machine(format!("cannot start {}: {e}", program.display())))?;
+            .map_err(|e| cannot_start(program, &e))?;
         let (Some(out), Some(err)) = (child.stdout.take(), child.stderr.take()) else {
             return Err(MediaError::Machine("ffmpeg gave no pipes".into()));
         };
-        let (sender, lines) = mpsc::channel();
-        std::thread::spawn(move || {
-            let reader = BufReader::new(err);
-            reader
-                .split(b'\n')
-                .map_while(std::result::Result::ok)
-                .all(|l| {
-                    sender
-                        .send(parse_line(&String::from_utf8_lossy(&l)))
-                        .is_ok()
-                })
-        });
+        let lines = listen(err).inspect_err(|_| end(&mut child))?;
         let mut clock = None;
-        let mut last = String::new();
+        let mut duration = None;
+        let mut damage = riff_damage(path);
+        let (mut last, mut complained, mut is_too_large) = (String::new(), None, false);
         while let Ok(line) = lines.recv() {
             match line {
                 Line::Clock {
@@ -119,6 +115,12 @@ impl FfmpegReader {
                     unit,
                     frame_duration,
                 } => clock = Some((timescale, unit, frame_duration)),
+                Line::Duration(seconds) => duration = Some(seconds),
+                Line::Complaint(complaint) => {
+                    is_too_large |= complaint.text.contains(TOO_LARGE);
+                    complained = complained.or(Some(complaint.text.clone()));
+                    note(&mut damage, complaint.damage(path, 0));
+                }
                 Line::Other(text) if !text.trim().is_empty() => last = text,
                 Line::Other(_) => {}
                 Line::Frame(first) => {
@@ -136,7 +138,7 @@ impl FfmpegReader {
                         full_chroma: false,
                     };
                     let start = first.time;
-                    return Ok(FfmpegReader {
+                    let reader = FfmpegReader {
                         path: path.into(),
                         child,
                         out,
@@ -145,12 +147,28 @@ impl FfmpegReader {
                         unit,
                         first: Some(first),
                         start,
-                    });
+                        program: program.into(),
+                        duration,
+                        end: 0.0,
+                        n_read: 0,
+                        has_ended: false,
+                        damage,
+                    };
+                    limits.check(path, width, height, BYTES_A_PIXEL)?;
+                    return Ok(reader);
                 }
             }
         }
-        // Reaped here so that no process is left behind; its verdict is in `last`.
+        // Reaped here so that no process is left behind; its verdict is in what it said.
         let _ = child.wait();
+        if is_too_large {
+            let limit = limits.pixels;
+            let why = format!(
+                "has frames of more pixels than the limit, {limit}: raise it with --limit-pixels"
+            );
+            return Err(MediaError::file(path, why));
+        }
+        let last = complained.unwrap_or(last);
         Err(MediaError::file(
             path,
             format!(
@@ -167,9 +185,107 @@ impl FfmpegReader {
         loop {
             match self.lines.recv().ok()? {
                 Line::Frame(shown) => return Some(shown),
-                Line::Clock { .. } | Line::Other(_) => {}
+                Line::Complaint(c) => note(&mut self.damage, c.damage(&self.path, self.n_read)),
+                Line::Clock { .. } | Line::Duration(_) | Line::Other(_) => {}
             }
         }
+    }
+
+    /// After the last frame: whether ffmpeg is content, and the film as long as its container says.
+    fn end_of_film(&mut self) -> Result<Option<Frame>> {
+        if std::mem::replace(&mut self.has_ended, true) {
+            return Ok(None);
+        }
+        let failed = |e: std::io::Error| MediaError::Machine(format!("ffmpeg: {}", reason(&e)));
+        let status = self.child.wait().map_err(failed)?;
+        if status.code().is_none() {
+            let path = shown_path(&self.path);
+            return Err(MediaError::Machine(format!(
+                "{path}: ffmpeg, which reads it, was ended by the system ({status})"
+            )));
+        }
+        if !status.success() {
+            let why = "ffmpeg could not read it to the end";
+            self.lost(why.to_string());
+        } else if self.damage.is_empty() && self.ends_early() {
+            let (end, of) = (self.end, self.duration.unwrap_or(0.0));
+            self.lost(format!(
+                "is cut short: it says that it is {of:.2} s long, and ends after {end:.2} s"
+            ));
+        }
+        Ok(None)
+    }
+
+    fn lost(&mut self, why: String) {
+        let text = format!("{}: {why}", shown_path(&self.path));
+        note(&mut self.damage, Damage::lost(self.n_read, text));
+    }
+
+    /// The picture ends before the container's end, and so does everything else in it: sound alone may be longer.
+    fn ends_early(&self) -> bool {
+        let frame = self.info.frame_duration as f64 / f64::from(self.info.timescale);
+        let is_early = |end: f64| self.duration.is_some_and(|d| end + 0.15 + frame < d);
+        is_early(self.end)
+            && ffmpeg_log::end_of_packets(&self.program, &argument(&self.path))
+                .is_some_and(is_early)
+    }
+}
+
+/// The first loss, and the first suspicion, speak for all: ffmpeg complains of every packet.
+fn note(damage: &mut Vec<Damage>, new: Damage) {
+    if !damage.iter().any(|d| d.is_loss == new.is_loss) {
+        damage.push(new);
+    }
+}
+
+fn cannot_start(program: &Path, error: &std::io::Error) -> MediaError {
+    let (program, why) = (shown_path(program), reason(error));
+    MediaError::Machine(format!("cannot start {program}: {why}"))
+}
+
+/// Ends a process that nobody listens to.
+fn end(child: &mut Child) {
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+/// What ffmpeg says, line by line, as it says it.
+fn listen(err: std::process::ChildStderr) -> Result<mpsc::Receiver<Line>> {
+    let (sender, lines) = mpsc::channel();
+    let hear = move || {
+        let all = BufReader::new(err).split(b'\n');
+        all.map_while(std::result::Result::ok).all(|l| {
+            sender
+                .send(parse_line(&String::from_utf8_lossy(&l)))
+                .is_ok()
+        })
+    };
+    let thread = std::thread::Builder::new().name("ffmpeg".into());
+    thread.spawn(hear).map_err(|e| {
+        MediaError::Machine(format!(
+            "cannot start a thread to hear ffmpeg: {}",
+            reason(&e)
+        ))
+    })?;
+    Ok(lines)
+}
+
+/// AVI files say their size in front.
+fn riff_damage(path: &Path) -> Vec<Damage> {
+    let mut head = [0; 8];
+    let file = vsr_artifact::open_file(path);
+    let read = file.and_then(|mut f| {
+        f.read_exact(&mut head)?;
+        Ok(f.metadata()?.len())
+    });
+    let size = u32::from_le_bytes([head[4], head[5], head[6], head[7]]);
+    match read {
+        Ok(bytes) if head.starts_with(b"RIFF") && bytes < u64::from(size) => {
+            let what = format!("{bytes} of {size} bytes are there");
+            let text = format!("{}: is cut short: {what}", shown_path(path));
+            vec![Damage::lost(0, text)]
+        }
+        _ => vec![],
     }
 }
 
@@ -186,18 +302,7 @@ impl FrameReader for FfmpegReader {
             ..
         } = self.info;
         let Some(shown) = self.next_shown() else {
-            let status = self
-                .child
-                .wait()
-                .map_err(|e| MediaError::Machine(format!("ffmpeg: {e}")))?;
-            return if status.success() {
-                Ok(None)
-            } else {
-                Err(MediaError::file(
-                    &self.path,
-                    "ffmpeg could not read it to the end",
-                ))
-            };
+            return self.end_of_film();
         };
         if shown.size.is_some_and(|s| s != (width, height)) {
             return Err(MediaError::file(
@@ -205,12 +310,17 @@ impl FrameReader for FfmpegReader {
                 "the size of the picture changes within the film",
             ));
         }
-        let mut rgb = vec![0; width * height * 3];
+        let mut rgb = memory::zeroed(width * height * 3, "a frame")?;
         self.out
             .read_exact(&mut rgb)
             .map_err(|e| MediaError::cannot_read(&self.path, &e))?;
-        let time = (shown.time - self.start) * self.unit as i64;
-        let duration = shown.duration.map_or(frame_duration, |d| d * self.unit);
+        let unit = i64::try_from(self.unit).unwrap_or(i64::MAX);
+        let time = shown.time.saturating_sub(self.start).saturating_mul(unit);
+        let of = |d: u64| d.saturating_mul(self.unit);
+        let duration = shown.duration.map_or(frame_duration, of);
+        self.n_read += 1;
+        let end = time.saturating_add_unsigned(duration);
+        self.end = end as f64 / f64::from(self.info.timescale);
         Ok(Some(Frame {
             width,
             height,
@@ -219,90 +329,32 @@ impl FrameReader for FfmpegReader {
             duration,
         }))
     }
+
+    fn damage(&self) -> Vec<Damage> {
+        self.damage.clone()
+    }
 }
 
 impl Drop for FfmpegReader {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        end(&mut self.child);
     }
 }
 
-fn parse_line(line: &str) -> Line {
-    let Some((_, text)) = line
-        .split_once("showinfo")
-        .and_then(|(_, l)| l.split_once(']'))
-    else {
-        return Line::Other(line.to_string());
-    };
-    parse_clock(text)
-        .or_else(|| parse_shown(text))
-        .unwrap_or(Line::Other(String::new()))
-}
-
-/// `config in time_base: 1/12800, frame_rate: 25/1`
-fn parse_clock(text: &str) -> Option<Line> {
-    let fields = text.trim().strip_prefix("config in time_base:")?;
-    let (base, rate) = fields.split_once(", frame_rate:")?;
-    let ratio = |t: &str| {
-        let (a, b) = t.trim().split_once('/')?;
-        Some((a.parse::<u64>().ok()?, b.parse::<u64>().ok()?))
-    };
-    let (unit, timescale) = ratio(base)?;
-    let (frames, seconds) = ratio(rate)
-        .filter(|r| r.0 > 0 && r.1 > 0)
-        .unwrap_or((25, 1));
-    let frame_duration = ((timescale * seconds + frames / 2) / frames).max(1);
-    Some(Line::Clock {
-        timescale: u32::try_from(timescale).ok()?,
-        unit,
-        frame_duration,
-    })
-}
-
-/// `n:   0 pts:      0 pts_time:0       duration:    512 … s:640x272 …`
-fn parse_shown(text: &str) -> Option<Line> {
-    let value = |key: &str| {
-        let at = text
-            .match_indices(key)
-            .map(|(i, _)| i)
-            .find(|&i| i == 0 || text.as_bytes()[i - 1] == b' ')?;
-        text[at + key.len()..].split_whitespace().next()
-    };
-    let time = value("pts:")?.parse().ok()?;
-    value("n:")?;
-    let size = value("s:")
-        .and_then(|s| s.split_once('x'))
-        .and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
-    let duration = value("duration:")
-        .and_then(|d| d.parse().ok())
-        .filter(|&d| d > 0);
-    Some(Line::Frame(Shown {
-        time,
-        duration,
-        size,
-    }))
-}
+/// Name of the picture alone.
+const PICTURE: &str = "picture.mp4";
 
 /// Encodes into a hidden MP4 file, then has ffmpeg put its picture and the source's other tracks into the wanted container.
 pub struct FfmpegWriter {
     program: PathBuf,
     target: PathBuf,
-    picture: Hidden,
+    /// Holds the picture alone, and what ffmpeg makes of it.
+    hidden: Scratch,
     inner: Option<Box<Mp4Writer>>,
     source: Option<PathBuf>,
     is_cut: bool,
     end: f64,
     timescale: f64,
-}
-
-/// A file removed when dropped.
-struct Hidden(PathBuf);
-
-impl Drop for Hidden {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
 }
 
 /// What becomes of the source's subtitles.
@@ -328,19 +380,22 @@ impl Subtitles {
 
 impl FfmpegWriter {
     pub fn create(program: PathBuf, path: &Path, spec: &OutputSpec) -> Result<FfmpegWriter> {
-        let picture = Hidden(beside(path).with_extension("picture.mp4"));
+        let failed = |e: std::io::Error| MediaError::cannot_write(path, &e);
+        // Only a plain file can be replaced by what another program writes.
+        let target = guard::target(path).map_err(failed)?;
+        let hidden = Scratch::at(&target).map_err(failed)?;
         let without_source = OutputSpec {
             source: None,
             ..spec.clone()
         };
-        let inner = Some(Box::new(Mp4Writer::create(&picture.0, &without_source)?));
+        let inner = Mp4Writer::create_as(path, &hidden.path(PICTURE), &without_source)?;
         let source = spec.source.clone().filter(|s| super::is_video_file(s));
         Ok(FfmpegWriter {
             is_cut: spec.is_cut,
             program,
-            target: path.into(),
-            picture,
-            inner,
+            target,
+            hidden,
+            inner: Some(Box::new(inner)),
             source,
             end: 0.0,
             timescale: f64::from(spec.timescale),
@@ -349,12 +404,13 @@ impl FfmpegWriter {
 
     /// The picture with the source's other tracks. Not every container holds every kind of subtitles: then they are
     /// converted where that is possible, else left out, and the remark says so.
+    /// A full disk is no matter of subtitles.
     fn with_tracks(&self, output: &Path) -> Result<&'static str> {
         let mut first = None;
         for subtitles in [Subtitles::Copied, Subtitles::Converted, Subtitles::LeftOut] {
             match self.remux(output, subtitles) {
                 Ok(()) => return Ok(subtitles.remark()),
-                Err(e) if self.source.is_none() => return Err(e),
+                Err(e) if self.source.is_none() || !e.is_user() => return Err(e),
                 Err(e) => first = first.or(Some(e)),
             }
         }
@@ -365,7 +421,7 @@ impl FfmpegWriter {
         let mut command = Command::new(&self.program);
         command
             .args(["-nostdin", "-hide_banner", "-v", "error", "-y", "-i"])
-            .arg(argument(&self.picture.0));
+            .arg(argument(&self.hidden.path(PICTURE)));
         if let Some(source) = &self.source {
             if self.is_cut {
                 command.args(["-t", &format!("{:.6}", self.end)]);
@@ -380,22 +436,11 @@ impl FfmpegWriter {
             Subtitles::LeftOut => &[],
         });
         let result = command.arg(argument(output)).output();
-        let result = result.map_err(|e| {
-            MediaError::Machine(format!("cannot start {}: {e}", self.program.display()))
-        })?;
-        if result.status.success() {
+        let result = result.map_err(|e| cannot_start(&self.program, &e))?;
+        if result.status.success() && !ffmpeg_log::tells_of_loss(&result.stderr) {
             return Ok(());
         }
-        let text = String::from_utf8_lossy(&result.stderr);
-        let last = text
-            .lines()
-            .rev()
-            .find(|l| !l.trim().is_empty())
-            .unwrap_or("no reason given");
-        Err(MediaError::file(
-            &self.target,
-            format!("ffmpeg could not write it ({})", last.trim()),
-        ))
+        Err(ffmpeg_log::failure(&self.target, &result.stderr))
     }
 }
 
@@ -419,9 +464,10 @@ impl FrameWriter for FfmpegWriter {
             .extension()
             .map(|e| e.to_string_lossy().into_owned())
             .unwrap_or_default();
-        let output = Hidden(beside(&self.target).with_extension(format!("out.{extension}")));
-        let remark = self.with_tracks(&output.0)?;
-        std::fs::rename(&output.0, &self.target)
+        let output = format!("film.{extension}");
+        let remark = self.with_tracks(&self.hidden.path(&output))?;
+        self.hidden
+            .publish_file(&output, &self.target)
             .map_err(|e| MediaError::cannot_write(&self.target, &e))?;
         if self.source.is_some() {
             notes.push(remark.into());
@@ -433,49 +479,6 @@ impl FrameWriter for FfmpegWriter {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn lines_of_showinfo_are_understood() {
-        let clock = parse_line(
-            "[Parsed_showinfo_0 @ 0x55d] config in time_base: 1/12800, frame_rate: 25/1",
-        );
-        assert!(matches!(
-            clock,
-            Line::Clock {
-                timescale: 12800,
-                unit: 1,
-                frame_duration: 512
-            }
-        ));
-        let odd = parse_line(
-            "[Parsed_showinfo_0 @ 0x55d] config in time_base: 1001/30000, frame_rate: 30000/1001",
-        );
-        assert!(matches!(
-            odd,
-            Line::Clock {
-                timescale: 30000,
-                unit: 1001,
-                ..
-            }
-        ));
-        let frame = "[Parsed_showinfo_0 @ 0x55d] n:   3 pts:   1536 pts_time:0.12    duration:    512 duration_time:0.04 \
-                     fmt:yuv420p cl:left sar:1/1 s:640x272 i:P iskey:0 type:P";
-        let Line::Frame(shown) = parse_line(frame) else {
-            panic!("no frame")
-        };
-        assert_eq!(
-            (shown.time, shown.duration, shown.size),
-            (1536, Some(512), Some((640, 272)))
-        );
-        assert!(matches!(
-            parse_line("x.mkv: Invalid data found when processing input"),
-            Line::Other(_)
-        ));
-        assert!(matches!(
-            parse_line("[Parsed_showinfo_0 @ 0x55d] color_range:tv color_space:bt709"),
-            Line::Other(_)
-        ));
-    }
 
     #[test]
     fn another_container_and_back_if_there_is_an_ffmpeg() {
@@ -516,6 +519,30 @@ mod tests {
             1,
             "nothing else is left"
         );
+    }
+
+    #[test]
+    fn frames_beyond_the_limit_are_refused_if_there_is_an_ffmpeg() {
+        let Some(program) = find() else {
+            println!("skipped: no ffmpeg on PATH");
+            return;
+        };
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("a.mkv");
+        let mut made = Command::new(program);
+        made.args(["-v", "error", "-f", "lavfi", "-i", "color=s=64x48:d=0.2"]);
+        made.args(["-c:v", "rawvideo"]).arg(&path);
+        assert!(made.status().expect("ffmpeg runs").success());
+        for (pixels, is_read) in [(64 * 48, true), (64 * 48 - 1, false), (100, false)] {
+            let opened = crate::video::open_reader_within(&path, &Limits { pixels });
+            let said = opened.err().map(|e| e.to_string());
+            let names_it = said.as_ref().is_some_and(|t| t.contains("--limit-pixels"));
+            assert_eq!(
+                (said.is_none(), names_it),
+                (is_read, !is_read),
+                "{pixels}: {said:?}"
+            );
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! H.264 through OpenH264. Enters: access units with length prefixes, or RGB frames. Leaves: planes turned to RGB, or
 //! access units with length prefixes. The stream's own parameter set says size, matrix and range. No files here.
 
+use super::MediaError;
 use super::color::{self, Coding, Layout, Matrix, Planes};
 use super::mp4::boxes::Cursor;
 use openh264::OpenH264API;
@@ -22,6 +23,10 @@ pub struct Sps {
     pub profile: u8,
     pub width: usize,
     pub height: usize,
+    /// Before cropping: what the decoder makes room for.
+    pub coded: (usize, usize),
+    /// Frames that it keeps to refer to.
+    pub n_refs: u32,
     pub bit_depth: u32,
     pub chroma_format: u32,
     pub interlaced: bool,
@@ -35,10 +40,15 @@ impl AvcConfig {
         cursor.skip(4)?;
         let [length, n_sps] = cursor.array()?;
         let mut headers = Vec::new();
-        let mut sps = None;
+        let mut sps: Option<Sps> = None;
         for _ in 0..n_sps & 31 {
             let unit = take_unit(&mut cursor)?;
-            sps = sps.or_else(|| Sps::parse(unit));
+            let (first, this) = (sps, Sps::parse(unit));
+            // One film, one size.
+            if first.zip(this).is_some_and(|(a, b)| a.coded != b.coded) {
+                return None;
+            }
+            sps = first.or(this);
             push_unit(&mut headers, unit);
         }
         let [n_pps] = cursor.array()?;
@@ -121,7 +131,7 @@ impl Bits {
                 return None;
             }
         }
-        Some((1u32 << zeros) - 1 + self.bits(zeros)?)
+        Some(((1u32 << zeros) - 1).saturating_add(self.bits(zeros)?))
     }
 
     fn se(&mut self) -> Option<i32> {
@@ -146,7 +156,7 @@ impl Sps {
             if chroma_format == 3 {
                 b.bits(1)?;
             }
-            bit_depth = 8 + b.ue()?;
+            bit_depth = b.ue()?.saturating_add(8);
             b.ue()?;
             b.bits(1)?;
             if b.flag()? {
@@ -155,9 +165,9 @@ impl Sps {
         }
         b.ue()?;
         skip_picture_order(&mut b)?;
-        b.ue()?;
+        let n_refs = b.ue()?;
         b.bits(1)?;
-        let width = 16 * (b.ue()?.checked_add(1)? as usize);
+        let coded_width = 16 * (b.ue()?.checked_add(1)? as usize);
         let map_units = 16 * (b.ue()?.checked_add(1)? as usize);
         let interlaced = !b.flag()?;
         let rows = if interlaced { 2 } else { 1 };
@@ -177,8 +187,10 @@ impl Sps {
             crop_x = unit_x * (left + right);
             crop_y = unit_y * rows * (top + bottom);
         }
-        let width = width.checked_sub(crop_x)?;
-        let height = (map_units * rows).checked_sub(crop_y)?;
+        let coded = (coded_width, map_units * rows);
+        let not_empty = |n: &usize| *n > 0;
+        let width = coded.0.checked_sub(crop_x).filter(not_empty)?;
+        let height = coded.1.checked_sub(crop_y).filter(not_empty)?;
         let (matrix, full_range) = if b.flag()? {
             color_description(&mut b)?
         } else {
@@ -188,12 +200,19 @@ impl Sps {
             profile,
             width,
             height,
+            coded,
+            n_refs,
             bit_depth,
             chroma_format,
             interlaced,
             matrix,
             full_range,
         })
+    }
+
+    /// Memory of decoding: planes of the frames that are kept, those on their way out, and RGB.
+    pub fn bytes_a_pixel(&self) -> u64 {
+        2 * u64::from(self.n_refs.min(16) + 6) + 6
     }
 
     pub fn coding(&self) -> Coding {
@@ -224,7 +243,7 @@ fn skip_scaling_lists(b: &mut Bits, n_lists: usize) -> Option<()> {
         let (mut last, mut next) = (8i32, 8i32);
         for _ in 0..if list < 6 { 16 } else { 64 } {
             if next != 0 {
-                next = (last + b.se()? + 256) & 255;
+                next = last.wrapping_add(b.se()?) & 255;
             }
             last = if next == 0 { last } else { next };
         }
@@ -277,6 +296,22 @@ fn color_description(b: &mut Bits) -> Option<(Option<Matrix>, bool)> {
     Some((matrix, full_range))
 }
 
+/// The beginnings of all sequence parameter sets in a stream with start codes, wherever they hide.
+pub fn parameter_sets(stream: &[u8]) -> impl Iterator<Item = &[u8]> {
+    const MAX_BYTES: usize = 4096;
+    let starts = stream.windows(4).enumerate();
+    starts
+        .filter(|(_, w)| w[..3] == [0, 0, 1] && [7, 15].contains(&(w[3] & 31)))
+        .map(|(at, _)| &stream[at + 3..stream.len().min(at + 3 + MAX_BYTES)])
+}
+
+/// Why there is no picture.
+#[derive(Debug)]
+pub enum Fault {
+    Stream(String),
+    Media(MediaError),
+}
+
 /// A decoded picture.
 pub struct Picture {
     pub width: usize,
@@ -299,21 +334,29 @@ impl Decoder {
     }
 
     /// Takes one access unit with start codes. Pictures come out in order of presentation, later than they went in.
-    pub fn decode(&mut self, unit: &[u8]) -> std::result::Result<Option<Picture>, String> {
+    pub fn decode(&mut self, unit: &[u8]) -> std::result::Result<Option<Picture>, Fault> {
         let coding = self.coding;
-        let decoded = self.inner.decode(unit).map_err(|e| e.to_string())?;
-        Ok(decoded.map(|yuv| picture(&yuv, coding)))
+        // The decoder counts bytes in 31 bits.
+        if i32::try_from(unit.len()).is_err() {
+            return Err(Fault::Stream("it has 2 GB or more".into()));
+        }
+        let decoded = self.inner.decode(unit).map_err(stream_fault)?;
+        decoded.map(|yuv| picture(&yuv, coding)).transpose()
     }
 
     /// The pictures still inside.
-    pub fn finish(&mut self) -> std::result::Result<Vec<Picture>, String> {
+    pub fn finish(&mut self) -> std::result::Result<Vec<Picture>, Fault> {
         let coding = self.coding;
-        let rest = self.inner.flush_remaining().map_err(|e| e.to_string())?;
-        Ok(rest.iter().map(|yuv| picture(yuv, coding)).collect())
+        let rest = self.inner.flush_remaining().map_err(stream_fault)?;
+        rest.iter().map(|yuv| picture(yuv, coding)).collect()
     }
 }
 
-fn picture(yuv: &DecodedYUV, coding: Coding) -> Picture {
+fn stream_fault(error: openh264::Error) -> Fault {
+    Fault::Stream(error.to_string())
+}
+
+fn picture(yuv: &DecodedYUV, coding: Coding) -> std::result::Result<Picture, Fault> {
     let (width, height) = yuv.dimensions();
     let (y_stride, c_stride, _) = yuv.strides();
     let planes = Planes {
@@ -324,11 +367,8 @@ fn picture(yuv: &DecodedYUV, coding: Coding) -> Picture {
         c_stride,
         layout: Layout::Half,
     };
-    Picture {
-        width,
-        height,
-        rgb: color::to_rgb(&planes, width, height, coding),
-    }
+    let rgb = color::to_rgb(&planes, width, height, coding).map_err(Fault::Media)?;
+    Ok(Picture { width, height, rgb })
 }
 
 /// A coded frame with length prefixes.
@@ -444,7 +484,8 @@ impl Encoder {
             self.coded_height,
             Layout::Half,
             self.coding,
-        );
+        )
+        .map_err(|e| e.to_string())?;
         let source = openh264::formats::YUVSlices::new(
             (&planes.y, &planes.u, &planes.v),
             (self.coded_width, self.coded_height),
@@ -532,6 +573,73 @@ mod tests {
             );
             assert_eq!(sps.obstacle(), None);
         }
+    }
+
+    /// Writes bits, and Exp-Golomb numbers.
+    #[derive(Default)]
+    struct Written(Vec<bool>);
+
+    impl Written {
+        fn bits(&mut self, value: u32, n: u32) {
+            self.0.extend((0..n).rev().map(|i| value >> i & 1 == 1));
+        }
+
+        fn ue(&mut self, value: u32) {
+            let n = (value + 1).ilog2();
+            self.bits(0, n);
+            self.bits(value + 1, n + 1);
+        }
+
+        fn bytes(mut self) -> Vec<u8> {
+            self.0.resize(self.0.len().next_multiple_of(8), false);
+            let byte = |b: &[bool]| b.iter().fold(0, |n, bit| n << 1 | u8::from(*bit));
+            self.0.chunks(8).map(byte).collect()
+        }
+    }
+
+    /// Baseline, of so many macroblocks each way, with all but 16 pixels cropped away.
+    fn cropped(width: u32, height: u32) -> Vec<u8> {
+        let mut w = Written::default();
+        w.bits(0x67_42_c0, 24);
+        w.bits(40, 8);
+        // Its number, frame numbers, picture order of kind 2, frames kept, no gaps.
+        [0, 0, 2, 4].iter().for_each(|n| w.ue(*n));
+        w.bits(0, 1);
+        w.ue(width - 1);
+        w.ue(height - 1);
+        w.bits(0b111, 3);
+        let cropped = [0, 8 * (width - 1), 0, 8 * (height - 1)];
+        cropped.iter().for_each(|n| w.ue(*n));
+        w.bits(0, 1);
+        w.bits(1, 1);
+        w.bytes()
+    }
+
+    /// What is cropped away is decoded all the same: limits are for that.
+    #[test]
+    fn cropping_hides_no_size() {
+        let sps = Sps::parse(&cropped(256, 144)).unwrap();
+        assert_eq!((sps.width, sps.height), (16, 16));
+        assert_eq!((sps.coded, sps.n_refs), ((4096, 2304), 4));
+        let huge = Sps::parse(&cropped(1 << 20, 1 << 20)).unwrap();
+        assert_eq!(huge.coded, (1 << 24, 1 << 24));
+        let limits = crate::video::Limits::default();
+        let (w, h) = huge.coded;
+        let said = limits.check(std::path::Path::new("a"), w, h, huge.bytes_a_pixel());
+        assert!(said.unwrap_err().to_string().contains("--limit-pixels"));
+    }
+
+    #[test]
+    fn parameter_sets_are_found_wherever_they_stand() {
+        let stream = [
+            &[0, 0, 1, 0x65, 9][..],
+            &[0, 0, 0, 1, 0x27, 1, 2],
+            &[0, 0, 1, 0x6f],
+        ]
+        .concat();
+        let found: Vec<u8> = parameter_sets(&stream).map(|s| s[0]).collect();
+        assert_eq!(found, [0x27, 0x6f]);
+        assert_eq!(parameter_sets(&[0, 0, 1]).count(), 0);
     }
 
     #[test]

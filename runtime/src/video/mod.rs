@@ -1,21 +1,29 @@
 //! Moving pictures in and out. Enters: a path (file, folder, printf pattern, `-`). Leaves: frames of 8-bit RGB with exact
-//! rational times, or a finished file. Never here: scaling, tiling, networks, or a half-written output under its final name.
+//! rational times, or a finished file. Never here: scaling, tiling, networks, or a half-written output under its final name;
+//! nor memory that no bytes of the file and no limit account for.
 //!
 //! MP4/H.264, Y4M and PNG/JPEG sequences need nothing installed. Every other container goes through an `ffmpeg` binary
 //! if one is on PATH.
 
 pub mod color;
+pub mod damage;
 mod error;
 pub mod ffmpeg;
+mod ffmpeg_log;
 pub mod h264;
+mod image_writer;
 pub mod images;
+mod jpeg;
+mod limits;
 pub mod mp4;
 mod open;
-mod output;
+pub mod sequence;
 pub mod y4m;
 
+pub use damage::Damage;
 pub use error::{MediaError, Result};
-pub use open::{create_writer, is_video_file, open_reader};
+pub use limits::Limits;
+pub use open::{create_writer, is_video_file, numbered_output, open_reader, open_reader_within};
 
 /// What a clip says about itself before any frame is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +69,11 @@ pub trait FrameReader: Send {
             self.next_frame()?;
         }
         Ok(())
+    }
+
+    /// What the source lacks, as far as is known by now: some of it shows only after the last frame.
+    fn damage(&self) -> Vec<Damage> {
+        Vec::new()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Compiles texts to folders, runs the program, reads what it wrote.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -95,7 +96,17 @@ pub fn command(dir: &Path, words: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_vsr-run"));
     command.current_dir(dir).args(words.split_whitespace());
     command.env("PATH", programs()).stdin(Stdio::null());
+    // Faults look as they do to a user.
+    command.env_remove("RUST_BACKTRACE");
     command
+}
+
+/// The program as [`command`], with the ffmpeg of this machine; `None` if it has none.
+pub fn command_with_ffmpeg(dir: &Path, words: &str) -> Option<Command> {
+    let program = vsr_runtime::video::ffmpeg::find()?;
+    let mut command = command(dir, words);
+    command.env("PATH", program.parent()?);
+    Some(command)
 }
 
 pub struct Done {
@@ -181,15 +192,10 @@ pub fn tensor(path: impl AsRef<Path>, name: &str) -> Vec<f32> {
         .clone()
 }
 
-/// Lines of `metrics.jsonl` without what a clock decides.
+/// Lines of `metrics.jsonl`.
 pub fn metrics(run: &Path) -> Vec<serde_json::Value> {
     let text = String::from_utf8(bytes(run.join("metrics.jsonl"))).expect("text");
-    let record = |line: &str| {
-        let mut v: serde_json::Value = serde_json::from_str(line).expect("a line of JSON");
-        let object = v.as_object_mut().expect("an object");
-        object.retain(|key, _| !key.contains("seconds") && !key.contains("steps_per"));
-        v
-    };
+    let record = |line: &str| serde_json::from_str(line).expect("a line of JSON");
     text.lines().map(record).collect()
 }
 
@@ -226,4 +232,41 @@ pub fn write_film(path: &Path, width: usize, height: usize, n_frames: usize) {
 pub fn film(path: &Path) -> Vec<Frame> {
     let mut reader = open_reader(path).unwrap_or_else(|e| panic!("{e}"));
     std::iter::from_fn(|| reader.next_frame().expect("a frame")).collect()
+}
+
+/// Refused with one error that holds all of `parts`; the folder is as it was.
+pub fn refuse(dir: &Path, words: &str, code: i32, parts: &[&str]) -> String {
+    let before = names(dir);
+    let done = run(dir, words);
+    check(words, &done, code, parts);
+    assert_eq!(names(dir), before, "vsr-run {words} leaves something");
+    done.err
+}
+
+pub fn check(words: &str, done: &Done, code: i32, parts: &[&str]) {
+    let Done { code: got, err, .. } = done;
+    assert_eq!(*got, Some(code), "vsr-run {words}\n{err}");
+    let n_errors = err.lines().filter(|l| l.starts_with("error: ")).count();
+    assert_eq!(n_errors, 1, "vsr-run {words}\n{err}");
+    for bad in [
+        "panicked",
+        "os error",
+        "RUST_BACKTRACE",
+        "a fault of vsr-run",
+    ] {
+        assert!(!err.contains(bad), "vsr-run {words}\n{err}");
+    }
+    for part in parts {
+        assert!(err.contains(part), "vsr-run {words}: no `{part}` in\n{err}");
+    }
+}
+
+/// All files below a folder, hidden ones too, with their bytes; folders have none.
+pub fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let of = |name: String| {
+        let path = folder.join(&name);
+        let content = if path.is_dir() { vec![] } else { bytes(&path) };
+        (name, content)
+    };
+    names(folder).into_iter().map(of).collect()
 }

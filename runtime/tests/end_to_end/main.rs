@@ -1,13 +1,21 @@
 //! `vsr-run` itself, as a user calls it, on networks that compile in milliseconds: training that is killed, stopped and
 //! resumed, running means of weights, film in and out, and every kind of bad input.
 //!
-//! Only temporary folders are written to. No network, no GPU, no other program but `sh` and `kill`; ffmpeg is hidden, and
-//! where there is one, film and bad input are tested with it once more.
+//! Only temporary folders are written to. No network, no GPU, no other program but `sh`, `kill`, `mkfifo`, and, where they
+//! are there, `ffmpeg` and `unshare`; ffmpeg is hidden from most tests, and film and bad input are tested with it once more.
 
 mod bad_input;
+mod checkpoints;
 mod common;
+mod damaged;
+mod exhaustion;
 mod film;
+mod layouts;
+mod leftovers;
+mod limits;
 mod mean;
+mod names;
+mod outputs;
 mod pipes;
 mod resume;
 

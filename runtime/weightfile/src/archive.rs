@@ -1,6 +1,6 @@
 //! Zip archives whose entries are stored as they are, the only kind that `torch.save` writes.
 //!
-//! Enters the archive's bytes; leaves names and the places of their contents. Nothing is unpacked.
+//! Enters the archive's bytes; leaves names, the places of their contents and their checksums. Nothing is unpacked.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -39,10 +39,34 @@ impl Bytes<'_> {
     }
 }
 
-/// Where each file of the archive lies.
-pub fn entries(bytes: &[u8]) -> Result<BTreeMap<String, Range<usize>>, String> {
+/// One file of the archive.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    pub at: Range<usize>,
+    /// None in archives without checksums, which PyTorch writes when told so: zero for all entries.
+    pub crc32: Option<u32>,
+}
+
+impl Entry {
+    /// The entry's bytes, if they are those that were written.
+    pub fn read<'b>(&self, name: &str, bytes: &'b [u8]) -> Result<&'b [u8], String> {
+        let content = bytes.get(self.at.clone()).ok_or(DAMAGED)?;
+        match self.crc32.is_none_or(|sum| crc32fast::hash(content) == sum) {
+            true => Ok(content),
+            false => Err(spoilt(name)),
+        }
+    }
+}
+
+/// What is said of an entry whose checksum is another one.
+pub fn spoilt(name: &str) -> String {
+    format!("is damaged: the checksum of {name} in it does not match")
+}
+
+/// Every file of the archive.
+pub fn entries(bytes: &[u8]) -> Result<BTreeMap<String, Entry>, String> {
     let b = Bytes(bytes);
-    let (count, mut at) = directory(&b)?;
+    let (count, mut at, end) = directory(&b)?;
     let mut found = BTreeMap::new();
     for _ in 0..count {
         if !b.is(at, CENTRAL) {
@@ -53,35 +77,57 @@ pub fn entries(bytes: &[u8]) -> Result<BTreeMap<String, Range<usize>>, String> {
         let next = extra_at + extra as usize;
         let text = bytes.get(name_at..extra_at).ok_or(DAMAGED)?;
         let name = String::from_utf8_lossy(text).into_owned();
+        let crc32 = b.u32(at + 16)? as u32;
         let (size, place) = sizes(&b, at, extra_at..next)?;
         if b.u16(at + 10)? != 0 {
             return Err(format!(
                 "holds {name} compressed, which `torch.save` never does"
             ));
         }
-        found.insert(name, contents(&b, place, size)?);
+        let entry = Entry {
+            at: contents(&b, place, size, text)?,
+            crc32: Some(crc32),
+        };
+        if found.insert(name.clone(), entry).is_some() {
+            return Err(format!("is damaged: it holds {name} twice"));
+        }
         at = next + comment as usize;
     }
-    Ok(found)
+    if found.values().all(|e| e.crc32 == Some(0)) {
+        found.values_mut().for_each(|e| e.crc32 = None);
+    }
+    match at == end {
+        true => Ok(found),
+        false => Err("is damaged: its directory does not end where its end begins".into()),
+    }
 }
 
-/// Count of the entries, and where their directory begins.
-fn directory(b: &Bytes<'_>) -> Result<(u64, usize), String> {
+/// Count of the entries, and where their directory begins and ends.
+fn directory(b: &Bytes<'_>) -> Result<(u64, usize, usize), String> {
     let len = b.0.len();
     let lowest = len.saturating_sub(22 + 65_535);
-    let end = (lowest..len.saturating_sub(21))
-        .rev()
-        .find(|at| b.is(*at, END));
-    let end = end.ok_or("is an archive without an end: was it cut off?")?;
+    // Behind the end stands a comment whose length it tells, and nothing else.
+    let is_end = |at: &usize| {
+        let comment = b.u16(at + 20);
+        b.is(*at, END) && comment.is_ok_and(|n| at + 22 + n as usize == len)
+    };
+    let end = (lowest..len.saturating_sub(21)).rev().find(is_end);
+    let end = end.ok_or(
+        "is an archive without an end: was it cut off, or does something stand behind it?",
+    )?;
     let locator = end.wrapping_sub(20);
     if end >= 20 && b.is(locator, LOCATOR_64) {
         let at = b.u64(locator + 8)? as usize;
-        if !b.is(at, END_64) {
+        // Nothing stands between it and its locator.
+        let behind = (b.u64(at.saturating_add(4))? as usize)
+            .checked_add(at)
+            .and_then(|n| n.checked_add(12));
+        if !b.is(at, END_64) || behind != Some(locator) {
             return Err(DAMAGED.into());
         }
-        return Ok((b.u64(at + 32)?, b.u64(at + 48)? as usize));
+        return Ok((b.u64(at + 32)?, b.u64(at + 48)? as usize, at));
     }
-    Ok((b.u16(end + 10)?, b.u32(end + 16)? as usize))
+    Ok((b.u16(end + 10)?, b.u32(end + 16)? as usize, end))
 }
 
 /// Size and place of an entry; where 32 bits do not hold them, they stand in the extra field.
@@ -103,9 +149,10 @@ fn sizes(b: &Bytes<'_>, at: usize, extra: Range<usize>) -> Result<(u64, u64), St
     Ok((numbers[0], numbers[2]))
 }
 
-fn contents(b: &Bytes<'_>, place: u64, size: u64) -> Result<Range<usize>, String> {
+/// An entry's bytes, behind a header that repeats its name.
+fn contents(b: &Bytes<'_>, place: u64, size: u64, name: &[u8]) -> Result<Range<usize>, String> {
     let at = usize::try_from(place).map_err(|_| DAMAGED)?;
-    if !b.is(at, LOCAL) {
+    if !b.is(at, LOCAL) || !b.is(at.saturating_add(30), name) {
         return Err(DAMAGED.into());
     }
     let start = at + 30 + b.u16(at + 26)? as usize + b.u16(at + 28)? as usize;

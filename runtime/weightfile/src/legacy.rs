@@ -80,7 +80,12 @@ fn storages(
         at = start + length;
         found.insert(key.to_string(), start..at);
     }
-    Ok(found)
+    match bytes.len() - at {
+        0 => Ok(found),
+        n => Err(format!(
+            "is damaged: {n} bytes stand behind its last storage"
+        )),
+    }
 }
 
 /// How large an element of each storage is, by whoever refers to it first.

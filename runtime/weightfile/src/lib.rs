@@ -106,6 +106,16 @@ impl Tensor {
 pub struct Header {
     pub tensors: BTreeMap<String, Tensor>,
     pub metadata: BTreeMap<String, String>,
+    /// Parts that the file has a checksum of.
+    pub checked: Vec<Checked>,
+}
+
+/// A part of a file and the checksum that it should have.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checked {
+    pub name: String,
+    pub at: Range<usize>,
+    pub crc32: u32,
 }
 
 /// Reads the header of a file's bytes. An error is the end of a sentence that begins with the file's name.
@@ -181,7 +191,7 @@ pub enum Fault {
 impl std::fmt::Display for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Fault::Io(e) => write!(f, "cannot be read: {e}"),
+            Fault::Io(e) => write!(f, "cannot be read: {}", vsr_artifact::reason(e)),
             Fault::Content(why) => f.write_str(why),
         }
     }
@@ -189,7 +199,7 @@ impl std::fmt::Display for Fault {
 
 impl Mapped {
     pub fn open(path: &Path) -> Result<Mapped, Fault> {
-        let file = std::fs::File::open(path).map_err(Fault::Io)?;
+        let file = vsr_artifact::open_file(path).map_err(Fault::Io)?;
         // A file that another program shortens meanwhile ends this one: that is what mapping costs.
         let map = unsafe { memmap2::Mmap::map(&file) }.map_err(Fault::Io)?;
         let header = header(&map).map_err(Fault::Content)?;
@@ -204,6 +214,33 @@ impl Mapped {
             self.map
                 .unchecked_advise(memmap2::UncheckedAdvice::DontNeed)
         };
+    }
+
+    /// Compares every part that the file has a checksum of; an error names the first that is damaged. Reads all of them,
+    /// and keeps little of it in memory.
+    pub fn verify(&self) -> Result<(), String> {
+        for part in &self.header.checked {
+            let mut hasher = crc32fast::Hasher::new();
+            self.walk(part.at.clone(), |bytes| hasher.update(bytes));
+            if hasher.finalize() != part.crc32 {
+                return Err(archive::spoilt(&part.name));
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands out a part of the file piece by piece, and gives the pages back.
+    pub fn walk(&self, at: Range<usize>, mut take: impl FnMut(&[u8])) {
+        const PIECE_BYTES: usize = 4 << 20;
+        for piece in self.map.get(at).unwrap_or_default().chunks(PIECE_BYTES) {
+            take(piece);
+            self.rest();
+        }
+    }
+
+    /// The bytes of all tensors of a safetensors file lie behind its header.
+    pub fn bytes(&self) -> usize {
+        self.map.len()
     }
 
     pub fn tensor(&self, name: &str) -> Option<&Tensor> {

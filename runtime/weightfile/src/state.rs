@@ -24,6 +24,11 @@ const MAX_WRAPPERS: usize = 4;
 const MAX_DEPTH: usize = 64;
 /// Letters of all keys and entries of all lists together: a small file could name a few of them again and again.
 const MAX_WORK: usize = 1 << 24;
+/// As much of that is granted to any pickle, and so much more for each of its values.
+const WORK: usize = 1 << 20;
+const WORK_A_VALUE: usize = 256;
+/// What a tensor counts beside its name.
+const TENSOR: usize = 64;
 
 struct Reader<'b> {
     pickle: &'b Pickle,
@@ -161,7 +166,8 @@ impl<'b> Reader<'b> {
     /// Work that a name, or an entry of a list, costs.
     fn count(&mut self, n: usize) -> Result<(), String> {
         self.work += n + 1;
-        if self.work > MAX_WORK {
+        let granted = WORK + WORK_A_VALUE * self.pickle.values.len();
+        if self.work > MAX_WORK.min(granted) {
             return Err("has more names than a network has".into());
         }
         Ok(())
@@ -181,7 +187,7 @@ impl<'b> Reader<'b> {
     }
 
     fn add(&mut self, name: &str, value: Id) -> Result<(), String> {
-        self.count(name.len())?;
+        self.count(TENSOR + name.len())?;
         let tensor = self.tensors.read(name, value)?;
         self.header.tensors.insert(name.to_string(), tensor);
         Ok(())

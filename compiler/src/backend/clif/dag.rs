@@ -4,7 +4,7 @@
 
 use super::sum::{AtomId, Stride, Sum, Term};
 use crate::equation::{Binary, Lit, Relation, Unary};
-use crate::tile::{Bound, BufferId, Int, TileId, Val, Var};
+use crate::tile::{Bound, BufferId, Int, TileId, Val, Var, Wide};
 use std::collections::HashMap;
 use std::hash::Hash;
 
@@ -30,6 +30,7 @@ pub enum Atom {
     Min(Sum, Sum),
     Max(Sum, Sum),
     Floor(NodeId),
+    Whole(Box<Wide<NodeId, Sum>>),
     /// An i64 from a table or a tile of rows; not read where the guard fails.
     Load(Space, Sum, Option<GuardId>),
 }
@@ -196,9 +197,20 @@ impl Dag {
                 [self.sum_deps(a), self.sum_deps(b)].concat()
             }
             Atom::Floor(n) => self.node_deps(*n).to_vec(),
+            Atom::Whole(w) => self.wide_deps(w),
             Atom::Load(space, at, guard) => self.load_deps(*space, at, *guard),
         };
         self.atoms.insert(atom, deps)
+    }
+
+    pub fn wide_deps(&self, wide: &Wide<NodeId, Sum>) -> Vec<Var> {
+        let mut deps = vec![];
+        wide.each(&mut |w| match w {
+            Wide::Val(n) => deps.extend(self.node_deps(*n)),
+            Wide::Int(sum) => deps.extend(self.sum_deps(sum)),
+            _ => {}
+        });
+        deps
     }
 
     fn load_deps(&self, space: Space, at: &Sum, guard: Option<GuardId>) -> Vec<Var> {
@@ -279,6 +291,15 @@ impl Dag {
             Int::Floor(v) => {
                 let node = self.val(v, guard);
                 Sum::atom(self.atom_id(Atom::Floor(node)))
+            }
+            Int::Whole(w) => {
+                let wide = w.map(&mut |leaf| match leaf {
+                    Wide::Val(v) => Wide::Val(self.val(v, guard)),
+                    Wide::Int(i) => Wide::Int(self.int(i, guard)),
+                    Wide::Lit(lit) => Wide::Lit(*lit),
+                    _ => unreachable!("a leaf"),
+                });
+                Sum::atom(self.atom_id(Atom::Whole(Box::new(wide))))
             }
             Int::Table(b, at) => self.int_load(Space::Buf(*b), at, guard),
             Int::Tile(t, at) => self.int_load(Space::Tile(*t), at, guard),
@@ -556,6 +577,11 @@ impl Dag {
                     self.visit_sum(b, reach);
                 }
                 Atom::Floor(n) => self.visit(*n, reach),
+                Atom::Whole(w) => w.each(&mut |w| match w {
+                    Wide::Val(n) => self.visit(*n, reach),
+                    Wide::Int(sum) => self.visit_sum(sum, reach),
+                    _ => {}
+                }),
                 Atom::Load(space, at, guard) => self.visit_load(*space, at, *guard, reach),
             }
         }

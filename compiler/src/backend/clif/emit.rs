@@ -367,7 +367,7 @@ impl Lower<'_, '_> {
     }
 }
 
-fn comparison(relation: Relation) -> FloatCC {
+pub fn comparison(relation: Relation) -> FloatCC {
     match relation {
         Relation::Lt => FloatCC::LessThan,
         Relation::Le => FloatCC::LessThanOrEqual,

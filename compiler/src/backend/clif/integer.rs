@@ -1,11 +1,13 @@
 //! Integers and addresses: sums of products to instructions, each part in the outermost scope where it is asked for.
 
-use super::dag::{Atom, BoundId, Space};
+use super::dag::{Atom, BoundId, NodeId, Space};
+use super::emit::comparison;
 use super::lower::{Known, Lower, MEMORY};
 use super::sum::{AtomId, Stride, Sum, Term};
-use crate::tile::{Int, Var};
-use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::types::{F32X4, I32, I32X4, I64};
+use crate::equation::{Binary, EXACT, NOWHERE};
+use crate::tile::{Int, Var, Wide};
+use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
+use cranelift_codegen::ir::types::{F32X4, F64, I32X4, I64};
 use cranelift_codegen::ir::{InstBuilder, Value};
 
 impl Lower<'_, '_> {
@@ -96,6 +98,7 @@ impl Lower<'_, '_> {
             Atom::Min(a, b) => self.choice(&a, &b, lane, IntCC::SignedLessThan),
             Atom::Max(a, b) => self.choice(&a, &b, lane, IntCC::SignedGreaterThan),
             Atom::Floor(node) => self.floor(node, lane),
+            Atom::Whole(wide) => self.whole_number(&wide, lane),
             Atom::Load(space, at, guard) => {
                 let bounds = guard.map_or(vec![], |g| self.dag.guard(g).to_vec());
                 let (pointer, offset) = self.pointer_at(space, &at, lane);
@@ -147,16 +150,23 @@ impl Lower<'_, '_> {
         }
     }
 
-    /// Floor of a value, within the range of 32 bits; 0 for NaN.
+    /// Floor of a value; i32::MIN for NaN and what has no 32 bits, as the machine's own conversion gives it.
     fn floor(&mut self, node: u32, lane: u32) -> Value {
-        if !self.in_vector(self.dag.node_deps(node)) {
-            let value = self.node(node, 0);
-            let whole = self.b.ins().floor(value);
-            let int = self.b.ins().fcvt_to_sint_sat(I32, whole);
-            return self.b.ins().sextend(I64, int);
-        }
-        let ints = self.floors(node, lane / 4);
-        let int = self.b.ins().extractlane(ints, (lane % 4) as u8);
+        let ints = match self.in_vector(self.dag.node_deps(node)) {
+            true => self.floors(node, lane / 4),
+            false => {
+                let value = self.node(node, 0);
+                let value = self.b.ins().scalar_to_vector(F32X4, value);
+                let whole = self.b.ins().floor(value);
+                self.b.ins().x86_cvtt2dq(I32X4, whole)
+            }
+        };
+        let lane = if self.in_vector(self.dag.node_deps(node)) {
+            lane % 4
+        } else {
+            0
+        };
+        let int = self.b.ins().extractlane(ints, lane as u8);
         self.b.ins().sextend(I64, int)
     }
 
@@ -168,9 +178,66 @@ impl Lower<'_, '_> {
         let value = self.vector_of(node, unroll);
         debug_assert_eq!(self.b.func.dfg.value_type(value), F32X4);
         let whole = self.b.ins().floor(value);
-        let ints = self.b.ins().fcvt_to_sint_sat(I32X4, whole);
+        let ints = self.b.ins().x86_cvtt2dq(I32X4, whole);
         self.scope().floors.insert((node, unroll), ints);
         ints
+    }
+
+    /// The whole number that a wide expression comes to, or nowhere.
+    fn whole_number(&mut self, wide: &Wide<NodeId, Sum>, lane: u32) -> Value {
+        let value = self.wide_value(wide, lane);
+        let size = self.b.ins().fabs(value);
+        let largest = self.b.ins().f64const(EXACT);
+        let exact = self.b.ins().fcmp(FloatCC::LessThan, size, largest);
+        let int = self.b.ins().fcvt_to_sint_sat(I64, value);
+        let nowhere = self.iconst(NOWHERE);
+        self.b.ins().select(exact, int, nowhere)
+    }
+
+    fn wide_value(&mut self, wide: &Wide<NodeId, Sum>, lane: u32) -> Value {
+        match wide {
+            Wide::Lit(lit) => self.b.ins().f64const(lit.get()),
+            Wide::Val(node) => {
+                let value = match self.in_vector(self.dag.node_deps(*node)) {
+                    true => {
+                        let vector = self.vector_of(*node, lane / 4);
+                        self.b.ins().extractlane(vector, (lane % 4) as u8)
+                    }
+                    false => self.node(*node, 0),
+                };
+                self.b.ins().fpromote(F64, value)
+            }
+            Wide::Int(sum) => {
+                let int = self.sum_at(sum, lane);
+                self.b.ins().fcvt_from_sint(F64, int)
+            }
+            Wide::Floor(a) => {
+                let a = self.wide_value(a, lane);
+                self.b.ins().floor(a)
+            }
+            Wide::Binary(op, a, b) => {
+                let (a, b) = (self.wide_value(a, lane), self.wide_value(b, lane));
+                match op {
+                    Binary::Add => self.b.ins().fadd(a, b),
+                    Binary::Sub => self.b.ins().fsub(a, b),
+                    Binary::Mul => self.b.ins().fmul(a, b),
+                    Binary::Div => self.b.ins().fdiv(a, b),
+                    Binary::Min => self.wide_choice(FloatCC::LessThan, [a, b, a, b]),
+                    Binary::Max => self.wide_choice(FloatCC::GreaterThan, [a, b, a, b]),
+                    Binary::Pow => unreachable!("a wide expression has no power"),
+                }
+            }
+            Wide::Select(relation, args) => {
+                let args =
+                    [&args[0], &args[1], &args[2], &args[3]].map(|a| self.wide_value(a, lane));
+                self.wide_choice(comparison(*relation), args)
+            }
+        }
+    }
+
+    fn wide_choice(&mut self, relation: FloatCC, [a, b, yes, no]: [Value; 4]) -> Value {
+        let holds = self.b.ins().fcmp(relation, a, b);
+        self.b.ins().select(holds, yes, no)
     }
 
     pub fn not_negative(&self, sum: &Sum) -> bool {
@@ -188,7 +255,7 @@ impl Lower<'_, '_> {
             Atom::Div(a, _) => self.not_negative(a),
             Atom::Min(a, b) => self.not_negative(a) && self.not_negative(b),
             Atom::Max(a, b) => self.not_negative(a) || self.not_negative(b),
-            Atom::Floor(_) | Atom::Load(..) => false,
+            Atom::Floor(_) | Atom::Whole(_) | Atom::Load(..) => false,
         }
     }
 

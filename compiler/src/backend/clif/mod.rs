@@ -85,7 +85,15 @@ impl Target {
             ("is_pic", "true"),
             ("enable_probestack", "false"),
             ("unwind_info", "false"),
-            ("enable_verifier", if cfg!(test) { "true" } else { "false" }),
+            // Debug builds run all tests; what a user compiles is what they have seen.
+            (
+                "enable_verifier",
+                if cfg!(debug_assertions) {
+                    "true"
+                } else {
+                    "false"
+                },
+            ),
         ];
         for (name, value) in options {
             flags.set(name, value).map_err(|e| refused(&e))?;

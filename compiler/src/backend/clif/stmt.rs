@@ -81,6 +81,12 @@ impl Lower<'_, '_> {
         }
         self.fresh(None);
         self.scopes.resize_with(depth, Default::default);
+        // What a body defines ends with it.
+        for stmt in body {
+            if let Stmt::Let { var, .. } = stmt {
+                self.vars.remove(var);
+            }
+        }
     }
 
     fn for_loop(&mut self, var: Var, extent: &Int, step: i64, body: &[Stmt]) {
@@ -96,6 +102,7 @@ impl Lower<'_, '_> {
             s.body(body);
             vec![]
         });
+        self.vars.remove(&var);
     }
 
     /// A loop variable: it runs from 0 in steps of `multiple_of`.
@@ -157,6 +164,9 @@ impl Lower<'_, '_> {
                 Some(total) => s.advance(i, first, total, current, &extents),
                 None => vec![],
             }
+        });
+        digits.iter().for_each(|d| {
+            self.vars.remove(&d.var);
         });
     }
 

@@ -70,6 +70,9 @@ impl Lower<'_, '_> {
             Some(of_the_map) => of_the_map,
             None => (self.plus(src, 4 * AHEAD), src_step),
         };
+        for l in [across.var, row.var] {
+            self.vars.remove(&l);
+        }
         let past = self.iconst(i64::from(plan.mode == Mode::Stream));
         let args = [dst, dst_step, src, src_step, rows, n, next, next_step, past];
         self.call(offset_of!(FnTable, turn), &args);
@@ -88,6 +91,11 @@ impl Lower<'_, '_> {
             _ => None,
         };
         let (space, at) = nodes.iter().find_map(adjacent)?;
+        // The map's own loops may be others than the copy's.
+        let ours = |v: &Var| [across, row].contains(v) || self.vars.contains_key(v);
+        if !self.dag.sum_deps(&at).iter().all(ours) {
+            return None;
+        }
         let Stride::Linear(step) = self.dag.stride(&at, row) else {
             return None;
         };

@@ -168,7 +168,7 @@ pub fn readable(analysis: &Analysis, span: Span) -> Option<String> {
     let is_same =
         |path: &std::path::PathBuf| std::fs::read_to_string(path).is_ok_and(|own| own == *text);
     if let Some(path) = beside.into_iter().find(is_same) {
-        return Some(path.display().to_string());
+        return Some(path.to_string_lossy().into_owned());
     }
     let cache = std::env::var_os("XDG_CACHE_HOME").map(std::path::PathBuf::from);
     let home = || Some(std::path::PathBuf::from(std::env::var_os("HOME")?).join(".cache"));
@@ -181,7 +181,7 @@ pub fn readable(analysis: &Analysis, span: Span) -> Option<String> {
         std::fs::create_dir_all(path.parent()?).ok()?;
         std::fs::write(&path, text).ok()?;
     }
-    Some(path.display().to_string())
+    Some(path.to_string_lossy().into_owned())
 }
 
 fn on_references(state: &mut State, params: &Value) -> Result<Value, Refusal> {

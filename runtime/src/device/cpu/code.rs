@@ -18,7 +18,12 @@ impl Code {
         let map = match copied(code) {
             Ok(map) => map,
             Err(error) => mapped(code, file).ok_or_else(|| {
-                Error::machine(format!("the system does not let compiled code run ({error}): executable memory is forbidden"))
+                let why = vsr_artifact::reason(&error);
+                let what = match error.kind() {
+                    std::io::ErrorKind::OutOfMemory => "there is no room for compiled code".into(),
+                    _ => format!("the system does not let compiled code run: executable memory is forbidden ({why})"),
+                };
+                Error::machine(what)
             })?,
         };
         Ok(Code {

@@ -240,7 +240,7 @@ mod tests {
             call(noise as KernelFn, vec![a]),
             call(squares as KernelFn, vec![a, b]),
         ];
-        let mut pool = Pool::new(threads);
+        let mut pool = Pool::new(threads).unwrap();
         let scratch: Vec<Memory> = (0..threads)
             .map(|_| Memory::zeroed(64, "a test").unwrap())
             .collect();

@@ -6,6 +6,10 @@ use std::ops::Range;
 
 /// Room before and after, so that a vector that starts or ends past the last element stays inside.
 const SLACK: usize = 256;
+/// The system's page, at most: pages that nobody may touch are so long.
+const GUARD: usize = 64 << 10;
+/// A NaN that no arithmetic makes: what lies around guarded memory.
+const POISON: [u8; 4] = 0x7fc0_dead_u32.to_le_bytes();
 /// From here on, large pages are worth asking for: walks over whole images miss fewer translations.
 const LARGE: usize = 8 << 20;
 /// Pages are given back by so many bytes at once: a multiple of the system's page.
@@ -18,6 +22,7 @@ const PAGES: usize = if cfg!(target_arch = "x86_64") {
 
 pub struct Memory {
     map: MmapMut,
+    start: usize,
     len: usize,
 }
 
@@ -38,7 +43,43 @@ impl Memory {
             // A hint only: without it everything works, slower.
             let _ = map.advise(memmap2::Advice::HugePage);
         }
-        Ok(Memory { map, len })
+        Ok(Memory {
+            map,
+            start: SLACK,
+            len,
+        })
+    }
+
+    /// As `zeroed`, for tests: between pages that nobody may touch, with poison in what lies between.
+    pub fn guarded(bytes: u64, what: &str) -> Result<Memory> {
+        let fail = || {
+            Error::machine(format!(
+                "there is no guarded memory for {what}: {bytes} bytes"
+            ))
+        };
+        let len = usize::try_from(bytes).map_err(|_| fail())?;
+        // It begins at a cache line and ends, with its slack, where the page behind begins.
+        let inner = (len.next_multiple_of(64) + 2 * SLACK).next_multiple_of(GUARD);
+        let mut map = MmapMut::map_anon(inner + 2 * GUARD).map_err(|_| fail())?;
+        let start = GUARD + inner - SLACK - len.next_multiple_of(64);
+        map[GUARD..GUARD + inner].as_chunks_mut().0.fill(POISON);
+        map[start..start + len].fill(0);
+        for page in [0, GUARD + inner] {
+            forbid(&mut map[page..page + GUARD]).map_err(|_| fail())?;
+        }
+        Ok(Memory { map, start, len })
+    }
+
+    /// Whether something was written beside guarded memory.
+    pub fn is_spoilt(&self) -> bool {
+        let end = (self.start + self.len).next_multiple_of(4);
+        let parts = [
+            &self.map[GUARD..self.start],
+            &self.map[end..self.map.len() - GUARD],
+        ];
+        parts
+            .iter()
+            .any(|p| p.as_chunks().0.iter().any(|c| *c != POISON))
     }
 
     pub fn len(&self) -> usize {
@@ -51,15 +92,15 @@ impl Memory {
 
     /// First byte; 64-byte aligned.
     pub fn base(&self) -> *mut u8 {
-        self.map.as_ptr().cast_mut().wrapping_add(SLACK)
+        self.map.as_ptr().cast_mut().wrapping_add(self.start)
     }
 
     pub fn bytes(&self) -> &[u8] {
-        &self.map[SLACK..SLACK + self.len]
+        &self.map[self.start..self.start + self.len]
     }
 
     pub fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut self.map[SLACK..SLACK + self.len]
+        &mut self.map[self.start..self.start + self.len]
     }
 
     /// `n` floats from a byte offset, if they lie inside.
@@ -77,8 +118,8 @@ impl Memory {
     /// before: what is written to them takes pages again.
     #[cfg(target_os = "linux")]
     pub fn give_back(&mut self, range: &Range<u64>) -> u64 {
-        let end = (range.end.min(self.len as u64)) as usize + SLACK;
-        let start = (range.start.min(self.len as u64)) as usize + SLACK;
+        let end = (range.end.min(self.len as u64)) as usize + self.start;
+        let start = (range.start.min(self.len as u64)) as usize + self.start;
         let (first, last) = (start.next_multiple_of(PAGES), end / PAGES * PAGES);
         if first >= last {
             return 0;
@@ -99,6 +140,21 @@ impl Memory {
         let end = offset.checked_add(n.checked_mul(4)?)?;
         (end <= self.len && offset.is_multiple_of(4)).then(|| self.base().wrapping_add(offset))
     }
+}
+
+/// Pages that nobody may read or write from now on.
+#[cfg(unix)]
+fn forbid(pages: &mut [u8]) -> std::io::Result<()> {
+    // SAFETY: the pages are ours alone, and no reference to them is kept.
+    match unsafe { libc::mprotect(pages.as_mut_ptr().cast(), pages.len(), libc::PROT_NONE) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    }
+}
+
+#[cfg(not(unix))]
+fn forbid(_: &mut [u8]) -> std::io::Result<()> {
+    Err(std::io::ErrorKind::Unsupported.into())
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! A fixed set of threads that run one job together. They spin for a moment between jobs, then sleep.
 //! The job decides what each thread does; nothing here depends on how many there are.
 
+use crate::error::{Error, Result};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
@@ -25,14 +26,26 @@ struct Shared {
     wake: Condvar,
 }
 
+/// Threads for each core that may help: where cores wait for memory, or are counted wrongly.
+const MOST_PER_CORE: usize = 4;
+
+/// How many threads are started when so many are asked for; 0: one for each core.
+pub fn n_threads_for(asked: usize) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    match asked {
+        0 => cores,
+        n => n.min(MOST_PER_CORE * cores),
+    }
+}
+
 pub struct Pool {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Pool {
-    /// `n` threads, the caller's among them.
-    pub fn new(n: usize) -> Pool {
+    /// `n` threads, the caller's among them. If one cannot be started, those before it end again.
+    pub fn new(n: usize) -> Result<Pool> {
         let shared = Arc::new(Shared {
             epoch: AtomicUsize::new(0),
             busy: AtomicUsize::new(0),
@@ -41,11 +54,21 @@ impl Pool {
             job: Mutex::new(None),
             wake: Condvar::new(),
         });
-        // A thread that cannot be started is done without: results do not depend on it.
-        let threads = (1..n.max(1))
-            .map_while(|thread| spawn(&shared, thread))
-            .collect();
-        Pool { shared, threads }
+        let mut pool = Pool {
+            shared,
+            threads: Vec::new(),
+        };
+        for thread in 1..n {
+            let started = spawn(&pool.shared, thread).map_err(|e| {
+                let why = vsr_artifact::reason(&e);
+                Error::machine(format!(
+                    "cannot start thread {} of {n}: {why}; ask for fewer with --threads",
+                    thread + 1
+                ))
+            })?;
+            pool.threads.push(started);
+        }
+        Ok(pool)
     }
 
     pub fn n_threads(&self) -> usize {
@@ -122,10 +145,10 @@ impl Drop for Pool {
     }
 }
 
-fn spawn(shared: &Arc<Shared>, thread: usize) -> Option<JoinHandle<()>> {
+fn spawn(shared: &Arc<Shared>, thread: usize) -> std::io::Result<JoinHandle<()>> {
     let shared = shared.clone();
     let builder = std::thread::Builder::new().name(format!("vsr-{thread}"));
-    builder.spawn(move || work(&shared, thread)).ok()
+    builder.spawn(move || work(&shared, thread))
 }
 
 fn work(shared: &Shared, thread: usize) {
@@ -216,7 +239,7 @@ mod tests {
     #[test]
     fn every_thread_runs_every_job_once() {
         for n in [1, 2, 5] {
-            let mut pool = Pool::new(n);
+            let mut pool = Pool::new(n).unwrap();
             let counts: Vec<AtomicUsize> = (0..n).map(|_| AtomicUsize::new(0)).collect();
             for _ in 0..300 {
                 pool.run(&|thread| {
@@ -229,7 +252,7 @@ mod tests {
 
     #[test]
     fn sleeping_threads_wake() {
-        let mut pool = Pool::new(3);
+        let mut pool = Pool::new(3).unwrap();
         let total = AtomicUsize::new(0);
         for _ in 0..3 {
             std::thread::sleep(std::time::Duration::from_millis(20));
@@ -242,7 +265,7 @@ mod tests {
 
     #[test]
     fn nobody_goes_on_while_the_first_acts() {
-        let mut pool = Pool::new(3);
+        let mut pool = Pool::new(3).unwrap();
         let barrier = Barrier::new(3);
         let (before, after) = (AtomicUsize::new(0), AtomicUsize::new(0));
         pool.run(&|thread| {
@@ -260,7 +283,7 @@ mod tests {
 
     #[test]
     fn all_threads_copy() {
-        let mut pool = Pool::new(3);
+        let mut pool = Pool::new(3).unwrap();
         for n in [0, 5, SMALL, SMALL + 7] {
             let from: Vec<f32> = (0..n).map(|i| i as f32).collect();
             let mut to = vec![-1.0; n + 1];
@@ -271,7 +294,7 @@ mod tests {
 
     #[test]
     fn barriers_separate_rounds() {
-        let mut pool = Pool::new(3);
+        let mut pool = Pool::new(3).unwrap();
         let barrier = Barrier::new(3);
         let sum = AtomicUsize::new(0);
         pool.run(&|_| {

@@ -1,7 +1,10 @@
 //! The index of an MP4 file. Enters: a file. Leaves: its tracks with the place, time and size of every sample, edit lists
-//! as they stand; whole and fragmented files. Sample data is never read here, and no number in the file is trusted.
+//! as they stand; whole and fragmented files. Of a file that was cut short, the samples before its end, and how many were
+//! listed. Sample data is never read here, and no number in the file is trusted: there are no more samples than bytes, and
+//! no time that sums could carry beyond 64 bits.
 
 use super::boxes::{Cursor, boxes, find, path as inner};
+use crate::memory;
 use crate::video::{MediaError, Result};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -41,7 +44,10 @@ pub struct Track {
     pub stsd: Vec<u8>,
     pub volume: u16,
     pub edits: Vec<Edit>,
+    /// Those that lie within the file, from the first on.
     pub samples: Vec<Sample>,
+    /// How many the index lists.
+    pub n_listed: usize,
 }
 
 #[derive(Debug)]
@@ -49,16 +55,28 @@ pub struct Movie {
     pub timescale: u32,
     pub tracks: Vec<Track>,
     pub file_bytes: u64,
+    /// The file ends within a fragment, so that what it would list is not known.
+    pub is_cut_in_fragment: bool,
 }
 
 /// An index larger than this is damage.
 const MAX_INDEX_BYTES: u64 = 1 << 30;
+/// So is a time beyond this: sums and differences of two stay within 64 bits.
+const MAX_TIME: i64 = 1 << 61;
+/// What a sample takes in memory, its times and what is copied of it included.
+const SAMPLE_BYTES: u64 = 128;
+
+/// The time after a sample.
+fn after(time: i64, duration: u32) -> Option<i64> {
+    Some(time + i64::from(duration)).filter(|t| *t <= MAX_TIME)
+}
 
 impl Movie {
     pub fn open(path: &Path) -> Result<(Movie, File)> {
-        let mut file = File::open(path).map_err(|e| MediaError::cannot_read(path, &e))?;
-        let parts = top_level(path, &mut file)?;
-        let Some(moov) = parts.moov else {
+        let opened = vsr_artifact::open_file(path);
+        let mut file = opened.map_err(|e| MediaError::cannot_read(path, &e))?;
+        let mut parts = top_level(path, &mut file)?;
+        let Some(moov) = parts.moov.take() else {
             let why = if parts.cut_short {
                 "is cut short: its index (moov) is missing"
             } else {
@@ -66,6 +84,7 @@ impl Movie {
             };
             return Err(MediaError::file(path, why));
         };
+        check_count(path, &moov, &parts)?;
         let damaged = || MediaError::file(path, "has a damaged index (moov)");
         let mut movie = parse_movie(&moov, parts.file_bytes).ok_or_else(damaged)?;
         let defaults = fragment_defaults(&moov);
@@ -73,8 +92,57 @@ impl Movie {
             add_fragment(&mut movie, &defaults, *at, moof)
                 .ok_or_else(|| MediaError::file(path, "has a damaged fragment (moof)"))?;
         }
+        let is_fragmented = !parts.moofs.is_empty() || find(&moov, b"mvex").is_some();
+        movie.is_cut_in_fragment = is_fragmented && parts.cut_short;
+        movie.leave_out_what_is_cut();
         Ok((movie, file))
     }
+
+    /// Later samples of a track need those before them: the first one beyond the end is where it ends.
+    fn leave_out_what_is_cut(&mut self) {
+        let end = self.file_bytes;
+        for track in &mut self.tracks {
+            let beyond = |s: &Sample| s.offset.saturating_add(u64::from(s.size)) > end;
+            track.n_listed = track.samples.len();
+            let n_there = track.samples.iter().position(beyond);
+            track.samples.truncate(n_there.unwrap_or(track.n_listed));
+        }
+    }
+}
+
+/// How many samples the tables state, before room is made for any.
+fn n_stated(moov: &[u8], moofs: &[(u64, Vec<u8>)]) -> u64 {
+    let parts = |bytes, wanted: &'static [u8; 4]| {
+        boxes(bytes)
+            .filter(move |(kind, _)| kind == wanted)
+            .map(|(_, payload)| payload)
+    };
+    let table = |trak| {
+        let (_, _, mut c) = Cursor::full(inner(trak, &[b"mdia", b"minf", b"stbl", b"stsz"])?)?;
+        c.u32()?;
+        c.u32()
+    };
+    let run = |trun| Cursor::full(trun).and_then(|(_, _, mut c)| c.u32());
+    let tables = parts(moov, b"trak").filter_map(table);
+    let fragments = moofs.iter().flat_map(|(_, moof)| parts(moof, b"traf"));
+    let runs = fragments
+        .flat_map(|traf| parts(traf, b"trun"))
+        .filter_map(run);
+    tables.chain(runs).map(u64::from).sum()
+}
+
+/// A sample has a byte of its own, in the data or in a table.
+fn check_count(path: &Path, moov: &[u8], parts: &Parts) -> Result<()> {
+    let (n, n_bytes) = (n_stated(moov, &parts.moofs), parts.file_bytes);
+    if n > n_bytes {
+        let what = match parts.cut_short {
+            true => "is cut short, and there is too little of it to read: its index",
+            false => "has a damaged index: it",
+        };
+        let why = format!("{what} states {n} samples in {n_bytes} bytes");
+        return Err(MediaError::file(path, why));
+    }
+    memory::check(n * SAMPLE_BYTES, &format!("an index of {n} samples"))
 }
 
 struct Parts {
@@ -114,7 +182,7 @@ fn top_level(path: &Path, file: &mut File) -> Result<Parts> {
         let fits = size <= file_bytes - at;
         parts.cut_short |= !fits;
         if fits && size <= MAX_INDEX_BYTES && (&kind == b"moov" || &kind == b"moof") {
-            let mut payload = vec![0; (size - skip) as usize];
+            let mut payload = memory::zeroed((size - skip) as usize, "the index of a film")?;
             file.seek(SeekFrom::Start(at + skip)).map_err(failed)?;
             file.read_exact(&mut payload).map_err(failed)?;
             if &kind == b"moov" {
@@ -125,6 +193,7 @@ fn top_level(path: &Path, file: &mut File) -> Result<Parts> {
         }
         at = at.saturating_add(size);
     }
+    parts.cut_short |= at < file_bytes;
     Ok(parts)
 }
 
@@ -140,6 +209,7 @@ fn parse_movie(moov: &[u8], file_bytes: u64) -> Option<Movie> {
         timescale,
         tracks,
         file_bytes,
+        is_cut_in_fragment: false,
     })
 }
 
@@ -180,6 +250,7 @@ fn parse_track(trak: &[u8], file_bytes: u64) -> Option<Track> {
         volume,
         edits: inner(trak, &[b"edts", b"elst"]).map_or(Some(Vec::new()), parse_edits)?,
         samples: parse_samples(stbl, file_bytes)?,
+        n_listed: 0,
     })
 }
 
@@ -275,7 +346,7 @@ fn parse_samples(stbl: &[u8], file_bytes: u64) -> Option<Vec<Sample>> {
             duration,
             is_sync,
         });
-        decode_time += i64::from(duration);
+        decode_time = after(decode_time, duration)?;
     }
     Some(samples)
 }
@@ -389,13 +460,14 @@ fn add_fragment(movie: &mut Movie, defaults: &[Defaults], start: u64, moof: &[u8
                 *value = tfhd.u32()?;
             }
         }
-        let mut time = track
-            .samples
-            .last()
-            .map_or(0, |s| s.decode_time + i64::from(s.duration));
+        let mut time = match track.samples.last() {
+            Some(s) => after(s.decode_time, s.duration)?,
+            None => 0,
+        };
         if let Some(tfdt) = find(traf, b"tfdt") {
             let (version, _, mut c) = Cursor::full(tfdt)?;
             time = i64::try_from(c.word(version)?).ok()?;
+            after(time, 0)?;
         }
         let mut at = base;
         for (_, trun) in boxes(traf).filter(|(kind, _)| kind == b"trun") {
@@ -421,9 +493,6 @@ fn add_run(
         at = base.checked_add_signed(i64::from(c.i32()?))?;
     }
     let first_flags = if flags & 4 != 0 { Some(c.u32()?) } else { None };
-    if flags & 0xf00 == 0 && u64::from(count) * u64::from(defaults[1].max(1)) > MAX_INDEX_BYTES {
-        return None;
-    }
     for i in 0..count {
         let mut field = |bit: u32, default: u32| {
             if flags & bit != 0 {
@@ -453,7 +522,7 @@ fn add_run(
             is_sync,
         });
         at = at.checked_add(u64::from(size))?;
-        *time += i64::from(duration);
+        *time = after(*time, duration)?;
     }
     Some(at)
 }

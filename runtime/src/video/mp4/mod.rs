@@ -8,4 +8,6 @@ pub mod read;
 pub mod write;
 
 #[cfg(test)]
+mod cut_tests;
+#[cfg(test)]
 mod tests;

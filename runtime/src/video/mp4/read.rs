@@ -1,14 +1,20 @@
 //! Frames of an MP4 file's H.264 track. Enters: a file. Leaves: frames in order of presentation, their times from the
-//! sample tables and the edit list. Samples are read one at a time. A frame that cannot be decoded is an error, never skipped.
+//! sample tables and the edit list. Samples are read one at a time. A frame that cannot be decoded is an error, never skipped,
+//! and so is one of another size than the film's: that is looked for before the decoder makes room for it. Of a file that
+//! was cut short, the frames that are there come, and what is missing is told.
 
 use super::boxes::{Cursor, boxes, find};
 use super::demux::{Movie, Track};
-use crate::video::h264::{AvcConfig, Decoder, Picture, with_start_codes};
-use crate::video::{Frame, FrameReader, Info, MediaError, Result};
+use crate::memory;
+use crate::video::h264::{
+    AvcConfig, Decoder, Fault, Picture, Sps, parameter_sets, with_start_codes,
+};
+use crate::video::{Damage, Frame, FrameReader, Info, Limits, MediaError, Result};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use vsr_artifact::shown_path;
 
 /// Why a file that is an MP4 is not for this reader. Another program may read it.
 #[derive(Debug)]
@@ -22,6 +28,7 @@ pub struct Mp4Reader {
     length_bytes: usize,
     headers: Option<Vec<u8>>,
     decoder: Decoder,
+    sps: Sps,
     /// Displayed part of a decoded picture: left, top, width, height.
     aperture: [usize; 4],
     next_sample: usize,
@@ -30,28 +37,39 @@ pub struct Mp4Reader {
     n_decoded: usize,
     /// Frames shown or left out so far.
     n_passed: u64,
+    damage: Vec<Damage>,
 }
 
 impl Mp4Reader {
     /// The outer result is about the file, the inner one about its codec.
-    pub fn open(path: &Path) -> Result<std::result::Result<Mp4Reader, Unsupported>> {
+    pub fn open(
+        path: &Path,
+        limits: &Limits,
+    ) -> Result<std::result::Result<Mp4Reader, Unsupported>> {
         let (mut movie, file) = Movie::open(path)?;
         let Some(at) = movie
             .tracks
             .iter()
-            .position(|t| &t.handler == b"vide" && !t.samples.is_empty())
+            .position(|t| &t.handler == b"vide" && t.n_listed > 0)
         else {
-            return Err(MediaError::file(path, "holds no video"));
+            return Err(MediaError::file(path, no_video(&movie)));
         };
         let track = movie.tracks.swap_remove(at);
         let avc = match parse_entry(&track.stsd) {
             Ok(avc) => avc,
             Err(why) => return Ok(Err(Unsupported(why))),
         };
-        check_extent(path, &track, movie.file_bytes)?;
+        let (width, height) = avc.sps.coded;
+        limits.check(path, width, height, avc.sps.bytes_a_pixel())?;
+        if track.samples.is_empty() {
+            let total = track.n_listed;
+            let why = format!("is cut short: none of its {total} frames is there");
+            return Err(MediaError::file(path, why));
+        }
         let decoder = Decoder::new(avc.sps.coding()).map_err(MediaError::Machine)?;
         let aperture = clean_aperture(&track.stsd, avc.sps.width, avc.sps.height);
         let times = presentation_times(&track, movie.timescale);
+        let damage = find_damage(path, &movie, &track, &times);
         let info = Info {
             width: aperture[2],
             height: aperture[3],
@@ -68,23 +86,25 @@ impl Mp4Reader {
             headers: Some(avc.headers),
             track,
             decoder,
+            sps: avc.sps,
             aperture,
             next_sample: 0,
             times,
             decoded: VecDeque::new(),
             n_decoded: 0,
             n_passed: 0,
+            damage,
         }))
     }
 
     fn decode_next_sample(&mut self) -> Result<()> {
         let Some(sample) = self.track.samples.get(self.next_sample).copied() else {
-            let rest = self.decoder.finish().map_err(|e| self.broken(&e))?;
+            let rest = self.decoder.finish().map_err(|e| self.fault(e))?;
             self.n_decoded += rest.len();
             self.decoded.extend(rest);
             return Ok(());
         };
-        let mut bytes = vec![0; sample.size as usize];
+        let mut bytes = memory::zeroed(sample.size as usize, "a coded frame")?;
         let read = self
             .file
             .seek(SeekFrom::Start(sample.offset))
@@ -93,7 +113,8 @@ impl Mp4Reader {
         let mut unit = self.headers.take().unwrap_or_default();
         with_start_codes(&bytes, self.length_bytes, &mut unit)
             .ok_or_else(|| self.broken("its units overlap"))?;
-        let picture = self.decoder.decode(&unit).map_err(|e| self.broken(&e))?;
+        self.check_size(&unit)?;
+        let picture = self.decoder.decode(&unit).map_err(|e| self.fault(e))?;
         self.n_decoded += usize::from(picture.is_some());
         self.decoded.extend(picture);
         self.next_sample += 1;
@@ -124,6 +145,31 @@ impl Mp4Reader {
         self.next_sample = best.0;
         self.times.drain(..best.0);
         self.n_passed = best.1;
+    }
+
+    /// No parameter set of a sample asks for frames of another size.
+    fn check_size(&self, unit: &[u8]) -> Result<()> {
+        for set in parameter_sets(unit) {
+            let sps = Sps::parse(set).ok_or_else(|| self.broken("a damaged parameter set"))?;
+            if sps.coded != self.sps.coded {
+                return Err(self.resized());
+            }
+        }
+        Ok(())
+    }
+
+    fn resized(&self) -> MediaError {
+        MediaError::file(
+            &self.path,
+            "the size of the picture changes within the film",
+        )
+    }
+
+    fn fault(&self, fault: Fault) -> MediaError {
+        match fault {
+            Fault::Stream(why) => self.broken(&why),
+            Fault::Media(error) => error,
+        }
     }
 
     fn broken(&self, why: &str) -> MediaError {
@@ -161,14 +207,11 @@ impl FrameReader for Mp4Reader {
             let Some((time, duration)) = slot else {
                 continue;
             };
-            let [left, top, width, height] = self.aperture;
-            if picture.width < left + width || picture.height < top + height {
-                return Err(MediaError::file(
-                    &self.path,
-                    "the size of the picture changes within the film",
-                ));
+            let [_, _, width, height] = self.aperture;
+            if (picture.width, picture.height) != (self.sps.width, self.sps.height) {
+                return Err(self.resized());
             }
-            let rgb = crop(picture, self.aperture);
+            let rgb = crop(picture, self.aperture)?;
             self.n_passed += 1;
             return Ok(Some(Frame {
                 width,
@@ -189,20 +232,25 @@ impl FrameReader for Mp4Reader {
         while self.n_passed < wanted && self.next_frame()?.is_some() {}
         Ok(())
     }
+
+    fn damage(&self) -> Vec<Damage> {
+        self.damage.clone()
+    }
 }
 
-fn crop(picture: Picture, [left, top, width, height]: [usize; 4]) -> Vec<u8> {
+fn crop(picture: Picture, [left, top, width, height]: [usize; 4]) -> Result<Vec<u8>> {
     if (picture.width, picture.height) == (width, height) {
-        return picture.rgb;
+        return Ok(picture.rgb);
     }
+    let mut rgb = Vec::new();
+    memory::reserve(&mut rgb, 3 * width * height, "a frame")?;
     let rows = picture
         .rgb
         .chunks_exact(picture.width * 3)
         .skip(top)
         .take(height);
-    rows.flat_map(|row| &row[left * 3..(left + width) * 3])
-        .copied()
-        .collect()
+    rows.for_each(|row| rgb.extend_from_slice(&row[left * 3..(left + width) * 3]));
+    Ok(rgb)
 }
 
 /// The decoder configuration, or the name of what the track holds instead.
@@ -247,18 +295,56 @@ fn clean_aperture(stsd: &[u8], width: usize, height: usize) -> [usize; 4] {
     parse().unwrap_or(whole)
 }
 
-fn check_extent(path: &Path, track: &Track, file_bytes: u64) -> Result<()> {
-    let beyond = |s: &super::demux::Sample| s.offset.saturating_add(u64::from(s.size)) > file_bytes;
-    match track.samples.iter().position(beyond) {
-        None => Ok(()),
-        Some(n) => {
-            let total = track.samples.len();
-            Err(MediaError::file(
-                path,
-                format!("is cut short: frame {n} of {total} lies beyond the end of the file"),
-            ))
-        }
+fn no_video(movie: &Movie) -> &'static str {
+    match movie.is_cut_in_fragment {
+        true => "is cut short before its first frame",
+        false => "holds no video",
     }
+}
+
+/// What is missing at the end: of the film, and of what else the file holds.
+fn find_damage(
+    path: &Path,
+    movie: &Movie,
+    track: &Track,
+    times: &VecDeque<Option<(i64, u64)>>,
+) -> Vec<Damage> {
+    let n_shown = times.iter().flatten().count() as u64;
+    let lost = |frame, why: String| Damage::lost(frame, format!("{}: {why}", shown_path(path)));
+    let mut damage = Vec::new();
+    let (n_there, n_listed) = (track.samples.len(), track.n_listed);
+    if n_there < n_listed {
+        let why = format!("is cut short: the first {n_there} of its {n_listed} frames are there");
+        damage.push(lost(n_shown, why));
+    } else if movie.is_cut_in_fragment {
+        let why =
+            format!("is cut short within a fragment: the {n_there} frames before it are there");
+        damage.push(lost(n_shown, why));
+    }
+    for other in movie.tracks.iter().filter(|t| t.samples.len() < t.n_listed) {
+        let what = match &other.handler {
+            b"soun" => "sound is",
+            b"sbtl" | b"text" | b"subt" => "subtitles are",
+            _ => continue,
+        };
+        let (n_there, n_listed) = (other.samples.len(), other.n_listed);
+        let why = format!("its {what} cut short: {n_there} of {n_listed} packets are there");
+        damage.push(lost(frames_before(end_of(other), track, times), why));
+    }
+    damage
+}
+
+/// Seconds after the last sample that is there.
+fn end_of(track: &Track) -> f64 {
+    let last = track.samples.last();
+    let end = last.map_or(0, |s| s.decode_time + i64::from(s.duration));
+    end as f64 / f64::from(track.timescale)
+}
+
+fn frames_before(seconds: f64, track: &Track, times: &VecDeque<Option<(i64, u64)>>) -> u64 {
+    let is_before = |time: i64| (time as f64) < seconds * f64::from(track.timescale);
+    let before = times.iter().flatten().filter(|(time, _)| is_before(*time));
+    before.count() as u64
 }
 
 /// Time and duration of every decoded picture in order of presentation; `None` where the edit list hides it.
@@ -277,14 +363,15 @@ fn presentation_times(track: &Track, movie_timescale: u32) -> VecDeque<Option<(i
     for i in 1..shown.len() {
         shown[i - 1].1 = (shown[i].0 - shown[i - 1].0) as u64;
     }
-    let rescaled =
-        |d: u64| (i128::from(d) * i128::from(track.timescale) / i128::from(movie_timescale)) as i64;
-    let delay: i64 = track
+    let rescaled = |d: u64| {
+        let units = i128::from(d) * i128::from(track.timescale) / i128::from(movie_timescale);
+        i64::try_from(units).unwrap_or(i64::MAX)
+    };
+    let delay = track
         .edits
         .iter()
         .take_while(|e| e.media_time < 0)
-        .map(|e| rescaled(e.duration))
-        .sum();
+        .fold(0i64, |sum, e| sum.saturating_add(rescaled(e.duration)));
     let media: Vec<_> = track.edits.iter().filter(|e| e.media_time >= 0).collect();
     let start = match media.first() {
         Some(edit) => edit.media_time,
@@ -297,7 +384,8 @@ fn presentation_times(track: &Track, movie_timescale: u32) -> VecDeque<Option<(i
     };
     let visible = |(time, duration): (i64, u64)| {
         let middle = time.saturating_add(duration as i64 / 2);
-        (time >= start && middle < end).then_some((time - start + delay, duration))
+        let shown = time.saturating_sub(start).saturating_add(delay);
+        (time >= start && middle < end).then_some((shown, duration))
     };
     shown.into_iter().map(visible).collect()
 }

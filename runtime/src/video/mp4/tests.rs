@@ -5,7 +5,7 @@ use super::demux::{Edit, Movie, Sample};
 use super::index::{Layout, TrackHeader, UNIT_MATRIX, moov, trak};
 use super::read::Mp4Reader;
 use super::write::Mp4Writer;
-use crate::video::{Frame, FrameWriter, OutputSpec, open_reader};
+use crate::video::{Frame, FrameWriter, Limits, OutputSpec, open_reader};
 use std::path::Path;
 
 /// A moving gradient with a bright square.
@@ -22,7 +22,7 @@ fn picture(width: usize, height: usize, t: usize) -> Vec<u8> {
         .collect()
 }
 
-fn spec(width: usize, height: usize) -> OutputSpec {
+pub(super) fn spec(width: usize, height: usize) -> OutputSpec {
     OutputSpec {
         width,
         height,
@@ -34,7 +34,7 @@ fn spec(width: usize, height: usize) -> OutputSpec {
     }
 }
 
-fn write(path: &Path, spec: &OutputSpec, times: &[(i64, u64)]) -> Vec<String> {
+pub(super) fn write(path: &Path, spec: &OutputSpec, times: &[(i64, u64)]) -> Vec<String> {
     let mut writer = Box::new(Mp4Writer::create(path, spec).unwrap());
     for (t, &(time, duration)) in times.iter().enumerate() {
         let rgb = picture(spec.width, spec.height, t);
@@ -157,7 +157,7 @@ fn damaged_files_are_sentences_and_never_panic() {
         let mut damaged = whole.clone();
         damaged[at] ^= 0xff;
         std::fs::write(&path, &damaged).unwrap();
-        let _ = Movie::open(&path).map(|_| Mp4Reader::open(&path).map(|_| ()));
+        let _ = Movie::open(&path).map(|_| Mp4Reader::open(&path, &Limits::default()).map(|_| ()));
     }
 }
 
@@ -210,7 +210,7 @@ fn leaving_out_frames_begins_at_a_key_frame() {
 }
 
 /// A film of `n` frames with sound beside it: 1024 units a sample at 48 kHz, 100 samples of growing size, a priming edit.
-fn with_sound(path: &Path, n: i64) -> Vec<Vec<u8>> {
+pub(super) fn with_sound(path: &Path, n: i64) -> Vec<Vec<u8>> {
     let silent = path.with_extension("silent.mp4");
     write(
         &silent,

@@ -5,15 +5,18 @@
 use super::boxes::{boxes, find, put, put16, put32};
 use super::demux::{Edit, Movie, Track};
 use super::index::{self, Layout, VideoEntry};
+use crate::files::Output;
+use crate::memory;
 use crate::video::h264::Encoder;
-use crate::video::output::PendingFile;
 use crate::video::{Frame, FrameWriter, MediaError, OutputSpec, Result};
 use std::fs::File;
-use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use vsr_artifact::shown_path;
 
 pub struct Mp4Writer {
-    out: BufWriter<PendingFile>,
+    target: PathBuf,
+    out: Output,
     at: u64,
     spec: OutputSpec,
     encoder: Encoder,
@@ -36,6 +39,8 @@ struct Source {
     video: Option<Track>,
     n_frames: u64,
     copies: Vec<Copy>,
+    /// Tracks that cannot be copied.
+    n_left_out: usize,
 }
 
 /// A track copied unchanged.
@@ -50,12 +55,18 @@ const MDAT_HEADER_AT: u64 = 28;
 
 impl Mp4Writer {
     pub fn create(path: &Path, spec: &OutputSpec) -> Result<Mp4Writer> {
+        Mp4Writer::create_as(path, path, spec)
+    }
+
+    /// Writes to `path`, and tells of `target` when that fails: the user knows no other.
+    pub fn create_as(target: &Path, path: &Path, spec: &OutputSpec) -> Result<Mp4Writer> {
         let fps = f64::from(spec.timescale) / spec.frame_duration.max(1) as f64;
         let encoder =
-            Encoder::new(spec.width, spec.height, fps).map_err(|e| MediaError::file(path, e))?;
+            Encoder::new(spec.width, spec.height, fps).map_err(|e| MediaError::file(target, e))?;
         let source = spec.source.as_deref().and_then(Source::open);
-        let out = BufWriter::with_capacity(1 << 20, PendingFile::create(path)?);
+        let out = Output::create(path).map_err(|e| MediaError::cannot_write(target, &e))?;
         let mut writer = Mp4Writer {
+            target: target.into(),
             out,
             at: 0,
             spec: spec.clone(),
@@ -81,10 +92,9 @@ impl Mp4Writer {
     }
 
     fn put_bytes(&mut self, bytes: &[u8]) -> Result<()> {
-        let target = self.out.get_ref().target().to_path_buf();
         self.out
             .write_all(bytes)
-            .map_err(|e| MediaError::cannot_write(&target, &e))?;
+            .map_err(|e| MediaError::cannot_write(&self.target, &e))?;
         self.at += bytes.len() as u64;
         Ok(())
     }
@@ -130,7 +140,7 @@ impl Mp4Writer {
     /// Time after the last frame.
     fn end(&self) -> i64 {
         self.last
-            .map_or(0, |(time, duration)| time + duration as i64)
+            .map_or(0, |(time, duration)| time.saturating_add_unsigned(duration))
     }
 
     fn moov(&mut self) -> Vec<u8> {
@@ -149,7 +159,7 @@ impl Mp4Writer {
                 media_time: -1,
             });
             edits.push(Edit {
-                duration: (end - first_time) as u64,
+                duration: end.saturating_sub(first_time) as u64,
                 media_time: 0,
             });
         }
@@ -197,7 +207,6 @@ impl Mp4Writer {
 
 impl FrameWriter for Mp4Writer {
     fn write_frame(&mut self, frame: &Frame) -> Result<()> {
-        let target = self.out.get_ref().target().to_path_buf();
         if let Some((before, duration)) = &mut self.last {
             let Some(gap) = frame
                 .time
@@ -205,7 +214,7 @@ impl FrameWriter for Mp4Writer {
                 .and_then(|gap| u32::try_from(gap).ok())
             else {
                 return Err(MediaError::file(
-                    &target,
+                    &self.target,
                     "frames do not come in order of time",
                 ));
             };
@@ -215,7 +224,7 @@ impl FrameWriter for Mp4Writer {
         let coded = self
             .encoder
             .encode(&frame.rgb)
-            .map_err(|e| MediaError::Machine(format!("{}: {e}", target.display())))?;
+            .map_err(|e| MediaError::Machine(format!("{}: {e}", shown_path(&self.target))))?;
         self.first_time.get_or_insert(frame.time);
         self.last = Some((frame.time, frame.duration));
         if coded.is_sync {
@@ -227,7 +236,7 @@ impl FrameWriter for Mp4Writer {
         self.layout.sizes.push(coded.bytes.len() as u32);
         self.chunk.extend_from_slice(&coded.bytes);
         self.n_chunk += 1;
-        if self.seconds(self.end() - self.chunk_start) >= 0.5 {
+        if self.seconds(self.end().saturating_sub(self.chunk_start)) >= 0.5 {
             self.flush_chunk()?;
             self.copy_until(self.seconds(self.end()))?;
         }
@@ -235,7 +244,7 @@ impl FrameWriter for Mp4Writer {
     }
 
     fn finish(mut self: Box<Self>) -> Result<Vec<String>> {
-        let target = self.out.get_ref().target().to_path_buf();
+        let target = self.target.clone();
         let Some((_, duration)) = self.last else {
             return Err(MediaError::file(&target, "no frame was written"));
         };
@@ -277,6 +286,16 @@ impl FrameWriter for Mp4Writer {
                 "subtitles copied".to_string()
             }
         }));
+        if let Some(n) = self
+            .source
+            .as_ref()
+            .map(|s| s.n_left_out)
+            .filter(|n| *n > 0)
+        {
+            notes.push(format!(
+                "{n} damaged tracks left out: their samples overlap"
+            ));
+        }
         let failed = |e: std::io::Error| MediaError::cannot_write(&target, &e);
         self.out
             .seek(SeekFrom::Start(MDAT_HEADER_AT + 8))
@@ -284,27 +303,8 @@ impl FrameWriter for Mp4Writer {
         self.out
             .write_all(&mdat_bytes.to_be_bytes())
             .map_err(failed)?;
-        self.out
-            .into_inner()
-            .map_err(|e| failed(e.into_error()))?
-            .commit()?;
+        self.out.commit().map_err(failed)?;
         Ok(notes)
-    }
-}
-
-impl Write for PendingFile {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.file.write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        self.file.flush()
-    }
-}
-
-impl Seek for PendingFile {
-    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
-        self.file.seek(to)
     }
 }
 
@@ -319,18 +319,19 @@ impl Source {
             timescale,
             tracks,
             file_bytes,
+            ..
         } = movie;
-        let (mut video, mut copies) = (None, Vec::new());
+        let (mut video, mut copies, mut n_left_out) = (None, Vec::new(), 0);
         for track in tracks {
-            let fits = track
-                .samples
-                .iter()
-                .all(|s| s.offset.saturating_add(u64::from(s.size)) <= file_bytes);
+            // Samples that share bytes could ask for any amount of memory.
+            let n_bytes: u64 = track.samples.iter().map(|s| u64::from(s.size)).sum();
+            let fits = n_bytes <= file_bytes;
             match &track.handler {
                 b"vide" if video.is_none() => video = Some(track),
                 b"soun" | b"sbtl" | b"text" | b"subt" if fits && track.media_header.is_some() => {
                     copies.push(Copy::new(track, timescale));
                 }
+                b"soun" | b"sbtl" | b"text" | b"subt" if !fits => n_left_out += 1,
                 _ => {}
             }
         }
@@ -344,6 +345,7 @@ impl Source {
             video,
             n_frames,
             copies,
+            n_left_out,
         })
     }
 }
@@ -351,12 +353,11 @@ impl Source {
 impl Copy {
     fn new(track: Track, movie_timescale: u32) -> Copy {
         // Where the first sample lies on the movie's clock, for interleaving.
-        let delay: u64 = track
+        let delay = track
             .edits
             .iter()
             .take_while(|e| e.media_time < 0)
-            .map(|e| e.duration)
-            .sum();
+            .fold(0u64, |sum, e| sum.saturating_add(e.duration));
         let cut = track
             .edits
             .iter()
@@ -378,10 +379,11 @@ impl Copy {
         let limit = seconds * f64::from(self.track.timescale);
         let first = self.next;
         while let Some(sample) = self.track.samples.get(self.next)
-            && ((sample.decode_time + self.start) as f64) < limit
+            && (sample.decode_time.saturating_add(self.start) as f64) < limit
         {
-            let old = bytes.len();
-            bytes.resize(old + sample.size as usize, 0);
+            let (old, size) = (bytes.len(), sample.size as usize);
+            memory::ask(|| bytes.try_reserve(size))?;
+            bytes.resize(old + size, 0);
             file.seek(SeekFrom::Start(sample.offset))?;
             file.read_exact(&mut bytes[old..])?;
             self.layout.sizes.push(sample.size);
@@ -415,7 +417,9 @@ impl Copy {
         let movie_duration = if edits.is_empty() {
             capped(whole)
         } else {
-            edits.iter().map(|e| e.duration).sum()
+            edits
+                .iter()
+                .fold(0u64, |sum, e| sum.saturating_add(e.duration))
         };
         let header = index::TrackHeader {
             id,

@@ -119,6 +119,8 @@ fn wrappers_of_training_scripts_are_looked_into() {
         &include_bytes!("../fixtures/params_ema.pth")[..],
         &include_bytes!("../fixtures/old-wrapped.pth")[..],
         &include_bytes!("../fixtures/old-framed.pth")[..],
+        // PyTorch may be told to compute no checksums.
+        &include_bytes!("../fixtures/unchecked.pth")[..],
     ] {
         assert_eq!(values(bytes, "conv.weight"), [3.0, 4.0]);
         assert_eq!(keys(bytes), ["conv.weight"]);

@@ -1,0 +1,477 @@
+//! Sources that are cut, incomplete or broken. What is there is used, what is missing is said and counted, the exit code
+//! tells; with --strict it is an error, and nothing is left.
+
+use super::common::*;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use vsr_runtime::video::ffmpeg;
+
+/// Made from a damaged source: code 3, a warning that holds all of `parts`, and so many frames.
+fn told(dir: &Path, input: &str, n_frames: usize, parts: &[&str]) {
+    for output in ["out.y4m", "out.mp4"] {
+        let words = format!("upscale net {input} -o {output}");
+        let done = run(dir, &words);
+        told_once(&words, &done, parts);
+        assert_eq!(film(&dir.join(output)).len(), n_frames, "{words}");
+        fs::remove_file(dir.join(output)).unwrap();
+    }
+    refuse(
+        dir,
+        &format!("upscale net {input} -o out.y4m --strict"),
+        1,
+        parts,
+    );
+    refuse(
+        dir,
+        &format!("upscale net {input} -o shot --strict"),
+        1,
+        parts,
+    );
+    // Frames before the damage are all that is asked for.
+    let done = succeed(
+        dir,
+        &format!("upscale net {input} -o out.y4m --limit {n_frames} --strict"),
+    );
+    assert!(!done.err.contains("warning"), "{}", done.err);
+    fs::remove_file(dir.join("out.y4m")).unwrap();
+    let json = run(dir, &format!("upscale net {input} -o out.y4m --json -q"));
+    assert_eq!(json.code, Some(3), "{}", json.err);
+    let summary: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!(
+        summary["damage"].as_array().map(Vec::len),
+        Some(1),
+        "{}",
+        json.out
+    );
+    fs::remove_file(dir.join("out.y4m")).unwrap();
+}
+
+fn told_once(words: &str, done: &Done, parts: &[&str]) {
+    assert_eq!(done.code, Some(3), "{words}\n{}", done.err);
+    let warnings: Vec<&str> = done
+        .err
+        .lines()
+        .filter(|l| l.starts_with("warning: "))
+        .collect();
+    assert_eq!(warnings.len(), 1, "{words}\n{}", done.err);
+    for part in parts {
+        assert!(
+            warnings[0].contains(part),
+            "{words}: no `{part}` in\n{}",
+            done.err
+        );
+    }
+    assert!(!done.err.contains("error"), "{words}\n{}", done.err);
+}
+
+#[test]
+fn a_stream_that_ends_within_a_frame() {
+    let dir = workplace();
+    let dir = dir.path();
+    write_film(&dir.join("whole.y4m"), 16, 16, 5);
+    let whole = bytes(dir.join("whole.y4m"));
+    let frame = 6 + 16 * 16 * 3 / 2;
+    for missing in [1, frame - 1, frame + 2] {
+        let n = 5 - 1 - missing / frame;
+        fs::write(dir.join("cut.y4m"), &whole[..whole.len() - missing]).unwrap();
+        told(
+            dir,
+            "cut.y4m",
+            n,
+            &["cut.y4m: is cut short inside frame", &n.to_string()],
+        );
+    }
+}
+
+/// The index first, then the media data: as files for the web are.
+fn faststart(film: &[u8]) -> Vec<u8> {
+    let parts = boxes(film);
+    let part = |kind: &[u8]| {
+        parts
+            .iter()
+            .find(|p| &p[4..8] == kind)
+            .expect("a box")
+            .to_vec()
+    };
+    let (head, data, mut index) = (part(b"ftyp"), part(b"mdat"), part(b"moov"));
+    let shift = index.len() as u32;
+    // Every chunk lies further back now.
+    let at = index
+        .windows(4)
+        .position(|w| w == b"co64" || w == b"stco")
+        .expect("offsets");
+    let is_wide = &index[at..at + 4] == b"co64";
+    let n = u32::from_be_bytes(index[at + 8..at + 12].try_into().unwrap()) as usize;
+    for i in 0..n {
+        let low = at + 12 + if is_wide { 8 * i + 4 } else { 4 * i };
+        let old = u32::from_be_bytes(index[low..low + 4].try_into().unwrap());
+        index[low..low + 4].copy_from_slice(&(old + shift).to_be_bytes());
+    }
+    [head, index, data].concat()
+}
+
+fn boxes(mut bytes: &[u8]) -> Vec<&[u8]> {
+    let mut parts = vec![];
+    while bytes.len() >= 16 {
+        let short = u32::from_be_bytes(bytes[..4].try_into().unwrap()) as usize;
+        let long = u64::from_be_bytes(bytes[8..16].try_into().unwrap()) as usize;
+        let (part, rest) = bytes.split_at(if short == 1 { long } else { short });
+        parts.push(part);
+        bytes = rest;
+    }
+    parts
+}
+
+#[test]
+fn a_film_whose_index_lists_more_than_there_is() {
+    let dir = workplace();
+    let dir = dir.path();
+    write_film(&dir.join("slow.mp4"), 32, 32, 12);
+    let whole = faststart(&bytes(dir.join("slow.mp4")));
+    fs::write(dir.join("fast.mp4"), &whole).unwrap();
+    assert_eq!(film(&dir.join("fast.mp4")).len(), 12);
+    let media: usize = boxes(&whole).iter().take(2).map(|b| b.len()).sum();
+    let mut counts = vec![];
+    for part in 1..8 {
+        let length = media + (whole.len() - media) * part / 8;
+        fs::write(dir.join("cut.mp4"), &whole[..length]).unwrap();
+        let done = run(dir, "upscale net cut.mp4 -o out.y4m -q");
+        if done.code == Some(1) {
+            assert!(
+                done.err.contains("none of its 12 frames is there"),
+                "{}",
+                done.err
+            );
+            continue;
+        }
+        let n = film(&dir.join("out.y4m")).len();
+        fs::remove_file(dir.join("out.y4m")).unwrap();
+        told(
+            dir,
+            "cut.mp4",
+            n,
+            &[&format!(
+                "cut.mp4: is cut short: the first {n} of its 12 frames"
+            )],
+        );
+        counts.push(n);
+    }
+    assert!(
+        counts.len() >= 5 && counts.is_sorted() && counts[0] < 12,
+        "{counts:?}"
+    );
+}
+
+/// Runs ffmpeg; whether there is one.
+fn make(dir: &Path, words: &str) -> bool {
+    let Some(program) = ffmpeg::find() else {
+        println!("skipped: no ffmpeg on PATH");
+        return false;
+    };
+    let mut command = Command::new(program);
+    command
+        .current_dir(dir)
+        .args(["-nostdin", "-v", "error", "-y"]);
+    let made = command.args(words.split_whitespace()).status();
+    assert!(made.expect("ffmpeg runs").success(), "ffmpeg {words}");
+    true
+}
+
+#[test]
+fn a_fragmented_film_cut_within_a_fragment() {
+    let dir = workplace();
+    let dir = dir.path();
+    write_film(&dir.join("plain.mp4"), 32, 32, 60);
+    let how = "-i plain.mp4 -c copy -movflags frag_every_frame+empty_moov frag.mp4";
+    if !make(dir, how) {
+        return;
+    }
+    let whole = bytes(dir.join("frag.mp4"));
+    assert_eq!(film(&dir.join("frag.mp4")).len(), 60);
+    // Every byte of one fragment's index, and of its data: nowhere is it cut without a word.
+    let starts: Vec<usize> = {
+        let mut at = 0;
+        let mut starts = vec![];
+        for part in boxes(&whole) {
+            if &part[4..8] == b"moof" {
+                starts.push(at);
+            }
+            at += part.len();
+        }
+        starts
+    };
+    assert_eq!(starts.len(), 60);
+    for length in (starts[20] + 1..starts[21]).step_by(7) {
+        fs::write(dir.join("cut.mp4"), &whole[..length]).unwrap();
+        let done = run(dir, "upscale net cut.mp4 -o out.y4m");
+        told_once("cut.mp4", &done, &["cut.mp4: is cut short"]);
+        assert_eq!(film(&dir.join("out.y4m")).len(), 20, "{length}");
+        fs::remove_file(dir.join("out.y4m")).unwrap();
+    }
+    told(dir, "cut.mp4", 20, &["cut.mp4: is cut short"]);
+}
+
+#[test]
+fn sound_that_is_cut_short_is_told() {
+    let dir = workplace();
+    let dir = dir.path();
+    if !make(
+        dir,
+        "-f lavfi -i testsrc2=s=32x32:r=25:d=2 -f lavfi -i sine=d=2 -c:v libx264 -bf 0 -pix_fmt yuv420p -c:a aac -movflags faststart a.mp4",
+    ) {
+        return;
+    }
+    let whole = bytes(dir.join("a.mp4"));
+    let n = whole.len() * 7 / 10;
+    fs::write(dir.join("cut.mp4"), &whole[..n]).unwrap();
+    let done = run(dir, "upscale net cut.mp4 -o out.mp4");
+    assert_eq!(done.code, Some(3), "{}", done.err);
+    assert!(
+        done.err.contains("is cut short: the first "),
+        "{}",
+        done.err
+    );
+    assert!(
+        done.err.contains("its sound is cut short: "),
+        "{}",
+        done.err
+    );
+    assert!(done.out.contains("audio copied"), "{}", done.out);
+}
+
+/// Containers that ffmpeg reads: it makes the best of a cut one, and ends well.
+#[test]
+fn films_that_ffmpeg_reads_to_an_early_end() {
+    let dir = workplace();
+    let dir = dir.path();
+    let source =
+        "-f lavfi -i testsrc2=s=32x32:r=25:d=2 -f lavfi -i sine=d=2 -g 10 -pix_fmt yuv420p";
+    for (name, codecs) in [
+        ("a.mkv", "-c:v libx264 -c:a aac"),
+        ("a.avi", "-c:v mpeg4 -c:a mp3"),
+        ("a.flv", "-c:v flv1 -c:a mp3"),
+        ("a.mov", "-c:v mpeg4 -c:a aac -movflags faststart"),
+    ] {
+        if !make(dir, &format!("{source} {codecs} {name}")) {
+            return;
+        }
+        let run = |words: &str| -> Done {
+            let mut command = command_with_ffmpeg(dir, words).expect("it is there");
+            command.output().expect("the program starts").into()
+        };
+        let done = run(&format!("upscale net {name} -o out.y4m"));
+        assert_eq!(
+            (done.code, done.err.as_str()),
+            (Some(0), ""),
+            "{name}, whole"
+        );
+        assert_eq!(film(&dir.join("out.y4m")).len(), 50, "{name}");
+        let whole = bytes(dir.join(name));
+        let cut = format!("cut-{name}");
+        fs::write(dir.join(&cut), &whole[..whole.len() * 6 / 10]).unwrap();
+        let done = run(&format!("upscale net {cut} -o out.y4m --overwrite"));
+        assert_eq!(done.code, Some(3), "{cut}\n{}", done.err);
+        assert!(
+            done.err.contains(&format!("warning: {cut}: ")),
+            "{}",
+            done.err
+        );
+        let n = film(&dir.join("out.y4m")).len();
+        assert!((10..45).contains(&n), "{cut}: {n}");
+        fs::remove_file(dir.join("out.y4m")).unwrap();
+        // The rest of its sound goes with it, into any container.
+        for output in ["out.mkv", "out.mp4"] {
+            let done = run(&format!("upscale net {cut} -o {output}"));
+            told_once(&cut, &done, &[&cut]);
+            fs::remove_file(dir.join(output)).unwrap();
+        }
+        let strict = run(&format!("upscale net {cut} -o out.y4m --strict"));
+        check(&cut, &strict, 1, &[&cut, "--strict"]);
+        assert!(!dir.join("out.y4m").exists());
+    }
+    // Sound that is longer than the picture is none.
+    let longer = "-f lavfi -i testsrc2=s=32x32:r=25:d=1 -f lavfi -i sine=d=3 -c:v libx264 -pix_fmt yuv420p -c:a aac b.mkv";
+    make(dir, longer);
+    let mut command =
+        command_with_ffmpeg(dir, "upscale net b.mkv -o out.y4m").expect("it is there");
+    let done: Done = command.output().expect("the program starts").into();
+    assert_eq!((done.code, done.err.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn a_sequence_with_a_number_missing() {
+    let dir = workplace();
+    let dir = dir.path();
+    fs::create_dir(dir.join("shot")).unwrap();
+    write_film(&dir.join("shot/f%03d.png"), 16, 16, 10);
+    fs::remove_file(dir.join("shot/f005.png")).unwrap();
+    let words = "upscale net shot/f%03d.png -o out.y4m";
+    let done = run(dir, words);
+    told_once(words, &done, &["shot/f%03d.png: picture 5 is missing"]);
+    assert_eq!(film(&dir.join("out.y4m")).len(), 9);
+    fs::remove_file(dir.join("out.y4m")).unwrap();
+    refuse(
+        dir,
+        &format!("{words} --strict"),
+        1,
+        &["picture 5 is missing", "--strict"],
+    );
+    succeed(dir, &format!("{words} --strict --limit 4"));
+    fs::remove_file(dir.join("out.y4m")).unwrap();
+    // A folder holds what it holds: told, and no damage for certain.
+    let done = succeed(dir, "upscale net shot -o out.y4m");
+    assert!(
+        done.err.contains("warning: shot: picture 5 is missing"),
+        "{}",
+        done.err
+    );
+    fs::remove_file(dir.join("out.y4m")).unwrap();
+    refuse(
+        dir,
+        "upscale net shot -o out.y4m --strict",
+        1,
+        &["picture 5 is missing"],
+    );
+}
+
+/// Films of all kinds of trouble among good ones.
+fn footage(folder: &Path) {
+    fs::create_dir(folder).unwrap();
+    for n in 0..3 {
+        write_film(&folder.join(format!("good{n}.y4m")), 40, 32, 6);
+    }
+    fs::write(folder.join("broken.mp4"), "no film at all").unwrap();
+    fs::write(folder.join("empty.y4m"), "").unwrap();
+    write_film(&folder.join("tiny.y4m"), 6, 6, 6);
+    // What other programs leave.
+    fs::write(folder.join("._good0.mp4"), "resource fork").unwrap();
+    fs::write(folder.join(".thumb.jpg"), "thumbnail").unwrap();
+    fs::create_dir(folder.join(".cache")).unwrap();
+    fs::write(folder.join(".cache/a.png"), "cache").unwrap();
+}
+
+#[test]
+fn a_broken_film_ends_no_training() {
+    let dir = workplace();
+    let dir = dir.path();
+    footage(&dir.join("clips"));
+    let how = "--epochs 2 --steps 4 --valid 2";
+    let done = succeed(dir, &format!("train net --data clips --out run {how}"));
+    for name in ["broken.mp4", "empty.y4m", "tiny.y4m"] {
+        let said = done.err.matches(&format!("left out: clips/{name}")).count();
+        assert_eq!(said, 1, "{name}\n{}", done.err);
+    }
+    assert_eq!(done.err.matches("left out").count(), 3, "{}", done.err);
+    assert!(
+        done.err.contains("2 clips (12 frames) to train, 1 clips"),
+        "{}",
+        done.err
+    );
+    assert!(done.out.contains("3 clips were left out"), "{}", done.out);
+    // The others are what it would have been alone.
+    fs::create_dir(dir.join("good")).unwrap();
+    for n in 0..3 {
+        let name = format!("good{n}.y4m");
+        fs::copy(dir.join("clips").join(&name), dir.join("good").join(&name)).unwrap();
+    }
+    let alone = succeed(dir, &format!("train net --data good --out alone {how}"));
+    assert!(!alone.err.contains("left out"), "{}", alone.err);
+    assert!(bytes(dir.join("run/best.safetensors")) == bytes(dir.join("alone/best.safetensors")));
+    let strict = format!("train net --data clips --out strict {how} --strict");
+    refuse(dir, &strict, 1, &["clips/broken.mp4", "--strict"]);
+    succeed(
+        dir,
+        &format!("train net --data good --out strict {how} --strict -q"),
+    );
+    fs::remove_file(dir.join("good/good1.y4m")).unwrap();
+    fs::remove_file(dir.join("good/good2.y4m")).unwrap();
+    fs::write(dir.join("good/good0.y4m"), "no film").unwrap();
+    refuse(
+        dir,
+        &format!("train net --data good --out none {how}"),
+        1,
+        &["nothing to train on", "good0.y4m"],
+    );
+}
+
+/// Pictures within a clip are first looked at when they are drawn; a run that stops there and goes on has the same bytes.
+#[test]
+fn a_clip_that_breaks_when_it_is_drawn_is_left_out_whenever_the_run_stops() {
+    let dir = workplace();
+    let dir = dir.path();
+    fs::create_dir(dir.join("clips")).unwrap();
+    for clip in 0..4 {
+        let folder = dir.join(format!("clips/{clip}"));
+        fs::create_dir(&folder).unwrap();
+        write_film(&folder.join("%03d.png"), 24, 24, 3);
+    }
+    let picture = dir.join("clips/1/002.png");
+    let whole = bytes(&picture);
+    fs::write(&picture, &whole[..whole.len() * 2 / 3]).unwrap();
+    let how = "--data clips --steps 6 --valid 1 --seed 3";
+    let done = succeed(dir, &format!("train net {how} --out whole --epochs 3"));
+    let named = done
+        .err
+        .lines()
+        .filter(|l| l.contains("clips/1/002.png"))
+        .count();
+    assert_eq!(named, 1, "{}", done.err);
+    assert!(done.out.contains("1 clip was left out"), "{}", done.out);
+    succeed(dir, &format!("train net {how} --out run --epochs 1 -q"));
+    for epochs in [2, 3] {
+        succeed(dir, &format!("train net --resume run --epochs {epochs} -q"));
+    }
+    assert!(contents(&dir.join("run")) == contents(&dir.join("whole")));
+    let strict = run(
+        dir,
+        &format!("train net {how} --out strict --epochs 3 --strict"),
+    );
+    check(
+        "train --strict",
+        &strict,
+        1,
+        &["clips/1/002.png", "--strict"],
+    );
+}
+
+#[test]
+fn a_broken_film_ends_no_scoring() {
+    let dir = workplace();
+    let dir = dir.path();
+    footage(&dir.join("clips"));
+    let done = run(dir, "eval net --data clips");
+    assert_eq!(done.code, Some(3), "{}", done.err);
+    for name in ["broken.mp4", "empty.y4m", "tiny.y4m"] {
+        assert_eq!(done.err.matches(name).count(), 1, "{name}\n{}", done.err);
+    }
+    assert!(done.out.contains("3 of 6 clips left out"), "{}", done.out);
+    assert_eq!(
+        done.out.lines().filter(|l| l.starts_with("good")).count(),
+        3
+    );
+    let json = run(dir, "eval net --data clips --json -q");
+    let report: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!(
+        report["left_out"].as_array().map(Vec::len),
+        Some(3),
+        "{}",
+        json.out
+    );
+    refuse(dir, "eval net --data clips --strict", 1, &["broken.mp4"]);
+    // A film of which a part is there is scored as far as it goes.
+    let film = bytes(dir.join("clips/good1.y4m"));
+    for name in ["broken.mp4", "empty.y4m", "tiny.y4m"] {
+        fs::remove_file(dir.join("clips").join(name)).unwrap();
+    }
+    succeed(dir, "eval net --data clips --strict");
+    fs::write(dir.join("clips/good1.y4m"), &film[..film.len() / 2]).unwrap();
+    let done = run(dir, "eval net --data clips");
+    told_once("eval", &done, &["good1.y4m: is cut short"]);
+    refuse(
+        dir,
+        "eval net --data clips --strict",
+        1,
+        &["good1.y4m", "cut short"],
+    );
+}

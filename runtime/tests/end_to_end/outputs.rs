@@ -1,0 +1,292 @@
+//! What an output may replace: never what is read, whatever its name; never a run or pictures, unless the user says so.
+
+use super::common::*;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use vsr_runtime::tensors::{self, View};
+
+/// As `refuse`, and every byte is as it was.
+fn refuse_whole(dir: &Path, words: &str, parts: &[&str]) {
+    let before = contents(dir);
+    refuse(dir, words, 1, parts);
+    assert!(contents(dir) == before, "vsr-run {words} changes something");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_film_never_replaces_its_source() {
+    let dir = workplace();
+    let dir = dir.path();
+    fs::create_dir(dir.join("sub")).unwrap();
+    for name in ["in.mp4", "in.y4m", "in.png"] {
+        write_film(&dir.join(name), 16, 16, 1);
+        let ending = name.split_once('.').unwrap().1;
+        fs::hard_link(dir.join(name), dir.join(format!("sub/hard.{ending}"))).unwrap();
+        std::os::unix::fs::symlink(dir.join(name), dir.join(format!("sub/soft.{ending}"))).unwrap();
+        let absolute = dir.join(name).display().to_string();
+        for output in [
+            name.to_string(),
+            format!("./{name}"),
+            format!("sub/../{name}"),
+            absolute,
+            format!("sub/hard.{ending}"),
+            format!("sub/soft.{ending}"),
+        ] {
+            refuse_whole(
+                dir,
+                &format!("upscale net {name} -o {output}"),
+                &["which is read"],
+            );
+            refuse_whole(
+                dir,
+                &format!("upscale net {output} -o {name}"),
+                &["which is read"],
+            );
+        }
+    }
+    // What is read beside the film.
+    succeed(dir, "train net --out run --epochs 1 --steps 1 --valid 1 -q");
+    fs::copy(dir.join("run/best.safetensors"), dir.join("weights.y4m")).unwrap();
+    refuse_whole(
+        dir,
+        "upscale net in.mp4 --weights weights.y4m -o weights.y4m",
+        &["which is read"],
+    );
+    refuse_whole(dir, "upscale net in.mp4 -o net", &["which is read"]);
+    refuse_whole(dir, "upscale net in.mp4 -o net/%d.png", &["which is read"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn standard_streams_are_inputs_too() {
+    let dir = workplace();
+    let dir = dir.path();
+    write_film(&dir.join("in.y4m"), 16, 16, 2);
+    let before = bytes(dir.join("in.y4m"));
+    let mut from = command(dir, "upscale net - -o in.y4m");
+    from.stdin(fs::File::open(dir.join("in.y4m")).unwrap());
+    let mut to = command(dir, "upscale net in.y4m -o -");
+    to.stdout(
+        fs::File::options()
+            .append(true)
+            .open(dir.join("in.y4m"))
+            .unwrap(),
+    );
+    for command in [&mut from, &mut to] {
+        let done: Done = command.output().unwrap().into();
+        check(
+            "a standard stream",
+            &done,
+            1,
+            &["standard ", "which is read"],
+        );
+        assert!(bytes(dir.join("in.y4m")) == before);
+    }
+}
+
+#[test]
+fn pictures_never_replace_their_sources() {
+    let dir = workplace();
+    let dir = dir.path();
+    fs::create_dir(dir.join("shot")).unwrap();
+    write_film(&dir.join("shot/%06d.png"), 16, 16, 3);
+    for words in [
+        "shot -o shot",
+        "shot -o shot/",
+        "shot -o shot/../shot --overwrite",
+        "shot -o shot/big%d.png",
+        "shot -o shot/000002.png --limit 1",
+        "shot/%06d.png -o shot/%06d.png --overwrite",
+        "shot/%06d.png -o shot --overwrite",
+        "shot/000002.png -o shot --overwrite",
+        "shot/000002.png -o shot/000002.png",
+    ] {
+        refuse_whole(dir, &format!("upscale net {words}"), &["which is read"]);
+    }
+    // Others of the same folder are no sources.
+    succeed(dir, "upscale net shot/%06d.png -o shot/big%d.png -q");
+    assert_eq!(names(&dir.join("shot")).len(), 6);
+}
+
+#[test]
+fn older_pictures_go_only_when_the_user_says_so() {
+    let dir = workplace();
+    let dir = dir.path();
+    write_film(&dir.join("long.y4m"), 16, 16, 5);
+    write_film(&dir.join("short.y4m"), 16, 16, 2);
+    succeed(dir, "upscale net long.y4m -o shot -q");
+    fs::write(dir.join("shot/notes.txt"), "keep").unwrap();
+    let parts = ["holds 5 such pictures", "--overwrite"];
+    refuse_whole(dir, "upscale net short.y4m -o shot", &parts);
+    refuse_whole(dir, "upscale net short.y4m -o shot/%06d.png", &parts);
+    let done = succeed(dir, "upscale net short.y4m -o shot --overwrite");
+    assert!(
+        done.err
+            .contains("note: the 5 pictures in shot are replaced"),
+        "{}",
+        done.err
+    );
+    let left = ["000001.png", "000002.png", "notes.txt"];
+    assert_eq!(names(&dir.join("shot")), left);
+    // A single file is replaced as by any other program, and it is said.
+    succeed(dir, "upscale net short.y4m -o a.y4m -q");
+    let done = succeed(dir, "upscale net short.y4m -o a.y4m");
+    assert!(
+        done.err.contains("note: a.y4m is there, and is replaced"),
+        "{}",
+        done.err
+    );
+}
+
+#[test]
+fn tensors_never_replace_what_they_come_from() {
+    let dir = workplace();
+    let dir = dir.path();
+    let x = vec![0.5; 3 * 48 * 48];
+    let view = View {
+        name: "x",
+        shape: &[1, 3, 48, 48],
+        data: &x,
+    };
+    tensors::write(&dir.join("x.safetensors"), &[view], &BTreeMap::new()).unwrap();
+    let exec = "exec net --inputs x.safetensors";
+    succeed(
+        dir,
+        &format!("{exec} -o y.safetensors --save-weights w.safetensors"),
+    );
+    for (more, part) in [
+        ("-o x.safetensors", "which is read"),
+        ("-o ./x.safetensors", "which is read"),
+        ("-o w.safetensors --weights w.safetensors", "which is read"),
+        (
+            "-o z --weights w.safetensors --save-weights w.safetensors",
+            "which is read",
+        ),
+        ("-o z --save-weights x.safetensors", "which is read"),
+        ("-o net/code.bin", "which is read"),
+        ("-o z --save-weights ./z", "both write"),
+        (
+            "-o y.safetensors --save-weights ./y.safetensors",
+            "both write",
+        ),
+    ] {
+        refuse_whole(dir, &format!("{exec} {more}"), &[part]);
+    }
+    let done = succeed(dir, &format!("{exec} -o y.safetensors"));
+    assert!(
+        done.err.contains("y.safetensors is there, and is replaced"),
+        "{}",
+        done.err
+    );
+}
+
+#[test]
+fn a_run_never_replaces_another_or_what_it_reads() {
+    let dir = workplace();
+    let dir = dir.path();
+    let short = "--epochs 1 --steps 1 --valid 1";
+    succeed(dir, &format!("train net --out run {short} -q"));
+    let parts = ["run holds another run", "--resume run", "--overwrite"];
+    refuse_whole(dir, &format!("train net --out run {short}"), &parts);
+    // Files of a run, and no run.
+    for name in [
+        "best.safetensors",
+        "last.safetensors",
+        "metrics.jsonl",
+        "plot.svg",
+        "preview.png",
+    ] {
+        let folder = dir.join("old");
+        fs::create_dir_all(&folder).unwrap();
+        fs::copy(dir.join("run").join(name), folder.join(name)).unwrap();
+        fs::write(folder.join("notes.txt"), "keep").unwrap();
+        refuse_whole(
+            dir,
+            &format!("train net --out old {short}"),
+            &[name, "--overwrite"],
+        );
+        let done = succeed(
+            dir,
+            &format!("train net --out old {short} --overwrite --seed 5"),
+        );
+        assert!(
+            done.err.contains(&format!("replacing {name}")),
+            "{}",
+            done.err
+        );
+        assert_eq!(names(&folder).len(), 7, "{:?}", names(&folder));
+        fs::remove_dir_all(folder).unwrap();
+    }
+    // Not even with --overwrite: what is read.
+    let weights = "--weights run/best.safetensors";
+    refuse_whole(
+        dir,
+        &format!("train net --out run --overwrite {weights} {short}"),
+        &["which is read"],
+    );
+    fs::create_dir(dir.join("clips")).unwrap();
+    for name in ["a", "b"] {
+        write_film(&dir.join(format!("clips/{name}.y4m")), 24, 24, 3);
+    }
+    refuse_whole(
+        dir,
+        &format!("train net --out clips --data clips {short}"),
+        &["which is read"],
+    );
+    refuse_whole(
+        dir,
+        &format!("train net --out net {short}"),
+        &["which is read"],
+    );
+    let other = bytes(dir.join("run/best.safetensors"));
+    succeed(
+        dir,
+        &format!("train net --out run --overwrite {short} --seed 9 -q"),
+    );
+    assert!(bytes(dir.join("run/best.safetensors")) != other);
+}
+
+/// Usage errors are the user's, results and help are not errors, and the codes are said where options are.
+#[test]
+fn exit_codes_are_those_that_help_shows() {
+    let dir = workplace();
+    let dir = dir.path();
+    for words in [
+        "--help",
+        "upscale --help",
+        "train --help",
+        "eval -h",
+        "exec --help",
+        "bench --help",
+        "info --help",
+    ] {
+        let done = succeed(dir, words);
+        for part in ["Exit codes:", "user's", "machine's", "damaged", "130"] {
+            assert!(done.out.contains(part), "{words}: no {part}\n{}", done.out);
+        }
+    }
+    assert!(succeed(dir, "upscale --help").out.contains("Example"));
+    succeed(dir, "--version");
+    for words in [
+        "",
+        "fly",
+        "train",
+        "info",
+        "info net --nowhere",
+        "train net --epochs -1",
+        "train net --overwrite",
+    ] {
+        assert_eq!(run(dir, words).code, Some(1), "{words}");
+    }
+}
+
+#[test]
+fn what_a_compiled_network_is_trusted_with_is_said() {
+    let dir = workplace();
+    let said = "the hashes find damage, not malice";
+    for words in ["info net", "info net --json"] {
+        let done = succeed(dir.path(), words);
+        assert!(done.out.contains(said), "{}", done.out);
+    }
+}

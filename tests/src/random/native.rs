@@ -1,0 +1,256 @@
+//! Native code against the graph, and its bits against each other: both targets, all vector widths, several threads.
+
+use std::collections::BTreeMap;
+
+use super::check::{Checked, Expected, Finding, Kind, differs, found, variants};
+use super::rng::Rng;
+use super::source::Source;
+use vsr_artifact::Artifact;
+use vsr_artifact::manifest::{Frozen, Model};
+use vsr_compiler::assemble::{Header, Planned, assemble};
+use vsr_compiler::backend::clif::Target;
+use vsr_compiler::diag::Problems;
+use vsr_compiler::ir::eval::Given;
+use vsr_compiler::pipeline;
+use vsr_compiler::schedule::{self, WeightTable};
+use vsr_compiler::sema::{Elaborated, EntryGraph, Loader, Options};
+use vsr_kernels::Level;
+use vsr_runtime::session::{self, Session};
+
+type Entries<'a> = [(&'a EntryGraph, Given, Expected)];
+
+/// How the code runs: target, widest vectors, threads; two threads run between guarded pages.
+const GUARDED: usize = 2;
+const RUNS: [(Target, Option<Level>, usize); 5] = [
+    (Target::X86_64V3, None, 1),
+    (Target::X86_64V3, Some(Level::Avx2), 3),
+    (Target::X86_64V3, None, 2),
+    (Target::X86_64V3, Some(Level::Portable), 2),
+    (Target::Portable, Some(Level::Portable), 3),
+];
+
+pub fn check(
+    graphs: &Elaborated,
+    entries: &Entries<'_>,
+    checked: &mut Checked,
+) -> Result<(), Finding> {
+    let fast = assembled(graphs, Target::X86_64V3, 0)?;
+    let portable = assembled(graphs, Target::Portable, 0)?;
+    let mut first: Option<Results> = None;
+    for (target, level, threads) in RUNS {
+        let artifact = if target == Target::Portable {
+            &portable
+        } else {
+            &fast
+        };
+        let results = results(artifact, level, threads, entries, &|_, values| {
+            narrow(values)
+        })?;
+        let what = format!("{} {level:?} {threads} threads", target.name());
+        compare(&what, entries, &results, checked)?;
+        match &first {
+            None => first = Some(results),
+            // Without fused multiplication and addition, the last bit is another.
+            Some(_) if level == Some(Level::Portable) => {}
+            Some(first) => same_bits(&what, first, &results)?,
+        }
+    }
+    // Filtered, or with a kernel for each value: the same numbers up to roundings.
+    for variant in [1, 2] {
+        let artifact = assembled(graphs, Target::X86_64V3, variant)?;
+        let results = results(&artifact, None, GUARDED, entries, &|_, values| {
+            narrow(values)
+        })?;
+        compare(&format!("variant {variant}"), entries, &results, checked)?;
+    }
+    // Whatever the values are, nothing outside is touched, and bits are the same.
+    let mut first: Option<Results> = None;
+    for (target, level, threads) in [RUNS[1], RUNS[2]] {
+        let results = results(&fast, level, threads, entries, &wild)?;
+        let what = format!("far values: {} {level:?} {threads} threads", target.name());
+        match &first {
+            None => first = Some(results),
+            Some(first) => same_bits(&what, first, &results)?,
+        }
+    }
+    Ok(())
+}
+
+/// One number in four is far out, or no number.
+fn wild(name: &str, values: &[f64]) -> Vec<f32> {
+    const FAR: [f32; 12] = [
+        3e9,
+        -3e9,
+        1e30,
+        -1e30,
+        f32::INFINITY,
+        f32::NEG_INFINITY,
+        f32::NAN,
+        16_777_217.0,
+        3e8,
+        1e12,
+        -2.5e9,
+        4.4e18,
+    ];
+    let mut rng = Rng::new(crate::reference::fnv(name));
+    let one = |v: &f64| {
+        if rng.chance(25) {
+            *rng.pick(&FAR)
+        } else {
+            *v as f32
+        }
+    };
+    values.iter().map(one).collect()
+}
+
+/// The artifact of a text, as a user gets it.
+pub fn compiled(source: &Source) -> Result<Artifact, Finding> {
+    let compiled =
+        |loader: &mut dyn Loader, path: &str, options: &Options, problems: &mut Problems| {
+            pipeline::compile(loader, path, options, Target::X86_64V3, None, problems)
+        };
+    match source.with(compiled) {
+        Ok(compiled) => Ok(compiled.artifact),
+        Err(problems) => found(Kind::Refused, problems),
+    }
+}
+
+/// Compiled once more, from the text, the bytes are the same.
+pub fn same_bytes(source: &Source, graphs: &Elaborated) -> Result<(), Finding> {
+    let (first, again) = (assembled(graphs, Target::X86_64V3, 0)?, compiled(source)?);
+    match (&first.code, &first.consts) == (&again.code, &again.consts) {
+        true => Ok(()),
+        false => found(Kind::Bits, "two compilations differ"),
+    }
+}
+
+/// The graphs as an artifact, by variant number `variant` of the rules.
+fn assembled(graphs: &Elaborated, target: Target, variant: usize) -> Result<Artifact, Finding> {
+    let mut weights = WeightTable::declared(&graphs.weights);
+    let planned = graphs.entries.iter().map(|entry| {
+        let field = pipeline::field(entry.name, &entry.graph);
+        let rules = variants(pipeline::rules(entry.name, field.as_ref()))[variant];
+        Planned {
+            name: entry.name.to_string(),
+            profile: entry.profile.clone(),
+            dims: entry.dims.clone(),
+            plan: schedule::plan(&entry.graph, &mut weights, rules),
+            axes: BTreeMap::new(),
+            field,
+        }
+    });
+    let planned: Vec<Planned> = planned.collect();
+    let header = Header {
+        model: Model {
+            name: graphs.model.name.clone(),
+            doc: String::new(),
+            parameters: BTreeMap::new(),
+        },
+        train: None,
+        frozen: Frozen::default(),
+        layouts: vec![],
+        source_hash: String::new(),
+    };
+    match assemble(header, &weights.weights, planned, target) {
+        Ok(made) => Ok(Artifact {
+            manifest: made.manifest,
+            code: made.code,
+            consts: made.consts,
+            sources: vec![],
+        }),
+        Err(why) => found(Kind::Panic, why),
+    }
+}
+
+/// Of each entry, every output and every new weight.
+type Results = Vec<Vec<(String, Vec<f32>)>>;
+
+fn results(
+    artifact: &Artifact,
+    level: Option<Level>,
+    threads: usize,
+    entries: &Entries<'_>,
+    numbers: &dyn Fn(&str, &[f64]) -> Vec<f32>,
+) -> Result<Results, Finding> {
+    let failed = |e: vsr_runtime::Error| Finding {
+        kind: Kind::Outside,
+        text: e.to_string(),
+    };
+    let options = session::Options {
+        threads,
+        level,
+        is_guarded: threads == GUARDED,
+    };
+    let mut session = Session::of_artifact(artifact.clone(), options).map_err(failed)?;
+    let mut all = vec![];
+    for (entry, given, expected) in entries {
+        session.init_weights(0);
+        for (key, values) in &given.weights {
+            session
+                .set_weight(key, &numbers(key, values))
+                .map_err(failed)?;
+        }
+        let at = session.find(entry.name, &entry.profile).map_err(failed)?;
+        // Inputs that nothing reads have no place.
+        let ports = session.manifest().entries[at].inputs.clone();
+        let taken = given
+            .inputs
+            .iter()
+            .filter(|(n, _)| ports.iter().any(|p| p.name == **n));
+        let inputs: Vec<(&str, Vec<f32>)> =
+            taken.map(|(n, v)| (n.as_str(), numbers(n, v))).collect();
+        let inputs: Vec<(&str, &[f32])> = inputs.iter().map(|(n, v)| (*n, v.as_slice())).collect();
+        session
+            .run(at, &inputs, given.stream.seed, given.stream.step)
+            .map_err(failed)?;
+        let mut one: Vec<(String, Vec<f32>)> = vec![];
+        for name in expected.outputs.keys() {
+            one.push((name.clone(), session.output(at, name).to_vec()));
+        }
+        for key in expected.updates.keys() {
+            one.push((format!("new {key}"), session.weight(key).map_err(failed)?));
+        }
+        all.push(one);
+    }
+    Ok(all)
+}
+
+fn narrow(values: &[f64]) -> Vec<f32> {
+    values.iter().map(|v| *v as f32).collect()
+}
+
+fn compare(
+    what: &str,
+    entries: &Entries<'_>,
+    results: &Results,
+    checked: &mut Checked,
+) -> Result<(), Finding> {
+    for ((entry, _, expected), results) in entries.iter().zip(results) {
+        let wanted = expected.outputs.iter().chain(&expected.updates);
+        for ((name, got), (_, numbers)) in results.iter().zip(wanted) {
+            let got: Vec<f64> = got.iter().map(|v| f64::from(*v)).collect();
+            checked.numbers += got.len();
+            checked.unsure += (0..numbers.values.len())
+                .filter(|i| numbers.tolerance(*i).is_none())
+                .count();
+            if let Some(text) = differs(&got, &numbers.values, |i| numbers.tolerance(i)) {
+                return found(Kind::Native, format!("{what}: {} {name}{text}", entry.name));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn same_bits(what: &str, first: &Results, second: &Results) -> Result<(), Finding> {
+    for ((name, a), (_, b)) in first.iter().flatten().zip(second.iter().flatten()) {
+        let same = |(x, y): (&f32, &f32)| x.to_bits() == y.to_bits() || x.is_nan() && y.is_nan();
+        if let Some(i) = a.iter().zip(b).position(|p| !same(p)) {
+            let text = format!(
+                "{what}: {name}[{i}] is {}, with the first run's {}",
+                b[i], a[i]
+            );
+            return found(Kind::Bits, text);
+        }
+    }
+    Ok(())
+}
