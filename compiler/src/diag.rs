@@ -5,7 +5,7 @@ mod crash;
 mod json;
 mod render;
 
-pub use crash::{Context, Crash, catch, context, contexts, within};
+pub use crash::{Around, Context, Crash, among, catch, context, context_at, contexts, within};
 
 use rustc_hash::FxHashSet as HashSet;
 use std::fmt;

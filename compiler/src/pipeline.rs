@@ -4,11 +4,11 @@
 
 use crate::assemble::{Header, Planned, assemble};
 use crate::backend::clif::{self, Target};
-use crate::diag::{Class, Diag, Problems, Sources, Span};
+use crate::diag::{self, Class, Diag, Problems, Sources, Span};
 use crate::ir;
 use crate::ir::graph::{Graph, Op};
 use crate::sema::{self, Elaborated, Loader, Options, TrainInfo, WeightKind};
-use crate::{pass, schedule, tile};
+use crate::{pass, schedule, stack, tile};
 use std::collections::BTreeSet;
 use vsr_artifact::Artifact;
 use vsr_artifact::manifest::{
@@ -53,6 +53,7 @@ pub fn compile(
 ) -> Option<Compiled> {
     let mut elaborated = graphs(loader, path, options, problems)?;
     drop_unread(&mut elaborated);
+    let _sources = diag::among(loader.sources());
     let files = files(loader.sources(), &elaborated);
     let (header, weight_files) = header(&elaborated, &files);
     let mut weights = schedule::WeightTable::declared(&elaborated.weights);
@@ -61,6 +62,7 @@ pub fn compile(
     for entry in elaborated.entries {
         let graph = entry.graph;
         let name = format!("{} {}", entry.name, entry.profile);
+        let _entry = diag::context(format!("entry {name}"));
         let field = field(entry.name, &graph);
         let plan = schedule::plan(&graph, &mut weights, rules(entry.name, field.as_ref()));
         if emit == Some(Stage::Schedule) {
@@ -82,8 +84,8 @@ pub fn compile(
     let assembled = assemble(header, &weights.weights, planned, target);
     let assembled = match assembled {
         Ok(assembled) => assembled,
-        Err(why) => {
-            problems.cannot(format!("no code can be made: {why}"));
+        Err(error) => {
+            problems.cannot(stack::no_thread(&error));
             return None;
         }
     };
@@ -124,6 +126,7 @@ pub fn graphs(
     let mut elaborated = sema::elaborate(loader, path, options, problems)?;
     check_precision(&elaborated, problems)?;
     for entry in &mut elaborated.entries {
+        let _entry = diag::context(format!("entry {} {}", entry.name, entry.profile));
         entry.graph = optimised(std::mem::take(&mut entry.graph));
     }
     Some(elaborated)

@@ -124,8 +124,7 @@ impl Session {
 
     /// The files that it was loaded from, weights of frozen networks among them.
     pub fn files_read(&self) -> Vec<PathBuf> {
-        let own = ["manifest.json", "code.bin", "consts.bin"];
-        let own = own.map(|name| self.dir.join(name));
+        let own = vsr_artifact::files(&self.dir);
         let frozen = self.manifest.frozen.files.iter();
         let frozen = frozen.flat_map(|name| frozen::places(&self.dir, name));
         own.into_iter().chain(frozen).collect()

@@ -1,19 +1,30 @@
 //! What is said where vsrc itself fails: one sentence, with what it was working on. Enters a panic; leaves a `Crash`.
 //! Nothing is printed here, and no panic is a message.
 //!
-//! Whoever works on something that a user knows says so with [`context`]; the guard ends it. Contexts are a thread's own:
-//! a thread that helps another takes them over with [`within`].
+//! Whoever works on something that a user knows says so with [`context`] or [`context_at`]; the guard ends it. Contexts are
+//! a thread's own: a thread that helps another takes them over with [`within`].
 
 use std::cell::RefCell;
 use std::fmt;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
-use std::sync::{Mutex, Once, PoisonError};
+use std::sync::{Arc, Mutex, Once, PoisonError};
+
+use super::{Sources, Span};
 
 /// Of a longer message only the beginning is told.
 const MAX_MESSAGE: usize = 300;
 
 thread_local! {
-    static CONTEXTS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    static CONTEXTS: RefCell<Vec<Around>> = const { RefCell::new(Vec::new()) };
+}
+
+/// What a thread works on.
+#[derive(Clone)]
+pub enum Around {
+    Words(String),
+    /// A place among the texts of the last `Among` before it.
+    At(String, Span),
+    Among(Arc<Sources>),
 }
 
 /// The first panic since somebody began to catch them: later ones, of threads that wait for it, only follow from it.
@@ -29,11 +40,25 @@ pub struct Context {
 
 /// This thread works on something that a user knows: `kernel head.conv at net.vsr:12`.
 pub fn context(what: impl Into<String>) -> Context {
-    within(vec![what.into()])
+    within(vec![Around::Words(what.into())])
+}
+
+/// The same of a place of the texts that [`among`] names, where there is one.
+pub fn context_at(what: impl Into<String>, span: Option<Span>) -> Context {
+    let what = what.into();
+    within(vec![match span {
+        Some(span) => Around::At(what, span),
+        None => Around::Words(what),
+    }])
+}
+
+/// This thread works on these texts.
+pub fn among(sources: &Sources) -> Context {
+    within(vec![Around::Among(Arc::new(sources.clone()))])
 }
 
 /// This thread helps one that works on `around`.
-pub fn within(around: Vec<String>) -> Context {
+pub fn within(around: Vec<Around>) -> Context {
     CONTEXTS.with_borrow_mut(|contexts| {
         let n_before = contexts.len();
         contexts.extend(around);
@@ -45,8 +70,24 @@ pub fn within(around: Vec<String>) -> Context {
 }
 
 /// What this thread works on, the whole first.
-pub fn contexts() -> Vec<String> {
+pub fn contexts() -> Vec<Around> {
     CONTEXTS.with_borrow(Clone::clone)
+}
+
+/// Contexts as words, places named.
+fn words(around: &[Around]) -> Vec<String> {
+    let mut sources = None;
+    let mut words = vec![];
+    for one in around {
+        match (one, &sources) {
+            (Around::Among(texts), _) => sources = Some(texts.clone()),
+            (Around::At(what, span), Some(texts)) => {
+                words.push(format!("{what} at {}", texts.place(*span)));
+            }
+            (Around::At(what, _) | Around::Words(what), _) => words.push(what.clone()),
+        }
+    }
+    words
 }
 
 impl Drop for Context {
@@ -128,7 +169,7 @@ impl Crash {
             place: place.unwrap_or_default(),
             // While a thread's locals are torn down there are none.
             contexts: CONTEXTS
-                .try_with(|contexts| contexts.borrow().clone())
+                .try_with(|contexts| words(&contexts.borrow()))
                 .unwrap_or_default(),
         }
     }
@@ -147,7 +188,10 @@ mod tests {
             let crash = catch(|| {
                 let _text = context("models/net.vsr");
                 drop(context("kernel done"));
-                let _kernel = context("kernel head.conv at models/net.vsr:12");
+                let mut sources = Sources::new();
+                let file = sources.add("models/net.vsr", "\n  conv");
+                let _sources = among(&sources);
+                let _kernel = context_at("kernel head.conv", Some(Span::new(file, 3, 7)));
                 panic!("{message}")
             });
             crash
@@ -155,7 +199,7 @@ mod tests {
                 .unwrap_or_else(|crash| crash.to_string())
         };
         let said = broken("index out of bounds\nand much more");
-        let start = "vsrc failed in kernel head.conv at models/net.vsr:12 in models/net.vsr, which is a fault of vsrc";
+        let start = "vsrc failed in kernel head.conv at models/net.vsr:2:3 in models/net.vsr, which is a fault of vsrc";
         assert!(said.starts_with(start), "{said}");
         assert!(
             said.contains("please report this line") && said.contains("crash.rs:"),

@@ -67,6 +67,17 @@ pub fn code_file(dir: &Path) -> Option<PathBuf> {
     Some(dir.join(names.content).join("code.bin"))
 }
 
+/// The files of the artifact in a folder: its manifest, and all that this names.
+pub fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut files = vec![dir.join(MANIFEST)];
+    let names = ManifestFile::read(dir).map(|file| stated::names(&file.text));
+    if let Ok(Some(names)) = names {
+        let content = dir.join(&names.content);
+        files.extend(names.files.iter().map(|name| content.join(name)));
+    }
+    files
+}
+
 /// The manifest, and which file it was: the same text may have come back in another one.
 #[derive(PartialEq)]
 struct ManifestFile {

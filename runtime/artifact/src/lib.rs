@@ -28,7 +28,7 @@ pub mod text;
 
 pub use code::CODE_OFFSET;
 pub use error::{Error, is_machine, reason};
-pub use folder::{Artifact, FORMAT, code_file, read, source_hash};
+pub use folder::{Artifact, FORMAT, code_file, files, read, source_hash};
 pub use links::link_weights;
 pub use plain::open_file;
 pub use publish::write;

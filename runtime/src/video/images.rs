@@ -4,7 +4,8 @@
 
 pub use super::image_writer::write_image;
 pub use super::sequence::{
-    EXTENSIONS, Pattern, entries_in, files_in, has_image_extension, is_hidden, natural_key,
+    EXTENSIONS, Pattern, entries_in, files_in, has_image_extension, is_hidden,
+    is_unfinished_pattern, natural_key,
 };
 use super::sequence::{gaps, numbering};
 use super::{Damage, Frame, FrameReader, Info, Limits, MediaError, Result, jpeg};
