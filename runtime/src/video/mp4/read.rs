@@ -105,7 +105,6 @@ impl Mp4Reader {
                 Ok(()) => return Ok(()),
                 Err(Fault::Media(error)) => return Err(error),
                 Err(Fault::Stream(why)) => {
-                    let why = why.trim_end_matches('.');
                     format!("frame {} cannot be decoded ({why})", self.next_sample)
                 }
             }
