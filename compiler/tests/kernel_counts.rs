@@ -64,6 +64,17 @@ fn softmax_is_one_kernel_along_any_axis() {
     assert_count(&of_rows("x |> softmax(axis=0)"), 1, 1);
 }
 
+/// Rows so long and so few that other reductions of them are cut for the threads.
+#[test]
+fn softmax_of_few_long_rows_is_one_kernel() {
+    for (rows, long) in [(1, 64), (9, 4096), (32, 1024), (64, 512), (64, 4096)] {
+        let text = format!(
+            "model Case()(x: [N, C]) -> [N, C] = x |> softmax_last\nprofile case {{ N = {rows}  C = {long} }}\n"
+        );
+        assert_count(&kernels(&text), 1, 1);
+    }
+}
+
 #[test]
 fn layer_norm_is_one_kernel() {
     assert_count(&of_rows("x |> LayerNorm() @norm"), 1, 1);

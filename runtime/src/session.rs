@@ -8,7 +8,7 @@ use crate::device::cpu::{Call, Code, Guarded, Memory, Pool, Run, copy, run_guard
 use crate::error::{Error, Result};
 use crate::frozen;
 use crate::weights::{self, Scope};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use stored::{Origin, Stored};
@@ -42,7 +42,8 @@ pub struct Session {
     pool: Pool,
     level: Level,
     is_guarded: bool,
-    required_missing: bool,
+    /// Keys of weights without a first value that nothing has set.
+    missing: BTreeSet<String>,
 }
 
 /// An entry with its memory.
@@ -106,7 +107,10 @@ impl Session {
             pool,
             level,
             is_guarded: options.is_guarded || std::env::var_os("VSR_GUARD").is_some(),
-            required_missing: !weights::required(&manifest).is_empty(),
+            missing: weights::required(&manifest)
+                .into_iter()
+                .map(String::from)
+                .collect(),
             manifest,
         };
         session.check()?;
@@ -205,7 +209,7 @@ impl Session {
         let metadata = source.metadata().clone();
         let origin = Origin::File(Box::new(source));
         self.storage.fill(&self.manifest, origin);
-        self.required_missing = false;
+        self.missing.clear();
         self.weights_changed();
         Ok(metadata)
     }
@@ -257,6 +261,7 @@ impl Session {
         if let Some(to) = storage.floats_mut(weight.offset, n) {
             to.copy_from_slice(values);
         }
+        self.missing.remove(key);
         self.weights_changed();
         Ok(())
     }
@@ -339,8 +344,9 @@ impl Session {
     }
 
     fn prepare(&mut self, entry: usize, inputs: &[(&str, &[f32])], step: u64) -> Result<()> {
-        if self.required_missing {
-            let keys = weights::required(&self.manifest).join(", ");
+        if !self.missing.is_empty() {
+            let keys: Vec<&str> = self.missing.iter().map(String::as_str).collect();
+            let keys = keys.join(", ");
             return Err(Error::user(format!(
                 "these weights have no first value, give a file with --weights: {keys}"
             )));

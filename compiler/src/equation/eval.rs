@@ -155,7 +155,7 @@ impl Run<'_> {
                 for (i, value) in values.iter().enumerate() {
                     if points.inside[i] {
                         sum.push(self.equation.reducer, *value);
-                        sum.a = self.rounded(sum.a);
+                        sum.round(self.equation.reducer, |x| self.rounded(x));
                     }
                     if (first + i as i64 + 1) % n_reduced == 0 {
                         self.finish(&points, i, &mut sum, out);
@@ -414,6 +414,16 @@ impl Running {
                 self.a += d / self.n;
                 self.b += d * (x - self.a);
             }
+        }
+    }
+
+    /// What arithmetic has just made is rounded; an extreme is one of its numbers.
+    fn round(&mut self, reducer: Reducer, rounded: impl Fn(f64) -> f64) {
+        match reducer {
+            Reducer::Map | Reducer::Sum => self.a = rounded(self.a),
+            Reducer::Max | Reducer::Min => {}
+            Reducer::Lse => self.b = rounded(self.b),
+            Reducer::Var => (self.a, self.b) = (rounded(self.a), rounded(self.b)),
         }
     }
 

@@ -24,7 +24,8 @@ pub struct Given {
 }
 
 /// Roundings that a narrower arithmetic would make: every result that is no whole number is off by a random share of up
-/// to `size`. Two such runs tell how far off a number may come.
+/// to `size`, the same for the same number in the same node, so that roundings of equal terms add up as they do there.
+/// Two such runs tell how far off a number may come.
 #[derive(Clone, Copy, Debug)]
 pub struct Noise {
     pub seed: u64,
@@ -125,11 +126,12 @@ pub fn evaluate_nodes(graph: &Graph, given: &Given, roots: &[NodeId]) -> Result<
 
 impl Noise {
     /// Whole numbers come out of every arithmetic as they are.
-    fn of(self, x: f64, at: u64) -> f64 {
+    fn of(self, x: f64, node: u64) -> f64 {
         if x.fract() == 0.0 {
             return x;
         }
-        let mut z = (self.seed << 40 ^ at).wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let key = x.to_bits() ^ (self.seed << 32 | node).wrapping_mul(0xd6e8_feb8_6659_fd93);
+        let mut z = key.wrapping_add(0x9e37_79b9_7f4a_7c15);
         z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
         let share = ((z ^ z >> 31) >> 11) as f64 / (1u64 << 52) as f64 - 1.0;
@@ -142,9 +144,8 @@ fn node(graph: &Graph, given: &Given, values: &Values, id: NodeId) -> Result<Vec
     let size = graph.size(id);
     let operand = |i: usize| values.get(node.operands[i]).unwrap_or_default().to_vec();
     let random = |key, normal, index| given.stream.number(key, normal, index);
-    let n_rounded = Cell::new((id.index() as u64) << 24);
     let round = |x| match given.noise {
-        Some(noise) => noise.of(x, n_rounded.replace(n_rounded.get() + 1)),
+        Some(noise) => noise.of(x, id.index() as u64),
         None => x,
     };
     let stop = |values| match &given.stops {

@@ -114,11 +114,12 @@ pub fn plan(graph: &Graph, weights: &mut WeightTable, rules: Rules) -> EntryPlan
     hoist::invariants(&mut net);
     finish_roots(&mut net);
     fuse::inline(&mut net);
-    shares::rewrite(&mut net);
     if let Some(least_work) = rules.filtered {
         winograd::rewrite(&mut net, least_work);
     }
     split::long_reductions(&mut net);
+    // Behind the cuts: a row's maximum and sum stay in the kernel that holds its exponentials.
+    shares::rewrite(&mut net);
     unroll::corners(&mut net);
     gathers::copy_leaves(&mut net);
     let contractions = find_contractions(&mut net, rules.least_product);

@@ -18,6 +18,11 @@ const LONG: i64 = 32 * 1024;
 const FEW_ADJACENT: i64 = 256;
 const LONG_ADJACENT: i64 = 1024 * 1024;
 const BLOCKS: i64 = 64;
+/// Terms above which one running sum in f32 loses too many digits, however many threads there are: its error grows with
+/// the terms (4e-4 of the sum for these many equal ones).
+const LOSSY: i64 = 8192;
+/// Cells above which partial sums would take memory worth naming.
+const MOST_CUT: i64 = 16 * 1024;
 
 pub fn long_reductions(net: &mut Net) {
     for id in net.order() {
@@ -33,7 +38,9 @@ pub fn long_reductions(net: &mut Net) {
             true => (FEW_ADJACENT, LONG_ADJACENT),
             false => (FEW, LONG),
         };
-        if plain && !product && cells <= few && cells * terms >= long && !has_variance(net, id) {
+        let lossy = equation.reducer == Reducer::Sum && terms >= LOSSY && cells <= MOST_CUT;
+        let idle = cells <= few && cells * terms >= long;
+        if plain && !product && (idle || lossy) && !has_variance(net, id) {
             cut(net, id, equation);
         } else if product && terms >= 2 * DEEP {
             cut_product(net, id, equation);

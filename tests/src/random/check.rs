@@ -120,6 +120,21 @@ pub fn compiles(source: &Source) -> Option<Result<Checked, Finding>> {
     }
 }
 
+/// Points of all equations up to which a network is evaluated.
+const MOST_WORK: i64 = 3_000_000;
+
+/// All checks where the oracle can follow; else the source is compiled only.
+pub fn check_any(
+    source: &Source,
+    shows_gradients: bool,
+    seed: u64,
+) -> Option<Result<Checked, Finding>> {
+    match work(source).is_some_and(|w| w <= MOST_WORK) {
+        true => check_source(source, shows_gradients, seed),
+        false => compiles(source),
+    }
+}
+
 fn compile(source: &Source) -> Result<Checked, Finding> {
     let graphs = elaborated(source, pipeline::graphs)?;
     let mut checked = Checked::default();
@@ -135,7 +150,7 @@ fn compile(source: &Source) -> Result<Checked, Finding> {
 }
 
 /// Points of all equations of all entries; None: it does not elaborate.
-pub fn work(source: &Source) -> Option<i64> {
+fn work(source: &Source) -> Option<i64> {
     let graphs = catch_unwind(AssertUnwindSafe(|| source.with(pipeline::graphs).ok())).ok()??;
     let points = |e: &EntryGraph| -> i64 {
         let of = |id| match &e.graph.node(id).op {
@@ -281,6 +296,17 @@ const SAME_BYTES: u64 = 8;
 /// Runs with roundings, and the size of one of them.
 const NOISY_RUNS: u64 = 3;
 const ROUNDING: f64 = 1.0 / (1 << 22) as f64;
+
+impl std::ops::AddAssign for Checked {
+    fn add_assign(&mut self, more: Checked) {
+        self.kernels += more.kernels;
+        self.contractions += more.contractions;
+        self.scatters += more.scatters;
+        self.gradients += more.gradients;
+        self.unsure += more.unsure;
+        self.numbers += more.numbers;
+    }
+}
 
 impl Expected {
     fn new(graph: &Graph, given: &Given) -> Result<Expected, Finding> {

@@ -54,7 +54,7 @@ pub fn networks() -> Vec<Network> {
     all
 }
 
-fn files(folder: &str, ending: &str) -> Vec<String> {
+pub(super) fn files(folder: &str, ending: &str) -> Vec<String> {
     let entries = std::fs::read_dir(root().join(folder)).expect("a folder of the repository");
     let names = entries.map(|e| {
         e.expect("an entry")
@@ -239,6 +239,7 @@ impl Network {
             Some((text, model)) => Source {
                 path: self.path.clone(),
                 text: Some(model.trained(text, &self.set, &dims)),
+                changed: None,
                 options: vsr_compiler::sema::Options {
                     name: Some("swept".into()),
                     profiles: vec!["train".into()],

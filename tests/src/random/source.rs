@@ -9,6 +9,8 @@ pub struct Source {
     pub path: String,
     /// In the place of the file's text.
     pub text: Option<String>,
+    /// A file of the repository by path, and what is read in its place.
+    pub changed: Option<(String, String)>,
     pub options: Options,
 }
 
@@ -17,6 +19,7 @@ impl Source {
         Source {
             path: "program.vsr".into(),
             text: Some(text.to_string()),
+            changed: None,
             options: Options::default(),
         }
     }
@@ -30,6 +33,7 @@ impl Source {
         Source {
             path: path.to_string(),
             text: None,
+            changed: None,
             options,
         }
     }
@@ -66,8 +70,9 @@ struct Files<'a> {
 
 impl Loader for Files<'_> {
     fn read(&mut self, path: &str) -> Result<String, String> {
-        match &self.source.text {
-            Some(text) if path == self.source.path => Ok(text.clone()),
+        match (&self.source.text, &self.source.changed) {
+            (Some(text), _) if path == self.source.path => Ok(text.clone()),
+            (_, Some((of, text))) if path == of => Ok(text.clone()),
             _ => self.files.read(path),
         }
     }

@@ -1,0 +1,157 @@
+//! Programs and sizes that nobody has chosen: whatever the front end takes compiles, and means what it says.
+//!
+//! `VSR_SEEDS=FROM..TO` runs other programs than the 300 of every day; `.ci/full` has campaigns of `tests/src/bin/random.rs`.
+//! A finding names its seed: `cargo run --release -p vsr-tests --bin random one programs SEED` cuts it down.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use vsr_tests::random::check::{self, Checked, Finding};
+use vsr_tests::random::library::Library;
+use vsr_tests::random::rng::Rng;
+use vsr_tests::random::source::Source;
+use vsr_tests::random::{grow, mutate, sizes};
+use vsr_tests::root;
+
+type Outcome = Option<Result<Checked, Finding>>;
+
+/// All seeds, by as many threads as there are processors; how many the front end takes, and what was held against what.
+fn all(seeds: std::ops::Range<u64>, one: &(dyn Fn(u64) -> Outcome + Sync)) -> (u64, Checked) {
+    let next = AtomicU64::new(seeds.start);
+    let work = || {
+        let (mut held, mut total, mut wrong) = (0, Checked::default(), vec![]);
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds.end {
+                return (held, total, wrong);
+            }
+            match one(seed) {
+                None => {}
+                Some(Ok(checked)) => {
+                    held += 1;
+                    total += checked;
+                }
+                Some(Err(f)) => wrong.push(format!("seed {seed}: {:?}: {}", f.kind, f.text)),
+            }
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let parts: Vec<_> = std::thread::scope(|scope| {
+        let running: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let joined = running.into_iter().map(|r| r.join());
+        joined.map(|r| r.expect("no panic leaves it")).collect()
+    });
+    let (mut held, mut total, mut wrong) = (0, Checked::default(), vec![]);
+    for (h, t, w) in parts {
+        held += h;
+        total += t;
+        wrong.extend(w);
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+    (held, total)
+}
+
+fn seeds() -> std::ops::Range<u64> {
+    let asked = std::env::var("VSR_SEEDS").ok();
+    let ends = asked.as_deref().and_then(|a| {
+        let (from, to) = a.split_once("..")?;
+        Some(from.parse().ok()?..to.parse().ok()?)
+    });
+    ends.unwrap_or(0..300)
+}
+
+#[test]
+fn programs_mean_what_they_say() {
+    let library = Library::new();
+    let seeds = seeds();
+    let n = seeds.end - seeds.start;
+    let (held, total) = all(seeds, &|seed| {
+        check::check(&grow::program(seed, &library), seed)
+    });
+    println!("{held} of {n} held: {total:?}");
+    assert!(held * 10 >= n * 9, "{held} of {n} are programs");
+    // It is no empty promise: every form occurs.
+    assert!(total.kernels as u64 >= 20 * n, "{total:?}");
+    assert!(total.contractions as u64 * 2 >= n, "{total:?}");
+    assert!(total.scatters as u64 * 10 >= n, "{total:?}");
+    assert!(total.gradients as u64 * 3 >= n, "{total:?}");
+    assert!(total.unsure * 10 <= total.numbers, "{total:?}");
+}
+
+#[test]
+fn mutants_of_networks_and_of_the_library_mean_what_they_say() {
+    let (held, _) = all(0..80, &|seed| {
+        let (source, shows_gradients) = mutate::mutant(seed);
+        check::check_any(&source, shows_gradients, seed)
+    });
+    assert!(held > 8, "{held} mutants are programs");
+}
+
+/// Every model and case, each with a size of its own.
+#[test]
+fn networks_of_any_size_compile_and_the_small_ones_are_right() {
+    let networks = sizes::networks();
+    let (held, _) = all(0..networks.len() as u64, &|at| {
+        let network = &networks[at as usize];
+        let source = network.at(&mut Rng::new(at));
+        check::check_any(&source, network.shows_gradients(), at)
+    });
+    assert!(held * 2 > networks.len() as u64, "{held} are networks");
+}
+
+/// Each text once ended in a panic, a crash or wrong numbers.
+#[test]
+fn what_was_wrong_once_is_right() {
+    let folder = root().join("tests/cases/faults");
+    let entries = std::fs::read_dir(folder).expect("the folder reads");
+    let mut n = 0;
+    for entry in entries {
+        let path = entry.expect("an entry").path();
+        let text = std::fs::read_to_string(&path).expect("a text");
+        let shows_gradients = text.contains("optimizer = Gradient()");
+        let path = path.display();
+        let Some(outcome) = check::check_source(&Source::of_text(&text), shows_gradients, 1) else {
+            panic!("{path} is refused");
+        };
+        match outcome {
+            Ok(checked) if shows_gradients => assert!(checked.gradients > 0, "{path}"),
+            Ok(_) => {}
+            Err(f) => panic!("{path}: {:?}: {}", f.kind, f.text),
+        }
+        n += 1;
+    }
+    assert!(n >= 12, "{n} texts");
+}
+
+/// Too large for the oracle: it compiles, and every kernel is verified.
+#[test]
+fn optical_flow_of_large_pictures_compiles() {
+    let text = "model Flow()(a: [B, 1, H, W], b: [B, 1, H, W]) -> [B, 2, H, W] = lucas_kanade(a, b)\n\n\
+                profile p { B = 2  H = 128  W = 256 }\n";
+    match check::compiles(&Source::of_text(text)) {
+        Some(Ok(_)) => {}
+        other => panic!("{other:?}"),
+    }
+}
+
+fn assert_compiles(path: &str, profile: &str, set: &[(&str, &str)]) {
+    let owned = |(k, v): &(&str, &str)| (k.to_string(), v.to_string());
+    let set: Vec<(String, String)> = set.iter().map(owned).collect();
+    let mut source = Source::of_file(path, &set);
+    source.options.profiles = vec![profile.to_string()];
+    match check::compiles(&source) {
+        Some(Ok(_)) => {}
+        Some(Err(f)) => panic!("{path} {set:?}: {:?}: {}", f.kind, f.text),
+        None => panic!("{path} {set:?} is refused"),
+    }
+}
+
+/// Sizes that people ask the flagship for.
+#[test]
+fn the_flagship_trains_at_many_sizes() {
+    for side in ["32", "40", "48", "56"] {
+        assert_compiles("models/vsr.vsr", "train", &[("H", side), ("W", side)]);
+    }
+    assert_compiles("models/vsr.vsr", "train", &[("T", "9")]);
+    assert_compiles("models/vsr.vsr", "train", &[("B", "5")]);
+    assert_compiles("models/vsr.vsr", "train", &[("groups", "1")]);
+    assert_compiles("models/vsr.vsr", "train", &[("H", "8"), ("W", "8")]);
+}
