@@ -3,6 +3,7 @@
 //! Enters plans; leaves bytes. The same plans give the same bytes: everything is kept in order of first use.
 
 use crate::backend::clif;
+use crate::diag::{self, Span};
 use crate::ir::graph;
 use crate::schedule::{EntryPlan, LaunchPlan, PlannedBuffer, Slot, WeightDecl, WeightKind};
 use crate::tile::{self, Kernel};
@@ -45,25 +46,29 @@ const ALIGN: usize = 64;
 struct Shared {
     kernels: Vec<Kernel>,
     anchors: Vec<String>,
+    /// Label and place of the first launch of each kernel.
+    origins: Vec<(String, Option<Span>)>,
     by_identity: BTreeMap<[u8; 32], u32>,
     consts: Vec<u8>,
     by_content: BTreeMap<[u8; 32], u64>,
     scratch: Vec<u64>,
 }
 
+/// Err: there is no thread to work on.
 pub fn assemble(
     header: Header,
     weights: &[WeightDecl],
     entries: Vec<Planned>,
     target: clif::Target,
-) -> Result<Assembled, String> {
+) -> std::io::Result<Assembled> {
     let mut shared = Shared::default();
     let (weights, storage_bytes) = lay_weights(weights);
     let entries: Vec<Entry> = entries
         .into_iter()
         .map(|e| shared.entry(e, &weights))
         .collect();
-    let code = clif::compile(&shared.kernels, target).map_err(|e| e.to_string())?;
+    let around = |i: usize| around(&shared.origins[i].0, shared.origins[i].1);
+    let code = clif::compile(&shared.kernels, target, &around)?;
     let info = |(i, k): (usize, &Kernel)| KernelInfo {
         name: k.name.clone(),
         offset: code.offsets[i],
@@ -96,6 +101,11 @@ pub fn assemble(
         consts: shared.consts,
         kernels: shared.kernels,
     })
+}
+
+/// The kernel as a user knows it.
+fn around(label: &str, span: Option<Span>) -> diag::Context {
+    diag::context_at(format!("kernel {label}"), span)
 }
 
 fn lay_weights(decls: &[WeightDecl]) -> (Vec<Weight>, u64) {
@@ -179,6 +189,7 @@ impl Shared {
     }
 
     fn launch(&mut self, l: &LaunchPlan, weights: &[Weight]) -> Launch {
+        let _context = around(&l.label, l.span);
         let (kernel, args) = tile::lift(&l.kernel);
         let identity = tile::identity(&kernel);
         self.scratch.push(clif::scratch_bytes(&kernel));
@@ -187,6 +198,7 @@ impl Shared {
         if id == next {
             self.kernels.push(kernel);
             self.anchors.push(l.anchor.to_string());
+            self.origins.push((l.label.clone(), l.span));
         }
         let bytes = |(len, buffer): (&u64, &tile::Buffer)| match buffer.kind {
             tile::BufferKind::Table => 8 * len,

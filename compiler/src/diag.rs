@@ -1,10 +1,16 @@
 //! Diagnostics: where, what, and what to do. Every stage pushes what it finds into one `Problems`, which is shown once
 //! at the end, as text or as JSON. Nothing here decides what is wrong, and nothing here prints.
 
+mod crash;
 mod json;
 mod render;
 
+pub use crash::{Around, Context, Crash, among, catch, context, context_at, contexts, within};
+
+use rustc_hash::FxHashSet as HashSet;
 use std::fmt;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::sync::OnceLock;
 
 use serde::Serialize;
 
@@ -84,7 +90,7 @@ impl fmt::Display for Class {
 }
 
 /// A place and what to say about it (which may be nothing: then it is only underlined).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Mark {
     pub span: Span,
     pub text: String,
@@ -102,7 +108,7 @@ pub struct Mark {
 ///    in @decoder.0, called at models/vsr.vsr:90:3                 trail
 ///    help: …                                                      help
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Diag {
     pub class: Class,
     pub message: String,
@@ -177,6 +183,24 @@ impl Diag {
         self
     }
 
+    /// No part of it is longer than one reads.
+    fn shorten(&mut self) {
+        let marks = self
+            .primary
+            .iter_mut()
+            .chain(&mut self.secondary)
+            .chain(&mut self.trail);
+        let texts = marks
+            .map(|mark| &mut mark.text)
+            .chain(&mut self.notes)
+            .chain(&mut self.help);
+        for text in texts.chain([&mut self.message]) {
+            if text.len() > MAX_WORDS {
+                *text = shortened(text, MAX_WORDS);
+            }
+        }
+    }
+
     /// One more call outwards.
     pub fn called(mut self, span: Span, what: impl Into<String>) -> Diag {
         self.trail.push(Mark {
@@ -187,10 +211,25 @@ impl Diag {
     }
 }
 
-/// The errors of one run, in the order found.
+/// Characters of a message, of a note, of the words beside a place.
+const MAX_WORDS: usize = 1000;
+
+/// More errors than this help nobody.
+pub const MAX_PROBLEMS: usize = 40;
+
+/// Errors that are told apart.
+const MAX_KNOWN: usize = 1 << 16;
+
+/// The errors of one run, in the order found, and what the machine could not do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Problems {
     diags: Vec<Diag>,
+    /// Hashes of all that was found, up to a number that no list of errors has.
+    known: HashSet<u64>,
+    /// Found when there were too many already.
+    n_left_out: usize,
+    /// Why the work could not be done, whatever the text says.
+    machine: Option<String>,
 }
 
 impl Problems {
@@ -198,19 +237,49 @@ impl Problems {
         Problems::default()
     }
 
-    /// Keeps the error, unless the very same one is already there.
-    pub fn push(&mut self, diag: Diag) {
-        if !self.diags.contains(&diag) {
+    /// Keeps the error, unless the very same one is already there; where too many are, it is only counted.
+    pub fn push(&mut self, mut diag: Diag) {
+        diag.shorten();
+        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(&diag);
+        if self.known.len() >= MAX_KNOWN || !self.known.insert(hash) {
+            return;
+        }
+        if self.is_full() {
+            self.n_left_out += 1;
+        } else {
             self.diags.push(diag);
         }
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.diags.is_empty()
+    /// Whoever looks for more errors may stop.
+    pub fn is_full(&self) -> bool {
+        self.diags.len() >= MAX_PROBLEMS
     }
 
+    /// All that another stage, or another thread, found.
+    pub fn extend(&mut self, other: Problems) {
+        other.diags.into_iter().for_each(|diag| self.push(diag));
+        self.n_left_out += other.n_left_out;
+        self.machine = self.machine.take().or(other.machine);
+    }
+
+    /// The machine cannot do the work: the first reason counts.
+    pub fn cannot(&mut self, why: impl Into<String>) {
+        self.machine.get_or_insert(why.into());
+    }
+
+    pub fn machine(&self) -> Option<&str> {
+        self.machine.as_deref()
+    }
+
+    /// Nothing stands in the way.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Of all that was found, kept or not.
     pub fn len(&self) -> usize {
-        self.diags.len()
+        self.diags.len() + self.n_left_out + usize::from(self.machine.is_some())
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Diag> {
@@ -233,10 +302,37 @@ impl Problems {
     }
 }
 
+/// The beginning of a text that is longer than a message may be.
+pub fn shortened(text: &str, max_chars: usize) -> String {
+    match text.char_indices().nth(max_chars) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_string(),
+    }
+}
+
 /// Names and texts of the files that were read; a span's `file` counts them.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
-    files: Vec<(String, String)>,
+    files: Vec<Source>,
+}
+
+#[derive(Clone, Debug)]
+struct Source {
+    name: String,
+    text: String,
+    /// Where each line begins, once somebody asks.
+    lines: OnceLock<Vec<u32>>,
+}
+
+impl Source {
+    fn lines(&self) -> &[u32] {
+        self.lines.get_or_init(|| {
+            let ends = self.text.match_indices('\n');
+            std::iter::once(0)
+                .chain(ends.map(|(at, _)| at as u32 + 1))
+                .collect()
+        })
+    }
 }
 
 impl Sources {
@@ -246,7 +342,11 @@ impl Sources {
 
     /// Remembers a file and gives its number.
     pub fn add(&mut self, name: impl Into<String>, text: impl Into<String>) -> u32 {
-        self.files.push((name.into(), text.into()));
+        self.files.push(Source {
+            name: name.into(),
+            text: text.into(),
+            lines: OnceLock::new(),
+        });
         (self.files.len() - 1) as u32
     }
 
@@ -254,30 +354,52 @@ impl Sources {
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.files
             .iter()
-            .map(|(name, text)| (name.as_str(), text.as_str()))
+            .map(|file| (file.name.as_str(), file.text.as_str()))
     }
 
     pub fn name(&self, file: u32) -> &str {
-        self.files.get(file as usize).map_or("?", |f| f.0.as_str())
+        self.files
+            .get(file as usize)
+            .map_or("?", |f| f.name.as_str())
     }
 
     pub fn text(&self, file: u32) -> &str {
-        self.files.get(file as usize).map_or("", |f| f.1.as_str())
+        self.files
+            .get(file as usize)
+            .map_or("", |f| f.text.as_str())
     }
 
     /// Line and column, both from 1; columns count characters.
     pub fn line_column(&self, file: u32, offset: u32) -> (usize, usize) {
-        let text = self.text(file);
+        let Some(source) = self.files.get(file as usize) else {
+            return (1, 1);
+        };
+        let text = &source.text;
         let mut at = (offset as usize).min(text.len());
         while !text.is_char_boundary(at) {
             at -= 1;
         }
-        let before = &text[..at];
-        let line_start = before.rfind('\n').map_or(0, |i| i + 1);
-        (
-            before.matches('\n').count() + 1,
-            before[line_start..].chars().count() + 1,
-        )
+        let line = source
+            .lines()
+            .partition_point(|start| *start as usize <= at);
+        let start = source.lines()[line - 1] as usize;
+        (line, text[start..at].chars().count() + 1)
+    }
+
+    /// The text of a line, counted from 1, without its end.
+    pub fn line(&self, file: u32, line: usize) -> &str {
+        let Some(source) = self.files.get(file as usize) else {
+            return "";
+        };
+        let lines = source.lines();
+        let Some(start) = line.checked_sub(1).and_then(|line| lines.get(line)) else {
+            return "";
+        };
+        let end = lines
+            .get(line)
+            .map_or(source.text.len(), |end| *end as usize - 1);
+        let text = &source.text[*start as usize..end];
+        text.strip_suffix('\r').unwrap_or(text)
     }
 
     /// `models/vsr.vsr:24:10`

@@ -129,5 +129,6 @@ pub mod pipeline;
 pub mod report;
 pub mod schedule;
 pub mod sema;
+pub mod stack;
 pub mod syntax;
 pub mod tile;

@@ -1,7 +1,7 @@
 //! vsrc: compiles a network in `.vsr` to a folder that `vsr-run` trains and runs.
 //!
 //! Reads the command line and calls the command; each is a file in `cli/`. Exit codes: 0, 1 for a user's error, 2 for a
-//! machine's.
+//! machine's or vsrc's own.
 
 // A reader that has gone must end no program: `console` speaks.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
@@ -9,14 +9,20 @@
 mod cli;
 
 use clap::{Parser, Subcommand};
-use cli::{check, compile, doc, finish, fmt, graph, lsp, report};
+use cli::{Failure, check, compile, doc, finish, fmt, graph, lsp, machine, print, report};
 use std::process::ExitCode;
+use vsr_artifact::console;
+use vsr_compiler::{diag, stack};
+
+#[global_allocator]
+static MEMORY: machine::Memory = machine::Memory;
 
 #[derive(Parser)]
 #[command(
     name = "vsrc",
     version,
-    about = "Compiles a neural network for video, written in .vsr"
+    about = "Compiles a neural network for video, written in .vsr",
+    after_help = cli::EXIT_CODES
 )]
 struct Cli {
     #[command(subcommand)]
@@ -42,7 +48,22 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    match Cli::parse().command {
+    machine::prepare();
+    let ended = match Cli::try_parse() {
+        Ok(cli) => diag::catch(|| stack::deep(|| run(cli.command))),
+        Err(words) => return usage(&words),
+    };
+    let why = match ended {
+        Ok(Ok(code)) => return code,
+        Ok(Err(error)) => stack::no_thread(&error),
+        Err(crash) => crash.to_string(),
+    };
+    console::err(&format!("error: {why}\n"));
+    ExitCode::from(2)
+}
+
+fn run(command: Command) -> ExitCode {
+    match command {
         Command::Compile(args) => finish(compile::run(&args), args.json),
         Command::Check(args) => finish(check::run(&args), false),
         Command::Lsp(args) => finish(lsp::run(&args), false),
@@ -51,4 +72,13 @@ fn main() -> ExitCode {
         Command::Graph(args) => finish(graph::run(&args), false),
         Command::Doc(args) => finish(doc::run(&args), false),
     }
+}
+
+/// Help that was asked for, or what is wrong with the command line: that is the user's.
+fn usage(words: &clap::Error) -> ExitCode {
+    if words.use_stderr() {
+        console::err(&words.render().to_string());
+        return finish(Err(Failure::Shown), false);
+    }
+    finish(print(&words.render().to_string()), false)
 }

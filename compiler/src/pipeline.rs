@@ -4,11 +4,11 @@
 
 use crate::assemble::{Header, Planned, assemble};
 use crate::backend::clif::{self, Target};
-use crate::diag::{Class, Diag, Problems, Sources, Span};
+use crate::diag::{self, Class, Diag, Problems, Sources, Span};
 use crate::ir;
 use crate::ir::graph::{Graph, Op};
 use crate::sema::{self, Elaborated, Loader, Options, TrainInfo, WeightKind};
-use crate::{pass, schedule, tile};
+use crate::{pass, schedule, stack, tile};
 use std::collections::BTreeSet;
 use vsr_artifact::Artifact;
 use vsr_artifact::manifest::{
@@ -36,6 +36,8 @@ impl Stage {
 
 pub struct Compiled {
     pub artifact: Artifact,
+    /// Weight files of frozen networks: the name that the artifact has for each, and its path as the loader knows it.
+    pub weight_files: Vec<(String, String)>,
     /// The stage asked for, as text.
     pub emitted: Option<String>,
 }
@@ -51,14 +53,16 @@ pub fn compile(
 ) -> Option<Compiled> {
     let mut elaborated = graphs(loader, path, options, problems)?;
     drop_unread(&mut elaborated);
-    let files = files(loader.sources());
-    let header = header(&elaborated, &files);
+    let _sources = diag::among(loader.sources());
+    let files = files(loader.sources(), &elaborated);
+    let (header, weight_files) = header(&elaborated, &files);
     let mut weights = schedule::WeightTable::declared(&elaborated.weights);
     let mut text = String::new();
     let mut planned = vec![];
     for entry in elaborated.entries {
         let graph = entry.graph;
         let name = format!("{} {}", entry.name, entry.profile);
+        let _entry = diag::context(format!("entry {name}"));
         let field = field(entry.name, &graph);
         let plan = schedule::plan(&graph, &mut weights, rules(entry.name, field.as_ref()));
         if emit == Some(Stage::Schedule) {
@@ -77,8 +81,14 @@ pub fn compile(
     if !problems.is_empty() {
         return None;
     }
-    let assembled = assemble(header, &weights.weights, planned, target)
-        .unwrap_or_else(|message| panic!("code generation failed: {message}"));
+    let assembled = assemble(header, &weights.weights, planned, target);
+    let assembled = match assembled {
+        Ok(assembled) => assembled,
+        Err(error) => {
+            problems.cannot(stack::no_thread(&error));
+            return None;
+        }
+    };
     match emit {
         Some(Stage::Tile) => {
             text = assembled
@@ -101,6 +111,7 @@ pub fn compile(
     };
     Some(Compiled {
         artifact,
+        weight_files,
         emitted: emit.map(|_| text),
     })
 }
@@ -115,6 +126,7 @@ pub fn graphs(
     let mut elaborated = sema::elaborate(loader, path, options, problems)?;
     check_precision(&elaborated, problems)?;
     for entry in &mut elaborated.entries {
+        let _entry = diag::context(format!("entry {} {}", entry.name, entry.profile));
         entry.graph = optimised(std::mem::take(&mut entry.graph));
     }
     Some(elaborated)
@@ -150,17 +162,12 @@ fn drop_unread(elaborated: &mut Elaborated) {
         .retain(|w| !matches!(w.kind, WeightKind::Frozen(_)) || read.contains(&w.key));
 }
 
-/// The CPU computes and stores f32.
 fn check_precision(elaborated: &Elaborated, problems: &mut Problems) -> Option<()> {
     for entry in &elaborated.entries {
-        if let (Some(span), false) = (entry.precision_at, entry.precision == "f32") {
-            let (profile, float) = (&entry.profile, entry.precision);
-            let text = format!("profile {profile} is for {float}, which the CPU does not do yet");
-            problems.push(
-                Diag::new(Class::Param, span, text)
-                    .help("leave `float` out, or pick other profiles with `--profile`"),
-            );
-        }
+        let (float, at) = (entry.precision, entry.precision_at);
+        sema::refused_precision(&entry.profile, float, at)
+            .into_iter()
+            .for_each(|diag| problems.push(diag));
     }
     problems.is_empty().then_some(())
 }
@@ -217,62 +224,97 @@ pub(crate) fn optimised(graph: Graph) -> Graph {
     graph
 }
 
-/// A file's name inside of the artifact: its path without what leads out of the folder.
-fn source_name(path: &str) -> String {
-    let parts = path
+/// A name that no other has: `net-2.vsr` where `net.vsr` is taken.
+fn unique(name: String, taken: &mut BTreeSet<String>) -> String {
+    let (stem, ending) = match name.rsplit_once('.') {
+        Some((stem, ending)) if !ending.contains('/') => (stem, format!(".{ending}")),
+        _ => (name.as_str(), String::new()),
+    };
+    let others = (2..).map(|n| format!("{stem}-{n}{ending}"));
+    let mut names = std::iter::once(name.clone()).chain(others);
+    let free = names.find(|name| !taken.contains(name)).unwrap_or_default();
+    taken.insert(free.clone());
+    free
+}
+
+/// A text's name inside of the artifact: where it lies from the first one, and nothing of where that lies.
+fn source_name(name: &str) -> String {
+    let own = match name.starts_with('/') {
+        true => name.rsplit('/').next().unwrap_or_default(),
+        false => name,
+    };
+    let parts = own
         .split(['/', '\\'])
-        .filter(|p| !p.is_empty() && *p != "." && *p != "..");
-    parts
-        .collect::<Vec<_>>()
-        .join("/")
-        .replace(['<', '>', ':'], "_")
+        .filter(|p| !p.is_empty() && *p != ".");
+    let words: Vec<&str> = parts.map(|p| if p == ".." { "up" } else { p }).collect();
+    words.join("/").replace(['<', '>', ':'], "_")
 }
 
 /// Names and texts of all files, the standard library's too.
-fn files(sources: &Sources) -> Vec<(String, Vec<u8>)> {
-    sources
-        .iter()
-        .map(|(name, text)| (source_name(name), text.as_bytes().to_vec()))
-        .collect()
+fn files(sources: &Sources, e: &Elaborated) -> Vec<(String, Vec<u8>)> {
+    let mut taken = BTreeSet::new();
+    let mut file = |(id, name): &(u32, String)| {
+        let name = unique(source_name(name), &mut taken);
+        (name, sources.text(*id).as_bytes().to_vec())
+    };
+    e.texts.iter().map(&mut file).collect()
 }
 
-fn header(e: &Elaborated, files: &[(String, Vec<u8>)]) -> Header {
-    Header {
+fn header(e: &Elaborated, files: &[(String, Vec<u8>)]) -> (Header, Vec<(String, String)>) {
+    let (frozen, weight_files) = frozen(e);
+    let header = Header {
         model: Model {
             name: e.model.name.clone(),
             doc: e.model.doc.clone(),
             parameters: e.model.parameters.clone(),
         },
         train: e.train.as_ref().map(train),
-        frozen: frozen(e),
+        frozen,
         layouts: e.layouts.iter().map(layout).collect(),
         source_hash: vsr_artifact::source_hash(files),
-    }
+    };
+    (header, weight_files)
 }
 
-/// Where the frozen weights lie, and which networks go without.
-fn frozen(e: &Elaborated) -> Frozen {
+/// Where the frozen weights lie, and which networks go without. Each file's name, and its path as the loader knows it.
+fn frozen(e: &Elaborated) -> (Frozen, Vec<(String, String)>) {
     let mut frozen = Frozen::default();
+    let (mut own, mut files, mut taken) = (vec![], vec![], BTreeSet::new());
     for weight in &e.weights {
         let WeightKind::Frozen(source) = &weight.kind else {
             continue;
         };
-        let known = frozen.files.iter().position(|f| *f == source.file);
+        let known = own.iter().position(|name| *name == source.file);
         let file = known.unwrap_or_else(|| {
-            frozen.files.push(source.file.clone());
-            frozen.files.len() - 1
+            own.push(source.file.clone());
+            let path = e.weight_files.iter().find(|(name, _)| *name == source.file);
+            let path = path.map_or(source.file.clone(), |(_, path)| path.clone());
+            files.push((weight_file(&source.file, &mut taken), path));
+            own.len() - 1
         });
         frozen.tensors.push(FrozenTensor {
             file: file as u32,
             stored: stored(&weight.key, &source.part),
         });
     }
+    frozen.files = files.iter().map(|(name, _)| name.clone()).collect();
     let absent = e.absent.iter().map(|(name, file)| Absent {
         name: name.clone(),
         file: file.clone(),
     });
     frozen.absent = absent.collect();
-    frozen
+    (frozen, files)
+}
+
+/// The runtime looks for weight files by their last names, so these differ.
+fn weight_file(name: &str, taken: &mut BTreeSet<String>) -> String {
+    let (folder, last) = name.rsplit_once('/').unwrap_or(("", name));
+    let free = unique(last.to_string(), taken);
+    match free == last {
+        true => name.to_string(),
+        false if folder.is_empty() => free,
+        false => format!("{folder}/{free}"),
+    }
 }
 
 fn stored(weight: &str, part: &sema::Renamed) -> Stored {

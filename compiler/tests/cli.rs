@@ -161,7 +161,7 @@ fn a_reader_that_has_gone_is_no_error() {
         ("compile bad.vsr", 1),
         ("compile nowhere.vsr", 1),
         ("fmt --check ugly.vsr", 1),
-        ("nonsense", 2),
+        ("nonsense", 1),
     ] {
         assert_eq!(run(words, true).status.code(), Some(code), "vsrc {words}");
     }

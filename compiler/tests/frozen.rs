@@ -95,7 +95,7 @@ fn without_its_file_an_optional_network_is_left_out_and_recorded() {
     let made = with(OPTIONAL, None).unwrap();
     assert_eq!(
         made.absent,
-        [("inner".to_string(), "nets/w/inner.safetensors".to_string())]
+        [("inner".to_string(), "w/inner.safetensors".to_string())]
     );
     let keys: Vec<&str> = made.weights.iter().map(|w| w.key.as_str()).collect();
     assert_eq!(keys, ["own.weight", "own.bias"]);
@@ -110,7 +110,7 @@ fn with_its_file_a_network_is_a_layer_whose_weights_never_train() {
     assert_eq!(sources.len(), 5);
     let (key, source) = &sources[0];
     assert_eq!(key, "inner:first.fc.weight");
-    assert_eq!(source.file, "nets/w/inner.safetensors");
+    assert_eq!(source.file, "w/inner.safetensors");
     assert_eq!(
         (
             source.part.key.as_str(),

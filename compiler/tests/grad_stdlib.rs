@@ -119,6 +119,7 @@ const CASES: &[Case] = &[
         n_scatters: 1,
     },
     unit("f: [1, 2, 3, 3]", "enlarge_flow(f, 6, 5)"),
+    case("v: [3]", "sample_variance(v, 4)"),
     unit("a: [2, 3], b: [2, 3]", "l1(a, b)"),
     unit("a: [2, 3], b: [2, 3]", "mse(a, b)"),
     unit("a: [2, 3], b: [2, 3]", "charbonnier(a, b)"),

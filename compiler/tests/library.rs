@@ -6,7 +6,7 @@
 
 mod sema;
 
-use sema::{entry, model, run};
+use sema::{checked, entry, model, run};
 use std::collections::BTreeMap;
 use vsr_compiler::ir::eval::{Given, evaluate};
 use vsr_compiler::sema::Options;
@@ -240,4 +240,146 @@ fn a_degraded_training_step_gives_finite_terms_at_every_scale() {
             }
         }
     }
+}
+
+/// Every parameter that takes words, in the library, in the models and in what is measured.
+fn word_parameters() -> Vec<(String, String, bool)> {
+    use vsr_compiler::syntax::ast::{BinaryOp, Expr, ExprKind, Input, ItemKind, TypeKind};
+    let is_listed = |conditions: &[Expr], name: &str| {
+        conditions.iter().any(|clause| {
+            matches!(&clause.kind, ExprKind::Binary { op: BinaryOp::In, left, right, .. }
+                if matches!(&left.kind, ExprKind::Name(n) if n == name)
+                && matches!(&right.kind, ExprKind::List(items)
+                    if items.iter().all(|item| matches!(item.kind, ExprKind::Str(_)))))
+        })
+    };
+    let mut found = vec![];
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    for folder in ["stdlib", "models", "tests/peers/shapes"] {
+        for entry in std::fs::read_dir(format!("{root}/{folder}")).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_none_or(|ending| ending != "vsr") {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            let file = vsr_compiler::syntax::parse(0, &text, &mut Default::default());
+            for item in &file.items {
+                let (inputs, conditions): (Vec<&Input>, _) = match &item.kind {
+                    ItemKind::Op(op) => (op.inputs.iter().collect(), &op.conditions),
+                    ItemKind::Block(block) => (block.params.iter().collect(), &block.conditions),
+                    _ => continue,
+                };
+                for input in inputs.iter().filter(|i| matches!(i.ty.kind, TypeKind::Str)) {
+                    let owner = item.name().unwrap().text.clone();
+                    let listed = is_listed(conditions, &input.name.text);
+                    found.push((owner, input.name.text.clone(), listed));
+                }
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn every_parameter_that_takes_words_lists_them() {
+    let found = word_parameters();
+    for owner in ["resize", "resize_matrix", "tap", "Rows"] {
+        assert!(
+            found.iter().any(|(o, _, _)| o == owner),
+            "{owner} in {found:?}"
+        );
+    }
+    for (owner, name, listed) in found {
+        assert!(
+            listed,
+            "`{name}` of {owner} takes any word: where {name} in [\"…\"]"
+        );
+    }
+}
+
+#[test]
+fn an_unknown_word_is_one_error_that_lists_the_known_ones() {
+    let text = |call: &str| {
+        format!("model M()(x: [B, 3, H, W]) = {call}\n\nprofile p {{ B = 1  H = 4  W = 4 }}\n")
+    };
+    for (call, word, near) in [
+        ("resize(x, 8, 8, by=\"nearest\")", "nearest", None),
+        ("resize(x, 4, 4, by=\"nearest\")", "nearest", None),
+        ("resize(x, 8, 8, \"bicubc\")", "bicubc", Some("bicubic")),
+        ("resize(x, 8, 8, by=\"\")", "", None),
+        (
+            "linear(x, resize_matrix(4, 8, by=\"Area\"))",
+            "Area",
+            Some("area"),
+        ),
+    ] {
+        let said = checked(&[("m.vsr", &text(call))], "m.vsr");
+        assert_eq!(said.matches("error[").count(), 1, "{said}");
+        let known = "needs `by in [\"area\", \"bilinear\", \"bicubic\"]`";
+        assert!(said.contains(known), "{said}");
+        assert!(said.contains(&format!("by is \"{word}\"")), "{said}");
+        assert!(said.contains("m.vsr:1:"), "{said}");
+        let help = near.map(|near| format!("did you mean `{near}`?"));
+        assert!(help.is_none_or(|help| said.contains(&help)), "{said}");
+    }
+    for by in ["area", "bilinear", "bicubic"] {
+        let said = checked(
+            &[("m.vsr", &text(&format!("resize(x, 8, 8, \"{by}\")")))],
+            "m.vsr",
+        );
+        assert_eq!(said, "");
+    }
+}
+
+/// One training step of a batch normalisation on these numbers: (output's mean square, running mean, running variance).
+fn batch_norm(b: usize, h: usize, x: &[f64]) -> Result<[Vec<f64>; 3], String> {
+    let text = format!(
+        "model Norm()(x: [B, C, H, W]) -> [B, C, H, W] = x |> BatchNorm() @bn\n\n\
+         train norm() = Norm() {{\n  epochs = 1\n  steps = 1\n  optimizer = Sgd()\n  rate = 0\n  \
+         data x: [B, C, H, W] = clips(\"data\")\n  loss = mean(norm(x)**2)\n}}\n\n\
+         profile train {{ B = {b}  C = {}  H = {h}  W = 1 }}\n",
+        x.len() / (b * h)
+    );
+    let made = run(&[("norm.vsr", &text)], "norm.vsr", &Options::default())?;
+    let graph = &entry(&made, "train", "train").graph;
+    let scalar = |name: &str| (name.to_string(), vec![0.0]);
+    let mut given = Given {
+        inputs: ["step", "epoch", "rate"].map(scalar).into(),
+        ..Given::default()
+    };
+    given.inputs.insert("x".into(), x.to_vec());
+    let values = evaluate(graph, &given).unwrap();
+    let updates = values.updates(graph);
+    let loss = values.output(graph, "loss").unwrap().to_vec();
+    let update = |name: &str| updates[&format!("bn.running_{name}")].clone();
+    Ok([loss, update("mean"), update("var")])
+}
+
+/// `torch.nn.BatchNorm2d` 2.15 after one step from mean 0 and variance 1, momentum 0.1: its running variance is of
+/// variances over n - 1, while what it normalises with is over n. It refuses one number in a channel, and so do we.
+#[test]
+fn batch_norm_keeps_the_unbiased_variance() {
+    let close = |a: &[f64], b: &[f64]| assert!(apart(a, b) < 1e-6, "{a:?} {b:?}");
+    let [loss, mean, var] = batch_norm(2, 2, &[1.0, 2.0, 3.0, 6.0]).unwrap();
+    close(&mean, &[0.3]);
+    close(&var, &[1.366_666_7]);
+    // 3.5/(3.5 + 1e-5): over n.
+    close(&loss, &[0.999_997_143]);
+    // Two channels: 1, 2, 5, 6 and 3, 4, 7, 8.
+    let [_, mean, var] = batch_norm(2, 2, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]).unwrap();
+    close(&mean, &[0.35, 0.55]);
+    close(&var, &[1.466_666_7, 1.466_666_7]);
+    // Two numbers: the variance over n - 1 is twice that over n.
+    let [_, _, var] = batch_norm(2, 1, &[1.0, 4.0]).unwrap();
+    close(&var, &[1.35]);
+    let said = batch_norm(1, 1, &[1.0]).unwrap_err();
+    assert_eq!(said.matches("error[").count(), 1, "{said}");
+    assert!(
+        said.contains("error[where]: sample_variance needs `n > 1`; n is 1"),
+        "{said}"
+    );
+    assert!(
+        said.contains("norm.vsr:1:") && said.contains("in BatchNorm"),
+        "{said}"
+    );
 }

@@ -51,7 +51,7 @@ fn every_wrong_path_is_named() {
     fs::write(dir.join("noise.vsr"), b"model \xff\xfe").expect("a file");
     fs::write(dir.join("use.vsr"), "use A from \"gone.vsr\"\n").expect("a file");
     fs::create_dir(dir.join("mine")).expect("a folder");
-    fs::write(dir.join("mine/diary.txt"), "private").expect("a file");
+    fs::write(dir.join("mine/manifest.json"), "{\"name\": \"a web page\"}").expect("a file");
     fs::write(dir.join("file"), "x").expect("a file");
     let before = names(dir);
     for (words, parts) in [
@@ -62,8 +62,12 @@ fn every_wrong_path_is_named() {
         ("compile mine", &["mine"]),
         ("compile noise.vsr", &["noise.vsr", "UTF-8"]),
         ("compile use.vsr", &["gone.vsr"]),
-        ("compile net.vsr -o mine", &["mine is in the way"]),
-        ("compile net.vsr -o file", &["file"]),
+        (
+            "compile net.vsr -o mine",
+            &["mine/manifest.json is in the way"],
+        ),
+        ("compile net.vsr -o file", &["file is in the way"]),
+        ("compile net.vsr -o file/in", &["file/in"]),
         ("compile net.vsr --profile big", &["big"]),
         (
             "compile net.vsr --set M=3",
@@ -82,7 +86,7 @@ fn every_wrong_path_is_named() {
         assert_refused(words, &vsrc(dir, words), 1, parts);
         assert_eq!(names(dir), before, "vsrc {words} leaves something");
     }
-    assert_eq!(names(&dir.join("mine")), ["diary.txt"]);
+    assert_eq!(names(&dir.join("mine")), ["manifest.json"]);
 }
 
 /// A disk that takes no more bytes: no artifact, or the old one.

@@ -99,7 +99,7 @@ impl Session {
         let scratch = (0..pool.n_threads()).map(|_| Memory::zeroed(scratch_bytes, "scratch"));
         let session = Session {
             dir: dir.to_path_buf(),
-            code: Code::load(&artifact.code, Some(&dir.join("code.bin")))?,
+            code: Code::load(&artifact.code, vsr_artifact::code_file(dir).as_deref())?,
             consts,
             storage: Stored::open(&manifest, dir)?,
             scratch: scratch.collect::<Result<_>>()?,
@@ -128,8 +128,7 @@ impl Session {
 
     /// The files that it was loaded from, weights of frozen networks among them.
     pub fn files_read(&self) -> Vec<PathBuf> {
-        let own = ["manifest.json", "code.bin", "consts.bin"];
-        let own = own.map(|name| self.dir.join(name));
+        let own = vsr_artifact::files(&self.dir);
         let frozen = self.manifest.frozen.files.iter();
         let frozen = frozen.flat_map(|name| frozen::places(&self.dir, name));
         own.into_iter().chain(frozen).collect()

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use safetensors::SafeTensors;
 use vsr_compiler::backend::clif::Target;
 use vsr_compiler::diag::{Problems, Sources};
-use vsr_compiler::pipeline;
+use vsr_compiler::pipeline::{self, Compiled};
 use vsr_compiler::sema::{Loader, Options};
 use vsr_kernels::Level;
 use vsr_runtime::session::{self, Session};
@@ -62,6 +62,15 @@ pub fn artifact_of(
     profiles: &[&str],
     set: &[(String, String)],
 ) -> vsr_artifact::Artifact {
+    compiled_of(path, name, profiles, set).artifact
+}
+
+fn compiled_of(
+    path: &str,
+    name: Option<&str>,
+    profiles: &[&str],
+    set: &[(String, String)],
+) -> Compiled {
     let (mut files, mut problems) = (Repository::default(), Problems::new());
     let options = Options {
         name: name.map(str::to_string),
@@ -76,9 +85,7 @@ pub fn artifact_of(
         None,
         &mut problems,
     );
-    compiled
-        .unwrap_or_else(|| panic!("{}", problems.render(files.sources())))
-        .artifact
+    compiled.unwrap_or_else(|| panic!("{}", problems.render(files.sources())))
 }
 
 /// An artifact on disk, opened; the folder lives as long as this.
@@ -117,6 +124,19 @@ pub fn open_artifact(artifact: &vsr_artifact::Artifact, n_threads: usize) -> Ope
     write_and_open(artifact, n_threads, None)
 }
 
+/// Compiles one model of a text of its own, by its absolute path, and opens it with its frozen weights.
+///
+/// # Panics
+/// If one of them fails.
+pub fn open_text(path: &Path, name: &str, n_threads: usize) -> Opened {
+    let made = compiled_of(&path.to_string_lossy(), Some(name), &[], &[]);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let compiled = folder.path().join("compiled");
+    vsr_artifact::write(&compiled, &made.artifact).expect("the artifact is written");
+    vsr_artifact::link_weights(&compiled, &made.weight_files).expect("the weights are linked");
+    open_folder(folder, n_threads, None)
+}
+
 fn write_and_open(
     artifact: &vsr_artifact::Artifact,
     n_threads: usize,
@@ -125,11 +145,16 @@ fn write_and_open(
     let folder = tempfile::tempdir().expect("a temporary folder");
     let compiled = folder.path().join("compiled");
     vsr_artifact::write(&compiled, artifact).expect("the artifact is written");
+    open_folder(folder, n_threads, level)
+}
+
+fn open_folder(folder: tempfile::TempDir, n_threads: usize, level: Option<Level>) -> Opened {
     let options = session::Options {
         threads: n_threads,
         level,
         is_guarded: false,
     };
+    let compiled = folder.path().join("compiled");
     let session = Session::open(&compiled, options).expect("the artifact opens");
     Opened { session, folder }
 }

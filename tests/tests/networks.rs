@@ -9,7 +9,9 @@ use vsr_artifact::manifest::Manifest;
 use vsr_runtime::session::Session;
 use vsr_runtime::tensors::{self, View};
 use vsr_runtime::weights::Scope;
-use vsr_tests::{Golden, Opened, artifact_of, distance, golden, open_artifact, reference, root};
+use vsr_tests::{
+    Golden, Opened, artifact_of, distance, golden, open_artifact, open_text, reference, root,
+};
 
 fn weight(key: &str, shape: &[u64]) -> Vec<f32> {
     let shape: Vec<i64> = shape.iter().map(|n| *n as i64).collect();
@@ -78,8 +80,7 @@ fn networks_of_the_field_agree_with_their_references() {
 fn beside(folder: &Path, text: &str) -> Opened {
     let path = folder.join("network.vsr");
     std::fs::write(&path, text).expect("the text is written");
-    let path = path.to_string_lossy().into_owned();
-    open_artifact(&artifact_of(&path, Some("Outer"), &[], &[]), 2)
+    open_text(&path, "Outer", 2)
 }
 
 /// The weights of `ClipImage` as the original checkpoint has them: queries, keys and values in one, a projection the other way.

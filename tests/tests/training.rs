@@ -5,7 +5,7 @@ use std::path::Path;
 
 use vsr_runtime::tensors::{self, View};
 use vsr_runtime::weights::Scope;
-use vsr_tests::{Opened, artifact_of, open_artifact};
+use vsr_tests::{Opened, open_text};
 
 /// A line through zero, `gain`, then a frozen line; its loss is the mean of what comes out.
 const TEXT: &str = "
@@ -42,10 +42,7 @@ fn opened(folder: &Path) -> Opened {
         .expect("a weight file");
     let path = folder.join("own.vsr");
     std::fs::write(&path, TEXT).expect("a text");
-    open_artifact(
-        &artifact_of(&path.to_string_lossy(), Some("own"), &[], &[]),
-        1,
-    )
+    open_text(&path, "own", 1)
 }
 
 #[test]

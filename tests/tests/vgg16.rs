@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use safetensors::{Dtype, SafeTensors};
 use vsr_runtime::weights::Scope;
-use vsr_tests::{Opened, artifact_of, open_artifact, root};
+use vsr_tests::{Opened, artifact_of, open_artifact, open_text, root};
 use vsr_weightfile::Mapped;
 
 const TAPS: [usize; 13] = [1, 3, 6, 8, 11, 13, 15, 18, 20, 22, 25, 27, 29];
@@ -184,8 +184,7 @@ profile photo {{ B = 1  H = {HEIGHT}  W = {WIDTH} }}
     );
     let path = folder.path().join("distance.vsr");
     std::fs::write(&path, text).expect("the text is written");
-    let artifact = artifact_of(&path.to_string_lossy(), Some("Distance"), &[], &[]);
-    let mut opened = open_artifact(&artifact, 2);
+    let mut opened = open_text(&path, "Distance", 2);
     let sharp = with_golden(photograph);
     let mut last = -1.0;
     for r in [0, 1, 2, 4] {

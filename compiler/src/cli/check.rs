@@ -1,14 +1,15 @@
 //! `vsrc check`: all errors of each file, and of what it uses, in one run. Writes nothing.
 
-use super::{Failure, Files, print, rendered, setting};
+use super::{EXIT_CODES, Failure, Files, print, rendered, setting};
 use vsr_artifact::console;
-use vsr_compiler::diag::Problems;
+use vsr_compiler::diag::{self, Problems};
 use vsr_compiler::sema::{self, Options};
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "Every `train` item and every model of a file is checked under all its profiles; without a profile, \
-names and argument lists are. An error silences what depends on it.
+    after_help = format!("Every `train` item and every model of a file is checked under all its profiles; without a profile, \
+names and argument lists are. What is right here compiles, unless it needs more than a profile's `memory`. An error \
+silences what depends on it.
 
 Examples:
   vsrc check models/vsr.vsr
@@ -27,12 +28,17 @@ With --json, standard output is one list of objects, one an error, in the order 
   notes     more sentences
   help      what to do, or null
   edit      the change that does it, or null: a place and `replacement`
-  trail     the calls that led here, innermost first, as labels"
+  trail     the calls that led here, innermost first, as labels
+
+{EXIT_CODES}")
 )]
 pub struct Check {
     /// The .vsr files
     #[arg(required = true)]
     files: Vec<String>,
+    /// Check only this `train` item or model, where a file has several to choose from (repeat for more)
+    #[arg(long)]
+    name: Vec<String>,
     /// Check only this profile (repeat for more)
     #[arg(long)]
     profile: Vec<String>,
@@ -47,18 +53,38 @@ pub struct Check {
     timings: bool,
 }
 
-pub fn run(args: &Check) -> Result<(), Failure> {
-    let options = Options {
+/// Checks a file: all that compiling it would say, short of what only a plan shows (a profile's `memory`).
+fn check(args: &Check, path: &str, files: &mut Files, problems: &mut Problems) {
+    let mut options = Options {
         name: None,
         profiles: args.profile.clone(),
         set: args.set.clone(),
     };
+    if args.name.is_empty() {
+        let checked = sema::check(files, path, &options, false, problems);
+        sema::choice(&checked, &files.sources, problems);
+        return;
+    }
+    for name in &args.name {
+        // Each time the texts are read anew, and their places counted anew.
+        *files = Files::default();
+        options.name = Some(name.clone());
+        sema::check(files, path, &options, false, problems);
+        if files.check(problems).is_err() {
+            return;
+        }
+    }
+}
+
+pub fn run(args: &Check) -> Result<(), Failure> {
     let mut all: Vec<serde_json::Value> = Vec::new();
     let mut texts: Vec<String> = Vec::new();
     for path in &args.files {
         let start = std::time::Instant::now();
         let (mut files, mut problems) = (Files::default(), Problems::new());
-        sema::check(&mut files, path, &options, false, &mut problems);
+        let _context = diag::context(path);
+        check(args, path, &mut files, &mut problems);
+        files.check(&problems)?;
         if args.timings {
             let ms = start.elapsed().as_secs_f64() * 1e3;
             console::err(&format!("{}: {ms:.1} ms\n", vsr_artifact::shown(path)));

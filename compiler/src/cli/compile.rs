@@ -1,20 +1,24 @@
 //! `vsrc compile`: a file to a folder of native code, or one stage of the way printed.
 
-use super::{Failure, Files, print, print_document, read, setting};
-use std::path::{Path, PathBuf};
+use super::{EXIT_CODES, Failure, Files, print, print_document, setting};
+use std::path::PathBuf;
 use std::time::Instant;
-use vsr_artifact::folding;
 use vsr_artifact::manifest::{Entry, Manifest, WeightKind};
+use vsr_artifact::{folding, shown, shown_path};
 use vsr_compiler::backend::clif::Target;
-use vsr_compiler::diag::{Problems, Sources};
+use vsr_compiler::diag::{self, Problems};
 use vsr_compiler::pipeline::{self, Compiled, Stage};
-use vsr_compiler::sema::Options;
+use vsr_compiler::sema::{Loader, Options, join};
 
 #[derive(clap::Args)]
-#[command(after_help = "Examples:
+#[command(after_help = format!("Examples:
   vsrc compile models/vsr.vsr
   vsrc compile models/vsr.vsr -o small --set ch=16 --profile train --profile tile
-  vsrc compile models/vdsr.vsr --emit schedule")]
+  vsrc compile models/vdsr.vsr --emit schedule
+
+The folder may hold other things, such as weights and runs: only a compiled network of before is replaced, in one step.
+
+{EXIT_CODES}"))]
 pub struct Compile {
     /// The .vsr file
     file: String,
@@ -48,6 +52,7 @@ pub struct Compile {
 
 pub fn run(args: &Compile) -> Result<(), Failure> {
     let start = Instant::now();
+    let _context = diag::context(&args.file);
     if args.emit.as_deref() == Some("ast") {
         return print_ast(&args.file);
     }
@@ -70,21 +75,21 @@ pub fn run(args: &Compile) -> Result<(), Failure> {
         emit,
         &mut problems,
     );
-    let Some(Compiled { artifact, emitted }) = compiled else {
-        return Err(Failure::Problems(
-            Box::new(problems),
-            Box::new(files.sources),
-        ));
+    let Some(Compiled {
+        artifact,
+        weight_files,
+        emitted,
+    }) = compiled
+    else {
+        return Err(files.refuse(problems));
     };
     let absent = artifact.manifest.frozen.absent.iter();
     check_strict(args, absent.map(|a| (&*a.name, &*a.file)))?;
     if let Some(text) = emitted {
         return print_document(&text);
     }
-    vsr_artifact::write(&args.output, &artifact).map_err(|e| match e.is_machine() {
-        true => Failure::Machine(e.to_string()),
-        false => Failure::User(e.to_string()),
-    })?;
+    vsr_artifact::write(&args.output, &artifact)?;
+    vsr_artifact::link_weights(&args.output, &weight_files)?;
     let seconds = start.elapsed().as_secs_f64();
     if args.json {
         let summary = summary(&artifact.manifest, artifact.code.len(), seconds);
@@ -97,7 +102,7 @@ pub fn run(args: &Compile) -> Result<(), Failure> {
         &artifact.manifest,
         artifact.code.len(),
         seconds,
-        &args.output,
+        args,
     ))
 }
 
@@ -109,6 +114,7 @@ fn check_strict<'a>(
     let Some((name, file)) = absent.next().filter(|_| args.strict) else {
         return Ok(());
     };
+    let file = shown(join(&args.file, file));
     let others = match absent.count() {
         0 => String::new(),
         n => format!(" (and {n} more)"),
@@ -119,13 +125,18 @@ fn check_strict<'a>(
 }
 
 fn print_ast(path: &str) -> Result<(), Failure> {
-    let text =
-        read(path).map_err(|e| Failure::User(format!("{}: {e}", vsr_artifact::shown(path))))?;
-    let (mut sources, mut problems) = (Sources::new(), Problems::new());
-    let file = sources.add(path, text.clone());
+    let (mut files, mut problems) = (Files::default(), Problems::new());
+    let text = match files.read(path) {
+        Ok(text) => text,
+        Err(why) => {
+            files.check(&problems)?;
+            return Err(Failure::User(format!("{}: {why}", shown(path))));
+        }
+    };
+    let file = files.sources.add(path, text.clone());
     let ast = vsr_compiler::syntax::parse(file, &text, &mut problems);
     if !problems.is_empty() {
-        return Err(Failure::Problems(Box::new(problems), Box::new(sources)));
+        return Err(files.refuse(problems));
     }
     print_document(&vsr_compiler::syntax::print_ast(&ast))
 }
@@ -135,10 +146,7 @@ fn print_graphs(args: &Compile, options: &Options, with_training: bool) -> Resul
     let (mut files, mut problems) = (Files::default(), Problems::new());
     let made = pipeline::graphs(&mut files, &args.file, options, &mut problems);
     let Some(made) = made else {
-        return Err(Failure::Problems(
-            Box::new(problems),
-            Box::new(files.sources),
-        ));
+        return Err(files.refuse(problems));
     };
     check_strict(
         args,
@@ -182,7 +190,8 @@ fn summary(manifest: &Manifest, code_bytes: usize, seconds: f64) -> serde_json::
     })
 }
 
-fn summary_text(manifest: &Manifest, code_bytes: usize, seconds: f64, output: &Path) -> String {
+fn summary_text(manifest: &Manifest, code_bytes: usize, seconds: f64, args: &Compile) -> String {
+    let (output, text) = (&args.output, &args.file);
     let frozen = match parameters(manifest, &WeightKind::Frozen) {
         0 => String::new(),
         n => format!(", {n} frozen"),
@@ -222,10 +231,10 @@ fn summary_text(manifest: &Manifest, code_bytes: usize, seconds: f64, output: &P
         code_bytes / 1024
     ));
     for absent in &manifest.frozen.absent {
-        let (name, file) = (&absent.name, &absent.file);
+        let (name, file) = (&absent.name, shown(join(text, &absent.file)));
         lines.push(format!("without  {name}: there is no {file}"));
     }
-    let folder = vsr_artifact::shown_path(output);
+    let folder = shown_path(output);
     lines.push(format!("wrote    {folder} in {seconds:.2} s\n"));
     lines.join("\n")
 }

@@ -1,19 +1,20 @@
 //! `vsrc doc`: pages about the standard library and models.
 
-use super::graph::write;
-use super::{Failure, Files, print};
+use super::{EXIT_CODES, Failure, Files, Unread, print};
 use std::path::{Path, PathBuf};
-use vsr_artifact::shown_path;
+use vsr_artifact::{replace, shown_path};
 use vsr_compiler::diag::Problems;
 use vsr_compiler::doc::{self, Format};
 
 #[derive(clap::Args)]
-#[command(after_help = "Examples:
+#[command(after_help = format!("Examples:
   vsrc doc                                  the standard library and models/*.vsr, to doc/
   vsrc doc my.vsr blocks/ -o pages          a file and all files of a folder, beside the standard library
   vsrc doc --markdown -o docs
 
-The pages need no network. Exit codes: 0, 1 for an error in a source or the options, 2 for a machine's.")]
+The pages need no network.
+
+{EXIT_CODES}"))]
 pub struct Doc {
     /// Files, or folders of files [default: models, where there is such a folder]
     files: Vec<PathBuf>,
@@ -37,14 +38,12 @@ pub fn run(args: &Doc) -> Result<(), Failure> {
     };
     let (mut files, mut problems) = (Files::default(), Problems::new());
     let Some(pages) = doc::pages(&mut files, &paths, format, &mut problems) else {
-        return Err(Failure::Problems(
-            Box::new(problems),
-            Box::new(files.sources),
-        ));
+        return Err(files.refuse(problems));
     };
-    for page in &pages {
-        write(&args.output.join(&page.path), &page.text)?;
-    }
+    let files = pages
+        .iter()
+        .map(|page| (args.output.join(&page.path), page.text.as_bytes()));
+    replace::files(files)?;
     if args.quiet {
         return Ok(());
     }
@@ -76,12 +75,11 @@ fn paths(given: &[PathBuf]) -> Result<Vec<String>, Failure> {
 }
 
 fn of_folder(folder: &Path) -> Result<Vec<String>, Failure> {
-    let fail =
-        |e: std::io::Error| Failure::User(format!("cannot read {}: {e}", shown_path(folder)));
+    let fail = |e: std::io::Error| Unread::from(e).of(&folder.to_string_lossy());
     let mut found = vec![];
     for entry in std::fs::read_dir(folder).map_err(fail)? {
         let path = entry.map_err(fail)?.path();
-        if path.extension().is_some_and(|e| e == "vsr") {
+        if path.extension().is_some_and(|e| e == "vsr") && path.is_file() {
             found.push(text(&path)?);
         }
     }

@@ -1,20 +1,20 @@
 //! `vsrc graph`: a network as a picture.
 
-use super::{Failure, Files, print_document, setting};
+use super::{EXIT_CODES, Failure, Files, print_document, setting};
 use std::path::{Path, PathBuf};
 use vsr_artifact::shown_path;
-use vsr_compiler::diag::Problems;
+use vsr_compiler::diag::{self, Problems};
 use vsr_compiler::picture::{self, Picture};
 use vsr_compiler::sema::Options;
 
 #[derive(clap::Args)]
-#[command(after_help = "Examples:
+#[command(after_help = format!("Examples:
   vsrc graph models/vsr.vsr -o vsr.svg                     the picture for a paper
   vsrc graph models/vsr.vsr -o vsr.svg --depth 2           every block opened once
   vsrc graph models/sdxl-unet.vsr -o unet.html             a page in which blocks unfold by click; needs no network
   vsrc graph models/vdsr.vsr -o - --format dot | dot -Tpdf -o vdsr.pdf
 
-Exit codes: 0, 1 for an error in the source or the options, 2 for a machine's.")]
+{EXIT_CODES}"))]
 pub struct Graph {
     /// The .vsr file
     file: String,
@@ -38,6 +38,7 @@ pub struct Graph {
 }
 
 pub fn run(args: &Graph) -> Result<(), Failure> {
+    let _context = diag::context(&args.file);
     let format = format(&args.output, args.format.as_deref())?;
     let options = Options {
         name: args.name.clone(),
@@ -46,16 +47,13 @@ pub fn run(args: &Graph) -> Result<(), Failure> {
     };
     let (mut files, mut problems) = (Files::default(), Problems::new());
     let Some(picture) = picture::picture(&mut files, &args.file, &options, &mut problems) else {
-        return Err(Failure::Problems(
-            Box::new(problems),
-            Box::new(files.sources),
-        ));
+        return Err(files.refuse(problems));
     };
     let text = drawn(&picture, format, usize::from(args.depth));
     if args.output == Path::new("-") {
         return print_document(&text);
     }
-    write(&args.output, &text)
+    Ok(vsr_artifact::replace::file(&args.output, text.as_bytes())?)
 }
 
 fn format<'a>(output: &'a Path, wanted: Option<&'a str>) -> Result<&'a str, Failure> {
@@ -75,18 +73,4 @@ fn drawn(picture: &Picture, format: &str, depth: usize) -> String {
         "html" => picture.html(depth),
         _ => picture.dot(depth),
     }
-}
-
-/// Writes a file, and its folder where that is missing.
-pub fn write(path: &Path, text: &str) -> Result<(), Failure> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
-    let made = folder.map_or(Ok(()), std::fs::create_dir_all);
-    made.and_then(|()| std::fs::write(path, text)).map_err(|e| {
-        use std::io::ErrorKind as Kind;
-        let message = format!("cannot write {}: {e}", shown_path(path));
-        match e.kind() {
-            Kind::StorageFull | Kind::Other => Failure::Machine(message),
-            _ => Failure::User(message),
-        }
-    })
 }

@@ -1,21 +1,23 @@
 //! `vsrc report`: what a network costs, before anything runs.
 
-use super::{Failure, Files, print, setting};
+use super::{EXIT_CODES, Failure, Files, print, setting};
 use std::path::Path;
 use vsr_artifact::roofs::{self, Roofs};
-use vsr_compiler::diag::Problems;
+use vsr_compiler::diag::{self, Problems};
 use vsr_compiler::report::{self, Roofline};
 use vsr_compiler::sema::Options;
 
 #[derive(clap::Args)]
-#[command(after_help = "Examples:
+#[command(after_help = format!("Examples:
   vsrc report models/vsr.vsr
   vsrc report models/vsr.vsr --profile tile --set ch=16 --depth 1
   vsrc report models/sdxl-unet.vsr --profile side512 --roofs desktop --threads 4
   vsrc report models/vdsr.vsr --json | jq .entries.infer.flops
 
 Times come from the roofs of a machine: the file that `vsr-run bench --roofs` wrote, or nominal numbers by name
-(laptop, desktop). Exit codes: 0, 1 for an error in the source or the options, 2 for a machine's.")]
+(laptop, desktop).
+
+{EXIT_CODES}"))]
 pub struct Report {
     /// The .vsr file
     file: String,
@@ -43,6 +45,7 @@ pub struct Report {
 }
 
 pub fn run(args: &Report) -> Result<(), Failure> {
+    let _context = diag::context(&args.file);
     let roof = roofline(args.roofs.as_deref(), args.threads)?;
     let options = Options {
         name: args.name.clone(),
@@ -53,10 +56,7 @@ pub fn run(args: &Report) -> Result<(), Failure> {
     let (mut files, mut problems) = (Files::default(), Problems::new());
     let made = report::report(&mut files, &args.file, &options, depth, roof, &mut problems);
     let Some(made) = made else {
-        return Err(Failure::Problems(
-            Box::new(problems),
-            Box::new(files.sources),
-        ));
+        return Err(files.refuse(problems));
     };
     if args.json {
         let text = serde_json::to_string_pretty(&made).expect("a report is plain data");
@@ -94,7 +94,17 @@ fn roofline(wanted: Option<&str>, threads: Option<u64>) -> Result<Roofline, Fail
 }
 
 fn read(path: &Path) -> Result<Roofs, Failure> {
-    Roofs::read(path).map_err(|why| {
+    let name = path.to_string_lossy();
+    let text = super::read(&name).map_err(|unread| match unread.is_machine {
+        true => Err(unread.of(&name)),
+        false => Ok(unread.why),
+    });
+    let parsed = match text {
+        Ok(text) => Roofs::parse(&text),
+        Err(Ok(why)) => Err(why),
+        Err(Err(failure)) => return Err(failure),
+    };
+    parsed.map_err(|why| {
         let names: Vec<&str> = roofs::NAMED.iter().map(|n| n.0).collect();
         Failure::User(format!(
             "{}: {why} (named roofs: {})",

@@ -64,25 +64,25 @@ pub(super) fn problems(problems: &Problems, sources: &Sources, palette: Palette)
 
 /// One error with the text it speaks of: what miette's protocol can carry.
 #[derive(Debug)]
-struct Report {
+struct Report<'s> {
     class: Option<&'static str>,
     message: String,
-    source: Option<NamedText>,
+    source: Option<Lines<'s>>,
     labels: Vec<LabeledSpan>,
     help: Option<String>,
     /// Notes (without labels), marks in other files and calls (with one).
-    related: Vec<Report>,
+    related: Vec<Report<'s>>,
 }
 
-/// miette's `NamedSource` does not let a borrowed handler read the whole text; this gives it.
+/// A file whose lines can be asked for, by a byte in each.
 #[derive(Debug)]
-struct NamedText {
-    name: String,
-    text: String,
+struct Lines<'s> {
+    sources: &'s Sources,
+    file: u32,
 }
 
-impl Report {
-    fn new(diag: &Diag, sources: &Sources) -> Report {
+impl<'s> Report<'s> {
+    fn new(diag: &Diag, sources: &'s Sources) -> Report<'s> {
         let file = diag.primary.as_ref().map(|mark| mark.span.file);
         let mut labels: Vec<_> = diag.primary.iter().map(primary).collect();
         let mut elsewhere = Vec::new();
@@ -105,14 +105,14 @@ impl Report {
         Report {
             class: Some(diag.class.name()),
             message: diag.message.clone(),
-            source: file.map(|file| NamedText::of(file, sources)),
+            source: file.map(|file| Lines { sources, file }),
             labels,
             help: diag.help.clone(),
             related,
         }
     }
 
-    fn remark(message: String) -> Report {
+    fn remark(message: String) -> Report<'s> {
         Report {
             class: None,
             message,
@@ -123,16 +123,19 @@ impl Report {
         }
     }
 
-    fn place(mark: &Mark, sources: &Sources, message: String) -> Report {
+    fn place(mark: &Mark, sources: &'s Sources, message: String) -> Report<'s> {
         Report {
-            source: Some(NamedText::of(mark.span.file, sources)),
+            source: Some(Lines {
+                sources,
+                file: mark.span.file,
+            }),
             labels: vec![primary(mark)],
             ..Report::remark(message)
         }
     }
 }
 
-fn trail(calls: &[Mark], sources: &Sources) -> Vec<Report> {
+fn trail<'s>(calls: &[Mark], sources: &'s Sources) -> Vec<Report<'s>> {
     let call = |mark: &Mark| Report::place(mark, sources, format!("in {}, called at", mark.text));
     if calls.len() <= MAX_TRAIL {
         return calls.iter().map(call).collect();
@@ -144,15 +147,6 @@ fn trail(calls: &[Mark], sources: &Sources) -> Vec<Report> {
         .chain([left_out])
         .chain(calls[calls.len() - half..].iter().map(call))
         .collect()
-}
-
-impl NamedText {
-    fn of(file: u32, sources: &Sources) -> NamedText {
-        NamedText {
-            name: sources.name(file).to_string(),
-            text: sources.text(file).to_string(),
-        }
-    }
 }
 
 fn source_span(span: Span) -> SourceSpan {
@@ -167,15 +161,15 @@ fn primary(mark: &Mark) -> LabeledSpan {
     LabeledSpan::new_primary_with_span(Some(mark.text.clone()), source_span(mark.span))
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&shown(&self.message))
     }
 }
 
-impl std::error::Error for Report {}
+impl std::error::Error for Report<'_> {}
 
-impl Diagnostic for Report {
+impl Diagnostic for Report<'_> {
     fn code<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
         self.class.map(|class| Box::new(class) as _)
     }
@@ -205,30 +199,29 @@ impl Diagnostic for Report {
     }
 }
 
-impl SourceCode for NamedText {
-    /// Gives the whole text, whatever is asked: the handler cuts its own lines.
+impl SourceCode for Lines<'_> {
+    /// The line in which a span begins, where that is, and which column.
     fn read_span<'a>(
         &'a self,
-        _: &SourceSpan,
+        span: &SourceSpan,
         _: usize,
         _: usize,
     ) -> Result<Box<dyn miette::SpanContents<'a> + 'a>, miette::MietteError> {
-        let bytes = self.text.as_bytes();
-        let span = (0, bytes.len()).into();
-        let n_lines = self.text.lines().count();
+        let (line, column) = self.sources.line_column(self.file, span.offset() as u32);
+        let text = self.sources.line(self.file, line).as_bytes();
         Ok(Box::new(miette::MietteSpanContents::new_named(
-            self.name.clone(),
-            bytes,
-            span,
-            0,
-            0,
-            n_lines,
+            self.sources.name(self.file).to_string(),
+            text,
+            (span.offset(), 0).into(),
+            line - 1,
+            column - 1,
+            1,
         )))
     }
 }
 
 struct Shown<'a> {
-    report: &'a Report,
+    report: &'a Report<'a>,
     handler: &'a Handler,
 }
 
@@ -274,42 +267,32 @@ impl ReportHandler for Handler {
     }
 }
 
-/// Text and name of the source of a diagnostic.
-fn with_source<T>(error: &dyn Diagnostic, then: impl FnOnce(&str, &str) -> T) -> Option<T> {
-    let contents = error.source_code()?.read_span(&(0, 0).into(), 0, 0).ok()?;
-    let text = std::str::from_utf8(contents.data()).ok()?;
-    Some(then(contents.name().unwrap_or("?"), text))
+/// Where a byte of a diagnostic's source is, line and column from 0 (columns count characters), and the text of its line.
+struct Spot {
+    name: String,
+    line: usize,
+    column: usize,
+    text: String,
+}
+
+fn spot(error: &dyn Diagnostic, offset: usize) -> Option<Spot> {
+    let source = error.source_code()?;
+    let found = source.read_span(&(offset, 0).into(), 0, 0).ok()?;
+    Some(Spot {
+        name: found.name().unwrap_or("?").to_string(),
+        line: found.line(),
+        column: found.column(),
+        text: String::from_utf8_lossy(found.data()).into_owned(),
+    })
 }
 
 /// `file:line:column` of the first label.
 fn place(error: &dyn Diagnostic) -> Option<String> {
     let label = error.labels()?.next()?;
-    with_source(error, |name, text| {
-        let at = Position::of(text, label.offset());
-        format!("{}:{}:{}", shown(name), at.line + 1, at.column + 1)
-    })
-}
-
-/// Line and column from 0; columns count characters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Position {
-    line: usize,
-    column: usize,
-}
-
-impl Position {
-    fn of(text: &str, offset: usize) -> Position {
-        let mut at = offset.min(text.len());
-        while !text.is_char_boundary(at) {
-            at -= 1;
-        }
-        let before = &text[..at];
-        let line_start = before.rfind('\n').map_or(0, |n| n + 1);
-        Position {
-            line: before.matches('\n').count(),
-            column: before[line_start..].chars().count(),
-        }
-    }
+    let Spot {
+        name, line, column, ..
+    } = spot(error, label.offset())?;
+    Some(format!("{}:{}:{}", shown(name), line + 1, column + 1))
 }
 
 /// One mark on one line, in characters.
@@ -318,6 +301,8 @@ struct Underline {
     start: usize,
     end: usize,
     text: String,
+    /// The whole line.
+    source: String,
 }
 
 impl Handler {
@@ -331,28 +316,15 @@ impl Handler {
             return Ok(2);
         };
         writeln!(f, "  {}{place}{}", self.palette.faint, self.palette.end)?;
-        let labels: Vec<_> = error.labels().into_iter().flatten().collect();
-        let written = with_source(error, |_, text| {
-            let lines: Vec<_> = text.lines().collect();
-            let mut marks: Vec<_> = labels
-                .iter()
-                .map(|label| underline(text, &lines, label))
-                .collect();
-            marks.sort_by_key(|mark| (mark.line, mark.start, mark.end));
-            let last = marks.last().map_or(0, |mark| mark.line);
-            let width = (last + 1).to_string().len().max(2);
-            self.lines(&lines, &marks, width, f).map(|()| width)
-        });
-        written.unwrap_or(Ok(2))
+        let labels = error.labels().into_iter().flatten();
+        let mut marks: Vec<_> = labels.filter_map(|l| underline(error, &l)).collect();
+        marks.sort_by_key(|mark| (mark.line, mark.start, mark.end));
+        let last = marks.last().map_or(0, |mark| mark.line);
+        let width = (last + 1).to_string().len().max(2);
+        self.lines(&marks, width, f).map(|()| width)
     }
 
-    fn lines(
-        &self,
-        lines: &[&str],
-        marks: &[Underline],
-        width: usize,
-        f: &mut fmt::Formatter<'_>,
-    ) -> fmt::Result {
+    fn lines(&self, marks: &[Underline], width: usize, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Palette { faint, end, .. } = self.palette;
         let mut shown: Option<usize> = None;
         for group in marks.chunk_by(|a, b| a.line == b.line) {
@@ -361,7 +333,7 @@ impl Handler {
                 writeln!(f, "{faint}{:>width$} :{end}", "")?;
             }
             shown = Some(line);
-            let cut = Cut::of(lines.get(line).copied().unwrap_or(""), group[0].start);
+            let cut = Cut::of(&group[0].source, group[0].start);
             writeln!(f, "{faint}{:>width$} |{end} {}", line + 1, cut.text)?;
             self.marks(group, &cut, width, f)?;
         }
@@ -413,24 +385,21 @@ impl Handler {
     }
 }
 
-fn underline(text: &str, lines: &[&str], label: &LabeledSpan) -> Underline {
-    let from = Position::of(text, label.offset());
-    let to = Position::of(text, label.offset() + label.len());
-    let length = lines
-        .get(from.line)
-        .map_or(0, |line| line.trim_end().chars().count());
+fn underline(error: &dyn Diagnostic, label: &LabeledSpan) -> Option<Underline> {
+    let from = spot(error, label.offset())?;
+    let to = spot(error, label.offset() + label.len())?;
     let end = if to.line == from.line {
         to.column
     } else {
-        length
+        from.text.trim_end().chars().count()
     };
-    let text = shown(label.label().unwrap_or(""));
-    Underline {
+    Some(Underline {
         line: from.line,
         start: from.column,
         end: end.max(from.column + 1),
-        text,
-    }
+        text: shown(label.label().unwrap_or("")),
+        source: from.text,
+    })
 }
 
 /// The part of a source line that is shown.

@@ -5,6 +5,7 @@ pub mod eval;
 pub mod expr;
 pub mod field;
 pub mod graph;
+pub mod origins;
 pub mod philox;
 pub mod print;
 mod print_expr;

@@ -3,42 +3,9 @@
 //! A launch counts for the block of its first member; what is fused behind it (a bias, an activation) counts there too.
 
 use super::{Block, BlockCost, EntryCost, elements, is_parameter};
-use crate::ir::graph::Graph;
 use crate::schedule::WeightDecl;
 use crate::sema::Call;
 use std::collections::{BTreeMap, HashMap};
-
-/// The label path behind each label that a plan may print.
-pub struct Places(HashMap<String, String>);
-
-impl Places {
-    pub fn of(graph: &Graph) -> Places {
-        let mut places = HashMap::new();
-        for id in graph.ids() {
-            let origin = &graph.node(id).origin;
-            let label = match origin.path.as_str() {
-                "" => origin.name.clone(),
-                path => format!("{path} {}", origin.name),
-            };
-            places.entry(label).or_insert_with(|| origin.path.clone());
-        }
-        Places(places)
-    }
-
-    /// A plan appends words to a label (`copy`, `border`): the longest part that a node has decides.
-    pub fn find(&self, label: &str) -> &str {
-        let mut label = label;
-        loop {
-            if let Some(path) = self.0.get(label) {
-                return path;
-            }
-            match label.rfind(' ') {
-                Some(at) => label = &label[..at],
-                None => return "",
-            }
-        }
-    }
-}
 
 /// The rows of the report, in the order in which the source makes them.
 pub struct Rows {

@@ -9,7 +9,8 @@ mod text;
 pub use text::{count, text, thousands};
 
 use crate::backend::clif;
-use crate::diag::Problems;
+use crate::diag::{self, Problems};
+use crate::ir::origins::Origins;
 use crate::pipeline;
 use crate::schedule::{self, EntryPlan, LaunchPlan, WeightDecl, WeightKind, WeightTable};
 use crate::sema::{self, Loader, Options};
@@ -98,9 +99,11 @@ pub fn report(
 ) -> Option<Report> {
     let made = sema::elaborate(loader, path, options, problems)?;
     let mut weights = WeightTable::declared(&made.weights);
+    let _sources = diag::among(loader.sources());
     let mut rows = blocks::Rows::new(depth);
     let mut entries = BTreeMap::new();
     for entry in made.entries {
+        let _entry = diag::context(format!("entry {} {}", entry.name, entry.profile));
         rows.name(&entry.calls);
         let graph = pipeline::optimised(entry.graph);
         let field = pipeline::field(entry.name, &graph);
@@ -110,12 +113,13 @@ pub fn report(
             true => format!("{} {}", entry.name, entry.profile),
             false => entry.name.to_string(),
         };
-        let places = blocks::Places::of(&graph);
+        let origins = Origins::of(&graph);
         let mut cost = cost(&plan, entry.profile);
         for launch in &plan.launches {
             let work = work(launch, &weights.weights, &roof.roof);
             cost.add(&work, launch, &roof.roof);
-            rows.add(&key, places.find(&launch.label), &work);
+            let origin = origins.find(&launch.label);
+            rows.add(&key, origin.map_or("", |o| o.path.as_str()), &work);
         }
         cost.compute_share /= f64::max(cost.seconds, f64::MIN_POSITIVE);
         entries.insert(key, cost);

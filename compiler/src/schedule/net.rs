@@ -10,6 +10,7 @@ use crate::equation::index::Ix;
 use crate::equation::solve::is_injective;
 use crate::equation::{Equation, Expr, Pos, Read, Reducer};
 use crate::ir::graph::{Graph, Init, NodeId, Op};
+use crate::ir::origins;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -176,11 +177,7 @@ impl Net {
             }
             Op::Custom { .. } => return operands[0],
         };
-        let label = match node.origin.path.as_str() {
-            "" => node.origin.name.clone(),
-            path => format!("{path} {}", node.origin.name),
-        };
-        self.push(node.shape.clone(), def, label)
+        self.push(node.shape.clone(), def, origins::label(&node.origin))
     }
 
     pub fn push(&mut self, shape: Vec<i64>, def: Def, label: String) -> ValueId {

@@ -9,6 +9,7 @@ use super::lower::Source;
 use super::memory::{self, Span};
 use super::net::{Def, ValueId};
 use super::plan::{EntryPlan, LaunchPlan, Pending, PlannedBuffer, Slot};
+use crate::diag;
 use crate::tile::Int;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -167,6 +168,7 @@ fn elements(ctx: &Context, source: &Source) -> u64 {
 }
 
 fn finish(ctx: &Context, p: Pending, slots: &BTreeMap<ValueId, Slot>) -> LaunchPlan {
+    let _context = diag::context_at(format!("kernel {}", p.label), p.span);
     let kernel = p.builder.kernel;
     let slot = |s: &Source| match s {
         Source::Value(id) => slots
@@ -190,6 +192,7 @@ fn finish(ctx: &Context, p: Pending, slots: &BTreeMap<ValueId, Slot>) -> LaunchP
         bytes: p.bytes,
         result_bytes: p.result_bytes,
         label: p.label,
+        span: p.span,
         anchor: p.anchor,
         members: p.members,
     }

@@ -12,7 +12,9 @@ use super::{
     fill, gathers, hoist, inline, matmul, nest, order, scatter, shares, split, unroll, updates,
     winograd,
 };
+use crate::diag::{self, Span};
 use crate::ir::graph::Graph;
+use crate::ir::origins::{self, Origins};
 use crate::tile::Kernel;
 use std::collections::BTreeMap;
 
@@ -54,6 +56,8 @@ pub struct LaunchPlan {
     /// Of the results that it leaves behind, borders included.
     pub result_bytes: u64,
     pub label: String,
+    /// Where the text says it.
+    pub span: Option<Span>,
     pub anchor: &'static str,
     /// One line for each fused member.
     pub members: Vec<String>,
@@ -63,6 +67,7 @@ pub struct LaunchPlan {
 pub(super) struct Pending {
     pub(super) builder: KernelBuilder,
     pub(super) label: String,
+    pub(super) span: Option<Span>,
     pub(super) anchor: &'static str,
     pub(super) members: Vec<String>,
     pub(super) flops: u64,
@@ -135,7 +140,8 @@ pub fn plan(graph: &Graph, weights: &mut WeightTable, rules: Rules) -> EntryPlan
         layouts: &layouts,
         streamed: rules.streamed,
     };
-    let pending = kernels(&ctx, &groups, &folded);
+    let origins = Origins::of(graph).with_outputs(graph);
+    let pending = kernels(&ctx, &groups, &folded, &origins);
     place(&ctx, &order, pending, &folded)
 }
 
@@ -148,7 +154,7 @@ fn finish_roots(net: &mut Net) {
         }
         let copy = net.copy(net.outputs[i].1);
         net.values[copy].fixed = true;
-        net.values[copy].label = format!("output {}", net.outputs[i].0);
+        net.values[copy].label = origins::output_label(&net.outputs[i].0);
         net.outputs[i].1 = copy;
     }
     for i in 0..net.updates.len() {
@@ -285,14 +291,22 @@ fn folded(net: &Net, order: &[ValueId], weights_change: bool) -> Vec<bool> {
     folded
 }
 
-fn kernels(ctx: &Context, groups: &[Group], folded: &[bool]) -> Vec<Pending> {
+fn kernels(
+    ctx: &Context,
+    groups: &[Group],
+    folded: &[bool],
+    origins: &Origins<'_>,
+) -> Vec<Pending> {
     let mut pending = vec![];
     let mut opened = vec![false; ctx.net.values.len()];
     for group in groups {
+        let label = ctx.net.values[group.members[0].value].label.clone();
+        let span = origins.find(&label).and_then(|origin| origin.span);
+        let _context = diag::context_at(format!("kernel {label}"), span);
         let setup = group.members.iter().all(|m| folded[m.value]);
         for member in group.members.iter().filter(|m| m.stored) {
             if !std::mem::replace(&mut opened[member.value], true) {
-                pending.extend(open(ctx, member.value, setup));
+                pending.extend(open(ctx, member.value, setup, span));
             }
         }
         let builder = match &group.anchor {
@@ -300,7 +314,6 @@ fn kernels(ctx: &Context, groups: &[Group], folded: &[bool]) -> Vec<Pending> {
             Anchor::Contraction(c) => matmul::build(ctx, group, c, "contraction"),
             Anchor::Scatter => scatter::build(ctx, group, "scatter"),
         };
-        let label = ctx.net.values[group.members[0].value].label.clone();
         let members = group.members.iter().map(|m| describe(ctx, m)).collect();
         let flops = group.members.iter().map(work).sum();
         let equation_flops = group.members.iter().map(|m| stood_for(ctx, m)).sum();
@@ -310,6 +323,7 @@ fn kernels(ctx: &Context, groups: &[Group], folded: &[bool]) -> Vec<Pending> {
         pending.push(Pending {
             builder,
             label,
+            span,
             anchor: group.anchor.name(),
             members,
             flops,
@@ -323,7 +337,7 @@ fn kernels(ctx: &Context, groups: &[Group], folded: &[bool]) -> Vec<Pending> {
 }
 
 /// What must be zero before the first write to a value.
-fn open(ctx: &Context, id: ValueId, setup: bool) -> Option<Pending> {
+fn open(ctx: &Context, id: ValueId, setup: bool, span: Option<Span>) -> Option<Pending> {
     let value = &ctx.net.values[id];
     let layout = ctx.layout(id);
     let is_one_piece = ctx.net.single(id).is_some();
@@ -354,6 +368,7 @@ fn open(ctx: &Context, id: ValueId, setup: bool) -> Option<Pending> {
     Some(Pending {
         builder,
         label,
+        span,
         anchor: "fill",
         members: vec![],
         flops: 0,

@@ -5,11 +5,12 @@ use super::call::Given;
 use super::elab::Elab;
 use super::error::{Failed, Fallible, fault, suggest};
 use super::eval::is_fixed;
+use super::limits::{CALL_STEPS, ITEM_STEPS};
 use super::number;
 use super::scalar;
 use super::scope::{Env, Mode};
 use super::tensor;
-use super::value::{Dims, Kind, Value};
+use super::value::{Dims, Kind, List, Value};
 use crate::diag::{Class, Span};
 use crate::equation::index::Ix;
 use crate::equation::{Binary, Equation, Expr, Lit, Pos, Reducer, Unary};
@@ -181,6 +182,7 @@ impl<'a> Elab<'a, '_> {
             return self.at(span, number::unary(op, &x.0));
         }
         let num = self.num_of(&x.0, x.1, env.in_equation())?;
+        self.spend_sizes(&[&num], span)?;
         let num = self.at(span, scalar::unary(op, &num))?;
         self.pending(num, span, env)
     }
@@ -202,6 +204,7 @@ impl<'a> Elab<'a, '_> {
             self.num_of(&a.0, a.1, eq)?,
             self.num_of(&b.0, b.1, eq)?,
         );
+        self.spend_sizes(&[&c, &a, &b], span)?;
         let num = self.at(span, scalar::select(&c, &a, &b))?;
         self.pending(num, span, env)
     }
@@ -225,6 +228,7 @@ impl<'a> Elab<'a, '_> {
         }
         let eq = env.in_equation();
         let (x, y) = (self.num_of(&a.0, a.1, eq)?, self.num_of(&b.0, b.1, eq)?);
+        self.spend_sizes(&[&x, &y], span)?;
         let num = self.at(span, scalar::extreme(op, &x, &y))?;
         self.pending(num, span, env)
     }
@@ -247,11 +251,12 @@ impl<'a> Elab<'a, '_> {
             self.num_of(&lo.0, lo.1, eq)?,
             self.num_of(&hi.0, hi.1, eq)?,
         );
+        self.spend_sizes(&[&x, &lo, &hi], span)?;
         let num = self.at(span, scalar::clamp(&x, &lo, &hi))?;
         self.pending(num, span, env)
     }
 
-    fn items(&mut self, xs: &Slot) -> Fallible<Rc<Vec<Value>>> {
+    fn items(&mut self, xs: &Slot) -> Fallible<Rc<List>> {
         match &xs.0 {
             Value::List(items) => Ok(items.clone()),
             other => {
@@ -276,10 +281,14 @@ impl<'a> Elab<'a, '_> {
                 ),
             );
         }
-        let rows = (0..lengths.first().copied().unwrap_or(0))
+        let n_rows = lengths.first().copied().unwrap_or(0);
+        let n_items = n_rows.saturating_mul(lists.len());
+        self.check_list(n_items, span)?;
+        self.spend_many(span, ITEM_STEPS * (n_rows + n_items) as u64)?;
+        let rows = (0..n_rows)
             .map(|at| Value::list(lists.iter().map(|l| l[at].clone()).collect()))
             .collect();
-        Ok(Value::list(rows))
+        self.list(rows, span)
     }
 
     /// `tune(x, lo, hi)` is x; the range is for the runtime.
@@ -304,7 +313,14 @@ impl<'a> Elab<'a, '_> {
         }
     }
 
+    /// The dims of a tensor.
     fn sizes(&mut self, dims: &Slot) -> Fallible<Rc<Dims>> {
+        let sizes = self.extents(dims)?;
+        self.check_size(dims.1, "", &sizes.sizes)?;
+        Ok(Rc::new(sizes))
+    }
+
+    fn extents(&mut self, dims: &Slot) -> Fallible<Dims> {
         let items = self.items(dims)?;
         let mut pairs = vec![];
         for item in items.iter() {
@@ -316,9 +332,7 @@ impl<'a> Elab<'a, '_> {
                 }
             }
         }
-        let dims_ = Dims::from_pairs(&pairs);
-        self.check_size(dims.1, &dims_.sizes)?;
-        Ok(Rc::new(dims_))
+        Ok(Dims::from_pairs(&pairs))
     }
 
     fn axis(&mut self, axis: &Slot, rank: usize) -> Fallible<usize> {
@@ -431,9 +445,9 @@ impl<'a> Elab<'a, '_> {
         span: Span,
         env: &Env<'a>,
     ) -> Fallible<Value> {
-        self.check_size(span, &dims.sizes)?;
-        self.fuel = self.fuel.saturating_sub(1000 * nodes.len() as u64);
-        self.spend(span)?;
+        self.check_size(span, name, &dims.sizes)?;
+        self.spend_many(span, CALL_STEPS * nodes.len() as u64)?;
+        self.spend_equation(span)?;
         let whole = nodes.iter().all(|n| self.whole.contains(n));
         let origin = self.origin(&env.path, name, span);
         let node = self.b.pieces(pieces, nodes, dims.sizes.clone(), origin);
@@ -529,8 +543,13 @@ impl<'a> Elab<'a, '_> {
         let node = self.node_of(&x.0, &env.path, x.1)?;
         let shape = self.shape_of(node);
         let axis = self.axis(axis, shape.sizes.len())?;
-        let parts = self.sizes(sizes)?;
-        if parts.sizes.iter().sum::<i64>() != shape.sizes[axis] {
+        // No tensor has these dims together: each part is checked when it is cut out.
+        let parts = self.extents(sizes)?;
+        let sum = parts
+            .sizes
+            .iter()
+            .try_fold(0i64, |n, part| n.checked_add(*part));
+        if parts.sizes.iter().any(|part| *part < 1) || sum != Some(shape.sizes[axis]) {
             let text = format!(
                 "`split` of axis {axis}, which is {}, into {:?}",
                 shape.axis(axis).describe(),
@@ -614,6 +633,7 @@ impl<'a> Elab<'a, '_> {
     /// Keyed by the place in the source: the calls on the way here, and how often they led here before.
     fn random(&mut self, normal: bool, dims: &Slot, span: Span, env: &Env<'a>) -> Fallible<Value> {
         let shape = self.sizes(dims)?;
+        self.spend_equation(span)?;
         let mut hash = blake3::Hasher::new();
         for (name, offset) in self.places(span) {
             hash.update(name.as_bytes());

@@ -5,6 +5,7 @@ use super::dims::axes_text;
 use super::elab::{Elab, Frame, Layer};
 use super::error::{Failed, Fallible, fault, suggest};
 use super::eval::{is_fixed, sorted};
+use super::limits::{CALL_STEPS, INPUT_STEPS};
 use super::lower;
 use super::module::{Def, DefKind};
 use super::number;
@@ -95,6 +96,7 @@ impl<'a> Elab<'a, '_> {
                 self.fail(callee.span, fault(Class::Name, text))
             }
             None if matches!(env.vars.get(name), Some(Value::Failed)) => Err(Failed),
+            None if self.is_silent(callee.span) => Err(Failed),
             None => {
                 let known = self.program.callables(env.module);
                 let text = format!("no op or layer `{name}`");
@@ -188,6 +190,8 @@ impl<'a> Elab<'a, '_> {
         let d = &self.program.defs[def];
         // The compiler's own call of the model has no place in the text.
         let place = (span != d.name.span).then_some(span);
+        let n_inputs = (d.parameters.len() + d.inputs.len()) as u64;
+        self.spend_many(span, CALL_STEPS + INPUT_STEPS * n_inputs)?;
         self.calls.open(d, &path, place, self.b.graph().len());
         self.frames.push(Frame {
             def,
@@ -241,6 +245,9 @@ impl<'a> Elab<'a, '_> {
             .find(name, env.module)
             .filter(|d| program.defs[*d].kind != DefKind::Op)
         else {
+            if self.is_silent(make.block.span) {
+                return Err(Failed);
+            }
             let known = program.callables(env.module);
             let text = format!("no block `{name}`");
             return self.fail(
@@ -249,6 +256,10 @@ impl<'a> Elab<'a, '_> {
             );
         };
         let d = &program.defs[def];
+        self.spend_many(
+            make.span,
+            CALL_STEPS + INPUT_STEPS * d.parameters.len() as u64,
+        )?;
         let given = self.arguments(None, &make.params, env)?;
         let mut inner = Env::new(d.module, Some(def), env.path.clone());
         self.bind_inputs(d, d.parameters, given, &mut inner, make.block.span)?;
@@ -330,6 +341,7 @@ impl<'a> Elab<'a, '_> {
         for g in &mut given {
             g.value = self.force(&g.value, &path, "", g.span)?;
         }
+        self.spend_parameters(layer, span)?;
         let input = given.first().map(|g| g.value.clone());
         let mut inner = Env::new(d.module, Some(def), path.clone());
         inner.vars = self.layers[layer].parameters.clone();
@@ -397,7 +409,7 @@ impl<'a> Elab<'a, '_> {
                 };
                 let fault = fault(Class::Where, text)
                     .other(clause.span, "required here")
-                    .maybe_help(multiples(clause, env));
+                    .maybe_help(multiples(clause, env).or_else(|| near_word(clause, env)));
                 return self.fail(place, fault);
             }
         }
@@ -493,6 +505,31 @@ impl<'a> Elab<'a, '_> {
             }
         }
     }
+}
+
+/// For `by in ["area", "bilinear"]`: the word that was meant, if one is near.
+fn near_word(clause: &ast::Expr, env: &Env<'_>) -> Option<String> {
+    use ast::ExprKind as E;
+    let E::Binary {
+        op: ast::BinaryOp::In,
+        left,
+        right,
+        ..
+    } = &clause.kind
+    else {
+        return None;
+    };
+    let (E::Name(name), E::List(items)) = (&left.kind, &right.kind) else {
+        return None;
+    };
+    let Some(Value::Str(word)) = env.vars.get(name.as_str()) else {
+        return None;
+    };
+    let known = items.iter().filter_map(|item| match &item.kind {
+        E::Str(text) => Some(text.as_str()),
+        _ => None,
+    });
+    suggest(word, known)
 }
 
 /// For `H % 4 == 0`: the multiples next to what H is.

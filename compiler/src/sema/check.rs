@@ -2,12 +2,12 @@
 //! the definitions that nothing reaches. Items with syntax errors are left out, and what uses them stays silent. A file
 //! without a model is a library: its definitions are checked. Makes no artifact.
 
-use super::entries::{self, Wanted};
+use super::entries::{self, Found, Wanted};
 use super::facts::Facts;
 use super::module::{self, Loaded, Loader, Program};
-use super::settings;
-use super::{Options, cycle, definitions};
-use crate::diag::{Problems, Sources, Span};
+use super::settings::{self, Offer};
+use super::{Known, Options, cycle, definitions, frozen};
+use crate::diag::{Problems, Sources};
 use crate::syntax::ast::{self, ItemKind};
 use rustc_hash::FxHashSet as HashSet;
 
@@ -52,11 +52,11 @@ fn check_loaded(
     cycle::cycles(&program, problems);
     let has_cycle = problems.len() > n_problems;
     let has_profiles = profiles(&files[0].ast).count() > 0;
-    let mut reported = HashSet::default();
+    let mut found = Found::new(problems);
     if has_profiles && !has_cycle {
-        check_entries(&program, options, facts, &mut reported, problems);
+        check_entries(&program, options, facts, &mut found);
     }
-    definitions::check(&program, &mut reported, problems);
+    definitions::check(&program, &mut found);
 }
 
 /// Elaborates all entries of all candidates, and reports what each finds, in order, each place once.
@@ -64,34 +64,64 @@ fn check_entries(
     program: &Program<'_>,
     options: &Options,
     mut facts: Option<&mut Facts>,
-    reported: &mut HashSet<Span>,
-    problems: &mut Problems,
+    found: &mut Found<'_>,
 ) {
+    let Some(offer) = Offer::of(program, options, found.problems) else {
+        return;
+    };
     let wanted = match facts {
         Some(_) => Wanted::Facts,
         None => Wanted::Problems,
     };
+    for profile in &offer.profiles {
+        let refused =
+            super::refused_precision(profile.name, profile.precision, profile.precision_at);
+        refused
+            .into_iter()
+            .for_each(|diag| found.problems.push(diag));
+    }
     for name in candidates(&program.files[0].ast, options) {
         let options = Options {
             name: Some(name),
             ..options.clone()
         };
-        let Some(settings) = settings::settings(program, &options, problems) else {
+        let Some(settings) = settings::settings(program, &offer, &options, found.problems) else {
             continue;
         };
-        let (made, found) =
-            entries::elaborate(program, &options, &settings, wanted, reported, problems);
+        let (made, known) = entries::elaborate(program, &offer, &options, &settings, wanted, found);
         if let Some(facts) = &mut facts {
-            for (span, fact) in found.at {
+            for (span, fact) in known.at {
                 facts.at.entry(span).or_insert(fact);
             }
         }
         if let Some(made) = made {
-            let mut weights = vec![];
-            made.iter()
-                .for_each(|one| super::merge(&mut weights, one, problems));
-            super::same_parameters(&made, problems);
+            let mut known = Known::default();
+            made.iter().for_each(|one| known.merge(one, found.problems));
+            super::same_parameters(&made, found.problems);
+            let used: Vec<_> = made.iter().map(|one| &one.frozen).collect();
+            frozen::unread(program, &used, found.problems);
         }
+        if found.steps_left == 0 || found.problems.is_full() {
+            return;
+        }
+    }
+}
+
+/// What compiling a checked file says where it holds several models or `train` items and none is named.
+pub fn choice(checked: &Checked, sources: &Sources, problems: &mut Problems) {
+    let Some(file) = checked.files.first() else {
+        return;
+    };
+    if profiles(&file.ast).count() == 0 {
+        return;
+    }
+    // What is wrong with the texts has been reported.
+    let mut silent = Problems::new();
+    let program = Program::new(&checked.files, sources, &mut silent);
+    cycle::cycles(&program, &mut silent);
+    let offer = Offer::of(&program, &Options::default(), &mut silent);
+    if let (Some(offer), true) = (offer, silent.is_empty()) {
+        settings::choice(&program, &offer, problems);
     }
 }
 

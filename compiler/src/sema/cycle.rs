@@ -6,6 +6,9 @@ use crate::diag::{Class, Diag, Problems};
 use crate::syntax::ast::{self, ExprKind as E};
 use rustc_hash::FxHashSet as HashSet;
 
+/// Definitions of a ring that are named.
+const MAX_RING: usize = 8;
+
 pub fn cycles(program: &Program<'_>, problems: &mut Problems) {
     let uses: Vec<Vec<usize>> = (0..program.defs.len())
         .map(|d| used_by(program, d))
@@ -32,7 +35,7 @@ pub fn cycles(program: &Program<'_>, problems: &mut Problems) {
                     state[target] = 1;
                     path.push((target, 0));
                 }
-                1 => {
+                1 if !problems.is_full() => {
                     let at = path.iter().position(|p| p.0 == target).unwrap_or(0);
                     let ring: Vec<usize> = path[at..].iter().map(|p| p.0).collect();
                     report_cycle(program, &ring, problems);
@@ -43,30 +46,56 @@ pub fn cycles(program: &Program<'_>, problems: &mut Problems) {
     }
 }
 
-/// All that a definition uses, by itself or through what it uses.
-pub fn reached(program: &Program<'_>, def: usize) -> HashSet<usize> {
+/// The model that uses all others of its file, by itself or through what it uses. Nothing uses itself by now.
+pub fn whole(program: &Program<'_>, models: &[usize]) -> Option<usize> {
+    if models.len() < 2 {
+        return models.first().copied();
+    }
+    // What none of the models before reaches may reach them all; only the last such can.
     let mut reached = HashSet::default();
+    let mut candidate = None;
+    for model in models {
+        if !reached.contains(model) {
+            candidate = Some(*model);
+            reach(program, *model, &mut reached);
+        }
+    }
+    let whole = candidate?;
+    let mut own = HashSet::default();
+    reach(program, whole, &mut own);
+    models
+        .iter()
+        .all(|model| own.contains(model))
+        .then_some(whole)
+}
+
+/// Adds a definition and all that it uses, by itself or through what it uses.
+fn reach(program: &Program<'_>, def: usize, reached: &mut HashSet<usize>) {
     let mut open = vec![def];
     while let Some(def) = open.pop() {
-        open.extend(
-            used_by(program, def)
-                .into_iter()
-                .filter(|used| reached.insert(*used)),
-        );
+        if reached.insert(def) {
+            open.extend(used_by(program, def));
+        }
     }
-    reached
 }
 
 fn report_cycle(program: &Program<'_>, ring: &[usize], problems: &mut Problems) {
     let name = |d: usize| format!("`{}`", program.defs[d].name.text);
     let first = ring[0];
     let mut text = name(first);
-    for (at, def) in ring.iter().skip(1).chain([&first]).enumerate() {
+    let between = &ring[1..ring.len().min(MAX_RING)];
+    for (at, def) in between.iter().chain([&first]).enumerate() {
         text.push_str(if at == 0 { " uses " } else { ", which uses " });
+        if at == between.len() && ring.len() > MAX_RING {
+            text.push_str(&format!(
+                "{} others, the last of which uses ",
+                ring.len() - MAX_RING
+            ));
+        }
         text.push_str(&name(*def));
     }
     let mut diag = Diag::new(Class::Cycle, program.defs[first].name.span, text);
-    for def in &ring[1..] {
+    for def in between {
         diag = diag.label(program.defs[*def].name.span, "on the way");
     }
     let help =
@@ -81,7 +110,7 @@ fn used_by(program: &Program<'_>, def: usize) -> Vec<usize> {
     walk::each_bound(d.body, &mut |name| {
         local.insert(name.text.as_str());
     });
-    let mut used: Vec<usize> = vec![];
+    let (mut used, mut seen): (Vec<usize>, HashSet<usize>) = (vec![], HashSet::default());
     let mut visit = |name: &str| {
         let op = name.starts_with(|c: char| c.is_ascii_lowercase());
         if op && local.contains(name) {
@@ -93,7 +122,7 @@ fn used_by(program: &Program<'_>, def: usize) -> Vec<usize> {
             .map(|id| &program.frozen[id].item.network);
         let name = frozen.map_or(name, |made| made.block.text.as_str());
         if let Some(target) = program.find(name, d.module)
-            && !used.contains(&target)
+            && seen.insert(target)
         {
             used.push(target);
         }

@@ -5,6 +5,7 @@
 
 use super::arguments::count;
 use super::builtin::BUILTINS;
+use super::entries::Found;
 use super::error::{is_name, suggest, suggest_or_list, suggested};
 use super::eval::sorted;
 use super::module::{Def, DefKind, Program};
@@ -13,7 +14,8 @@ use crate::diag::{Class, Diag, Problems, Span};
 use crate::syntax::ast::{self, ExprKind as E, ItemKind, IxKind as I};
 use rustc_hash::FxHashSet as HashSet;
 
-pub fn check(program: &Program<'_>, reported: &mut HashSet<Span>, problems: &mut Problems) {
+pub fn check(program: &Program<'_>, found: &mut Found<'_>) {
+    let (reported, problems) = (&mut found.reported, &mut *found.problems);
     let is_sound = |d: &&Def<'_>| !d.standard && !program.is_broken(&d.name.text, d.module);
     for d in program.defs.iter().filter(is_sound) {
         let mut checker = Checker {
@@ -24,6 +26,9 @@ pub fn check(program: &Program<'_>, reported: &mut HashSet<Span>, problems: &mut
             problems,
         };
         checker.definition(d);
+        if problems.is_full() {
+            return;
+        }
     }
     for (module, file) in program
         .files
@@ -63,14 +68,13 @@ struct Checker<'p, 'a> {
 
 impl<'p> Checker<'p, '_> {
     fn signature(&mut self, d: &'p Def<'p>) {
-        let mut seen: Vec<&str> = vec![];
+        let mut seen = HashSet::default();
         for input in d.parameters.iter().chain(d.inputs) {
             let name = input.name.text.as_str();
-            if seen.contains(&name) {
+            if !seen.insert(name) {
                 let text = format!("{} has two inputs called `{name}`", d.name.text);
                 self.report(Class::Name, input.name.span, text, None);
             }
-            seen.push(name);
         }
         let is_tensor = |ty: &ast::Type| matches!(ty.kind, ast::TypeKind::Tensor { .. });
         if let Some(input) = d.parameters.iter().find(|i| is_tensor(&i.ty)) {
@@ -290,6 +294,9 @@ impl<'p> Checker<'p, '_> {
     }
 
     fn expr(&mut self, e: &'p ast::Expr, piped: bool) {
+        if self.problems.is_full() {
+            return;
+        }
         match &e.kind {
             E::Name(name) => self.name(name, e.span),
             E::Dim(name) => self.dim(name, e.span),

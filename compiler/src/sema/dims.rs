@@ -41,6 +41,7 @@ impl<'a> Elab<'a, '_> {
             let before = todo.len();
             let mut rest = vec![];
             for axis in todo {
+                self.spend_many(axis.expr.span, 1 + givers.len() as u64 / 8)?;
                 let unknown = unknowns(axis.expr, env);
                 match unknown.len() {
                     0 => {

@@ -6,11 +6,12 @@ use super::calls::Calls;
 use super::error::{Failed, Fallible, Fault, fault, is_name, suggested};
 use super::facts::Facts;
 use super::frozen::{FrozenUse, Source};
+use super::limits::MAX_STEPS;
 use super::lower;
 use super::module::Program;
 use super::promise::Promised;
 use super::value::{Dims, Form, Kind, Num, Value};
-use crate::diag::{Class, Diag, Problems, Span};
+use crate::diag::{Class, Diag, MAX_PROBLEMS, Problems, Span};
 use crate::equation::index::Ix;
 use crate::equation::{Equation, Expr, Pos, Read, Reducer};
 use crate::ir::build::Builder;
@@ -19,18 +20,14 @@ use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-/// Steps of evaluation before a text counts as endless.
-const FUEL: u64 = 20_000_000;
 /// Nesting of expressions and calls together.
 const MAX_DEPTH: usize = 220;
-/// Elements of one tensor.
-const MAX_ELEMENTS: i64 = 1 << 36;
-/// More errors than this help nobody.
-const MAX_PROBLEMS: usize = 40;
 /// Points of one equation's box.
 const MAX_POINTS: f64 = 1e16;
-/// Steps that making an equation counts for.
-const EQUATION_STEPS: u64 = 1000;
+/// Steps that a constant counts for, beside its elements.
+const CONSTANT_STEPS: u64 = 20;
+/// Points of equations over constants, which are computed while compiling, for one step.
+const POINTS_A_STEP: u64 = 16;
 /// Larger pending expressions become nodes before they are used again.
 pub const MAX_PENDING: usize = 48;
 
@@ -60,8 +57,9 @@ pub struct Elab<'a, 'g> {
     /// Where the `train` body starts.
     pub root: u32,
     pub randoms: HashMap<u64, u64>,
-    pub fuel: u64,
-    /// Running out of fuel has been reported.
+    pub steps_left: u64,
+    pub n_equations: usize,
+    /// Running out of steps or equations has been reported.
     pub exhausted: bool,
     pub depth: usize,
     /// `next`: stored tensor and its new value, in order.
@@ -174,7 +172,8 @@ impl<'a, 'g> Elab<'a, 'g> {
             calls: Calls::default(),
             root: 0,
             randoms: HashMap::default(),
-            fuel: FUEL,
+            steps_left: MAX_STEPS,
+            n_equations: 0,
             exhausted: false,
             depth: 0,
             nexts: BTreeMap::new(),
@@ -183,6 +182,12 @@ impl<'a, 'g> Elab<'a, 'g> {
             frozen: BTreeMap::new(),
             absent: BTreeSet::new(),
         }
+    }
+
+    /// What goes wrong here would not be shown: there is no need to find words for it.
+    pub fn is_silent(&self, span: Span) -> bool {
+        let place = self.caller(span).unwrap_or(span);
+        self.problems.len() >= MAX_PROBLEMS || self.reported.contains(&place)
     }
 
     /// Reports a problem once per place, with the calls that led there.
@@ -253,24 +258,6 @@ impl<'a, 'g> Elab<'a, 'g> {
         result.map_err(|fault| self.report(span, fault))
     }
 
-    /// One step of evaluation; every loop and call passes here.
-    pub fn spend(&mut self, span: Span) -> Fallible<()> {
-        if self.fuel == 0 {
-            if std::mem::replace(&mut self.exhausted, true) {
-                return Err(Failed);
-            }
-            return self.fail(
-                span,
-                fault(
-                    Class::Range,
-                    "this takes too many steps; is a loop or a list endless?",
-                ),
-            );
-        }
-        self.fuel -= 1;
-        Ok(())
-    }
-
     pub fn deeper<T>(
         &mut self,
         span: Span,
@@ -315,30 +302,6 @@ impl<'a, 'g> Elab<'a, 'g> {
         }
     }
 
-    pub fn check_size(&mut self, span: Span, shape: &[i64]) -> Fallible<()> {
-        let total = shape
-            .iter()
-            .try_fold(1i64, |n, s| n.checked_mul(*s))
-            .filter(|n| *n <= MAX_ELEMENTS);
-        match total {
-            _ if shape.iter().any(|s| *s < 1) => {
-                let text = format!(
-                    "an axis has no elements: {}",
-                    super::scalar::shape_text(shape)
-                );
-                self.fail(span, fault(Class::Shape, text))
-            }
-            None => {
-                let text = format!(
-                    "a tensor of {} is too large",
-                    super::scalar::shape_text(shape)
-                );
-                self.fail(span, fault(Class::Shape, text))
-            }
-            Some(_) => Ok(()),
-        }
-    }
-
     /// An equation costs steps of evaluation; one that is computed while compiling costs by its points.
     fn check_work(&mut self, span: Span, equation: &Equation, operands: &[NodeId]) -> Fallible<()> {
         let extents = equation.free.iter().chain(&equation.reduced);
@@ -351,14 +314,10 @@ impl<'a, 'g> Elab<'a, 'g> {
         let fixed = operands
             .iter()
             .all(|o| matches!(graph.node(*o).op, Op::Const(_)));
-        let cost = EQUATION_STEPS
-            + if fixed && points < 1e7 {
-                points as u64 / 4
-            } else {
-                0
-            };
-        self.fuel = self.fuel.saturating_sub(cost);
-        self.spend(span)
+        if fixed && points < 1e7 {
+            self.spend_many(span, points as u64 / POINTS_A_STEP)?;
+        }
+        self.spend_equation(span)
     }
 
     /// A node that is read as a number at `at`.
@@ -404,7 +363,7 @@ impl<'a, 'g> Elab<'a, 'g> {
                     .iter()
                     .map(|v| self.force(v, path, name, span))
                     .collect();
-                Ok(Value::list(items?))
+                self.list(items?, span)
             }
             other => Ok(other.clone()),
         }
@@ -448,7 +407,7 @@ impl<'a, 'g> Elab<'a, 'g> {
         origin: Origin,
     ) -> Fallible<NodeId> {
         if let Some(span) = origin.span {
-            self.check_size(span, &shape.sizes)?;
+            self.check_size(span, &origin.name, &shape.sizes)?;
             self.check_work(span, &equation, &operands)?;
         }
         let node = self
@@ -511,13 +470,13 @@ impl<'a, 'g> Elab<'a, 'g> {
             Value::Num(num) if num.shape.is_some() => self.force_num(num, path, "", span),
             Value::Int(..) | Value::Float(_) => {
                 let v = value.as_number().unwrap_or_default();
-                Ok(self.constant(
+                self.constant(
                     vec![],
                     vec![v as f32],
                     matches!(value, Value::Int(..)),
                     path,
                     span,
-                ))
+                )
             }
             Value::List(items)
                 if !items.is_empty() && items.iter().all(|v| v.as_number().is_some()) =>
@@ -528,7 +487,7 @@ impl<'a, 'g> Elab<'a, 'g> {
                     .map(|v| v as f32)
                     .collect();
                 let ints = items.iter().all(|v| matches!(v, Value::Int(..)));
-                Ok(self.constant(vec![data.len() as i64], data, ints, path, span))
+                self.constant(vec![data.len() as i64], data, ints, path, span)
             }
             Value::Failed => Err(Failed),
             other => {
@@ -545,13 +504,14 @@ impl<'a, 'g> Elab<'a, 'g> {
         ints: bool,
         path: &str,
         span: Span,
-    ) -> NodeId {
+    ) -> Fallible<NodeId> {
+        self.spend_many(span, CONSTANT_STEPS + data.len() as u64 / 4)?;
         let origin = self.origin(path, "const", span);
         let node = self.b.constant(data, shape, origin);
         if ints {
             self.whole.insert(node);
         }
-        node
+        Ok(node)
     }
 
     pub fn is_comparison(num: &Num) -> bool {

@@ -3,15 +3,15 @@
 
 use super::entry::{Job, Made};
 use super::facts::Facts;
+use super::limits::MAX_ALL_STEPS;
 use super::module::Program;
-use super::settings::{self, Settings};
-use super::{EntryKind, Options, STACK_BYTES};
-use crate::diag::{Diag, Problems, Span};
+use super::settings::{self, Offer, Settings};
+use super::{EntryKind, Options};
+use crate::diag::{Class, Diag, Problems, Span};
 use crate::ir::graph::Graph;
+use crate::stack;
 use rustc_hash::FxHashSet as HashSet;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-const MAX_WORKERS: usize = 8;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// What is wanted of the entries.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -37,16 +37,17 @@ struct Outcome {
     made: Option<Made>,
     problems: Problems,
     facts: Facts,
+    steps: u64,
 }
 
 /// What all entries made, and the facts that are wanted. None: one of them has problems.
 pub fn elaborate(
     program: &Program<'_>,
+    offer: &Offer<'_>,
     options: &Options,
     settings: &Settings<'_>,
     wanted: Wanted,
-    reported: &mut HashSet<Span>,
-    problems: &mut Problems,
+    found: &mut Found<'_>,
 ) -> (Option<Vec<Made>>, Facts) {
     let tasks: Vec<Task> = super::plan(settings)
         .into_iter()
@@ -54,16 +55,14 @@ pub fn elaborate(
         .collect();
     let mut made = vec![];
     let mut facts = Facts::default();
-    for outcome in outcomes(program, options, &tasks, wanted) {
-        let is_new = |diag: &&Diag| {
-            let place = diag.primary.as_ref().map(|mark| mark.span);
-            place.is_none_or(|place| !reported.contains(&place))
+    for outcome in outcomes(program, offer, options, &tasks, wanted, found.steps_left) {
+        let Some(left) = found.steps_left.checked_sub(outcome.steps) else {
+            found.steps_left = 0;
+            found.problems.push(too_much(tasks.len()));
+            return (None, facts);
         };
-        let new: Vec<Diag> = outcome.problems.iter().filter(is_new).cloned().collect();
-        for diag in new {
-            reported.extend(diag.primary.as_ref().map(|mark| mark.span));
-            problems.push(diag);
-        }
+        found.steps_left = left;
+        found.take(outcome.problems);
         for (span, fact) in outcome.facts.at {
             facts.at.entry(span).or_insert(fact);
         }
@@ -72,61 +71,99 @@ pub fn elaborate(
     ((made.len() == tasks.len()).then_some(made), facts)
 }
 
-/// In the order of the tasks.
+/// What is known of all entries of a file so far.
+pub struct Found<'p> {
+    pub reported: HashSet<Span>,
+    pub problems: &'p mut Problems,
+    /// Of all entries together.
+    pub steps_left: u64,
+}
+
+impl<'p> Found<'p> {
+    pub fn new(problems: &'p mut Problems) -> Found<'p> {
+        Found {
+            reported: HashSet::default(),
+            problems,
+            steps_left: MAX_ALL_STEPS,
+        }
+    }
+
+    /// The problems of one entry; of each place the first counts.
+    fn take(&mut self, problems: Problems) {
+        if let Some(why) = problems.machine() {
+            self.problems.cannot(why);
+        }
+        let place = |diag: &Diag| diag.primary.as_ref().map(|mark| mark.span);
+        let is_new = |diag: &&Diag| place(diag).is_none_or(|place| !self.reported.contains(&place));
+        let new: Vec<Diag> = problems.iter().filter(is_new).cloned().collect();
+        for diag in new {
+            self.reported.extend(place(&diag));
+            self.problems.push(diag);
+        }
+    }
+}
+
+fn too_much(n_entries: usize) -> Diag {
+    let text = format!(
+        "all models and profiles of this file together take too many steps ({n_entries} entries here)"
+    );
+    Diag::placeless(Class::Range, text)
+        .help("keep fewer profiles or models in a file, or look at some: --profile NAME")
+}
+
+/// In the order of the tasks; where they take more steps than there are, the first of them, up to the one too many.
 fn outcomes(
     program: &Program<'_>,
+    offer: &Offer<'_>,
     options: &Options,
     tasks: &[Task],
     wanted: Wanted,
+    steps_left: u64,
 ) -> Vec<Outcome> {
-    let n_workers = std::thread::available_parallelism().map_or(1, |n| n.get());
-    let next = AtomicUsize::new(0);
+    let (next, spent) = (AtomicUsize::new(0), AtomicU64::new(0));
     let work = || {
         let mut done = vec![];
-        loop {
+        // Settings hold values of one thread; their problems have been reported.
+        let settings = settings::settings(program, offer, options, &mut Problems::new());
+        let Some(settings) = settings else {
+            return done;
+        };
+        while spent.load(Ordering::Relaxed) <= steps_left {
             let at = next.fetch_add(1, Ordering::Relaxed);
             let Some(task) = tasks.get(at) else {
-                return done;
+                break;
             };
-            done.push((at, outcome(program, options, task, wanted)));
-        }
-    };
-    let mut done = std::thread::scope(|scope| {
-        let spawn = |_| {
-            let thread = std::thread::Builder::new().stack_size(STACK_BYTES);
-            thread.spawn_scoped(scope, work).ok()
-        };
-        // This thread works, too.
-        let n_others = n_workers
-            .min(MAX_WORKERS)
-            .min(tasks.len())
-            .saturating_sub(1);
-        let others: Vec<_> = (0..n_others).filter_map(spawn).collect();
-        let mut done = work();
-        for other in others {
-            done.extend(other.join().expect("elaboration reports what it cannot do"));
+            let outcome = outcome(program, &settings, task, wanted);
+            spent.fetch_add(outcome.steps, Ordering::Relaxed);
+            done.push((at, outcome));
         }
         done
-    });
+    };
+    let mut done: Vec<(usize, Outcome)> = match stack::together(tasks.len(), work) {
+        Ok(done) => done.into_iter().flatten().collect(),
+        Err(error) => {
+            let mut outcome = Outcome::default();
+            outcome.problems.cannot(stack::no_thread(&error));
+            return vec![outcome];
+        }
+    };
     done.sort_by_key(|(at, _)| *at);
     done.into_iter().map(|(_, outcome)| outcome).collect()
 }
 
-fn outcome(program: &Program<'_>, options: &Options, task: &Task, wanted: Wanted) -> Outcome {
+fn outcome(program: &Program<'_>, settings: &Settings<'_>, task: &Task, wanted: Wanted) -> Outcome {
     let mut outcome = Outcome::default();
-    // Settings hold values of one thread; their problems have been reported.
-    let Some(settings) = settings::settings(program, options, &mut Problems::new()) else {
-        return outcome;
-    };
     let mut job = Job {
         program,
-        settings: &settings,
+        settings,
         problems: &mut outcome.problems,
         reported: &mut HashSet::default(),
         facts: (wanted == Wanted::Facts).then_some(&mut outcome.facts),
         is_check: wanted != Wanted::Graphs,
+        steps: 0,
     };
-    outcome.made = entry(&settings, &mut job, task);
+    let made = entry(settings, &mut job, task);
+    (outcome.steps, outcome.made) = (job.steps, made);
     let is_kept = matches!(wanted, Wanted::Graphs | Wanted::Sketches);
     if let (Some(made), false) = (&mut outcome.made, is_kept) {
         // A sketch has served: its memory is for the next entry.
@@ -135,7 +172,7 @@ fn outcome(program: &Program<'_>, options: &Options, task: &Task, wanted: Wanted
     outcome
 }
 
-fn entry<'a>(settings: &'a Settings<'a>, job: &mut Job<'a, '_>, task: &Task) -> Option<Made> {
+fn entry<'a>(settings: &Settings<'a>, job: &mut Job<'a, '_>, task: &Task) -> Option<Made> {
     let profile = &settings.profiles[task.profile];
     match (task.kind, settings.train) {
         (EntryKind::Infer, _) | (_, None) => job.infer(profile),

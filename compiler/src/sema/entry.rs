@@ -43,6 +43,8 @@ pub struct Job<'a, 'p> {
     pub facts: Option<&'p mut Facts>,
     /// Only problems are wanted, no graph.
     pub is_check: bool,
+    /// What the entry took.
+    pub steps: u64,
 }
 
 impl<'a> Job<'a, '_> {
@@ -51,7 +53,9 @@ impl<'a> Job<'a, '_> {
         let settings = self.settings;
         let mut elab = self.elab(&mut graph, profile, false);
         let parts = elab.infer_entry(settings, profile);
-        finish(elab, parts).map(|finished| made("infer", profile, graph, finished))
+        let (finished, steps) = finish(elab, parts);
+        self.steps = steps;
+        finished.map(|finished| made("infer", profile, graph, finished))
     }
 
     pub fn train(
@@ -66,7 +70,9 @@ impl<'a> Job<'a, '_> {
         let mut elab = self.elab(&mut graph, profile, training);
         let parts = elab.train_entry(item, settings, profile);
         let is_idle = elab.train.is_idle;
-        let finished = finish(elab, parts)?;
+        let (finished, steps) = finish(elab, parts);
+        self.steps = steps;
+        let finished = finished?;
         if is_idle {
             self.reaches_a_weight(item, profile)?;
         }
@@ -80,7 +86,8 @@ impl<'a> Job<'a, '_> {
         let was_check = std::mem::replace(&mut self.is_check, true);
         let mut elab = self.elab(&mut graph, profile, true);
         let parts = elab.train_entry(item, settings, profile);
-        let finished = finish(elab, parts);
+        let (finished, steps) = finish(elab, parts);
+        self.steps += steps;
         self.is_check = was_check;
         finished.map(|_| ())
     }
@@ -138,8 +145,22 @@ struct Finished {
     calls: Vec<Call>,
 }
 
-/// Takes what an elaboration made and lets go of the graph.
-fn finish(mut elab: Elab<'_, '_>, parts: Fallible<Parts>) -> Option<Finished> {
+/// Takes what an elaboration made and lets go of the graph; what it took.
+fn finish(mut elab: Elab<'_, '_>, parts: Fallible<Parts>) -> (Option<Finished>, u64) {
+    // What is wrong with the model comes first.
+    let layouts = match &parts {
+        Ok(_) => elab.layouts(),
+        Err(Failed) => Err(Failed),
+    };
+    let steps = elab.spent();
+    (finished(elab, parts, layouts), steps)
+}
+
+fn finished(
+    mut elab: Elab<'_, '_>,
+    parts: Fallible<Parts>,
+    layouts: Fallible<Vec<Layout>>,
+) -> Option<Finished> {
     let fits = elab.check_frozen();
     let parameters = elab.layers.first().map(|layer| {
         let all = layer.parameters.iter();
@@ -149,7 +170,7 @@ fn finish(mut elab: Elab<'_, '_>, parts: Fallible<Parts>) -> Option<Finished> {
     fits.ok()?;
     let parts = parts.ok()?;
     Some(Finished {
-        layouts: elab.layouts().ok()?,
+        layouts: layouts.ok()?,
         parts,
         weights: elab.weights,
         parameters: parameters.unwrap_or_default(),
@@ -195,7 +216,7 @@ impl<'a> Elab<'a, '_> {
         let (given, ports) = self.model_inputs(d, layer, profile)?;
         let outer = Env::new(d.module, None, "".into());
         let value = self.apply(layer, given, d.name.span, &outer)?;
-        let outputs = match &value {
+        let outputs: Outputs = match &value {
             Value::List(items) => {
                 let mut outputs = vec![];
                 for (at, item) in items.iter().enumerate() {
@@ -205,6 +226,10 @@ impl<'a> Elab<'a, '_> {
             }
             value => vec![("output".to_string(), self.node_of(value, "", d.name.span)?)],
         };
+        for (name, node) in &outputs {
+            let shape = self.shape_of(*node);
+            self.check_stored(self.program.last_span(d), name, &shape.sizes)?;
+        }
         Ok(Parts {
             inputs: ports,
             outputs,
@@ -307,7 +332,7 @@ impl<'a> Elab<'a, '_> {
                 return self.fail(input.span, fault(Class::Type, text));
             };
             let dims = self.dims(axes, &mut env)?;
-            self.check_size(input.span, &dims.sizes)?;
+            self.check_stored(input.span, &input.name.text, &dims.sizes)?;
             let origin = self.origin("", &input.name.text, input.span);
             let node = self.b.input(&input.name.text, dims.sizes.clone(), origin);
             let axes = self.axis_names(axes);

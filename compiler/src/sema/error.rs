@@ -71,10 +71,13 @@ impl Fault {
 
 /// `did you mean `x`?`, if one of the candidates is near.
 pub fn suggest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    let limit = name.chars().count().div_ceil(4) - usize::from(name.chars().count() < 3);
+    let n_chars = name.chars().count();
+    let limit = n_chars.div_ceil(4).saturating_sub(usize::from(n_chars < 3));
+    // Each letter more or less is one step of the distance.
+    let is_alike = |c: &&str| begins(name, c) || c.len().abs_diff(name.len()) <= limit;
     candidates
         .into_iter()
-        .filter(|c| *c != name)
+        .filter(|c| *c != name && is_alike(c))
         .map(|c| (nearness(name, c), c))
         .filter(|(d, _)| *d <= limit)
         .min()
@@ -83,9 +86,16 @@ pub fn suggest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
 
 /// The edit distance; a beginning (`pad` of `padding`) counts as near.
 fn nearness(name: &str, candidate: &str) -> usize {
-    let begins = candidate.len() > 2 && name.starts_with(candidate)
-        || name.len() > 2 && candidate.starts_with(name);
-    if begins { 1 } else { distance(name, candidate) }
+    if begins(name, candidate) {
+        1
+    } else {
+        distance(name, candidate)
+    }
+}
+
+fn begins(name: &str, candidate: &str) -> bool {
+    candidate.len() > 2 && name.starts_with(candidate)
+        || name.len() > 2 && candidate.starts_with(name)
 }
 
 /// The name that `suggest` proposed.
@@ -108,10 +118,14 @@ pub fn suggest_or_list(name: &str, what: &str, candidates: &[&str]) -> Option<St
 
 /// Edit distance, ignoring case; two neighbours exchanged count once. Names are short.
 fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (
-        a.to_lowercase().chars().collect(),
-        b.to_lowercase().chars().collect(),
-    );
+    let lower = |text: &str| -> Vec<char> { text.chars().flat_map(char::to_lowercase).collect() };
+    let (a, b) = (lower(a), lower(b));
+    // What both begin with and end in changes nothing.
+    let n_first = a.iter().zip(&b).take_while(|(x, y)| x == y).count();
+    let (a, b) = (&a[n_first..], &b[n_first..]);
+    let ends = a.iter().rev().zip(b.iter().rev());
+    let n_last = ends.take_while(|(x, y)| x == y).count();
+    let (a, b) = (&a[..a.len() - n_last], &b[..b.len() - n_last]);
     let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
     for (i, row) in rows.iter_mut().enumerate() {
         row[0] = i;
@@ -149,5 +163,15 @@ mod tests {
             Some("did you mean `gain`?".into())
         );
         assert_eq!(suggest("x", ["attention"]), None);
+        for (a, b, n) in [
+            ("", "", 0),
+            ("abc", "", 3),
+            ("abcd", "abXd", 1),
+            ("abcd", "acbd", 1),
+        ] {
+            assert_eq!((distance(a, b), distance(b, a)), (n, n), "{a} {b}");
+        }
+        assert_eq!(distance("aab", "ab"), 1);
+        assert_eq!(distance("Kitten", "sitting"), 3);
     }
 }

@@ -5,10 +5,11 @@
 
 use super::elab::{Elab, MAX_PENDING};
 use super::error::{Failed, Fallible, Fault, fault, suggest, suggest_or_list};
+use super::limits::ITEM_STEPS;
 use super::number;
 use super::scalar::{self, Arith};
 use super::scope::{Bound, Env};
-use super::value::{Dims, Num, Value};
+use super::value::{Dims, List, Num, Value};
 use crate::diag::{Class, Span};
 use crate::equation::Relation;
 use crate::syntax::ast::{self, BinaryOp, ExprKind as E, UnaryOp};
@@ -26,7 +27,10 @@ impl<'a> Elab<'a, '_> {
         match &e.kind {
             E::Int(i) => Ok(Value::int(*i)),
             E::Float(f) => Ok(Value::Float(*f)),
-            E::Str(s) => Ok(Value::Str(s.as_str().into())),
+            E::Str(s) => {
+                self.spend_many(e.span, s.len() as u64 / 32)?;
+                Ok(Value::Str(s.as_str().into()))
+            }
             E::Bool(b) => Ok(Value::Bool(*b)),
             E::Name(name) | E::Dim(name) => self.name(name, e.span, env),
             E::List(items) => {
@@ -37,7 +41,7 @@ impl<'a> Elab<'a, '_> {
                     let text = "layers are not listed; bind one to a name, or apply it here";
                     return self.fail(items[at].span, fault(Class::Type, text));
                 }
-                Ok(Value::list(values))
+                self.list(values, e.span)
             }
             E::Each {
                 body,
@@ -135,6 +139,9 @@ impl<'a> Elab<'a, '_> {
         if let Some(frozen) = self.program.frozen(name, env.module) {
             return self.frozen_present(frozen, span).map(Value::Bool);
         }
+        if self.is_silent(span) {
+            return Err(Failed);
+        }
         let fault = self.unbound(name, env);
         self.fail(span, fault)
     }
@@ -192,10 +199,11 @@ impl<'a> Elab<'a, '_> {
             .collect();
         let mut items = vec![];
         let mut result = Ok(());
-        for value in domain {
+        for at in 0..domain.len() {
             result = self
                 .spend(body.span)
-                .and_then(|_| self.unpack(names, value, body.span, env));
+                .and_then(|_| self.check_list(items.len() + 1, body.span))
+                .and_then(|_| self.unpack(names, domain.value(at), body.span, env));
             match result.and_then(|_| self.eval(body, env)) {
                 Ok(item) => items.push(item),
                 Err(failed) => {
@@ -205,22 +213,24 @@ impl<'a> Elab<'a, '_> {
             }
         }
         restore(names, saved, env);
-        result.map(|_| Value::list(items))
+        result?;
+        self.list(items, body.span)
     }
 
     /// The values that a loop variable takes.
-    pub fn domain(&mut self, domain: &'a ast::Domain, env: &mut Env<'a>) -> Fallible<Vec<Value>> {
+    pub fn domain(&mut self, domain: &'a ast::Domain, env: &mut Env<'a>) -> Fallible<Domain> {
         match domain {
             ast::Domain::Range(low, high) => {
                 let (from, to) = (self.int(low, env)?.0, self.int(high, env)?.0);
-                if to > from && to.saturating_sub(from) as u64 > self.fuel {
-                    self.fuel = 0;
-                    self.spend(high.span)?;
+                let n = usize::try_from(to.saturating_sub(from)).unwrap_or(0);
+                // A loop that cannot end is not begun.
+                if n as u64 > self.steps_left {
+                    self.spend_many(high.span, n as u64)?;
                 }
-                Ok((from..to).map(Value::int).collect())
+                Ok(Domain::Range(from, n))
             }
             ast::Domain::List(list) => match self.eval(list, env)? {
-                Value::List(items) => Ok(items.to_vec()),
+                Value::List(items) => Ok(Domain::List(items)),
                 other => {
                     let text = format!(
                         "`for` needs a list or a range `a..b`, got {}",
@@ -389,9 +399,15 @@ impl<'a> Elab<'a, '_> {
 
     fn member(&mut self, item: &Value, list: &Value, span: Span) -> Fallible<Value> {
         match list {
-            Value::List(items) => Ok(Value::Bool(
-                items.iter().any(|v| number::equal(v, item) == Some(true)),
-            )),
+            Value::List(items) => {
+                let size = match item {
+                    Value::List(one) => one.n_leaves(),
+                    _ => 1,
+                };
+                self.spend_many(span, (items.len().saturating_mul(size) / 4) as u64)?;
+                let is_same = |v: &Value| number::equal(v, item) == Some(true);
+                Ok(Value::Bool(items.iter().any(is_same)))
+            }
             other => {
                 let text = format!("`in` needs a list, got {}", other.describe());
                 self.fail(span, fault(Class::Type, text))
@@ -408,6 +424,7 @@ impl<'a> Elab<'a, '_> {
         env: &Env<'a>,
     ) -> Fallible<Value> {
         if is_fixed(a) && is_fixed(b) {
+            self.spend_comparison(a, b, span)?;
             return self
                 .at(span, number::compare(relation, a, b))
                 .map(Value::Bool);
@@ -416,6 +433,7 @@ impl<'a> Elab<'a, '_> {
             self.num_of(a, span, env.in_equation())?,
             self.num_of(b, span, env.in_equation())?,
         );
+        self.spend_sizes(&[&x, &y], span)?;
         let num = self.at(span, scalar::compare(relation, &x, &y))?;
         Ok(Value::Num(Rc::new(num)))
     }
@@ -436,6 +454,10 @@ impl<'a> Elab<'a, '_> {
             {
                 return self.fail(span, fault);
             }
+            if let (Value::List(x), Value::List(y)) = (a.0, b.0) {
+                self.check_list(x.n_leaves() + y.n_leaves(), span)?;
+                self.spend_many(span, ITEM_STEPS * (x.len() + y.len()) as u64)?;
+            }
             return self.at(span, number::arith(op, a.0, b.0));
         }
         let x = self.num_of(a.0, a.1, env.in_equation())?;
@@ -448,6 +470,7 @@ impl<'a> Elab<'a, '_> {
             let fault = shapes_differ(op, p, q, b.1);
             return self.fail(a.1, fault);
         }
+        self.spend_sizes(&[&x, &y], span)?;
         let num = self.at(span, scalar::binary(op, &x, &y))?;
         self.pending(num, span, env)
     }
@@ -483,6 +506,28 @@ impl<'a> Elab<'a, '_> {
             return Ok(Value::Tensor(self.force_num(&num, &env.path, "", span)?));
         }
         Ok(Value::Num(Rc::new(num)))
+    }
+}
+
+/// What a loop goes over: so many ints from the first, or a list.
+pub enum Domain {
+    Range(i64, usize),
+    List(Rc<List>),
+}
+
+impl Domain {
+    pub fn len(&self) -> usize {
+        match self {
+            Domain::Range(_, n) => *n,
+            Domain::List(list) => list.len(),
+        }
+    }
+
+    pub fn value(&self, at: usize) -> Value {
+        match self {
+            Domain::Range(first, _) => Value::int(first + at as i64),
+            Domain::List(list) => list[at].clone(),
+        }
     }
 }
 

@@ -17,6 +17,7 @@ use vsr_weightfile::{Header, Tensor};
 /// Where a frozen weight comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
+    /// Relative to the text's folder.
     pub file: String,
     pub part: Renamed,
 }
@@ -111,7 +112,7 @@ impl<'a> Elab<'a, '_> {
         let Ok(renamed) = renamed else {
             found.failed = true;
             return Source {
-                file: frozen.path.clone(),
+                file: frozen.name.clone(),
                 part: Renamed::default(),
             };
         };
@@ -126,7 +127,7 @@ impl<'a> Elab<'a, '_> {
             }
         }
         Source {
-            file: frozen.path.clone(),
+            file: frozen.name.clone(),
             part: renamed,
         }
     }
@@ -162,7 +163,7 @@ impl<'a> FrozenRef<'a> {
         let name = &self.item.name.text;
         match self.module {
             0 => format!("{name}:"),
-            module => format!("{}:{name}:", program.files[module].path),
+            module => format!("{}:{name}:", program.files[module].name),
         }
     }
 }

@@ -85,7 +85,7 @@ impl<'a> Elab<'a, '_> {
             shape.extend(range.extents.iter().cloned());
         }
         let dims = Rc::new(Dims::from_pairs(&shape));
-        self.check_size(target.span, &dims.sizes)?;
+        self.check_size(target.span, &target.text, &dims.sizes)?;
         env.mode = Mode::Equation;
         let free: Vec<usize> = (0..shape.len()).collect();
         if let E::Reduce {

@@ -22,6 +22,7 @@ mod facts;
 mod frozen;
 mod index_equation;
 mod layout;
+mod limits;
 mod lower;
 mod module;
 mod number;
@@ -41,26 +42,24 @@ mod value;
 pub(crate) mod walk;
 
 pub use calls::Call;
-pub use check::{Checked, check};
+pub use check::{Checked, check, choice};
 pub use elab::{Weight, WeightKind};
 pub use facts::{Fact, Facts};
 pub use frozen::Source;
 pub use layout::Layout;
-pub use module::{Loaded, Loader, load};
+pub use module::{Loaded, Loader, join, load};
 pub use rename::Renamed;
 pub use stdlib::FILES as STANDARD_LIBRARY;
 
 use crate::diag::{Class, Diag, Problems, Sources, Span};
 use crate::ir::graph::Graph;
-use entries::Wanted;
+use crate::stack;
+use entries::{Found, Wanted};
 use entry::Made;
 use module::Program;
-use rustc_hash::FxHashSet as HashSet;
-use settings::Settings;
+use rustc_hash::FxHashMap as HashMap;
+use settings::{Offer, Settings};
 use std::collections::BTreeMap;
-
-/// Enough for the deepest nesting that `elab::MAX_DEPTH` allows in any build; only touched pages cost anything.
-const STACK_BYTES: usize = 256 << 20;
 
 /// Names and arguments of the builtins.
 pub fn builtins() -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
@@ -87,8 +86,12 @@ pub struct Elaborated {
     pub train: Option<TrainInfo>,
     /// Every weight and state of all entries, in order of declaration, optimiser's state last.
     pub weights: Vec<Weight>,
-    /// Optional frozen networks that were asked for and have no file: name and path.
+    /// Optional frozen networks that were asked for and have no file: name and path, relative to the text's folder.
     pub absent: Vec<(String, String)>,
+    /// The texts that it was made of: number among the sources, and name relative to the first one's folder.
+    pub texts: Vec<(u32, String)>,
+    /// Weight files of frozen networks: name relative to the text's folder, and path as the loader knows it.
+    pub weight_files: Vec<(String, String)>,
     /// How public checkpoints hold the model's weights.
     pub layouts: Vec<Layout>,
 }
@@ -141,6 +144,14 @@ pub struct TrainInfo {
     pub metrics: Vec<String>,
 }
 
+/// The CPU computes and stores f32: what is said of a profile that asks for more, or less.
+pub fn refused_precision(profile: &str, precision: &str, at: Option<Span>) -> Option<Diag> {
+    let span = at.filter(|_| precision != "f32")?;
+    let text = format!("profile {profile} is for {precision}, which the CPU does not do yet");
+    let help = "leave `float` out, or pick other profiles with `--profile`";
+    Some(Diag::new(Class::Param, span, text).help(help))
+}
+
 /// Elaborates the file at `path` and all it uses. `None`: `problems` says why.
 pub fn elaborate(
     loader: &mut dyn Loader,
@@ -180,29 +191,19 @@ fn elaborate_as(
     .flatten()
 }
 
-/// Runs what recurses as deep as texts nest on a thread of its own, and adds the problems that it finds. None: there is no
-/// such thread.
+/// Runs what recurses as deep as texts nest, and adds the problems that it finds. None: there is no thread for it.
 fn on_deep_stack<T: Send>(
     problems: &mut Problems,
     work: impl FnOnce(&mut Problems) -> T + Send,
 ) -> Option<T> {
-    let mut found = Problems::new();
-    let result = std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().stack_size(STACK_BYTES);
-        let thread = thread.spawn_scoped(scope, || work(&mut found));
-        thread.map(|handle| {
-            handle
-                .join()
-                .expect("elaboration reports what it cannot do")
-        })
-    });
-    found.iter().for_each(|diag| problems.push(diag.clone()));
-    result
-        .map_err(|error| {
-            let text = format!("no thread for elaboration: {error}");
-            problems.push(Diag::placeless(Class::Syntax, text));
-        })
-        .ok()
+    let result = stack::deep(|| work(problems));
+    match result {
+        Ok(result) => Some(result),
+        Err(error) => {
+            problems.cannot(stack::no_thread(&error));
+            None
+        }
+    }
 }
 
 fn elaborate_loaded(
@@ -217,20 +218,20 @@ fn elaborate_loaded(
     if !problems.is_empty() {
         return None;
     }
-    let mut reported = HashSet::default();
-    let Some(settings) = settings::settings(&program, options, problems) else {
-        definitions::check(&program, &mut reported, problems);
+    let mut found = Found::new(problems);
+    let offer = Offer::of(&program, options, found.problems);
+    let settings = offer.as_ref().and_then(|offer| {
+        Some((
+            offer,
+            settings::settings(&program, offer, options, found.problems)?,
+        ))
+    });
+    let Some((offer, settings)) = settings else {
+        definitions::check(&program, &mut found);
         return None;
     };
-    let (made, _) = entries::elaborate(
-        &program,
-        options,
-        &settings,
-        wanted,
-        &mut reported,
-        problems,
-    );
-    definitions::check(&program, &mut reported, problems);
+    let (made, _) = entries::elaborate(&program, offer, options, &settings, wanted, &mut found);
+    definitions::check(&program, &mut found);
     if !problems.is_empty() {
         return None;
     }
@@ -279,9 +280,9 @@ fn assemble(
             .map(|m| m.parameters.clone())
             .unwrap_or_default(),
     };
-    let mut weights: Vec<Weight> = vec![];
+    let mut known = Known::default();
     for one in &made {
-        merge(&mut weights, one, problems);
+        known.merge(one, problems);
     }
     same_parameters(&made, problems);
     let used: Vec<_> = made.iter().map(|m| &m.frozen).collect();
@@ -289,6 +290,7 @@ fn assemble(
     if !problems.is_empty() {
         return None;
     }
+    let mut weights = known.weights;
     weights.sort_by_key(|w| match w.kind {
         WeightKind::Trained | WeightKind::State => 0,
         WeightKind::Frozen(_) => 1,
@@ -298,7 +300,7 @@ fn assemble(
         made.iter().flat_map(|m| m.absent.clone()).collect();
     let absent = absent.into_iter().map(|id| {
         let frozen = &program.frozen[id];
-        (frozen.item.name.text.clone(), frozen.path.clone())
+        (frozen.item.name.text.clone(), frozen.name.clone())
     });
     let absent = absent.collect();
     let train = made
@@ -307,7 +309,17 @@ fn assemble(
         .and_then(|m| m.train.clone());
     let layouts = made.first().map(|m| m.layouts.clone()).unwrap_or_default();
     let entries = made.into_iter().map(|m| m.entry).collect();
+    let texts = program
+        .files
+        .iter()
+        .map(|file| (file.ast.id, file.name.clone()));
+    let weight_files = program
+        .frozen
+        .iter()
+        .map(|f| (f.name.clone(), f.path.clone()));
     Some(Elaborated {
+        texts: texts.collect(),
+        weight_files: weight_files.collect(),
         model,
         entries,
         train,
@@ -317,30 +329,35 @@ fn assemble(
     })
 }
 
-/// A weight means the same in every entry.
-fn merge(weights: &mut Vec<Weight>, made: &Made, problems: &mut Problems) {
-    let known: BTreeMap<String, usize> = weights
-        .iter()
-        .enumerate()
-        .map(|(i, w)| (w.key.clone(), i))
-        .collect();
-    for weight in &made.weights {
-        let Some(first) = known.get(&weight.key).map(|at| &weights[*at]) else {
-            weights.push(weight.clone());
-            continue;
-        };
-        if first.shape != weight.shape || first.init != weight.init {
-            let text = format!(
-                "`{}` is {} in entry {} of profile {}, and {} in another",
-                weight.key,
-                scalar::shape_text(&weight.shape),
-                made.entry.name,
-                made.entry.profile,
-                scalar::shape_text(&first.shape)
-            );
-            let help = "weights depend on parameters, never on the profile or on `training`";
-            problems.push(Diag::new(Class::Label, weight.span, text).help(help));
-            return;
+/// The weights of all entries.
+#[derive(Default)]
+struct Known {
+    weights: Vec<Weight>,
+    at: HashMap<String, usize>,
+}
+
+impl Known {
+    /// A weight means the same in every entry.
+    fn merge(&mut self, made: &Made, problems: &mut Problems) {
+        for weight in &made.weights {
+            let Some(first) = self.at.get(&weight.key).map(|at| &self.weights[*at]) else {
+                self.at.insert(weight.key.clone(), self.weights.len());
+                self.weights.push(weight.clone());
+                continue;
+            };
+            if first.shape != weight.shape || first.init != weight.init {
+                let text = format!(
+                    "`{}` is {} in entry {} of profile {}, and {} in another",
+                    weight.key,
+                    scalar::shape_text(&weight.shape),
+                    made.entry.name,
+                    made.entry.profile,
+                    scalar::shape_text(&first.shape)
+                );
+                let help = "weights depend on parameters, never on the profile or on `training`";
+                problems.push(Diag::new(Class::Label, weight.span, text).help(help));
+                return;
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ use super::walk;
 use crate::diag::{Class, Diag, Problems, Sources, Span};
 use crate::syntax::ast::{self, ItemKind};
 use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use vsr_weightfile::Header;
 
@@ -28,7 +29,10 @@ pub trait Loader {
 }
 
 pub struct Loaded {
+    /// As the loader knows it.
     pub path: String,
+    /// Relative to the first file's folder: the same wherever that lies. One of the library begins with `stdlib/`.
+    pub name: String,
     pub ast: ast::File,
     pub standard: bool,
     /// Files of this module's `use` items, in order.
@@ -38,6 +42,8 @@ pub struct Loaded {
 }
 
 const MAX_FILES: usize = 200;
+/// Of all files together.
+const MAX_BYTES: usize = 2 * crate::syntax::MAX_BYTES;
 
 /// Reads a file, what it uses, and the standard library.
 pub fn load(loader: &mut dyn Loader, path: &str, problems: &mut Problems) -> Option<Vec<Loaded>> {
@@ -52,11 +58,12 @@ pub fn load(loader: &mut dyn Loader, path: &str, problems: &mut Problems) -> Opt
         }
     };
     let texts = reachable(loader, path, text);
-    let mut parsed = parse_together(loader.sources(), &texts);
-    let standard = parsed.split_off(texts.len());
+    let n_own = texts.len();
+    let mut parsed = parse_together(loader.sources(), texts);
+    let standard = parsed.split_off(n_own);
     let mut files = vec![];
     for (file, found) in parsed {
-        found.iter().for_each(|diag| problems.push(diag.clone()));
+        problems.extend(found);
         files.push(file);
     }
     let mut next = 0;
@@ -65,7 +72,7 @@ pub fn load(loader: &mut dyn Loader, path: &str, problems: &mut Problems) -> Opt
         next += 1;
     }
     for (file, found) in standard {
-        found.iter().for_each(|diag| problems.push(diag.clone()));
+        problems.extend(found);
         files.push(file);
     }
     Some(files)
@@ -73,18 +80,29 @@ pub fn load(loader: &mut dyn Loader, path: &str, problems: &mut Problems) -> Opt
 
 /// The file and those that it seems to use, by a look at lines that begin with `use`: so that all can be parsed at once.
 /// What this overlooks is found in the trees.
-fn reachable(loader: &mut dyn Loader, path: &str, text: String) -> Vec<(String, String)> {
-    let mut texts = vec![(path.to_string(), text)];
-    let mut next = 0;
-    while next < texts.len() && texts.len() < MAX_FILES {
-        let (from, text) = &texts[next];
-        let uses = text.lines().filter(|line| line.starts_with("use "));
+fn reachable(loader: &mut dyn Loader, path: &str, text: String) -> Vec<Text> {
+    let mut texts = vec![Text {
+        path: path.to_string(),
+        name: path.rsplit('/').next().unwrap_or(path).to_string(),
+        text: text.into(),
+        standard: false,
+    }];
+    let (mut next, mut n_asked) = (0, 0);
+    while next < texts.len() && !is_too_much(texts.iter().map(|file| file.text.len())) {
+        let from = &texts[next];
+        let uses = from.text.lines().filter(|line| line.starts_with("use "));
         let named = uses.filter_map(|line| line.split('"').nth(1));
-        let paths: Vec<String> = named.map(|path| join(from, path)).collect();
-        for path in paths {
-            let is_new = !texts.iter().any(|(known, _)| *known == path);
+        let paths = named.map(|path| (join(&from.path, path), join(&from.name, path)));
+        for (path, name) in paths.collect::<Vec<_>>() {
+            let is_new = n_asked < MAX_FILES && !texts.iter().any(|known| known.name == name);
+            n_asked += usize::from(is_new);
             if let Some(text) = is_new.then(|| loader.read(&path).ok()).flatten() {
-                texts.push((path, text));
+                texts.push(Text {
+                    path,
+                    name,
+                    text: text.into(),
+                    standard: false,
+                });
             }
         }
         next += 1;
@@ -92,43 +110,49 @@ fn reachable(loader: &mut dyn Loader, path: &str, text: String) -> Vec<(String, 
     texts
 }
 
-/// Parses the user's files and then the standard library's.
-fn parse_together(sources: &mut Sources, texts: &[(String, String)]) -> Vec<(Loaded, Problems)> {
-    let own = texts
-        .iter()
-        .map(|(path, text)| (path.clone(), text.as_str(), false));
-    let standard = stdlib::FILES
-        .iter()
-        .map(|(name, text)| (format!("stdlib/{name}"), *text, true));
-    let all: Vec<(String, &str, bool)> = own.chain(standard).collect();
-    let numbered: Vec<(u32, &str)> = all
-        .iter()
-        .map(|(path, text, _)| (sources.add(path, *text), *text))
-        .collect();
-    let trees = crate::syntax::parse_all(&numbered);
-    let file = |((path, _, standard), (ast, found)): ((String, &str, bool), _)| {
-        let file = Loaded {
-            path,
-            ast,
-            standard,
-            uses: vec![],
-            stored: BTreeMap::new(),
-        };
-        (file, found)
-    };
-    all.into_iter().zip(trees).map(file).collect()
+/// A file before it is parsed.
+struct Text {
+    path: String,
+    name: String,
+    text: Cow<'static, str>,
+    standard: bool,
 }
 
-fn parse(sources: &mut Sources, path: &str, text: &str, problems: &mut Problems) -> Loaded {
-    let id = sources.add(path, text);
-    let ast = crate::syntax::parse(id, text, problems);
-    Loaded {
-        path: path.into(),
-        ast,
-        standard: false,
-        uses: vec![],
-        stored: BTreeMap::new(),
+/// Parses the user's files and then the standard library's.
+fn parse_together(sources: &mut Sources, own: Vec<Text>) -> Vec<(Loaded, Problems)> {
+    let standard = stdlib::FILES.iter().map(|(name, text)| Text {
+        path: format!("stdlib/{name}"),
+        name: format!("stdlib/{name}"),
+        text: Cow::Borrowed(text),
+        standard: true,
+    });
+    let all: Vec<Text> = own.into_iter().chain(standard).collect();
+    let numbered: Vec<(u32, &str)> = all
+        .iter()
+        .map(|file| (sources.add(&file.path, &*file.text), &*file.text))
+        .collect();
+    let trees = crate::syntax::parse_all(&numbered);
+    let loaded = |(text, (ast, found)): (Text, _)| (Loaded::of(text, ast), found);
+    all.into_iter().zip(trees).map(loaded).collect()
+}
+
+impl Loaded {
+    fn of(text: Text, ast: ast::File) -> Loaded {
+        Loaded {
+            path: text.path,
+            name: text.name,
+            ast,
+            standard: text.standard,
+            uses: vec![],
+            stored: BTreeMap::new(),
+        }
     }
+}
+
+fn parse(sources: &mut Sources, text: Text, problems: &mut Problems) -> Loaded {
+    let id = sources.add(&text.path, &*text.text);
+    let ast = crate::syntax::parse(id, &text.text, problems);
+    Loaded::of(text, ast)
 }
 
 fn resolve_uses(
@@ -140,18 +164,37 @@ fn resolve_uses(
     let (mut wanted, mut weights) = (vec![], vec![]);
     for item in &files[at].ast.items {
         match &item.kind {
-            ItemKind::Use(u) => wanted.push((join(&files[at].path, &u.file.text), u.file.span)),
+            ItemKind::Use(u) => {
+                let name = join(&files[at].name, &u.file.text);
+                wanted.push((join(&files[at].path, &u.file.text), name, u.file.span));
+            }
             ItemKind::Frozen(f) => weights.push(join(&files[at].path, &f.file.text)),
             _ => {}
         }
     }
-    for (path, span) in wanted {
-        let known = files.iter().position(|f| f.path == path);
+    for (path, name, span) in wanted {
+        if problems.is_full() {
+            files[at].uses.push(None);
+            continue;
+        }
+        let known = files.iter().position(|f| f.name == name);
         let found = known.or_else(|| match loader.read(&path) {
-            Ok(_) if files.len() >= MAX_FILES => None,
+            Ok(_) if is_too_much(lengths(files, loader)) => {
+                let text = format!(
+                    "this is one file too many: {MAX_FILES} are the most, and {} MiB",
+                    MAX_BYTES >> 20
+                );
+                problems.push(Diag::new(Class::Import, span, text));
+                None
+            }
             Ok(text) => {
-                let file = parse(loader.sources(), &path, &text, problems);
-                files.push(file);
+                let text = Text {
+                    path,
+                    name,
+                    text: text.into(),
+                    standard: false,
+                };
+                files.push(parse(loader.sources(), text, problems));
                 Some(files.len() - 1)
             }
             Err(why) => {
@@ -170,12 +213,31 @@ fn resolve_uses(
     }
 }
 
+fn is_too_much(lengths: impl Iterator<Item = usize>) -> bool {
+    let (n_files, n_bytes) = lengths.fold((0, 0), |(n, sum), bytes| (n + 1, sum + bytes));
+    n_files >= MAX_FILES || n_bytes > MAX_BYTES
+}
+
+fn lengths(files: &[Loaded], loader: &mut dyn Loader) -> impl Iterator<Item = usize> {
+    let sources = loader.sources();
+    let lengths: Vec<usize> = files
+        .iter()
+        .map(|file| sources.text(file.ast.id).len())
+        .collect();
+    lengths.into_iter()
+}
+
 /// `path` relative to the folder of `from`, without `.` and `..` where they can be resolved.
 pub fn join(from: &str, path: &str) -> String {
     if path.starts_with('/') {
         return path.into();
     }
-    let mut parts: Vec<&str> = from.split('/').collect();
+    let is_place = |part: &&str| !part.is_empty() && *part != ".";
+    let root = from.starts_with('/').then_some("");
+    let mut parts: Vec<&str> = root
+        .into_iter()
+        .chain(from.split('/').filter(is_place))
+        .collect();
     parts.pop();
     for part in path.split('/') {
         match part {
@@ -219,6 +281,8 @@ pub struct FrozenRef<'a> {
     pub module: usize,
     /// The weight file as the loader knows it.
     pub path: String,
+    /// Relative to the first file's folder.
+    pub name: String,
     /// What the file holds; `None`: there is no such file.
     pub stored: Option<&'a Result<Header, String>>,
 }
@@ -286,6 +350,7 @@ impl<'a> Program<'a> {
                         module: at,
                         stored: file.stored.get(&path),
                         path,
+                        name: join(&file.name, &frozen.file.text),
                     });
                 }
                 ItemKind::Weights(weights) => {

@@ -25,7 +25,13 @@ pub fn arith(op: Arith, a: &Value, b: &Value) -> Result<Value, Fault> {
             (Some(_), Some(0.0)) if matches!(op, Arith::Div | Arith::FloorDiv | Arith::Mod) => {
                 Err(fault(Class::Type, "division by zero"))
             }
-            (Some(x), Some(y)) => Ok(Value::Float(fold(op, x, y))),
+            (Some(x), Some(y)) => match fold(op, x, y) {
+                z if z.is_infinite() && x.is_finite() && y.is_finite() => Err(fault(
+                    Class::Type,
+                    format!("{x:?} {} {y:?} is too large", op.text()),
+                )),
+                z => Ok(Value::Float(z)),
+            },
             _ => Err(fault(
                 Class::Type,
                 format!(

@@ -3,6 +3,7 @@
 use super::PortDecl;
 use super::elab::{Elab, Weight, WeightKind};
 use super::error::{Fallible, fault};
+use super::limits::WEIGHT_STEPS;
 use super::module::DefKind;
 use super::scope::Env;
 use super::value::Value;
@@ -54,7 +55,8 @@ impl<'a> Elab<'a, '_> {
             );
         };
         let dims = self.dims(axes, env)?;
-        self.check_size(ty.span, &dims.sizes)?;
+        self.check_stored(ty.span, &name.text, &dims.sizes)?;
+        self.spend_many(span, WEIGHT_STEPS)?;
         let init = self.init(init, env)?;
         let key = self.key(name, label, env)?;
         self.declared.push(key.clone());
@@ -308,7 +310,7 @@ impl<'a> Elab<'a, '_> {
             }
         };
         let dims = self.dims(axes, env)?;
-        self.check_size(ty.span, &dims.sizes)?;
+        self.check_stored(ty.span, &name.text, &dims.sizes)?;
         let origin = self.origin("", &name.text, name.span);
         let node = self.b.input(&name.text, dims.sizes.clone(), origin);
         let port = PortDecl {

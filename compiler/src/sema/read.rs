@@ -3,11 +3,12 @@
 use super::elab::Elab;
 use super::error::{Failed, Fallible, fault};
 use super::eval::int_pair;
+use super::limits::ITEM_STEPS;
 use super::number;
 use super::scalar::Arith;
 use super::scope::{Bound, Env, Mode};
 use super::tensor::{self, Cut};
-use super::value::{Dims, Num, Value};
+use super::value::{Dims, List, Num, Value};
 use crate::diag::{Class, Span};
 use crate::equation::Pos;
 use crate::ir::graph::NodeId;
@@ -58,7 +59,7 @@ impl<'a> Elab<'a, '_> {
 
     fn list_item(
         &mut self,
-        list: &Rc<Vec<Value>>,
+        list: &Rc<List>,
         items: &'a [ast::Ix],
         span: Span,
         env: &mut Env<'a>,
@@ -82,6 +83,8 @@ impl<'a> Elab<'a, '_> {
                 };
                 let low = end(self, low, 0, env)?;
                 let high = end(self, high, n, env)?.max(low);
+                let n_items = (high - low) as u64;
+                self.spend_many(span, ITEM_STEPS * n_items)?;
                 Ok(Value::list(list[low as usize..high as usize].to_vec()))
             }
             [ast::Ix { kind: I::At(e), .. }] => {

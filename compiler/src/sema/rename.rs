@@ -105,6 +105,16 @@ impl<'a> Rule<'a> {
     }
 }
 
+impl Rule<'_> {
+    /// Each hole may end at any segment, as often as the holes before it have ended elsewhere.
+    fn steps(&self, n_segments: u64) -> u64 {
+        const MAX_TRIES: u64 = 20_000;
+        let is_hole = |token: &&Token<'_>| !matches!(token, Token::Text(_));
+        let n_holes = self.from.iter().filter(is_hole).count() as u32;
+        1 + n_segments.saturating_pow(n_holes).min(MAX_TRIES) / 16
+    }
+}
+
 impl<'a> Elab<'a, '_> {
     /// Each rule once, in order, on what the rules before made of the key. The right side sees what the left side
     /// caught and the network's parameters.
@@ -118,7 +128,9 @@ impl<'a> Elab<'a, '_> {
             key: key.into(),
             ..Renamed::default()
         };
+        let n_segments = 1 + key.matches('.').count() as u64;
         for rule in &rules.rules {
+            self.spend_many(rule.span, rule.steps(n_segments))?;
             let Some(caught) = catch(&rule.from, &renamed.key) else {
                 continue;
             };

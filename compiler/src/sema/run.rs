@@ -210,14 +210,16 @@ impl<'a> Elab<'a, '_> {
         span: Span,
         env: &mut Env<'a>,
     ) -> Fallible<()> {
-        let values = self.domain(domain, env)?;
+        let domain = self.domain(domain, env)?;
         let saved = names
             .iter()
             .map(|n| env.vars.get(n.text.as_str()).cloned())
             .collect();
         let mut result = Ok(());
-        for value in values {
-            result = self.unpack(names, value, span, env);
+        for at in 0..domain.len() {
+            result = self
+                .spend(span)
+                .and_then(|_| self.unpack(names, domain.value(at), span, env));
             if result.is_ok() {
                 result = self
                     .deeper(span, |elab| elab.run(body, env, None))

@@ -6,16 +6,18 @@
 use super::error::{Fault, fault};
 use super::value::{Dims, Form, Kind, Num};
 use crate::diag::Class;
-use crate::equation::index::Ix;
+use crate::equation::index::{Atom, Ix};
 use crate::equation::{Binary, Expr, Lit, Relation, Unary};
 use std::rc::Rc;
 
 const INF: f64 = f64::INFINITY;
 /// A tree larger than this is an error: no text may make the compiler grow without bound.
-const MAX_SIZE: usize = 20_000;
+const MAX_SIZE: usize = 2_000;
 /// Index coefficients stay so small that an address, which multiplies them by a stride, fits in 64 bits. What is larger is
 /// computed in f64 as other numbers are.
 const MAX_INDEX: f64 = (1u64 << 31) as f64;
+/// Beyond this whole numbers, and what is added to them, are not exact in f64 either.
+const MAX_WHOLE: f64 = 1e15;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Arith {
@@ -112,11 +114,14 @@ pub fn binary(op: Arith, a: &Num, b: &Num) -> Result<Num, Fault> {
     };
     let (lo, hi) = interval(op, a, b);
     let wide = lo.is_finite() && hi.is_finite() && lo.abs().max(hi.abs()) > MAX_INDEX;
+    if ints {
+        check_whole(lo, hi)?;
+    }
     if ints
         && !wide
         && let Some(ix) = index_arith(op, a, b).filter(is_tame)
     {
-        let size = 1 + ix.terms.len();
+        let size = weight(&ix);
         return sized(Num {
             shape,
             kind,
@@ -141,6 +146,16 @@ pub fn binary(op: Arith, a: &Num, b: &Num) -> Result<Num, Fault> {
         form: Form::Expr(form),
         size,
     })
+}
+
+/// Beyond this neither positions nor their sums are exact any more.
+fn check_whole(lo: f64, hi: f64) -> Result<(), Fault> {
+    let far = if hi.abs() < lo.abs() { lo } else { hi };
+    if lo.is_infinite() || hi.is_infinite() || far.abs() <= MAX_WHOLE {
+        return Ok(());
+    }
+    let text = format!("this index goes as far as {far:.0e}; {MAX_WHOLE:.0e} is the most");
+    Err(fault(Class::Range, text))
 }
 
 /// The result as an index expression, where it is one.
@@ -181,6 +196,15 @@ fn index_arith(op: Arith, a: &Num, b: &Num) -> Option<Ix> {
 fn scaled(x: &Ix, by: i64) -> Option<Ix> {
     let fits = |c: i64| (c as f64 * by as f64).abs() <= MAX_INDEX;
     (fits(x.constant) && x.terms.iter().all(|t| fits(t.1))).then(|| x.scale(by))
+}
+
+/// All terms, those within `//` and `%` too.
+fn weight(ix: &Ix) -> usize {
+    let atom = |atom: &Atom| match atom {
+        Atom::Var(_) => 1,
+        Atom::Div(inner, _) | Atom::Mod(inner, _) => 1 + weight(inner),
+    };
+    1 + ix.terms.iter().map(|term| atom(&term.0)).sum::<usize>()
 }
 
 /// No coefficient is near the limits of i64, whatever the indices' ranges are.

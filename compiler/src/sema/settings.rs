@@ -1,12 +1,13 @@
 //! What is compiled: the model, the `train` item that fixes its arguments, the profiles, and `--set` overrides.
 
-use super::Options;
 use super::error::{suggest, suggested};
 use super::module::{DefKind, Program};
 use super::value::Value;
+use super::{Options, cycle};
 use crate::diag::{Class, Diag, Problems, Span};
 use crate::syntax::ast::{self, ItemKind};
-use std::collections::BTreeMap;
+use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 pub struct Profile<'a> {
     pub name: &'a str,
@@ -23,89 +24,163 @@ pub struct Settings<'a> {
     pub module: usize,
     pub model: usize,
     pub train: Option<&'a ast::Train>,
-    pub profiles: Vec<Profile<'a>>,
+    pub profiles: &'a [Profile<'a>],
     /// `--set` for parameters of the `train` item, and of the model.
     pub train_values: Vec<(String, Value)>,
     pub model_values: Vec<(&'a str, Value)>,
 }
 
+/// What a file offers to choose from. It is looked at once, however many models and profiles there are.
+pub struct Offer<'a> {
+    trains: Vec<&'a ast::Train>,
+    train_of: HashMap<&'a str, &'a ast::Train>,
+    models: Vec<usize>,
+    model_of: HashMap<&'a str, usize>,
+    /// Those that are wanted, `--set` applied.
+    pub profiles: Vec<Profile<'a>>,
+}
+
+impl<'a> Offer<'a> {
+    /// None: `problems` says what is wrong with the profiles, or what the options ask for.
+    pub fn of(
+        program: &Program<'a>,
+        options: &Options,
+        problems: &mut Problems,
+    ) -> Option<Offer<'a>> {
+        let file = &program.files[0].ast;
+        let trains = file.items.iter().filter_map(|item| match &item.kind {
+            ItemKind::Train(train) => Some(train),
+            _ => None,
+        });
+        let is_own =
+            |d: &usize| program.defs[*d].module == 0 && program.defs[*d].kind == DefKind::Model;
+        let models = (0..program.defs.len()).filter(is_own);
+        let mut offer = Offer {
+            trains: trains.collect(),
+            train_of: HashMap::default(),
+            models: models.collect(),
+            model_of: HashMap::default(),
+            profiles: profiles(file, problems)?,
+        };
+        for train in &offer.trains {
+            let first = *offer.train_of.entry(&train.name.text).or_insert(train);
+            if first.name.span != train.name.span {
+                let text = format!("train `{}` is defined twice", train.name.text);
+                let diag = Diag::new(Class::Name, train.name.span, text);
+                problems.push(diag.label(first.name.span, "first here"));
+                return None;
+            }
+        }
+        for model in &offer.models {
+            let name: &'a str = &program.defs[*model].name.text;
+            offer.model_of.insert(name, *model);
+        }
+        for (name, text) in &options.set {
+            offer.set_dim(name, text, problems)?;
+        }
+        pick(&mut offer.profiles, options, problems)?;
+        Some(offer)
+    }
+
+    /// `--set H=90`: a dim in every profile.
+    fn set_dim(&mut self, name: &str, text: &str, problems: &mut Problems) -> Option<()> {
+        if !is_dim(name) {
+            return Some(());
+        }
+        let Some(size) = text.parse::<i64>().ok().filter(|s| *s > 0) else {
+            problems.push(Diag::placeless(
+                Class::Dim,
+                format!("--set {name}={text}: a dim is a positive int"),
+            ));
+            return None;
+        };
+        let known: BTreeSet<&str> = self
+            .profiles
+            .iter()
+            .flat_map(|p| p.dims.keys().map(String::as_str))
+            .collect();
+        if !known.is_empty() && !known.contains(name) {
+            let text = format!("--set {name}={text}: no profile binds the dim `{name}`");
+            let known = known.into_iter().collect::<Vec<_>>().join(", ");
+            problems.push(Diag::placeless(Class::Dim, text).help(format!("they bind {known}")));
+            return None;
+        }
+        for profile in &mut self.profiles {
+            profile.dims.insert(name.to_string(), size);
+        }
+        Some(())
+    }
+}
+
+fn is_dim(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_uppercase())
+}
+
+/// The settings of one `train` item or model.
 pub fn settings<'a>(
     program: &Program<'a>,
+    offer: &'a Offer<'a>,
     options: &Options,
     problems: &mut Problems,
 ) -> Option<Settings<'a>> {
-    let file = &program.files[0].ast;
-    let (model, train) = choose(program, file, options, problems)?;
+    let (model, train) = choose(program, offer, options, problems)?;
     let mut settings = Settings {
         module: 0,
         model,
         train,
-        profiles: vec![],
+        profiles: &offer.profiles,
         train_values: vec![],
         model_values: vec![],
     };
-    settings.profiles = profiles(file, problems)?;
-    for (name, text) in &options.set {
+    for (name, text) in options.set.iter().filter(|(name, _)| !is_dim(name)) {
         set(program, &mut settings, name, text, problems)?;
     }
-    pick(&mut settings, file, options, problems)?;
+    needs_profiles(&settings, options, problems)?;
     Some(settings)
+}
+
+/// What choosing from the file without a name would say.
+pub fn choice(program: &Program<'_>, offer: &Offer<'_>, problems: &mut Problems) {
+    let is_clear = match (offer.trains.len(), offer.models.as_slice()) {
+        (0, models) => models.is_empty() || cycle::whole(program, models).is_some(),
+        (n_trains, _) => n_trains == 1,
+    };
+    if !is_clear {
+        let help = "compiling takes one of them: `vsrc compile FILE NAME`; `vsrc check --name NAME` looks at it alone";
+        problems.push(several(program, offer).help(help));
+    }
 }
 
 /// The `train` item or model that NAME picks, or the only one there is, or the model that is made of all the others.
 fn choose<'a>(
     program: &Program<'a>,
-    file: &'a ast::File,
+    offer: &Offer<'a>,
     options: &Options,
     problems: &mut Problems,
 ) -> Option<(usize, Option<&'a ast::Train>)> {
-    let trains: Vec<&ast::Train> = file
-        .items
-        .iter()
-        .filter_map(|i| match &i.kind {
-            ItemKind::Train(t) => Some(t),
-            _ => None,
-        })
-        .collect();
-    let models: Vec<usize> = (0..program.defs.len())
-        .filter(|d| program.defs[*d].module == 0 && program.defs[*d].kind == DefKind::Model)
-        .collect();
-    for (at, train) in trains.iter().enumerate() {
-        let first = trains[..at].iter().find(|t| t.name.text == train.name.text);
-        if let Some(first) = first {
-            let text = format!("train `{}` is defined twice", train.name.text);
-            let diag = Diag::new(Class::Name, train.name.span, text);
-            problems.push(diag.label(first.name.span, "first here"));
-            return None;
-        }
-    }
     let path = &program.files[0].path;
+    let name_of = |model: &usize| program.defs[*model].name.text.as_str();
     if let Some(name) = &options.name {
-        if let Some(train) = trains.iter().find(|t| t.name.text == *name) {
+        if let Some(train) = offer.train_of.get(name.as_str()) {
             return with_model(program, train, problems);
         }
-        if let Some(model) = models.iter().find(|m| program.defs[**m].name.text == *name) {
+        if let Some(model) = offer.model_of.get(name.as_str()) {
             return Some((*model, None));
         }
-        let known: Vec<&str> = trains
-            .iter()
-            .map(|t| t.name.text.as_str())
-            .chain(models.iter().map(|m| program.defs[*m].name.text.as_str()))
-            .collect();
-        let mut diag = Diag::placeless(
-            Class::Name,
-            format!("{path} has no model or train item `{name}`"),
-        );
+        let trains = offer.trains.iter().map(|t| t.name.text.as_str());
+        let known = trains.chain(offer.models.iter().map(name_of));
+        let text = format!("{path} has no model or train item `{name}`");
+        let mut diag = Diag::placeless(Class::Name, text);
         if let Some(help) = suggest(name, known) {
             diag = diag.help(help);
         }
         problems.push(diag);
         return None;
     }
-    match (trains.as_slice(), models.as_slice()) {
+    match (offer.trains.as_slice(), offer.models.as_slice()) {
         ([train], _) => with_model(program, train, problems),
         ([], [model]) => Some((*model, None)),
-        ([], _) if let Some(whole) = whole(program, &models) => Some((whole, None)),
+        ([], models) if let Some(whole) = cycle::whole(program, models) => Some((whole, None)),
         ([], []) => {
             problems.push(
                 Diag::placeless(Class::Name, format!("{path} has no model"))
@@ -114,27 +189,25 @@ fn choose<'a>(
             None
         }
         _ => {
-            let names: Vec<&str> = match trains.as_slice() {
-                [] => models
-                    .iter()
-                    .map(|m| program.defs[*m].name.text.as_str())
-                    .collect(),
-                _ => trains.iter().map(|t| t.name.text.as_str()).collect(),
-            };
-            let text = format!("{path} has several to choose from: {}", names.join(", "));
-            problems.push(Diag::placeless(Class::Name, text).help("name one after the file"));
+            problems.push(several(program, offer).help("name one after the file"));
             None
         }
     }
 }
 
-/// The model that uses all others of its file, by itself or through what it uses.
-fn whole(program: &Program<'_>, models: &[usize]) -> Option<usize> {
-    let is_whole = |model: &usize| {
-        let reached = super::cycle::reached(program, *model);
-        models.iter().all(|m| m == model || reached.contains(m))
+/// The file has several to choose from, and none is made of all the others.
+fn several(program: &Program<'_>, offer: &Offer<'_>) -> Diag {
+    let models = offer
+        .models
+        .iter()
+        .map(|m| program.defs[*m].name.text.as_str());
+    let names: Vec<&str> = match offer.trains.as_slice() {
+        [] => models.collect(),
+        trains => trains.iter().map(|t| t.name.text.as_str()).collect(),
     };
-    models.iter().copied().find(is_whole)
+    let path = &program.files[0].path;
+    let text = format!("{path} has several to choose from: {}", names.join(", "));
+    Diag::placeless(Class::Name, text)
 }
 
 fn with_model<'a>(
@@ -172,16 +245,18 @@ fn with_model<'a>(
 }
 
 fn profiles<'a>(file: &'a ast::File, problems: &mut Problems) -> Option<Vec<Profile<'a>>> {
-    let mut all: Vec<(Profile<'a>, Span)> = vec![];
+    let mut all: Vec<Profile<'a>> = vec![];
+    let mut first_of: HashMap<&str, Span> = HashMap::default();
     let before = problems.len();
     for item in &file.items {
         let ItemKind::Profile(profile) = &item.kind else {
             continue;
         };
         let span = profile.name.span;
-        if let Some((_, first)) = all.iter().find(|(p, _)| p.name == profile.name.text) {
+        let first = *first_of.entry(&profile.name.text).or_insert(span);
+        if first != span {
             let text = format!("profile `{}` is defined twice", profile.name.text);
-            problems.push(Diag::new(Class::Name, span, text).label(*first, "first here"));
+            problems.push(Diag::new(Class::Name, span, text).label(first, "first here"));
             continue;
         }
         let mut made = Profile {
@@ -194,15 +269,15 @@ fn profiles<'a>(file: &'a ast::File, problems: &mut Problems) -> Option<Vec<Prof
         for setting in &profile.settings {
             apply_setting(&mut made, setting, problems);
         }
-        all.push((made, span));
+        all.push(made);
     }
-    (problems.len() == before).then(|| all.into_iter().map(|p| p.0).collect())
+    (problems.len() == before).then_some(all)
 }
 
 fn apply_setting(profile: &mut Profile<'_>, setting: &ast::Setting, problems: &mut Problems) {
     use ast::SettingValue as V;
     let name = setting.name.text.as_str();
-    let upper = name.starts_with(|c: char| c.is_ascii_uppercase());
+    let upper = is_dim(name);
     let fail = |problems: &mut Problems, class, text: String| {
         problems.push(Diag::new(class, setting.span, text));
     };
@@ -251,7 +326,7 @@ fn apply_setting(profile: &mut Profile<'_>, setting: &ast::Setting, problems: &m
     }
 }
 
-/// `--set NAME=VALUE`: a dim in every profile, a parameter of the `train` item, or of the model.
+/// `--set NAME=VALUE` for a parameter of the `train` item, or of the model.
 fn set<'a>(
     program: &Program<'a>,
     settings: &mut Settings<'a>,
@@ -259,32 +334,6 @@ fn set<'a>(
     text: &str,
     problems: &mut Problems,
 ) -> Option<()> {
-    if name.starts_with(|c: char| c.is_ascii_uppercase()) {
-        let Some(size) = text.parse::<i64>().ok().filter(|s| *s > 0) else {
-            problems.push(Diag::placeless(
-                Class::Dim,
-                format!("--set {name}={text}: a dim is a positive int"),
-            ));
-            return None;
-        };
-        let known: Vec<&String> = settings
-            .profiles
-            .iter()
-            .flat_map(|p| p.dims.keys())
-            .collect();
-        if !known.is_empty() && !known.iter().any(|k| *k == name) {
-            let text = format!("--set {name}={text}: no profile binds the dim `{name}`");
-            let known: std::collections::BTreeSet<&str> =
-                known.iter().map(|k| k.as_str()).collect();
-            let known = known.into_iter().collect::<Vec<_>>().join(", ");
-            problems.push(Diag::placeless(Class::Dim, text).help(format!("they bind {known}")));
-            return None;
-        }
-        for profile in &mut settings.profiles {
-            profile.dims.insert(name.to_string(), size);
-        }
-        return Some(());
-    }
     let of_train = settings.train.map_or(&[] as &[ast::Input], |t| &t.params);
     let of_model = program.defs[settings.model].parameters;
     let (input, in_train) = match (find(of_train, name), find(of_model, name)) {
@@ -349,26 +398,15 @@ fn parse(kind: &ast::TypeKind, text: &str) -> Option<Value> {
 }
 
 /// Keeps the profiles that are asked for.
-fn pick(
-    settings: &mut Settings<'_>,
-    file: &ast::File,
-    options: &Options,
-    problems: &mut Problems,
-) -> Option<()> {
-    if settings.profiles.is_empty() {
-        let _ = file;
-        let text = "no profile gives the dims their values";
-        problems.push(
-            Diag::placeless(Class::Dim, text)
-                .help("add one: `profile tile { B = 1  H = 64  W = 64 }`"),
-        );
-        return None;
+fn pick(profiles: &mut Vec<Profile<'_>>, options: &Options, problems: &mut Problems) -> Option<()> {
+    if profiles.is_empty() {
+        return Some(());
     }
+    let names: HashSet<&str> = profiles.iter().map(|p| p.name).collect();
     for wanted in &options.profiles {
-        if !settings.profiles.iter().any(|p| p.name == wanted) {
-            let known = settings.profiles.iter().map(|p| p.name);
+        if !names.contains(wanted.as_str()) {
             let mut diag = Diag::placeless(Class::Name, format!("there is no profile `{wanted}`"));
-            if let Some(help) = suggest(wanted, known) {
+            if let Some(help) = suggest(wanted, profiles.iter().map(|p| p.name)) {
                 diag = diag.help(help);
             }
             problems.push(diag);
@@ -376,10 +414,27 @@ fn pick(
         }
     }
     if !options.profiles.is_empty() {
-        settings
-            .profiles
-            .retain(|p| options.profiles.iter().any(|w| w == p.name));
-    } else if let Some(train) = settings.train
+        let wanted: HashSet<&str> = options.profiles.iter().map(String::as_str).collect();
+        profiles.retain(|p| wanted.contains(p.name));
+    }
+    Some(())
+}
+
+fn needs_profiles(
+    settings: &Settings<'_>,
+    options: &Options,
+    problems: &mut Problems,
+) -> Option<()> {
+    if settings.profiles.is_empty() {
+        let text = "no profile gives the dims their values";
+        problems.push(
+            Diag::placeless(Class::Dim, text)
+                .help("add one: `profile tile { B = 1  H = 64  W = 64 }`"),
+        );
+        return None;
+    }
+    if options.profiles.is_empty()
+        && let Some(train) = settings.train
         && !settings.profiles.iter().any(|p| p.name == "train")
     {
         let text = format!("train {} needs a profile named `train`", train.name.text);

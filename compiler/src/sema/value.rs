@@ -6,6 +6,7 @@
 use crate::equation::index::Ix;
 use crate::equation::{Expr, Lit, Relation};
 use crate::ir::graph::NodeId;
+use std::ops::Deref;
 use std::rc::Rc;
 
 /// The dim expression a number came from (`H/2`), in terms of the profile's dims.
@@ -58,7 +59,7 @@ pub enum Value {
     Float(f64),
     Bool(bool),
     Str(Rc<str>),
-    List(Rc<Vec<Value>>),
+    List(Rc<List>),
     Num(Rc<Num>),
     Tensor(NodeId),
     /// Index into the elaborator's layers.
@@ -67,13 +68,63 @@ pub enum Value {
     Failed,
 }
 
+/// Values in order, and what they come to together.
+pub struct List {
+    items: Vec<Value>,
+    n_leaves: usize,
+    depth: usize,
+}
+
+impl List {
+    pub fn new(items: Vec<Value>) -> List {
+        let (mut n_leaves, mut depth) = (0usize, 0);
+        for item in &items {
+            let (leaves, below) = match item {
+                Value::List(list) => (list.n_leaves, list.depth),
+                _ => (1, 0),
+            };
+            n_leaves = n_leaves.saturating_add(leaves.max(1));
+            depth = depth.max(below);
+        }
+        List {
+            items,
+            n_leaves,
+            depth: depth + 1,
+        }
+    }
+
+    /// Values, those of lists within it one by one.
+    pub fn n_leaves(&self) -> usize {
+        self.n_leaves
+    }
+
+    pub fn depth(&self) -> usize {
+        self.depth
+    }
+}
+
+impl Deref for List {
+    type Target = [Value];
+
+    fn deref(&self) -> &[Value] {
+        &self.items
+    }
+}
+
+impl From<List> for Value {
+    fn from(list: List) -> Value {
+        Value::List(Rc::new(list))
+    }
+}
+
 impl Value {
     pub fn int(value: i64) -> Value {
         Value::Int(value, None)
     }
 
+    /// For lists that are no longer than the text that gives them, or than lists that there are.
     pub fn list(items: Vec<Value>) -> Value {
-        Value::List(Rc::new(items))
+        Value::from(List::new(items))
     }
 
     pub fn as_int(&self) -> Option<i64> {
@@ -98,7 +149,7 @@ impl Value {
             Value::Int(i, Some(note)) => format!("{note} = {i}"),
             Value::Float(f) => format!("{f:?}"),
             Value::Bool(b) => b.to_string(),
-            Value::Str(s) => format!("\"{s}\""),
+            Value::Str(s) => format!("\"{}\"", crate::diag::shortened(s, 60)),
             Value::List(items) => format!("a list of {}", items.len()),
             Value::Num(num) if num.kind == Kind::Bool => "a comparison".into(),
             Value::Num(num) if num.shape.is_none() => "a number of an equation".into(),

@@ -11,6 +11,10 @@ use super::parse::Rule;
 use super::scan::Scan;
 use crate::diag::{Class, Diag, Problems, Span};
 
+/// Inputs of one list, and axes of a type.
+const MAX_INPUTS: usize = 256;
+const MAX_AXES: usize = 32;
+
 /// The children of one rule, in order.
 pub(super) type Inner<'i> = Peekable<Filter<Pairs<'i, Rule>, fn(&Pair<'i, Rule>) -> bool>>;
 
@@ -130,7 +134,13 @@ impl<'a> Builder<'a> {
     }
 
     fn inputs(&mut self, pair: Pair<'_, Rule>) -> Vec<Input> {
-        significant(pair).map(|pair| self.input(pair)).collect()
+        let span = self.span(&pair);
+        let inputs: Vec<Input> = significant(pair).map(|pair| self.input(pair)).collect();
+        if inputs.len() > MAX_INPUTS {
+            let message = format!("{} inputs; {MAX_INPUTS} are the most", inputs.len());
+            self.error(span, message);
+        }
+        inputs
     }
 
     fn input(&mut self, pair: Pair<'_, Rule>) -> Input {
@@ -251,7 +261,11 @@ impl<'a> Builder<'a> {
             return Type { kind, span };
         }
         let precision = take(inner, Rule::dtype).map(|pair| dtype(&pair));
-        let axes = inner.map(|pair| self.axis(pair)).collect();
+        let axes: Vec<Axis> = inner.map(|pair| self.axis(pair)).collect();
+        if axes.len() > MAX_AXES {
+            let message = format!("a tensor of {} axes; {MAX_AXES} are the most", axes.len());
+            self.error(span, message);
+        }
         Type {
             kind: TypeKind::Tensor { precision, axes },
             span,

@@ -14,3 +14,4 @@ mod wrong;
 pub use format::format;
 pub use parse::{parse, parse_all};
 pub use print::print_ast;
+pub use scan::MAX_BYTES;

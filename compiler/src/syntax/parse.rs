@@ -2,7 +2,6 @@
 //! does not hide the errors of the next. Any text gives a tree, perhaps an empty one, and never a panic.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 use pest::Parser;
 use pest::error::InputLocation;
@@ -11,51 +10,23 @@ use super::ast::{File, Item, ItemKind};
 use super::build::Builder;
 use super::scan::{self, Chunk, Scan};
 use super::wrong;
-use crate::diag::{Class, Diag, Problems};
+use crate::diag::Problems;
+use crate::stack;
 
 #[derive(pest_derive::Parser)]
 #[grammar = "syntax/vsr.pest"]
 pub(super) struct Grammar;
 
-/// Enough for the recursive descent of `scan::MAX_NESTING` levels in any build; only touched pages cost anything.
-const STACK_BYTES: usize = 256 << 20;
-const MAX_WORKERS: usize = 8;
-
 /// Parses one file. What is wrong goes to `problems`; items with errors are left out or kept as far as they were read.
 pub fn parse(file: u32, text: &str, problems: &mut Problems) -> File {
-    let mut found = Problems::new();
-    let parsed = thread::scope(|scope| {
-        let work = || parse_here(file, text, &mut found);
-        let thread = thread::Builder::new()
-            .stack_size(STACK_BYTES)
-            .spawn_scoped(scope, work);
-        thread.map(|handle| {
-            handle
-                .join()
-                .expect("the parser refuses what it cannot parse")
-        })
-    });
-    for diag in found.iter() {
-        problems.push(diag.clone());
-    }
-    parsed.unwrap_or_else(|error| {
-        problems.push(Diag::placeless(
-            Class::Syntax,
-            format!("no thread to parse on: {error}"),
-        ));
-        File {
-            id: file,
-            doc: String::new(),
-            items: Vec::new(),
-            broken: Vec::new(),
-        }
-    })
+    let parsed = parse_all(&[(file, text)]).pop();
+    let (tree, found) = parsed.expect("one tree for each text");
+    problems.extend(found);
+    tree
 }
 
 /// Parses many files at once, on all processors. Each file's tree and problems, in the order given.
 pub fn parse_all(files: &[(u32, &str)]) -> Vec<(File, Problems)> {
-    let n_workers = thread::available_parallelism().map_or(1, |n| n.get());
-    let n_workers = n_workers.min(MAX_WORKERS).min(files.len());
     let next = AtomicUsize::new(0);
     let work = || {
         let mut done = Vec::new();
@@ -69,34 +40,26 @@ pub fn parse_all(files: &[(u32, &str)]) -> Vec<(File, Problems)> {
             done.push((at, tree, problems));
         }
     };
-    let mut done = thread::scope(|scope| {
-        let spawn = |_| {
-            let thread = thread::Builder::new().stack_size(STACK_BYTES);
-            thread.spawn_scoped(scope, work).ok()
-        };
-        let workers: Vec<_> = (0..n_workers).filter_map(spawn).collect();
-        let join = |worker: thread::ScopedJoinHandle<'_, Vec<_>>| {
-            worker
-                .join()
-                .expect("the parser refuses what it cannot parse")
-        };
-        workers.into_iter().flat_map(join).collect::<Vec<_>>()
-    });
+    let mut done = match stack::together(files.len(), work) {
+        Ok(done) => done.into_iter().flatten().collect::<Vec<_>>(),
+        Err(error) => return files.iter().map(|(id, _)| unparsed(*id, &error)).collect(),
+    };
     done.sort_by_key(|(at, _, _)| *at);
-    let mut done = done.into_iter().peekable();
-    let parsed =
-        files
-            .iter()
-            .enumerate()
-            .map(|(at, (file, text))| match done.next_if(|d| d.0 == at) {
-                Some((_, tree, problems)) => (tree, problems),
-                // No worker could be started: `parse` tries once more, and says so.
-                None => {
-                    let mut problems = Problems::new();
-                    (parse(*file, text, &mut problems), problems)
-                }
-            });
-    parsed.collect()
+    let trees = done.into_iter();
+    trees.map(|(_, tree, problems)| (tree, problems)).collect()
+}
+
+/// The machine gives no thread to parse on.
+fn unparsed(id: u32, error: &std::io::Error) -> (File, Problems) {
+    let mut problems = Problems::new();
+    problems.cannot(stack::no_thread(error));
+    let file = File {
+        id,
+        doc: String::new(),
+        items: Vec::new(),
+        broken: Vec::new(),
+    };
+    (file, problems)
 }
 
 fn parse_here(file: u32, text: &str, problems: &mut Problems) -> File {

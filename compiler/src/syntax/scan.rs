@@ -10,7 +10,13 @@ use crate::diag::{Class, Diag, Problems, Span};
 /// How deep brackets, signs, powers, reducers and `else` may nest.
 pub const MAX_NESTING: u32 = 200;
 /// The longest text taken, in bytes.
-pub const MAX_BYTES: usize = 16 << 20;
+pub const MAX_BYTES: usize = 4 << 20;
+/// Items of a text, and bytes of one: an item is parsed as a whole.
+const MAX_ITEMS: usize = 10_000;
+const MAX_ITEM_BYTES: usize = 1 << 20;
+/// Letters of a name, bytes of a string: both stand in messages and are compared with others.
+const MAX_NAME: usize = 200;
+const MAX_STRING: usize = 4096;
 
 const ITEM_WORDS: [&str; 8] = [
     "use", "op", "block", "model", "weights", "frozen", "train", "profile",
@@ -194,6 +200,13 @@ pub fn scan(file: u32, text: &str, problems: &mut Problems) -> Scan {
 impl Scanner<'_> {
     fn run(&mut self) {
         while let Some(&byte) = self.bytes.get(self.at) {
+            if self.scan.chunks.len() > MAX_ITEMS {
+                return self.too_many_items();
+            }
+            // What follows would only be counted.
+            if self.problems.is_full() {
+                return;
+            }
             match byte {
                 b'\n' => {
                     self.at += 1;
@@ -208,6 +221,16 @@ impl Scanner<'_> {
                 _ => self.operator(byte),
             }
         }
+    }
+
+    /// Nothing is parsed of a text that is not taken.
+    fn too_many_items(&mut self) {
+        let message = format!("this text has more than {MAX_ITEMS} items");
+        self.report(self.at, self.at, message);
+        self.scan
+            .chunks
+            .iter_mut()
+            .for_each(|chunk| chunk.is_broken = true);
     }
 
     fn peek(&self, ahead: usize) -> u8 {
@@ -246,7 +269,13 @@ impl Scanner<'_> {
     fn string(&mut self) {
         let start = self.at;
         match self.text[start + 1..].find(['"', '\n']) {
-            Some(n) if self.bytes[start + 1 + n] == b'"' => self.token(n + 2, Before::Operand),
+            Some(n) if self.bytes[start + 1 + n] == b'"' => {
+                if n > MAX_STRING {
+                    let message = format!("this string is longer than {MAX_STRING} bytes");
+                    self.report(start, start + n + 2, message);
+                }
+                self.token(n + 2, Before::Operand)
+            }
             other => {
                 let n = other.map_or(self.text.len() - start, |n| n + 1);
                 self.report(start, start + n, "the string does not end on its line");
@@ -261,6 +290,10 @@ impl Scanner<'_> {
             .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
             .unwrap_or(rest.len());
         let word = &rest[..n];
+        if n > MAX_NAME && !self.is_broken() {
+            let message = format!("this word is longer than {MAX_NAME} letters");
+            self.report(self.at, self.at + n, message);
+        }
         if self.starts_item(word, &rest[n..]) {
             self.end_chunk(self.at);
             self.new_chunk(self.at);
@@ -433,6 +466,11 @@ impl Scanner<'_> {
         {
             let (at, opener) = (level.at, level.opener as char);
             self.report(at, at + 1, format!("`{opener}` is never closed"));
+        }
+        let start = self.scan.chunks.last().map_or(end, |chunk| chunk.start);
+        if end - start > MAX_ITEM_BYTES && !self.is_broken() {
+            let message = format!("this item is longer than {} KiB", MAX_ITEM_BYTES >> 10);
+            self.report(start, start, message);
         }
         self.scan.part_from(end);
         let dense_end = self.scan.dense.len();

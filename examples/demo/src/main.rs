@@ -59,7 +59,18 @@ fn print(line: &str) -> Outcome<()> {
 }
 
 fn main() -> ExitCode {
-    match demo(&Args::parse()) {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(words) if words.use_stderr() => {
+            console::err(&words.render().to_string());
+            return ExitCode::FAILURE;
+        }
+        Err(words) => {
+            let said = console::out(&words.render().to_string());
+            return said.map_or(ExitCode::from(2), |()| ExitCode::SUCCESS);
+        }
+    };
+    match demo(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             console::err(&format!("error: {message}\n"));

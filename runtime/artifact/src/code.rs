@@ -1,19 +1,18 @@
 //! `code.bin`: a header of one page, then the code, so that the code can be mapped from the file as it lies.
 //!
 //! Header, little endian: magic (8), header version u32, ABI u32, architecture (16, zero-padded), code bytes u64,
-//! code's blake3 (32), manifest's blake3 (32), length u32 and text of the needed features (one a line), blake3 of all before (32).
+//! code's blake3 (32), length u32 and text of the needed features (one a line), blake3 of all before (32).
 
 use crate::abi::ABI_VERSION;
 
 pub const CODE_OFFSET: usize = 4096;
 const MAGIC: &[u8; 8] = b"VSRCODE\0";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 pub struct Header {
     pub arch: String,
     pub features: Vec<String>,
     pub code_hash: [u8; 32],
-    pub manifest_hash: [u8; 32],
 }
 
 pub fn encode(header: &Header, code: &[u8]) -> Vec<u8> {
@@ -25,7 +24,6 @@ pub fn encode(header: &Header, code: &[u8]) -> Vec<u8> {
     out.extend(arch);
     out.extend((code.len() as u64).to_le_bytes());
     out.extend(header.code_hash);
-    out.extend(header.manifest_hash);
     let features = header.features.join("\n");
     out.extend((features.len() as u32).to_le_bytes());
     out.extend(features.as_bytes());
@@ -43,7 +41,7 @@ pub enum Fault {
     Abi(u64),
 }
 
-/// Header and code; the code's hash is checked, the manifest's is left to the caller.
+/// Header and code, whose hash is checked.
 pub fn decode(bytes: &[u8]) -> Result<(Header, &[u8]), Fault> {
     let mut at = Reader { bytes, at: 0 };
     if at.take(8)? != MAGIC {
@@ -59,7 +57,7 @@ pub fn decode(bytes: &[u8]) -> Result<(Header, &[u8]), Fault> {
     }
     let arch = at.take(16)?;
     let code_len = u64::from_le_bytes(at.array()?);
-    let (code_hash, manifest_hash) = (at.array()?, at.array()?);
+    let code_hash = at.array()?;
     let n = at.u32()? as usize;
     let features = at.take(n)?;
     let end = at.at;
@@ -94,7 +92,6 @@ pub fn decode(bytes: &[u8]) -> Result<(Header, &[u8]), Fault> {
             arch: text(arch),
             features,
             code_hash,
-            manifest_hash,
         },
         code,
     ))

@@ -1,14 +1,22 @@
-//! The folder: written whole beside its place and renamed, read and checked whole.
+//! The folder, read and checked whole: a manifest, and the files that it names. [`crate::write`] makes it.
+//!
+//! A folder may be replaced while it is read: then its manifest has changed, and is read anew. What is handed out is one
+//! artifact, never parts of two.
 
 use crate::code::{self, Fault, Header};
 use crate::manifest::Manifest;
+use crate::stated::{self, Names};
 use crate::{Error, abi, host};
 use std::fs;
-use std::io::Write;
-use std::path::{Component, Path, PathBuf};
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 /// Raised whenever the manifest changes meaning.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
+pub(crate) const MANIFEST: &str = "manifest.json";
+/// How often a folder may be replaced while one reader is at it.
+const MAX_TRIES: usize = 1000;
 
 /// A compiled network in memory. `write` fills in the manifest's format, ABI and hashes.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,7 +28,7 @@ pub struct Artifact {
     pub sources: Vec<(String, Vec<u8>)>,
 }
 
-type Result<T> = std::result::Result<T, Error>;
+pub(crate) type Result<T> = std::result::Result<T, Error>;
 
 /// blake3 of all source files with their names, in the order of their names, hex.
 pub fn source_hash(sources: &[(String, Vec<u8>)]) -> String {
@@ -36,109 +44,82 @@ pub fn source_hash(sources: &[(String, Vec<u8>)]) -> String {
     hasher.finalize().to_hex().to_string()
 }
 
-/// Writes the folder beside its place, then renames it there: a reader sees the old artifact or the new one.
-pub fn write(dir: &Path, artifact: &Artifact) -> Result<()> {
-    let is_artifact = dir.join("manifest.json").exists();
-    let is_empty = fs::read_dir(dir)
-        .map(|mut d| d.next().is_none())
-        .unwrap_or(true);
-    if (dir.exists() && !dir.is_dir()) || (dir.is_dir() && !is_artifact && !is_empty) {
-        return Err(Error::InTheWay(dir.to_path_buf()));
-    }
-    if let Some(parent) = dir.parent().filter(|p| !p.as_os_str().is_empty()) {
-        io("create", parent, fs::create_dir_all(parent))?;
-    }
-    let new = beside(dir, "new");
-    let _ = fs::remove_dir_all(&new);
-    let written = write_files(&new, artifact).and_then(|()| exchange(dir, &new));
-    if written.is_err() {
-        let _ = fs::remove_dir_all(&new);
-    }
-    written
-}
-
-fn beside(dir: &Path, what: &str) -> PathBuf {
-    let name = dir
-        .file_name()
-        .map(|n| n.to_string_lossy().into_owned())
-        .unwrap_or_else(|| "compiled".into());
-    dir.with_file_name(format!(".{name}.{what}-{}", std::process::id()))
-}
-
-fn exchange(dir: &Path, new: &Path) -> Result<()> {
-    let old = beside(dir, "old");
-    if dir.exists() {
-        io("replace", dir, fs::rename(dir, &old))?;
-    }
-    let renamed = io("write", dir, fs::rename(new, dir));
-    if renamed.is_err() {
-        let _ = fs::rename(&old, dir);
-    }
-    let _ = fs::remove_dir_all(&old);
-    renamed
-}
-
-fn write_files(dir: &Path, artifact: &Artifact) -> Result<()> {
-    io("create", dir, fs::create_dir_all(dir))?;
-    let mut manifest = artifact.manifest.clone();
-    let code_hash = blake3::hash(&artifact.code);
-    manifest.format = FORMAT;
-    manifest.abi = abi::ABI_VERSION;
-    manifest.source_hash = source_hash(&artifact.sources);
-    manifest.code_hash = code_hash.to_hex().to_string();
-    manifest.consts_hash = blake3::hash(&artifact.consts).to_hex().to_string();
-    let mut text = serde_json::to_vec(&manifest).expect("a manifest is plain data");
-    text.push(b'\n');
-    let header = Header {
-        arch: host::ARCH.to_string(),
-        features: manifest.target.features.clone(),
-        code_hash: *code_hash.as_bytes(),
-        manifest_hash: *blake3::hash(&text).as_bytes(),
-    };
-    file(&dir.join("manifest.json"), &text)?;
-    file(
-        &dir.join("code.bin"),
-        &code::encode(&header, &artifact.code),
-    )?;
-    file(&dir.join("consts.bin"), &artifact.consts)?;
-    for (name, text) in &artifact.sources {
-        let inside = Path::new(name)
-            .components()
-            .all(|c| matches!(c, Component::Normal(_)));
-        if !inside || name.is_empty() {
-            return Err(Error::SourceName(name.clone()));
-        }
-        let path = dir.join("source").join(name);
-        let parent = path.parent().expect("it lies in source/");
-        io("create", parent, fs::create_dir_all(parent))?;
-        file(&path, text)?;
-    }
-    Ok(())
-}
-
-fn file(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut out = io("create", path, fs::File::create(path))?;
-    io("write", path, out.write_all(bytes))?;
-    io("write", path, out.sync_all())
-}
-
-/// Reads and checks everything but the sources, which are read as they are and compared with their hash.
+/// Reads and checks everything.
 pub fn read(dir: &Path) -> Result<Artifact> {
-    let path = dir.join("manifest.json");
-    if !path.is_file() {
-        return Err(Error::NotAnArtifact(dir.to_path_buf()));
+    let mut manifest = ManifestFile::read(dir)?;
+    for _ in 0..MAX_TRIES {
+        let artifact = load(dir, &manifest.text);
+        if artifact.is_ok() {
+            return artifact;
+        }
+        let now = ManifestFile::read(dir)?;
+        if now == manifest {
+            return artifact;
+        }
+        manifest = now;
     }
-    let text = io("read", &path, fs::read(&path))?;
-    check_versions(dir, &text)?;
+    load(dir, &manifest.text)
+}
+
+/// The file that holds the code of the artifact in a folder, for who must map it.
+pub fn code_file(dir: &Path) -> Option<PathBuf> {
+    let names = stated::names(&ManifestFile::read(dir).ok()?.text)?;
+    Some(dir.join(names.content).join("code.bin"))
+}
+
+/// The files of the artifact in a folder: its manifest, and all that this names.
+pub fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut files = vec![dir.join(MANIFEST)];
+    let names = ManifestFile::read(dir).map(|file| stated::names(&file.text));
+    if let Ok(Some(names)) = names {
+        let content = dir.join(&names.content);
+        files.extend(names.files.iter().map(|name| content.join(name)));
+    }
+    files
+}
+
+/// The manifest, and which file it was: the same text may have come back in another one.
+#[derive(PartialEq)]
+struct ManifestFile {
+    text: Vec<u8>,
+    inode: u64,
+    changed: (i64, i64),
+}
+
+impl ManifestFile {
+    fn read(dir: &Path) -> Result<ManifestFile> {
+        let path = dir.join(MANIFEST);
+        if !path.is_file() {
+            let why = "it has no manifest.json";
+            return Err(Error::NotAnArtifact(dir.to_path_buf(), why));
+        }
+        let mut file = io("read", &path, fs::File::open(&path))?;
+        let found = io("read", &path, file.metadata())?;
+        let mut text = vec![];
+        io("read", &path, file.read_to_end(&mut text))?;
+        Ok(ManifestFile {
+            text,
+            inode: found.ino(),
+            changed: (found.ctime(), found.ctime_nsec()),
+        })
+    }
+}
+
+/// The artifact of a manifest.
+fn load(dir: &Path, text: &[u8]) -> Result<Artifact> {
+    check_versions(dir, text)?;
     let damaged = |why: &str| Error::Damaged {
         path: dir.to_path_buf(),
         why: why.to_string(),
     };
-    let code_path = dir.join("code.bin");
-    if !code_path.is_file() || !dir.join("consts.bin").is_file() {
-        return Err(damaged("code.bin or consts.bin is missing"));
+    if !stated::is_whole(text) {
+        return Err(damaged("manifest.json does not match its checksum"));
     }
-    let bytes = io("read", &code_path, fs::read(&code_path))?;
+    let names = stated::names(text).ok_or_else(|| damaged("manifest.json names no files"))?;
+    let manifest: Manifest =
+        serde_json::from_slice(text).map_err(|e| damaged(&format!("manifest.json: {e}")))?;
+    let place = dir.join(&names.content);
+    let bytes = part(dir, &place, "code.bin")?;
     let (header, code) = code::decode(&bytes).map_err(|fault| match fault {
         Fault::Damaged(why) => damaged(why),
         Fault::Abi(found) => Error::UnknownAbi {
@@ -147,18 +128,15 @@ pub fn read(dir: &Path) -> Result<Artifact> {
             known: abi::ABI_VERSION,
         },
     })?;
-    if blake3::hash(&text).as_bytes() != &header.manifest_hash {
-        return Err(damaged("manifest.json does not match its hash"));
+    if blake3::Hash::from_bytes(header.code_hash).to_hex().as_str() != manifest.code_hash {
+        return Err(damaged("code.bin belongs to another manifest.json"));
     }
     check_host(dir, &header)?;
-    let manifest: Manifest =
-        serde_json::from_slice(&text).map_err(|e| damaged(&format!("manifest.json: {e}")))?;
-    let consts_path = dir.join("consts.bin");
-    let consts = io("read", &consts_path, fs::read(&consts_path))?;
+    let consts = part(dir, &place, "consts.bin")?;
     if blake3::hash(&consts).to_hex().as_str() != manifest.consts_hash {
         return Err(damaged("consts.bin does not match its hash"));
     }
-    let sources = read_sources(&dir.join("source"))?;
+    let sources = sources(dir, &place, &names)?;
     if source_hash(&sources) != manifest.source_hash {
         return Err(damaged("source/ does not match its hash"));
     }
@@ -168,6 +146,30 @@ pub fn read(dir: &Path) -> Result<Artifact> {
         consts,
         sources,
     })
+}
+
+/// One file of the content.
+fn part(dir: &Path, place: &Path, name: &str) -> Result<Vec<u8>> {
+    let path = place.join(name);
+    if !path.is_file() {
+        return Err(Error::Damaged {
+            path: dir.to_path_buf(),
+            why: format!("{name} is missing"),
+        });
+    }
+    io("read", &path, fs::read(&path))
+}
+
+/// The texts that the manifest names, by name.
+fn sources(dir: &Path, place: &Path, names: &Names) -> Result<Vec<(String, Vec<u8>)>> {
+    let mut sources = vec![];
+    for file in &names.files {
+        if let Some(name) = file.strip_prefix("source/") {
+            sources.push((name.to_string(), part(dir, place, file)?));
+        }
+    }
+    sources.sort();
+    Ok(sources)
 }
 
 /// The manifest's first questions; all else is skipped.
@@ -197,10 +199,10 @@ fn check_versions(dir: &Path, text: &[u8]) -> Result<()> {
             known: abi::ABI_VERSION,
         }),
         (Some(_), Some(_)) => Ok(()),
-        _ => Err(Error::Damaged {
+        _ => Err(Error::NotAnArtifact(
             path,
-            why: "manifest.json names no format".to_string(),
-        }),
+            "its manifest.json is another program's",
+        )),
     }
 }
 
@@ -224,16 +226,13 @@ fn check_host(dir: &Path, header: &Header) -> Result<()> {
     }
 }
 
-/// All files under `source/`, by name.
-fn read_sources(root: &Path) -> Result<Vec<(String, Vec<u8>)>> {
+/// All files under a folder, by name.
+pub(crate) fn all_files(root: &Path) -> std::io::Result<Vec<(String, Vec<u8>)>> {
     let mut out = Vec::new();
     let mut folders = vec![root.to_path_buf()];
     while let Some(folder) = folders.pop() {
-        if !folder.is_dir() {
-            continue;
-        }
-        for entry in io("read", &folder, fs::read_dir(&folder))? {
-            let path = io("read", &folder, entry)?.path();
+        for entry in fs::read_dir(&folder)? {
+            let path = entry?.path();
             if path.is_dir() {
                 folders.push(path);
                 continue;
@@ -243,14 +242,14 @@ fn read_sources(root: &Path) -> Result<Vec<(String, Vec<u8>)>> {
                 .expect("it lies below")
                 .to_string_lossy()
                 .replace('\\', "/");
-            out.push((name, io("read", &path, fs::read(&path))?));
+            out.push((name, fs::read(&path)?));
         }
     }
     out.sort();
     Ok(out)
 }
 
-fn io<T>(what: &'static str, path: &Path, result: std::io::Result<T>) -> Result<T> {
+pub(crate) fn io<T>(what: &'static str, path: &Path, result: std::io::Result<T>) -> Result<T> {
     result.map_err(|error| Error::Io {
         what,
         path: path.to_path_buf(),

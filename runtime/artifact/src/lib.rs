@@ -1,6 +1,8 @@
-//! The format that compiler and runtime share: a folder with `manifest.json`, `code.bin`, `consts.bin` and `source/`.
+//! The format that compiler and runtime share: a folder with `manifest.json` and what it names: `code.bin`, `consts.bin`
+//! and `source/`, in a folder of their own.
 //!
-//! [`write`] replaces a folder in one step; [`read`] hands out an artifact only after every byte of it was checked.
+//! [`write`] replaces an artifact in one step; [`read`] hands one out only after every byte of it was checked. [`replace`]
+//! does the same for single files.
 //! Hashes detect damage, not malice: loading native code is running a program.
 
 #![cfg_attr(
@@ -15,15 +17,21 @@ mod error;
 mod folder;
 pub mod folding;
 pub mod host;
+mod links;
 pub mod manifest;
 mod plain;
+mod publish;
+pub mod replace;
 pub mod roofs;
+mod stated;
 pub mod text;
 
 pub use code::CODE_OFFSET;
-pub use error::{Error, reason};
-pub use folder::{Artifact, FORMAT, read, source_hash, write};
+pub use error::{Error, is_machine, reason};
+pub use folder::{Artifact, FORMAT, code_file, files, read, source_hash};
+pub use links::link_weights;
 pub use plain::open_file;
+pub use publish::write;
 pub use text::{shown, shown_path};
 
 #[cfg(test)]

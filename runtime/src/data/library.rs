@@ -5,8 +5,9 @@
 use super::find::Clip;
 use super::rng::Rng;
 use crate::memory;
-use crate::video::{self, Limits, MediaError, Result};
+use crate::video::{self, FrameReader, Limits, MediaError, Result};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 use vsr_artifact::shown_path;
 
@@ -178,10 +179,7 @@ impl Library {
         let mut frames = Vec::with_capacity(n);
         for _ in 0..n {
             let Some(frame) = reader.next_frame()? else {
-                return Err(MediaError::file(
-                    &clip.path,
-                    "holds fewer frames than it says",
-                ));
+                return Err(ends_early(&clip.path, &*reader));
             };
             if (frame.width, frame.height) != (clip.width, clip.height) {
                 let why = "has frames of another size than when it was first opened";
@@ -192,6 +190,14 @@ impl Library {
         let frames = Arc::new(frames);
         self.cache.insert(key, frames.clone());
         Ok(frames)
+    }
+}
+
+/// Why a film has fewer frames than its container says.
+fn ends_early(path: &Path, reader: &dyn FrameReader) -> MediaError {
+    match reader.damage().pop() {
+        Some(damage) => MediaError::user(damage.text),
+        None => MediaError::file(path, "holds fewer frames than it says"),
     }
 }
 

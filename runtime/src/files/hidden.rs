@@ -112,7 +112,8 @@ fn unfinished(act: impl FnOnce(&mut Vec<PathBuf>)) {
 fn remove(path: &Path) {
     let is_folder = fs::symlink_metadata(path).is_ok_and(|m| m.is_dir());
     let _ = match is_folder {
-        true => fs::remove_dir_all(path),
+        // An empty folder goes where there is no descriptor left to look into it.
+        true => fs::remove_dir(path).or_else(|_| fs::remove_dir_all(path)),
         false => fs::remove_file(path),
     };
 }

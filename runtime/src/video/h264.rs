@@ -352,8 +352,19 @@ impl Decoder {
     }
 }
 
+/// What the decoder's state says; each bit of it is a reason.
 fn stream_fault(error: openh264::Error) -> Fault {
-    Fault::Stream(error.to_string())
+    const REASONS: [(i64, &str); 5] = [
+        (0x10, "its parameter sets are missing"),
+        (0x04, "its data are damaged"),
+        (0x02, "a frame that it builds on is missing"),
+        (0x20, "parts of it are missing"),
+        (0x08, "a layer of it is missing"),
+    ];
+    let code = error.native_code();
+    let reason = REASONS.iter().find(|(bit, _)| code & bit != 0);
+    let other = || format!("OpenH264 gives code {code:#x}");
+    Fault::Stream(reason.map_or_else(other, |(_, why)| why.to_string()))
 }
 
 fn picture(yuv: &DecodedYUV, coding: Coding) -> std::result::Result<Picture, Fault> {

@@ -2,7 +2,7 @@
 //! one by one in a hidden folder, and take their places together at the end. Pictures of an older sequence of that name
 //! go when the new one comes: no tail of it is left.
 
-use super::images::{Pattern, has_image_extension};
+use super::images::{Pattern, has_image_extension, is_unfinished_pattern};
 use super::{Frame, FrameWriter, MediaError, Result};
 use crate::files::{Output, Scratch};
 use image::{ExtendedColorType, ImageEncoder, ImageError};
@@ -38,7 +38,7 @@ impl ImageWriter {
         let failed = |e: std::io::Error| MediaError::cannot_write(path, &e);
         let place = match numbered(path) {
             Some(pattern) => {
-                check_format(path, &pattern)?;
+                check_format(path)?;
                 let hidden = Scratch::at(&pattern.folder()).map_err(failed)?;
                 Place::Numbered { pattern, hidden }
             }
@@ -54,10 +54,10 @@ impl ImageWriter {
     }
 }
 
-fn check_format(path: &Path, pattern: &Pattern) -> Result<()> {
-    match has_image_extension(Path::new(&pattern.name(0))) {
-        true => Ok(()),
-        false => {
+fn check_format(path: &Path) -> Result<()> {
+    match is_unfinished_pattern(path) && !path.is_dir() {
+        false => Ok(()),
+        true => {
             let why = "names pictures that are neither .png nor .jpg";
             Err(MediaError::file(path, why))
         }

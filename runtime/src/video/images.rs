@@ -4,7 +4,8 @@
 
 pub use super::image_writer::write_image;
 pub use super::sequence::{
-    EXTENSIONS, Pattern, entries_in, files_in, has_image_extension, is_hidden, natural_key,
+    EXTENSIONS, Pattern, entries_in, files_in, has_image_extension, is_hidden,
+    is_unfinished_pattern, natural_key,
 };
 use super::sequence::{gaps, numbering};
 use super::{Damage, Frame, FrameReader, Info, Limits, MediaError, Result, jpeg};
@@ -152,7 +153,12 @@ fn reader<R: BufRead + Seek>(
 fn checked_size(path: &Path, limits: &Limits) -> Result<(usize, usize)> {
     let file = vsr_artifact::open_file(path).map_err(|e| MediaError::cannot_read(path, &e))?;
     let size = reader(path, BufReader::new(file), EXTRA_BYTES)?.into_dimensions();
-    let (width, height) = size.map_err(|e| unreadable(path, &e))?;
+    let (width, height) = match size {
+        Ok(size) => size,
+        // A head that ends too early is said as it is of the rest.
+        Err(_) if jpeg::is_cut_short(&whole(path)?) => return Err(cut_short(path)),
+        Err(e) => return Err(unreadable(path, &e)),
+    };
     let (width, height) = (width as usize, height as usize);
     limits.check(path, width, height, BYTES_A_PIXEL)?;
     Ok((width, height))
@@ -163,7 +169,7 @@ pub fn read_image(path: &Path, limits: &Limits) -> Result<(usize, usize, Vec<u8>
     let (width, height) = checked_size(path, limits)?;
     let bytes = whole(path)?;
     if jpeg::is_cut_short(&bytes) {
-        return Err(MediaError::file(path, "is cut short: this JPEG has no end"));
+        return Err(cut_short(path));
     }
     let max_bytes = EXTRA_BYTES + BYTES_A_PIXEL * (width * height) as u64;
     let broken = |e: image::ImageError| unreadable(path, &e);
@@ -174,6 +180,10 @@ pub fn read_image(path: &Path, limits: &Limits) -> Result<(usize, usize, Vec<u8>
     let mut raw = memory::zeroed(n_bytes, "a picture")?;
     decoder.read_image(&mut raw).map_err(broken)?;
     Ok((width, height, rgb_of(raw, kind, width * height)?))
+}
+
+fn cut_short(path: &Path) -> MediaError {
+    MediaError::file(path, "is cut short: this JPEG has no end")
 }
 
 /// All bytes of a file: decoders do not say where it ends too early.

@@ -65,6 +65,25 @@ pub fn natural_key(name: &str) -> Vec<(String, u64)> {
     key
 }
 
+/// What stands before the first `%d` or `%0Nd` of a name, its digits, and what stands behind. Other `%` are as they are.
+fn conversion(name: &str) -> Option<(&str, usize, &str)> {
+    name.match_indices('%').find_map(|(at, _)| {
+        let (digits, after) = name[at + 1..].split_once('d')?;
+        let n_digits = match digits.strip_prefix('0') {
+            Some(n) if n.bytes().all(|b| b.is_ascii_digit()) => n.parse().ok()?,
+            None if digits.is_empty() => 0,
+            _ => return None,
+        };
+        (n_digits <= 20).then_some((&name[..at], n_digits, after))
+    })
+}
+
+/// Whether a name has a number in it, but is no picture's and no film's.
+pub fn is_unfinished_pattern(path: &Path) -> bool {
+    let name = path.file_name().and_then(|n| n.to_str());
+    path.extension().is_none() && name.and_then(conversion).is_some()
+}
+
 /// `before%0Nd.png` split at its conversion.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pattern {
@@ -77,16 +96,9 @@ pub struct Pattern {
 impl Pattern {
     pub fn parse(path: &Path) -> Option<Pattern> {
         let name = path.file_name()?.to_str()?;
-        let (before, rest) = name.split_once('%')?;
-        let (digits, after) = rest.split_once('d')?;
-        let digits = if digits.is_empty() {
-            0
-        } else {
-            digits.parse().ok()?
-        };
-        let folder = path.parent().map(PathBuf::from).unwrap_or_default();
-        (digits <= 20).then(|| Pattern {
-            folder,
+        let (before, digits, after) = conversion(name).filter(|_| has_image_extension(path))?;
+        Some(Pattern {
+            folder: path.parent().map(PathBuf::from).unwrap_or_default(),
             before: before.into(),
             digits,
             after: after.into(),
@@ -231,6 +243,43 @@ mod tests {
         assert_eq!(numbers(&["f1.png", "g2.png"]), None);
         assert_eq!(numbers(&["cat.png", "dog.png"]), None);
         assert_eq!(numbers(&[]), None);
+    }
+
+    /// `%` stands in names of films, of single pictures and of folders, too.
+    #[test]
+    fn only_a_number_in_the_name_of_a_picture_is_a_pattern() {
+        let parsed = |name: &str| {
+            let pattern = Pattern::parse(&Path::new("out").join(name))?;
+            Some(pattern.name(7))
+        };
+        for (name, seventh) in [
+            ("%d.png", "7.png"),
+            ("%05d.JPG", "00007.JPG"),
+            ("f%020d.jpeg", "f00000000000000000007.jpeg"),
+            ("100%-%03d.png", "100%-007.png"),
+            ("100%%d.png", "100%7.png"),
+            ("%d of %d.png", "7 of %d.png"),
+            ("100%done.png", "1007one.png"),
+        ] {
+            assert_eq!(parsed(name).as_deref(), Some(seventh), "{name}");
+        }
+        for name in [
+            "100%done.mp4",
+            "%d.mp4",
+            "%05d.mkv",
+            "f%03d.y4m",
+            "%d",
+            "100%.png",
+            "%5d.png",
+            "% 5d.png",
+            "%-05d.png",
+            "%0xd.png",
+            "%021d.png",
+            "%s.png",
+            "%",
+        ] {
+            assert_eq!(parsed(name), None, "{name}");
+        }
     }
 
     #[test]

@@ -25,11 +25,15 @@ fn text_and_noise_named_as_film_are_refused() {
         refuse(dir, &format!("upscale net {name} -o out.mp4"), 1, &[name]);
         refuse(dir, &format!("eval net --data {name}"), 1, &[name]);
     }
+    let reader = match std::env::var_os(FFMPEG) {
+        Some(_) => "ffmpeg can read",
+        None => "can be read here",
+    };
     refuse(
         dir,
         "upscale net text.mp4 -o out",
         1,
-        &["text.mp4: is not a video that can be read here"],
+        &["text.mp4: is not a video that", reader],
     );
     fs::create_dir(dir.join("clips")).unwrap();
     fs::copy(dir.join("text.mp4"), dir.join("clips/a.mp4")).unwrap();
@@ -307,8 +311,9 @@ fn a_damaged_artifact_is_refused() {
     let dir = workplace();
     let dir = dir.path();
     write_film(&dir.join("in.y4m"), 16, 16, 1);
-    for name in ["manifest.json", "code.bin", "consts.bin"] {
-        let path = dir.join("net").join(name);
+    let code = vsr_artifact::code_file(&dir.join("net")).unwrap();
+    let consts = code.with_file_name("consts.bin");
+    for path in [dir.join("net/manifest.json"), code, consts] {
         let whole = bytes(&path);
         let mut flipped = whole.clone();
         if let Some(byte) = flipped.last_mut() {
@@ -338,9 +343,10 @@ fn a_damaged_artifact_is_refused() {
 /// The program, allowed to write files of `blocks` times 512 bytes at most: what a full disk does to it.
 fn run_limited(dir: &Path, blocks: u32, words: &str) -> Done {
     let script = format!("ulimit -f {blocks}; exec \"$0\" {words}");
-    let mut command = Command::new("sh");
+    let mut command = Command::new("/bin/sh");
     command
         .args(["-c", &script, env!("CARGO_BIN_EXE_vsr-run")])
+        .env("PATH", programs())
         .current_dir(dir);
     command.output().expect("sh starts").into()
 }

@@ -242,8 +242,12 @@ fn other_data_are_named_and_what_was_held_out_stays_so() {
         .filter(|c| c["held_out"] == true)
         .collect();
     assert!(held.len() == 1 && held[0]["name"] == "d.y4m", "{clips}");
-    // A clip that nobody can read any more is an error like any other.
+    // A clip that nobody can read any more is gone, and named; with --strict it is an error.
     fs::write(dir.join("clips/d.y4m"), "gone").unwrap();
-    let done = run(dir, "train net --resume run");
-    check("train", &done, 1, &["clips/d.y4m"]);
+    let done = run(dir, "train net --resume run --strict");
+    check("train --strict", &done, 1, &["clips/d.y4m"]);
+    let done = succeed(dir, "train net --resume run");
+    for part in ["1 gone (d.y4m)", "left out: ", "clips/d.y4m: "] {
+        assert!(done.err.contains(part), "{part}: {}", done.err);
+    }
 }

@@ -1,6 +1,7 @@
 //! Compiles texts to folders, runs the program, reads what it wrote.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -82,12 +83,19 @@ pub fn workplace() -> tempfile::TempDir {
     dir
 }
 
+/// Names the folder in which the program finds an ffmpeg, and nothing else. Not set: it finds none, whatever is installed.
+pub const FFMPEG: &str = "VSR_TEST_FFMPEG";
+
+/// What the program finds on PATH: nothing that happens to be installed decides what a test sees.
+pub fn programs() -> OsString {
+    std::env::var_os(FFMPEG).unwrap_or("/nonexistent".into())
+}
+
 /// The program in a folder; words are separated by spaces.
 pub fn command(dir: &Path, words: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_vsr-run"));
     command.current_dir(dir).args(words.split_whitespace());
-    // Nothing that happens to be installed decides what a test sees.
-    command.env("PATH", "/nowhere").stdin(Stdio::null());
+    command.env("PATH", programs()).stdin(Stdio::null());
     // Faults look as they do to a user.
     command.env_remove("RUST_BACKTRACE");
     command

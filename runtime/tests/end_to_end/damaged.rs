@@ -163,6 +163,91 @@ fn a_film_whose_index_lists_more_than_there_is() {
     );
 }
 
+/// Where each coded frame of a film of ours begins, and its bytes.
+fn coded_frames(film: &[u8]) -> Vec<std::ops::Range<usize>> {
+    let mut at = 0;
+    let part = boxes(film).into_iter().find(|part| {
+        let is_data = &part[4..8] == b"mdat";
+        at += if is_data { 0 } else { part.len() };
+        is_data
+    });
+    let n = part.expect("media data").len();
+    let is_wide = film[at..at + 4] == [0, 0, 0, 1];
+    let (mut at, end) = (at + if is_wide { 16 } else { 8 }, at + n);
+    let mut frames = vec![];
+    while at < end {
+        let length = u32::from_be_bytes(film[at..at + 4].try_into().unwrap()) as usize;
+        frames.push(at..at + 4 + length);
+        at += 4 + length;
+    }
+    frames
+}
+
+/// Noise, or nothing, where a coded frame was: the frames before it are the film.
+#[test]
+fn a_film_with_a_frame_that_cannot_be_decoded() {
+    let dir = workplace();
+    let dir = dir.path();
+    write_film(&dir.join("whole.mp4"), 32, 32, 12);
+    let whole = bytes(dir.join("whole.mp4"));
+    let frames = coded_frames(&whole);
+    assert_eq!(frames.len(), 12, "one unit a frame");
+    let shown = film(&dir.join("whole.mp4"));
+    type Change = fn(&mut [u8]);
+    let changes: [(&str, Change); 3] = [
+        ("no length", |unit| unit[..4].fill(0xff)),
+        ("zeros", |unit| unit[5..].fill(0)),
+        ("ones", |unit| unit[5..].fill(0xff)),
+    ];
+    for (what, change) in changes {
+        for broken in [1, 5, 11] {
+            let mut bytes = whole.clone();
+            change(&mut bytes[frames[broken].clone()]);
+            fs::write(dir.join("bad.mp4"), &bytes).unwrap();
+            let words = format!("{what} in frame {broken}");
+            println!("{words}");
+            let said = format!("bad.mp4: frame {broken} cannot be decoded (");
+            let there = format!("the first {broken} of its 12 frames are there");
+            told(dir, "bad.mp4", broken, &[&said, &there]);
+            let mut reader = vsr_runtime::video::open_reader(&dir.join("bad.mp4")).unwrap();
+            for frame in &shown[..broken] {
+                assert!(
+                    reader.next_frame().unwrap().as_ref() == Some(frame),
+                    "{words}"
+                );
+            }
+        }
+        let mut bytes = whole.clone();
+        change(&mut bytes[frames[0].clone()]);
+        fs::write(dir.join("bad.mp4"), &bytes).unwrap();
+        let said = "bad.mp4: frame 0 cannot be decoded";
+        refuse(dir, "upscale net bad.mp4 -o out.mp4", 1, &[said]);
+    }
+}
+
+/// What can be decoded is scored, and trained on.
+#[test]
+fn a_frame_that_cannot_be_decoded_ends_neither_scoring_nor_training() {
+    let dir = workplace();
+    let dir = dir.path();
+    fs::create_dir(dir.join("clips")).unwrap();
+    for name in ["a.mp4", "b.mp4", "c.mp4"] {
+        write_film(&dir.join("clips").join(name), 32, 32, 40);
+    }
+    let path = dir.join("clips/b.mp4");
+    let mut film = bytes(&path);
+    let unit = coded_frames(&film)[36].clone();
+    film[unit][5..].fill(0xff);
+    fs::write(&path, film).unwrap();
+    let said = "b.mp4: frame 36 cannot be decoded (";
+    let done = run(dir, "eval net --data clips");
+    told_once("eval", &done, &[said]);
+    refuse(dir, "eval net --data clips --strict", 1, &[said]);
+    let how = "--data clips --epochs 2 --steps 6 --valid 1";
+    let done = succeed(dir, &format!("train net {how} --out run --seed 2"));
+    assert!(done.err.matches(said).count() <= 1, "{}", done.err);
+}
+
 /// Runs ffmpeg; whether there is one.
 fn make(dir: &Path, words: &str) -> bool {
     let Some(program) = ffmpeg::find() else {

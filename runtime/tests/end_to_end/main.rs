@@ -2,7 +2,7 @@
 //! resumed, running means of weights, film in and out, and every kind of bad input.
 //!
 //! Only temporary folders are written to. No network, no GPU, no other program but `sh`, `kill`, `mkfifo`, and, where they
-//! are there, `ffmpeg` and `unshare`.
+//! are there, `ffmpeg` and `unshare`; ffmpeg is hidden from most tests, and film and bad input are tested with it once more.
 
 mod bad_input;
 mod checkpoints;
@@ -18,3 +18,21 @@ mod names;
 mod outputs;
 mod pipes;
 mod resume;
+
+/// The same tests, the program finding the ffmpeg that is installed here.
+#[test]
+fn film_once_more_with_ffmpeg_where_there_is_one() {
+    let Some(program) = vsr_runtime::video::ffmpeg::find() else {
+        println!("skipped: no ffmpeg on PATH");
+        return;
+    };
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::os::unix::fs::symlink(program, folder.path().join("ffmpeg")).expect("a link");
+    let own = std::env::current_exe().expect("this test is a program");
+    let mut again = std::process::Command::new(own);
+    again.args(["bad_input::", "film::", "pipes::"]);
+    let done = again.env(common::FFMPEG, folder.path()).output();
+    let done = done.expect("it starts");
+    let said = String::from_utf8_lossy(&done.stdout);
+    assert!(done.status.success(), "with ffmpeg:\n{said}");
+}

@@ -109,6 +109,37 @@ fn pictures_never_replace_their_sources() {
     assert_eq!(names(&dir.join("shot")).len(), 6);
 }
 
+/// `%` is a number's place in the names of pictures, and there alone.
+#[test]
+fn a_film_may_have_percent_in_its_name() {
+    let dir = workplace();
+    let dir = dir.path();
+    fs::create_dir(dir.join("out")).unwrap();
+    write_film(&dir.join("in.y4m"), 16, 16, 3);
+    for name in ["100%done.mp4", "100%done.y4m", "%d.mp4", "%05d.y4m"] {
+        succeed(dir, &format!("upscale net in.y4m -o out/{name} -q"));
+        assert_eq!(names(&dir.join("out")), [name]);
+        assert_eq!(film(&dir.join("out").join(name)).len(), 3);
+        // It is read under that name, and replaced under it.
+        succeed(dir, &format!("upscale net out/{name} -o again.y4m -q"));
+        let done = succeed(dir, &format!("upscale net in.y4m -o out/{name}"));
+        let said = format!("note: out/{name} is there, and is replaced");
+        assert!(done.err.contains(&said), "{}", done.err);
+        fs::remove_file(dir.join("out").join(name)).unwrap();
+    }
+    let words = "upscale net in.y4m -o out/100%-%02d.png -q";
+    succeed(dir, words);
+    let pictures = ["100%-01.png", "100%-02.png", "100%-03.png"];
+    assert_eq!(names(&dir.join("out")), pictures);
+    let parts = ["neither .png nor .jpg"];
+    refuse_whole(dir, "upscale net in.y4m -o out/%05d", &parts);
+    refuse_whole(
+        dir,
+        "upscale net in.y4m -o out/100%.png",
+        &["out/100%.png: is one picture"],
+    );
+}
+
 #[test]
 fn older_pictures_go_only_when_the_user_says_so() {
     let dir = workplace();
@@ -155,6 +186,10 @@ fn tensors_never_replace_what_they_come_from() {
         dir,
         &format!("{exec} -o y.safetensors --save-weights w.safetensors"),
     );
+    for file in vsr_artifact::files(&dir.join("net")) {
+        let words = format!("{exec} -o {}", file.display());
+        refuse_whole(dir, &words, &["which is read"]);
+    }
     for (more, part) in [
         ("-o x.safetensors", "which is read"),
         ("-o ./x.safetensors", "which is read"),
@@ -164,7 +199,6 @@ fn tensors_never_replace_what_they_come_from() {
             "which is read",
         ),
         ("-o z --save-weights x.safetensors", "which is read"),
-        ("-o net/code.bin", "which is read"),
         ("-o z --save-weights ./z", "both write"),
         (
             "-o y.safetensors --save-weights ./y.safetensors",

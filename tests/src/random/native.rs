@@ -162,7 +162,7 @@ fn assembled(graphs: &Elaborated, target: Target, variant: usize) -> Result<Arti
             consts: made.consts,
             sources: vec![],
         }),
-        Err(why) => found(Kind::Panic, why),
+        Err(why) => found(Kind::Panic, why.to_string()),
     }
 }
 

@@ -26,6 +26,8 @@ mod weave;
 mod wide;
 
 use crate::backend::wide::{Level, Program, emit};
+use crate::diag;
+use crate::stack;
 use crate::tile::Kernel;
 use cranelift_codegen::Context;
 use cranelift_codegen::control::ControlPlane;
@@ -33,6 +35,7 @@ use cranelift_codegen::ir::Function;
 use cranelift_codegen::isa::{self, OwnedTargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[cfg(test)]
 mod tests;
@@ -138,33 +141,33 @@ pub struct Code {
 const ALIGN: usize = 64;
 const INT3: u8 = 0xcc;
 
-/// Compiles on all processors; the result does not depend on how many there are.
-pub fn compile(kernels: &[Kernel], target: Target) -> Result<Code, Error> {
-    let isa = target.isa()?;
-    let n_threads = std::thread::available_parallelism()
-        .map_or(1, |n| n.get())
-        .min(kernels.len().max(1));
-    let mut parts: Vec<Option<Result<Part, Error>>> = kernels.iter().map(|_| None).collect();
-    std::thread::scope(|scope| {
-        let isa = &isa;
-        let workers: Vec<_> = (0..n_threads)
-            .map(|worker| {
-                let mine = kernels.iter().enumerate().skip(worker).step_by(n_threads);
-                scope.spawn(move || {
-                    mine.map(|(i, k)| (i, machine_code(k, isa, target)))
-                        .collect::<Vec<_>>()
-                })
-            })
-            .collect();
-        for worker in workers {
-            for (i, part) in worker
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-            {
-                parts[i] = Some(part);
-            }
+/// Compiles on all processors; the result does not depend on how many there are. `around` says which kernel of those a
+/// user knows is worked on. Err: there is no thread to work on.
+///
+/// # Panics
+/// Where a kernel has no code: that is our own fault.
+pub fn compile(
+    kernels: &[Kernel],
+    target: Target,
+    around: &(dyn Fn(usize) -> diag::Context + Sync),
+) -> std::io::Result<Code> {
+    let isa = target.isa().unwrap_or_else(|fault| panic!("{fault}"));
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut done = vec![];
+        loop {
+            let i = next.fetch_add(1, Ordering::Relaxed);
+            let Some(kernel) = kernels.get(i) else {
+                return done;
+            };
+            let _context = around(i);
+            let made = machine_code(kernel, &isa, target);
+            done.push((i, made.unwrap_or_else(|fault| panic!("{fault}"))));
         }
-    });
+    };
+    let done = stack::together(kernels.len(), work)?;
+    let mut parts: Vec<(usize, Part)> = done.into_iter().flatten().collect();
+    parts.sort_by_key(|(i, _)| *i);
     let features = target.features().iter().map(|f| f.to_string()).collect();
     let mut code = Code {
         bytes: vec![],
@@ -173,8 +176,7 @@ pub fn compile(kernels: &[Kernel], target: Target) -> Result<Code, Error> {
         features,
     };
     let mut known: HashMap<Program, [u64; 2]> = HashMap::new();
-    for part in parts {
-        let part = part.expect("every kernel has one worker")?;
+    for (_, part) in parts {
         let offset = code.append(&part.bytes);
         code.offsets.push(offset);
         let mut rows = vec![];

@@ -4,7 +4,7 @@
 use super::symbols::{self, Occurrence};
 use std::collections::HashMap;
 use std::path::Path;
-use vsr_compiler::diag::{Class, Diag, Problems, Sources, Span};
+use vsr_compiler::diag::{self, Class, Diag, Problems, Sources, Span};
 use vsr_compiler::sema::{self, Checked, Loader, Options};
 
 /// Texts of open documents by path.
@@ -19,7 +19,7 @@ impl Loader for Overlay<'_> {
     fn read(&mut self, path: &str) -> Result<String, String> {
         match self.documents.get(path) {
             Some(text) => Ok(text.clone()),
-            None => super::super::read(path),
+            None => super::super::read(path).map_err(|unread| unread.why),
         }
     }
 
@@ -43,12 +43,11 @@ pub struct Analysis {
 impl Analysis {
     /// Checks the file at `path`. An error of our own must not end the server: it is told like any other.
     pub fn new(path: &str, documents: &Documents) -> Analysis {
+        let _context = diag::context(path);
         let check = || Analysis::checked(path, documents);
-        std::panic::catch_unwind(check).unwrap_or_else(|_| {
+        diag::catch(check).unwrap_or_else(|crash| {
             let mut problems = Problems::new();
-            let text = format!("the check of {path} broke off");
-            let help = "this is an error of vsrc: please report the file";
-            problems.push(Diag::placeless(Class::Syntax, text).help(help));
+            problems.push(Diag::placeless(Class::Syntax, crash.to_string()));
             Analysis {
                 problems,
                 sources: Sources::new(),

@@ -13,7 +13,7 @@ mod symbols;
 mod text;
 mod workspace;
 
-use super::Failure;
+use super::{EXIT_CODES, Failure};
 use analysis::{Analysis, Documents};
 use lsp_server::{Connection, Message, Notification, Request};
 use std::collections::{BTreeSet, HashMap};
@@ -25,8 +25,10 @@ const PAUSE: Duration = Duration::from_millis(120);
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "Speaks the Language Server Protocol over standard input and output: diagnostics, hover, definition, \
-references, completion, rename, formatting, symbols, quick fixes. Editors start it; see examples/editors/."
+    after_help = format!("Speaks the Language Server Protocol over standard input and output: diagnostics, hover, definition, \
+references, completion, rename, formatting, symbols, quick fixes. Editors start it; see examples/editors/.
+
+{EXIT_CODES}")
 )]
 pub struct Lsp {
     /// Accepted for editors that pass it: standard input and output are the only way

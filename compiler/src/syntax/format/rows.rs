@@ -6,6 +6,7 @@ use super::head;
 use super::lex::Comment;
 use super::tree::{Body, Form, Line, Part, Tok};
 use super::wrap::{self, Indent, wrap};
+use std::collections::HashMap;
 
 /// One row of the result; an empty one is blank.
 #[derive(Clone, Debug, PartialEq)]
@@ -99,13 +100,18 @@ fn line<'a>(line: &Line<'a>, indent: usize, rows: &mut Vec<Row<'a>>) {
     if line.form == Form::Head {
         return head::rows(line, rows);
     }
+    let mut long = Long::default();
     let kept = match line.form {
         Form::Block => None,
-        _ => Some(parts(&line.parts, indent, Short::Kept)),
+        _ => Some(parts(&line.parts, indent, Short::Kept, &mut long)),
     };
     let fitting = kept.filter(|rows| rows.iter().all(Row::fits) || !has_short(line));
-    rows.extend(fitting.unwrap_or_else(|| parts(&line.parts, indent, Short::Opened)));
+    rows.extend(fitting.unwrap_or_else(|| parts(&line.parts, indent, Short::Opened, &mut long)));
 }
+
+/// The rows of bodies that were written on lines of their own, each laid out once: which bodies are opened beside them
+/// changes nothing.
+type Long<'a> = HashMap<*const Body<'a>, Vec<Row<'a>>>;
 
 fn has_short(line: &Line<'_>) -> bool {
     let is_short = |part: &Part<'_>| matches!(part, Part::Body(body) if body.is_short && !body.lines.is_empty());
@@ -113,12 +119,21 @@ fn has_short(line: &Line<'_>) -> bool {
 }
 
 /// The tokens and the bodies of a line in turn.
-pub(super) fn parts<'a>(parts: &[Part<'a>], indent: usize, short: Short) -> Vec<Row<'a>> {
+fn parts<'a>(parts: &[Part<'a>], indent: usize, short: Short, long: &mut Long<'a>) -> Vec<Row<'a>> {
     let mut rows = Vec::new();
     for_each_run(parts, short, |run, body| {
         wrap(&run, Indent::new(indent, indent + 2), &mut rows);
-        if let Some(body) = body {
-            inside(body, indent + 2, &mut rows);
+        match body {
+            Some(body) if body.is_short => inside(body, indent + 2, &mut rows),
+            Some(body) => {
+                let own = long.entry(body).or_insert_with(|| {
+                    let mut own = Vec::new();
+                    inside(body, indent + 2, &mut own);
+                    own
+                });
+                rows.extend(own.iter().cloned());
+            }
+            None => {}
         }
     });
     rows

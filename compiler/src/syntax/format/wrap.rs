@@ -45,47 +45,57 @@ impl Indent {
 /// Lays tokens out as rows.
 pub(super) fn wrap<'a>(toks: &[Tok<'a>], indent: Indent, rows: &mut Vec<Row<'a>>) {
     let Some(first) = toks.first() else { return };
-    for comment in &first.comments {
-        rows.push(Row::own_comment(indent.first, comment.text));
-    }
+    own_comments(first, indent, rows);
     lay(toks, indent, rows);
 }
 
-/// The same, below the comments of the first token.
-fn lay<'a>(toks: &[Tok<'a>], indent: Indent, rows: &mut Vec<Row<'a>>) {
-    if !is_forced(toks) && fits(toks, indent.first) {
-        return rows.push(row(toks, indent.first));
-    }
-    let base = toks.iter().map(|tok| tok.depth).min().unwrap_or(0);
-    let is_pipe = |tok: &Tok<'_>| tok.class == Class::Pipe && tok.depth == base;
-    if toks.iter().skip(1).any(is_pipe) {
-        return at_pipes(toks, is_pipe, indent, rows);
-    }
-    match break_after(toks, base, indent) {
-        Some(n) => {
-            lay(&toks[..n], indent, rows);
-            let is_inside = toks[n].depth > base;
-            let rest = if is_inside {
-                indent.within()
-            } else {
-                indent.after()
-            };
-            wrap(&toks[n..], rest, rows);
-        }
-        None => rows.push(row(toks, indent.first)),
+fn own_comments<'a>(tok: &Tok<'a>, indent: Indent, rows: &mut Vec<Row<'a>>) {
+    for comment in &tok.comments {
+        rows.push(Row::own_comment(indent.first, comment.text));
     }
 }
 
-fn at_pipes<'a>(
-    toks: &[Tok<'a>],
-    is_pipe: impl Fn(&Tok<'_>) -> bool,
-    indent: Indent,
-    rows: &mut Vec<Row<'a>>,
-) {
+/// The same, below the comments of the first token. Each row costs what it takes: a line may be a megabyte long.
+fn lay<'a>(toks: &[Tok<'a>], mut indent: Indent, rows: &mut Vec<Row<'a>>) {
+    if fits(toks, indent.first) && !is_forced(toks) {
+        return rows.push(row(toks, indent.first));
+    }
+    let known = Known::of(toks);
+    let mut rest = Rest {
+        toks,
+        known: &known,
+        at: 0,
+    };
+    loop {
+        let left = rest.toks();
+        if rest.forced().is_none() && fits(left, indent.first) {
+            return rows.push(row(left, indent.first));
+        }
+        let base = rest.base();
+        if rest.has_pipe(base) {
+            return at_pipes(left, base, indent, rows);
+        }
+        let Some(n) = rest.break_after(base, indent) else {
+            return rows.push(row(left, indent.first));
+        };
+        lay(&left[..n], indent, rows);
+        let is_inside = left[n].depth > base;
+        indent = if is_inside {
+            indent.within()
+        } else {
+            indent.after()
+        };
+        rest.at += n;
+        own_comments(&left[n], indent, rows);
+    }
+}
+
+fn at_pipes<'a>(toks: &[Tok<'a>], base: usize, indent: Indent, rows: &mut Vec<Row<'a>>) {
+    let is_pipe = |tok: &Tok<'_>| tok.class == Class::Pipe && tok.depth == base;
     let first = toks
         .iter()
         .skip(1)
-        .position(&is_pipe)
+        .position(is_pipe)
         .map_or(toks.len(), |n| n + 1);
     lay(&toks[..first], indent, rows);
     for stage in toks[first..].chunk_by(|_, tok| !is_pipe(tok)) {
@@ -93,79 +103,176 @@ fn at_pipes<'a>(
     }
 }
 
-/// How many tokens the first row takes.
-fn break_after(toks: &[Tok<'_>], base: usize, indent: Indent) -> Option<usize> {
-    let forced = (1..toks.len()).find(|&n| is_forced_at(toks, n));
-    if forced.is_some() {
-        return forced;
-    }
-    let assign = toks
-        .iter()
-        .position(|tok| tok.class == Class::Assign && tok.depth == base);
-    if let Some(n) = assign.map(|n| n + 1).filter(|n| *n < toks.len())
-        && fits(&toks[n..], indent.rest)
-    {
-        return Some(n);
-    }
-    let deepest = toks.iter().map(|tok| tok.depth).max().unwrap_or(0);
-    let places = (base..=deepest).map(|depth| Places {
-        toks,
-        indent,
-        depth,
-    });
-    let fitting = places.clone().find_map(|p| {
-        let operator = p.operator();
-        operator
-            .or_else(|| p.last(p.depth + 1, Class::Comma, 1))
-            .or_else(|| p.last(p.depth, Class::Pipe, 0))
-            .or_else(|| {
-                if p.depth == base {
-                    p.last(base, Class::Comma, 1)
-                } else {
-                    None
-                }
-            })
-    });
-    // Nothing fits: what follows the first place may.
-    fitting.or_else(|| places.clone().find_map(|p| p.first()))
+/// Of each token, what is known of all from it on.
+struct Known {
+    /// The least depth of all, and of pipes.
+    base: Vec<usize>,
+    pipe: Vec<usize>,
+    /// The next token before which a comment ends the row.
+    forced: Vec<usize>,
+    /// Before which token a row may end: the least deep such place, and of these the first.
+    place: Vec<(usize, usize)>,
+    /// Where `=` of statements and bodies stand.
+    assigns: Vec<usize>,
 }
 
-/// The places at one depth where a row may end.
-#[derive(Clone)]
+const NONE: usize = usize::MAX;
+
+impl Known {
+    fn of(toks: &[Tok<'_>]) -> Known {
+        let n = toks.len();
+        let mut known = Known {
+            base: vec![NONE; n + 1],
+            pipe: vec![NONE; n + 1],
+            forced: vec![NONE; n + 1],
+            place: vec![(NONE, NONE); n + 1],
+            assigns: vec![],
+        };
+        for at in (0..n).rev() {
+            let tok = &toks[at];
+            known.base[at] = known.base[at + 1].min(tok.depth);
+            known.pipe[at] = match tok.class {
+                Class::Pipe => known.pipe[at + 1].min(tok.depth),
+                _ => known.pipe[at + 1],
+            };
+            known.forced[at] = known.forced[at + 1];
+            known.place[at] = known.place[at + 1];
+            if at > 0 {
+                if is_forced_at(toks, at) {
+                    known.forced[at] = at;
+                }
+                let own = place_level(toks, at).map(|level| (level, at));
+                known.place[at] = own.map_or(known.place[at], |own| own.min(known.place[at]));
+            }
+            if tok.class == Class::Assign {
+                known.assigns.push(at);
+            }
+        }
+        known.assigns.reverse();
+        known
+    }
+}
+
+/// At which depth a row may end before token n: before an operator there, or after a comma inside of it.
+fn place_level(toks: &[Tok<'_>], n: usize) -> Option<usize> {
+    let (before, after) = (&toks[n - 1], &toks[n]);
+    let operator = matches!(after.class, Class::Operator(_)).then_some(after.depth);
+    let comma = (before.class == Class::Comma).then(|| before.depth.saturating_sub(1));
+    operator.into_iter().chain(comma).min()
+}
+
+/// The tokens that have no row yet.
+struct Rest<'t, 'a> {
+    toks: &'t [Tok<'a>],
+    known: &'t Known,
+    at: usize,
+}
+
+impl<'t, 'a> Rest<'t, 'a> {
+    fn toks(&self) -> &'t [Tok<'a>] {
+        &self.toks[self.at..]
+    }
+
+    fn base(&self) -> usize {
+        match self.known.base[self.at] {
+            NONE => 0,
+            base => base,
+        }
+    }
+
+    fn has_pipe(&self, base: usize) -> bool {
+        self.known.pipe.get(self.at + 1) == Some(&base)
+    }
+
+    /// How many tokens stand before the first comment that ends a row.
+    fn forced(&self) -> Option<usize> {
+        let forced = *self.known.forced.get(self.at + 1)?;
+        (forced != NONE).then(|| forced - self.at)
+    }
+
+    /// How many tokens the first row takes.
+    fn break_after(&self, base: usize, indent: Indent) -> Option<usize> {
+        let toks = self.toks();
+        if let Some(forced) = self.forced() {
+            return Some(forced);
+        }
+        if let Some(n) = self.assign(base).map(|n| n + 1).filter(|n| *n < toks.len())
+            && fits(&toks[n..], indent.rest)
+        {
+            return Some(n);
+        }
+        let n_fitting = n_fitting(toks, indent.first);
+        let deepest = toks.iter().take(n_fitting + 1).map(|tok| tok.depth).max();
+        let fitting = (base..=deepest.unwrap_or(base).max(base)).find_map(|depth| {
+            let places = Places {
+                toks,
+                depth,
+                n_fitting,
+            };
+            places.best(base)
+        });
+        // Nothing fits: what follows the first place may.
+        fitting.or_else(|| self.first(base))
+    }
+
+    /// The `=` outside of all brackets that are closed further on.
+    fn assign(&self, base: usize) -> Option<usize> {
+        let next = self.known.assigns.partition_point(|n| *n < self.at);
+        let mut left = self.known.assigns[next..].iter();
+        let found = left.find(|n| self.toks[**n].depth == base)?;
+        Some(found - self.at)
+    }
+
+    /// The least deep place, and of these the first.
+    fn first(&self, base: usize) -> Option<usize> {
+        let (level, n) = *self.known.place.get(self.at + 1)?;
+        if level == NONE {
+            return None;
+        }
+        if level > base {
+            return Some(n - self.at);
+        }
+        let toks = self.toks();
+        (1..toks.len()).find(|&n| place_level(toks, n).is_some_and(|level| level <= base))
+    }
+}
+
+/// The places at one depth where a row may end that fits.
 struct Places<'t, 'a> {
     toks: &'t [Tok<'a>],
-    indent: Indent,
     depth: usize,
+    /// So many tokens fit a row.
+    n_fitting: usize,
 }
 
 impl Places<'_, '_> {
-    /// Before the last of the loosest operators that fits.
-    fn operator(&self) -> Option<usize> {
-        let looseness = |tok: &Tok<'_>| match tok.class {
-            Class::Operator(n) if tok.depth == self.depth => Some(n),
-            _ => None,
-        };
-        let loosest = self.toks.iter().skip(1).filter_map(looseness).min()?;
-        (loosest..=5).find_map(|n| self.last(self.depth, Class::Operator(n), 0))
+    fn best(&self, base: usize) -> Option<usize> {
+        // Before the last of the loosest operators.
+        let operator = (1..=5).find_map(|n| self.last(self.depth, Class::Operator(n), 0));
+        let comma = || self.last(self.depth + 1, Class::Comma, 1);
+        let pipe = || self.last(self.depth, Class::Pipe, 0);
+        let outer = || self.last(base, Class::Comma, 1);
+        let best = operator.or_else(comma).or_else(pipe);
+        best.or_else(|| (self.depth == base).then(outer).flatten())
     }
 
     /// The last token of that class with which (`with` 1) or before which (0) a row ends and fits.
     fn last(&self, depth: usize, class: Class, with: usize) -> Option<usize> {
-        let ends = (1..self.toks.len())
-            .rev()
-            .filter(|&n| self.toks[n - with].class == class && self.toks[n - with].depth == depth);
-        ends.into_iter()
-            .find(|&n| fits(&self.toks[..n], self.indent.first))
+        let mut ends = (1..self.toks.len().min(self.n_fitting + 1)).rev();
+        ends.find(|&n| self.toks[n - with].class == class && self.toks[n - with].depth == depth)
     }
+}
 
-    fn first(&self) -> Option<usize> {
-        (1..self.toks.len()).find(|&n| {
-            let (before, after) = (&self.toks[n - 1], &self.toks[n]);
-            let is_operator =
-                matches!(after.class, Class::Operator(_)) && after.depth == self.depth;
-            is_operator || (before.class == Class::Comma && before.depth <= self.depth + 1)
-        })
+/// How many of the tokens fit a row.
+fn n_fitting(toks: &[Tok<'_>], indent: usize) -> usize {
+    let mut width = indent;
+    for (n, tok) in toks.iter().enumerate() {
+        width += tok.text.chars().count() + usize::from(tok.space && n > 0);
+        if width > WIDTH {
+            return n;
+        }
     }
+    toks.len()
 }
 
 /// A comment ends the row before token n.
@@ -178,7 +285,7 @@ pub(super) fn is_forced(toks: &[Tok<'_>]) -> bool {
 }
 
 pub(super) fn fits(toks: &[Tok<'_>], indent: usize) -> bool {
-    indent + width(toks) <= WIDTH
+    n_fitting(toks, indent) == toks.len()
 }
 
 pub(super) fn width(toks: &[Tok<'_>]) -> usize {

@@ -1,10 +1,10 @@
 //! Frames of an MP4 file's H.264 track. Enters: a file. Leaves: frames in order of presentation, their times from the
-//! sample tables and the edit list. Samples are read one at a time. A frame that cannot be decoded is an error, never skipped,
-//! and so is one of another size than the film's: that is looked for before the decoder makes room for it. Of a file that
-//! was cut short, the frames that are there come, and what is missing is told.
+//! sample tables and the edit list. Samples are read one at a time. A frame that cannot be decoded is never skipped: the
+//! film ends before it, and that is told, as is the end of a file that was cut short. A frame of another size than the
+//! film's is an error: that is looked for before the decoder makes room for it.
 
 use super::boxes::{Cursor, boxes, find};
-use super::demux::{Movie, Track};
+use super::demux::{Movie, Sample, Track};
 use crate::memory;
 use crate::video::h264::{
     AvcConfig, Decoder, Fault, Picture, Sps, parameter_sets, with_start_codes,
@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use vsr_artifact::shown_path;
+use vsr_artifact::{shown, shown_path};
 
 /// Why a file that is an MP4 is not for this reader. Another program may read it.
 #[derive(Debug)]
@@ -97,27 +97,79 @@ impl Mp4Reader {
         }))
     }
 
-    fn decode_next_sample(&mut self) -> Result<()> {
-        let Some(sample) = self.track.samples.get(self.next_sample).copied() else {
-            let rest = self.decoder.finish().map_err(|e| self.fault(e))?;
-            self.n_decoded += rest.len();
-            self.decoded.extend(rest);
-            return Ok(());
+    /// Decodes on. Where that goes no further, the film ends with what was decoded, and that is told.
+    fn decode_on(&mut self) -> Result<()> {
+        let n_samples = self.track.samples.len();
+        let why = if self.next_sample < n_samples {
+            match self.decode_next_sample() {
+                Ok(()) => return Ok(()),
+                Err(Fault::Media(error)) => return Err(error),
+                Err(Fault::Stream(why)) => {
+                    format!("frame {} cannot be decoded ({why})", self.next_sample)
+                }
+            }
+        } else {
+            let done = self.flush();
+            if !self.decoded.is_empty() {
+                return Ok(());
+            }
+            if let Err(Fault::Media(error)) = done {
+                return Err(error);
+            }
+            let n = self.n_decoded;
+            format!("only {n} of its {n_samples} frames can be decoded")
         };
-        let mut bytes = memory::zeroed(sample.size as usize, "a coded frame")?;
+        self.end_before_its_time(&why)
+    }
+
+    fn decode_next_sample(&mut self) -> std::result::Result<(), Fault> {
+        let sample = self.track.samples[self.next_sample];
+        let mut bytes =
+            memory::zeroed(sample.size as usize, "a coded frame").map_err(Fault::Media)?;
         let read = self
             .file
             .seek(SeekFrom::Start(sample.offset))
             .and_then(|_| self.file.read_exact(&mut bytes));
-        read.map_err(|e| MediaError::cannot_read(&self.path, &e))?;
+        read.map_err(|e| Fault::Media(MediaError::cannot_read(&self.path, &e)))?;
         let mut unit = self.headers.take().unwrap_or_default();
         with_start_codes(&bytes, self.length_bytes, &mut unit)
-            .ok_or_else(|| self.broken("its units overlap"))?;
+            .ok_or_else(|| Fault::Stream("its units overlap".into()))?;
         self.check_size(&unit)?;
-        let picture = self.decoder.decode(&unit).map_err(|e| self.fault(e))?;
+        let picture = self.decoder.decode(&unit)?;
         self.n_decoded += usize::from(picture.is_some());
         self.decoded.extend(picture);
         self.next_sample += 1;
+        Ok(())
+    }
+
+    /// The pictures that are still inside of the decoder.
+    fn flush(&mut self) -> std::result::Result<(), Fault> {
+        let rest = self.decoder.finish()?;
+        self.n_decoded += rest.len();
+        self.decoded.extend(rest);
+        Ok(())
+    }
+
+    /// Only pictures that no missing one precedes in time are left to come; an error where none is there at all.
+    fn end_before_its_time(&mut self, why: &str) -> Result<()> {
+        if let Err(Fault::Media(error)) = self.flush() {
+            return Err(error);
+        }
+        let n_gone = self.track.samples.len() - self.times.len();
+        let n_whole = n_before_missing(&self.track.samples, self.next_sample);
+        let n_left = n_whole.saturating_sub(n_gone).min(self.decoded.len());
+        self.times.truncate(n_left);
+        let n_shown = self.n_passed + self.times.iter().flatten().count() as u64;
+        if n_shown == 0 {
+            return Err(MediaError::file(&self.path, why));
+        }
+        let of = self.info.frames.unwrap_or_default();
+        let path = shown_path(&self.path);
+        let text = format!(
+            "{path}: {}: the first {n_shown} of its {of} frames are there",
+            shown(why)
+        );
+        self.damage.push(Damage::lost(n_shown, text));
         Ok(())
     }
 
@@ -148,11 +200,12 @@ impl Mp4Reader {
     }
 
     /// No parameter set of a sample asks for frames of another size.
-    fn check_size(&self, unit: &[u8]) -> Result<()> {
+    fn check_size(&self, unit: &[u8]) -> std::result::Result<(), Fault> {
         for set in parameter_sets(unit) {
-            let sps = Sps::parse(set).ok_or_else(|| self.broken("a damaged parameter set"))?;
+            let sps =
+                Sps::parse(set).ok_or_else(|| Fault::Stream("a damaged parameter set".into()))?;
             if sps.coded != self.sps.coded {
-                return Err(self.resized());
+                return Err(Fault::Media(self.resized()));
             }
         }
         Ok(())
@@ -162,21 +215,6 @@ impl Mp4Reader {
         MediaError::file(
             &self.path,
             "the size of the picture changes within the film",
-        )
-    }
-
-    fn fault(&self, fault: Fault) -> MediaError {
-        match fault {
-            Fault::Stream(why) => self.broken(&why),
-            Fault::Media(error) => error,
-        }
-    }
-
-    fn broken(&self, why: &str) -> MediaError {
-        let why = why.trim_end_matches('.');
-        MediaError::file(
-            &self.path,
-            format!("frame {} cannot be decoded ({why})", self.next_sample),
         )
     }
 }
@@ -192,15 +230,7 @@ impl FrameReader for Mp4Reader {
                 return Ok(None);
             };
             let Some(picture) = self.decoded.pop_front() else {
-                let ended = self.next_sample == self.track.samples.len();
-                self.decode_next_sample()?;
-                if ended && self.decoded.is_empty() {
-                    let (n, of) = (self.n_decoded, self.track.samples.len());
-                    return Err(MediaError::file(
-                        &self.path,
-                        format!("only {n} of its {of} frames can be decoded"),
-                    ));
-                }
+                self.decode_on()?;
                 continue;
             };
             self.times.pop_front();
@@ -236,6 +266,14 @@ impl FrameReader for Mp4Reader {
     fn damage(&self) -> Vec<Damage> {
         self.damage.clone()
     }
+}
+
+/// Of the samples before `missing`, how many come before it and all that follow it in time.
+fn n_before_missing(samples: &[Sample], missing: usize) -> usize {
+    let time = |s: &Sample| s.decode_time + i64::from(s.composition);
+    let (there, rest) = samples.split_at(missing);
+    let first_missing = rest.iter().map(time).min().unwrap_or(i64::MAX);
+    there.iter().filter(|s| time(s) < first_missing).count()
 }
 
 fn crop(picture: Picture, [left, top, width, height]: [usize; 4]) -> Result<Vec<u8>> {

@@ -1,6 +1,7 @@
 //! Maps compiled kernels into this process, runs them with a plain Rust function table, and compares with the interpreter.
 
 use super::super::{Target, compile, scratch_bytes};
+use crate::diag::context;
 use crate::tile::interpret::{Data, interpret, n_tasks};
 use crate::tile::{BufferKind, Kernel, lift, print, verify};
 use vsr_artifact::abi::{ContractCall, Env, FnTable, KernelFn, RowFn};
@@ -182,7 +183,8 @@ pub fn run(
     target: Target,
     level: usize,
 ) -> Vec<Data<f32>> {
-    let code = compile(std::slice::from_ref(kernel), target).expect("the kernel compiles");
+    let around = |_| context(kernel.name.as_str());
+    let code = compile(std::slice::from_ref(kernel), target, &around).expect("there are threads");
     let mut pages = memmap2::MmapMut::map_anon(code.bytes.len()).expect("memory");
     pages.copy_from_slice(&code.bytes);
     let pages = pages.make_exec().expect("pages may be executed");

@@ -3,6 +3,7 @@
 use super::cases::{bin, c, lit, mul, un, v};
 use super::harness::kernel;
 use crate::backend::clif::{Target, compile, text};
+use crate::diag::context;
 use crate::equation::{Binary, Unary};
 use crate::tile::BufferKind::{In, Out};
 use crate::tile::{Compute, Int, Kernel, Mode, Stmt, TaskAxis, To, Val, identity, lift, print};
@@ -67,8 +68,12 @@ fn one_body_for_one_shape() {
 fn the_same_bytes_every_time_and_no_relocations() {
     let kernels: Vec<Kernel> = (1..9).map(|i| relu(i * 32)).collect();
     for target in [Target::X86_64V3, Target::Portable] {
-        let first = compile(&kernels, target).expect("no relocations");
-        assert_eq!(first, compile(&kernels, target).expect("no relocations"));
+        let around = |i: usize| context(kernels[i].name.as_str());
+        let first = compile(&kernels, target, &around).expect("there are threads");
+        assert_eq!(
+            first,
+            compile(&kernels, target, &around).expect("there are threads")
+        );
         assert!(first.offsets.iter().all(|o| o % 64 == 0));
         assert_eq!(first.offsets.len(), kernels.len());
     }
