@@ -116,6 +116,28 @@ pub fn compile(
     })
 }
 
+/// All that compiling a file would say. Where a profile limits its `memory`, that takes a plan, though no code.
+pub fn check(loader: &mut dyn Loader, path: &str, options: &Options, problems: &mut Problems) {
+    let checked = sema::check(loader, path, options, false, problems);
+    if options.name.is_none() {
+        sema::choice(&checked, loader.sources(), problems);
+    }
+    if !problems.is_empty() || !checked.limits_memory() {
+        return;
+    }
+    let Some(mut elaborated) = graphs(loader, path, options, problems) else {
+        return;
+    };
+    drop_unread(&mut elaborated);
+    let mut weights = schedule::WeightTable::declared(&elaborated.weights);
+    for entry in &elaborated.entries {
+        let field = field(entry.name, &entry.graph);
+        let rules = rules(entry.name, field.as_ref());
+        let plan = schedule::plan(&entry.graph, &mut weights, rules);
+        check_memory(&entry.profile, entry.memory, &plan, &weights, problems);
+    }
+}
+
 /// The graphs of all entries, with gradients and updates, after every pass. None: see `problems`.
 pub fn graphs(
     loader: &mut dyn Loader,

@@ -316,6 +316,11 @@ fn a_check_says_what_compiling_says() {
             format!("{net}{profile}\nprofile q {{ N = 4  float = f16 }}\n"),
             "profile q is for f16, which the CPU does not do yet",
         ),
+        (
+            format!("{net}\nprofile p {{ N = 500000000  memory = 1 }}\n"),
+            "profile p needs 3.725 GiB, and its `memory` is 1",
+        ),
+        (format!("{net}\nprofile p {{ N = 4  memory = 0.5 }}\n"), ""),
         (frozen.to_string(), "`odd` of w.safetensors is never read"),
     ];
     for (text, says) in &texts {

@@ -98,6 +98,34 @@ fn networks_of_any_size_compile_and_the_small_ones_are_right() {
     assert!(held * 2 > SAMPLE, "{held} are networks");
 }
 
+/// Their gradients scatter to places that are computed; the small ones are held against the oracle.
+#[test]
+fn networks_that_gather_train_at_any_size() {
+    let gathers = [
+        "basicvsr-pp",
+        "spynet",
+        "deform_conv2d",
+        "warp",
+        "grid_sample",
+    ];
+    let networks = sizes::networks();
+    let ours = networks
+        .iter()
+        .filter(|n| gathers.iter().any(|g| n.path.contains(g)));
+    let ours: Vec<_> = ours.collect();
+    const SIZES: u64 = 2;
+    let n = ours.len() as u64 * SIZES;
+    let (held, _) = all(0..n, &|seed| {
+        let network = ours[(seed / SIZES) as usize];
+        let source = network.at(&mut Rng::new(1000 + seed));
+        check::check_any(&source, network.shows_gradients(), seed)
+    });
+    assert!(
+        ours.len() >= 4 && held * 2 > n,
+        "{held} of {n} are networks"
+    );
+}
+
 /// Each text once ended in a panic, a crash or wrong numbers.
 #[test]
 fn what_was_wrong_once_is_right() {

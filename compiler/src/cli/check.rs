@@ -3,12 +3,13 @@
 use super::{EXIT_CODES, Failure, Files, print, rendered, setting};
 use vsr_artifact::console;
 use vsr_compiler::diag::{self, Problems};
-use vsr_compiler::sema::{self, Options};
+use vsr_compiler::pipeline;
+use vsr_compiler::sema::Options;
 
 #[derive(clap::Args)]
 #[command(
     after_help = format!("Every `train` item and every model of a file is checked under all its profiles; without a profile, \
-names and argument lists are. What is right here compiles, unless it needs more than a profile's `memory`. An error \
+names and argument lists are. What is right here compiles. An error \
 silences what depends on it.
 
 Examples:
@@ -53,7 +54,7 @@ pub struct Check {
     timings: bool,
 }
 
-/// Checks a file: all that compiling it would say, short of what only a plan shows (a profile's `memory`).
+/// Checks a file: all that compiling it would say.
 fn check(args: &Check, path: &str, files: &mut Files, problems: &mut Problems) {
     let mut options = Options {
         name: None,
@@ -61,15 +62,14 @@ fn check(args: &Check, path: &str, files: &mut Files, problems: &mut Problems) {
         set: args.set.clone(),
     };
     if args.name.is_empty() {
-        let checked = sema::check(files, path, &options, false, problems);
-        sema::choice(&checked, &files.sources, problems);
+        pipeline::check(files, path, &options, problems);
         return;
     }
     for name in &args.name {
         // Each time the texts are read anew, and their places counted anew.
         *files = Files::default();
         options.name = Some(name.clone());
-        sema::check(files, path, &options, false, problems);
+        pipeline::check(files, path, &options, problems);
         if files.check(problems).is_err() {
             return;
         }

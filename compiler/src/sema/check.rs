@@ -19,6 +19,15 @@ pub struct Checked {
     pub files: Vec<Loaded>,
 }
 
+impl Checked {
+    /// Whether a profile says how much memory its networks may take.
+    pub fn limits_memory(&self) -> bool {
+        let file = self.files.first();
+        let mut settings = file.into_iter().flat_map(|f| profiles(&f.ast));
+        settings.any(|p| p.settings.iter().any(|s| s.name.text == "memory"))
+    }
+}
+
 /// Checks the file at `path` and all it uses. `options.name` keeps one `train` item or model; the facts are of that
 /// file and those it uses, where `wants_facts`.
 pub fn check(

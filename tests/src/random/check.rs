@@ -145,9 +145,14 @@ fn within(
     seed: u64,
     most_work: i64,
 ) -> Option<Result<Checked, Finding>> {
-    match work(source).is_none_or(|w| w <= most_work) {
+    let outcome = match work(source).is_none_or(|w| w <= most_work) {
         true => check_source(source, shows_gradients, seed),
         false => compiles(source),
+    };
+    // What is wrong with memory, weight files and names is no part of a sketch.
+    match outcome {
+        Some(Err(f)) if f.kind == Kind::Refused && !source.is_accepted() => None,
+        outcome => outcome,
     }
 }
 

@@ -1,7 +1,8 @@
 //! Where a text comes from: memory, or a file of the repository with something added, and which sizes are asked for.
 
 use vsr_compiler::diag::{Problems, Sources};
-use vsr_compiler::sema::{self, Loader, Options};
+use vsr_compiler::pipeline;
+use vsr_compiler::sema::{Loader, Options};
 
 #[derive(Clone, Debug)]
 pub struct Source {
@@ -56,7 +57,7 @@ impl Source {
     pub fn is_accepted(&self) -> bool {
         let check =
             |loader: &mut dyn Loader, path: &str, options: &Options, problems: &mut Problems| {
-                sema::check(loader, path, options, false, problems);
+                pipeline::check(loader, path, options, problems);
                 problems.is_empty().then_some(())
             };
         self.with(check).is_ok()
