@@ -32,6 +32,7 @@ pub struct Assembled {
     pub kernels: Vec<Kernel>,
 }
 
+#[derive(Default)]
 pub struct Header {
     pub model: Model,
     pub train: Option<Train>,

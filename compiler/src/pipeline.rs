@@ -4,11 +4,12 @@
 
 use crate::assemble::{Header, Planned, assemble};
 use crate::backend::clif::{self, Target};
-use crate::diag::{self, Class, Diag, Problems, Sources, Span};
+use crate::diag::{self, Class, Diag, Problems, Sources};
 use crate::ir;
 use crate::ir::graph::{Graph, Op};
-use crate::sema::{self, Elaborated, Loader, Options, TrainInfo, WeightKind};
-use crate::{pass, schedule, stack, tile};
+use crate::schedule::{self, EntryPlan, Rules, WeightTable};
+use crate::sema::{self, Elaborated, EntryGraph, Loader, Options, TrainInfo, WeightKind};
+use crate::{pass, stack, tile};
 use std::collections::BTreeSet;
 use vsr_artifact::Artifact;
 use vsr_artifact::manifest::{
@@ -56,27 +57,17 @@ pub fn compile(
     let _sources = diag::among(loader.sources());
     let files = files(loader.sources(), &elaborated);
     let (header, weight_files) = header(&elaborated, &files);
-    let mut weights = schedule::WeightTable::declared(&elaborated.weights);
+    let mut weights = WeightTable::declared(&elaborated.weights);
     let mut text = String::new();
     let mut planned = vec![];
     for entry in elaborated.entries {
-        let graph = entry.graph;
-        let name = format!("{} {}", entry.name, entry.profile);
-        let _entry = diag::context(format!("entry {name}"));
-        let field = field(entry.name, &graph);
-        let plan = schedule::plan(&graph, &mut weights, rules(entry.name, field.as_ref()));
+        let made = plan(&entry, &mut weights, |rules| rules);
         if emit == Some(Stage::Schedule) {
-            text += &schedule::print(&name, &plan);
+            let name = format!("{} {}", made.name, made.profile);
+            text += &schedule::print(&name, &made.plan);
         }
-        check_memory(&entry.profile, entry.memory, &plan, &weights, problems);
-        planned.push(Planned {
-            name: entry.name.to_string(),
-            profile: entry.profile,
-            dims: entry.dims,
-            plan,
-            axes: entry.inputs.into_iter().map(|p| (p.name, p.axes)).collect(),
-            field,
-        });
+        check_memory(&entry, &made.plan, &weights, problems);
+        planned.push(made);
     }
     if !problems.is_empty() {
         return None;
@@ -129,12 +120,33 @@ pub fn check(loader: &mut dyn Loader, path: &str, options: &Options, problems: &
         return;
     };
     drop_unread(&mut elaborated);
-    let mut weights = schedule::WeightTable::declared(&elaborated.weights);
+    let mut weights = WeightTable::declared(&elaborated.weights);
     for entry in &elaborated.entries {
-        let field = field(entry.name, &entry.graph);
-        let rules = rules(entry.name, field.as_ref());
-        let plan = schedule::plan(&entry.graph, &mut weights, rules);
-        check_memory(&entry.profile, entry.memory, &plan, &weights, problems);
+        let made = plan(entry, &mut weights, |rules| rules);
+        check_memory(entry, &made.plan, &weights, problems);
+    }
+}
+
+/// Plans one entry of those that [`graphs`] made, by its own rules as `change` leaves them.
+pub fn plan(
+    entry: &EntryGraph,
+    weights: &mut WeightTable,
+    change: impl FnOnce(Rules) -> Rules,
+) -> Planned {
+    let _entry = diag::context(format!("entry {} {}", entry.name, entry.profile));
+    let field = field(entry.name, &entry.graph);
+    let rules = Rules::new(entry.name == "train", field.is_none().then_some(FILTERED));
+    let axes = entry
+        .inputs
+        .iter()
+        .map(|p| (p.name.clone(), p.axes.clone()));
+    Planned {
+        name: entry.name.to_string(),
+        profile: entry.profile.clone(),
+        dims: entry.dims.clone(),
+        plan: schedule::plan(&entry.graph, weights, change(rules)),
+        axes: axes.collect(),
+        field,
     }
 }
 
@@ -196,15 +208,15 @@ fn check_precision(elaborated: &Elaborated, problems: &mut Problems) -> Option<(
 
 /// What a profile allows in `memory` is kept to, or compiling ends here.
 fn check_memory(
-    profile: &str,
-    memory: Option<(f64, Span)>,
-    plan: &schedule::EntryPlan,
-    weights: &schedule::WeightTable,
+    entry: &EntryGraph,
+    plan: &EntryPlan,
+    weights: &WeightTable,
     problems: &mut Problems,
 ) {
-    let Some((allowed, span)) = memory else {
+    let Some((allowed, span)) = entry.memory else {
         return;
     };
+    let profile = &entry.profile;
     let elements: i64 = weights
         .weights
         .iter()
@@ -222,12 +234,8 @@ fn check_memory(
 /// Multiplications of a sum below which kernels more cost what they save.
 const FILTERED: i64 = 1 << 24;
 
-pub fn rules(entry: &str, field: Option<&Field>) -> schedule::Rules {
-    schedule::Rules::new(entry == "train", field.is_none().then_some(FILTERED))
-}
-
 /// How far results of pictures see, where that is finite along both axes: then tiles are exact.
-pub fn field(entry: &str, graph: &Graph) -> Option<Field> {
+fn field(entry: &str, graph: &Graph) -> Option<Field> {
     if entry != "infer" {
         return None;
     }

@@ -1,12 +1,10 @@
 //! Where vsrc itself fails, one sentence says so: with the kernel, its line in the text, and what to do. Kernels are broken
 //! here, once each plan is made: before, and after, there is nothing to break from outside.
 
-use std::collections::BTreeMap;
-use vsr_artifact::manifest::{Frozen, Model};
-use vsr_compiler::assemble::{Header, Planned, assemble};
+use vsr_compiler::assemble::{Header, assemble};
 use vsr_compiler::backend::clif::Target;
 use vsr_compiler::diag::{self, Problems, Sources};
-use vsr_compiler::schedule::{self, EntryPlan, WeightTable};
+use vsr_compiler::schedule::{EntryPlan, WeightTable};
 use vsr_compiler::sema::{Loader, Options};
 use vsr_compiler::{pipeline, stack};
 
@@ -62,30 +60,14 @@ fn compile(broken: &impl Fn(&mut EntryPlan)) -> usize {
     let [entry] = &made.entries[..] else {
         panic!("one model has one entry")
     };
-    let field = pipeline::field(entry.name, &entry.graph);
-    let rules = pipeline::rules(entry.name, field.as_ref());
-    let mut plan = schedule::plan(&entry.graph, &mut weights, rules);
-    broken(&mut plan);
-    let planned = Planned {
-        name: entry.name.to_string(),
-        profile: entry.profile.clone(),
-        dims: entry.dims.clone(),
-        plan,
-        axes: BTreeMap::new(),
-        field,
-    };
-    let header = Header {
-        model: Model {
-            name: "Net".into(),
-            doc: String::new(),
-            parameters: BTreeMap::new(),
-        },
-        train: None,
-        frozen: Frozen::default(),
-        layouts: vec![],
-        source_hash: String::new(),
-    };
-    let made = assemble(header, &weights.weights, vec![planned], Target::X86_64V3);
+    let mut planned = pipeline::plan(entry, &mut weights, |rules| rules);
+    broken(&mut planned.plan);
+    let made = assemble(
+        Header::default(),
+        &weights.weights,
+        vec![planned],
+        Target::X86_64V3,
+    );
     made.expect("there are threads").code.len()
 }
 

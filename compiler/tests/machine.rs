@@ -3,10 +3,12 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::collections::BTreeMap;
+mod folder;
+
+use folder::files;
 use std::fs;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 const NET: &str =
@@ -43,23 +45,6 @@ fn vsrc(dir: &Path, words: &str, limit: Option<Limit>) -> Output {
         unsafe { command.pre_exec(set) };
     }
     command.output().unwrap()
-}
-
-fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let mut files = BTreeMap::new();
-    let mut folders = vec![folder.to_path_buf()];
-    while let Some(at) = folders.pop() {
-        for entry in fs::read_dir(at).unwrap() {
-            let path = entry.unwrap().path();
-            match path.is_dir() {
-                true => folders.push(path),
-                false => {
-                    files.insert(path.clone(), fs::read(&path).unwrap());
-                }
-            }
-        }
-    }
-    files
 }
 
 /// One error with its reason, of the machine.

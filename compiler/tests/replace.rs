@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod folder;
+
+use folder::files;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -47,25 +50,6 @@ fn found(folder: &Path) -> usize {
         artifact.sources.contains(&own)
     };
     (1..=2).find(is_named).unwrap()
-}
-
-/// Path and bytes of all files below a folder.
-fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let mut files = BTreeMap::new();
-    let mut folders = vec![folder.to_path_buf()];
-    while let Some(at) = folders.pop() {
-        for entry in fs::read_dir(at).unwrap() {
-            let path = entry.unwrap().path();
-            match path.is_dir() {
-                true => folders.push(path),
-                false => {
-                    let name = path.strip_prefix(folder).unwrap().to_path_buf();
-                    files.insert(name, fs::read(&path).unwrap());
-                }
-            }
-        }
-    }
-    files
 }
 
 /// Files that a user may keep beside a compiled network, or in a folder that has nothing to do with one.

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod folder;
+
+use folder::files;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -83,24 +86,6 @@ fn compile(at: &Path, text: &str, out: &Path) {
     );
 }
 
-/// Path and bytes of all files below a folder; links are left out.
-fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let mut files = BTreeMap::new();
-    let mut folders = vec![folder.to_path_buf()];
-    while let Some(at) = folders.pop() {
-        for entry in fs::read_dir(at).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if !path.is_symlink() {
-                let name = path.strip_prefix(folder).unwrap().to_path_buf();
-                files.insert(name, fs::read(&path).unwrap());
-            }
-        }
-    }
-    files
-}
-
 #[test]
 fn where_a_text_lies_changes_no_byte() {
     let dir = tempfile::tempdir().unwrap();
@@ -124,7 +109,9 @@ fn where_a_text_lies_changes_no_byte() {
     for (n, (at, text)) in ways.iter().enumerate() {
         let out = dir.join(format!("out{n}"));
         compile(at, text, &out);
-        let made = files(&out);
+        let mut made = files(&out);
+        // Links lead to where the weights lie on this machine.
+        made.retain(|name, _| !out.join(name).is_symlink());
         assert!(
             made == *first.get_or_insert(made.clone()),
             "{text} in {}",

@@ -291,7 +291,7 @@ impl Run<'_> {
     /// Values at all points; only those of active points matter.
     fn expr(&self, e: &Expr, points: &Points, active: &[bool]) -> Vec<f64> {
         match e {
-            Expr::Lit(lit) => vec![lit.get(); points.len],
+            Expr::Lit(lit) => vec![self.rounded(lit.get()); points.len],
             Expr::Index(ix) => points.index(ix).into_iter().map(|i| i as f64).collect(),
             Expr::Read(read) => self.read(read, points, active),
             Expr::Unary(Unary::Stop, a) => {

@@ -102,18 +102,16 @@ pub fn report(
     let _sources = diag::among(loader.sources());
     let mut rows = blocks::Rows::new(depth);
     let mut entries = BTreeMap::new();
-    for entry in made.entries {
+    for mut entry in made.entries {
         let _entry = diag::context(format!("entry {} {}", entry.name, entry.profile));
         rows.name(&entry.calls);
-        let graph = pipeline::optimised(entry.graph);
-        let field = pipeline::field(entry.name, &graph);
-        let rules = pipeline::rules(entry.name, field.as_ref());
-        let plan = schedule::plan(&graph, &mut weights, rules);
+        entry.graph = pipeline::optimised(entry.graph);
+        let plan = pipeline::plan(&entry, &mut weights, |rules| rules).plan;
         let key = match entries.contains_key(entry.name) {
             true => format!("{} {}", entry.name, entry.profile),
             false => entry.name.to_string(),
         };
-        let origins = Origins::of(&graph);
+        let origins = Origins::of(&entry.graph);
         let mut cost = cost(&plan, entry.profile);
         for launch in &plan.launches {
             let work = work(launch, &weights.weights, &roof.roof);

@@ -32,6 +32,11 @@ fn refused(dir: &Path, words: &[&str]) {
     is_clean(&done.out);
 }
 
+fn refused_weights(dir: &Path, weights: &str) {
+    let words = "upscale net in.y4m -o out.y4m --weights".split(' ');
+    refused(dir, &words.chain([weights]).collect::<Vec<_>>());
+}
+
 #[test]
 fn names_of_files_are_escaped() {
     let dir = workplace();
@@ -47,18 +52,7 @@ fn names_of_files_are_escaped() {
     refused(dir, &["upscale", "net", &y4m, "-o", "out.y4m"]);
     refused(dir, &["upscale", "net", &named("png"), "-o", "out.y4m"]);
     refused(dir, &["upscale", "net", "in.y4m", "-o", &named("gif")]);
-    refused(
-        dir,
-        &[
-            "upscale",
-            "net",
-            "in.y4m",
-            "-o",
-            "out.y4m",
-            "--weights",
-            &weights,
-        ],
-    );
+    refused_weights(dir, &weights);
     refused(dir, &["eval", "net", "--data", &missing]);
     refused(dir, &["train", "net", "--data", &missing]);
     refused(dir, &["train", "net", "--resume", &missing]);
@@ -121,18 +115,7 @@ fn keys_of_tensors_are_escaped() {
     };
     let metadata = BTreeMap::from([(EVIL.to_string(), EVIL.to_string())]);
     tensors::write(&dir.join("w.safetensors"), &[view], &metadata).unwrap();
-    refused(
-        dir,
-        &[
-            "upscale",
-            "net",
-            "in.y4m",
-            "-o",
-            "out.y4m",
-            "--weights",
-            "w.safetensors",
-        ],
-    );
+    refused_weights(dir, "w.safetensors");
     refused(
         dir,
         &[
@@ -153,18 +136,7 @@ fn keys_of_tensors_are_escaped() {
     pickle.extend(EVIL.as_bytes());
     pickle.extend(b"cos\x1b[2J\nsystem\n)Rs.].");
     fs::write(dir.join("w.pth"), pickle).unwrap();
-    refused(
-        dir,
-        &[
-            "upscale",
-            "net",
-            "in.y4m",
-            "-o",
-            "out.y4m",
-            "--weights",
-            "w.pth",
-        ],
-    );
+    refused_weights(dir, "w.pth");
 }
 
 /// The code of a film's format is four bytes of anything.

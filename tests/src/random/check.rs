@@ -161,9 +161,7 @@ fn compile(source: &Source) -> Result<Checked, Finding> {
     let mut checked = Checked::default();
     let mut weights = WeightTable::declared(&graphs.weights);
     for entry in &graphs.entries {
-        let field = pipeline::field(entry.name, &entry.graph);
-        let rules = pipeline::rules(entry.name, field.as_ref());
-        let plan = schedule::plan(&entry.graph, &mut weights, rules);
+        let plan = pipeline::plan(entry, &mut weights, |rules| rules).plan;
         checked.kernels += kernels(entry, &plan)?;
     }
     native::compiled(source)?;
@@ -230,10 +228,8 @@ fn run(
     }
     let mut weights = WeightTable::declared(&graphs.weights);
     for (entry, given, expected) in &entries {
-        let field = pipeline::field(entry.name, &entry.graph);
-        let rules = pipeline::rules(entry.name, field.as_ref());
-        for rules in variants(rules) {
-            let plan = schedule::plan(&entry.graph, &mut weights, rules);
+        for variant in 0..VARIANTS {
+            let plan = pipeline::plan(entry, &mut weights, |rules| variants(rules)[variant]).plan;
             checked.kernels += kernels(entry, &plan)?;
             let anchored = |name: &str| plan.launches.iter().filter(|l| l.anchor == name).count();
             checked.contractions += anchored("contraction");
@@ -248,8 +244,10 @@ fn run(
     Ok(checked)
 }
 
+pub(super) const VARIANTS: usize = 3;
+
 /// As it is; with every filter and contraction that there is, and all stores past the caches; with no kernel for more than one value.
-pub(super) fn variants(rules: Rules) -> [Rules; 3] {
+pub(super) fn variants(rules: Rules) -> [Rules; VARIANTS] {
     let filtered = Rules {
         filtered: rules.filtered.map(|_| 0),
         streamed: 0,

@@ -34,11 +34,7 @@ fn network(rng: &mut Rng) -> (Source, bool) {
     let all = sizes::networks();
     let network = rng.pick(&all);
     let mut source = network.at(rng);
-    let text = match &source.text {
-        Some(text) => text.clone(),
-        None => read(&source.path),
-    };
-    source.text = Some(changed(&text, rng));
+    source.text = Some(changed(&text_of(&source), rng));
     (source, network.shows_gradients())
 }
 
@@ -47,10 +43,7 @@ fn library(rng: &mut Rng) -> (Source, bool) {
     let all = sizes::networks();
     let network = rng.pick(&all);
     let mut source = network.at(rng);
-    let text = match &source.text {
-        Some(text) => text.clone(),
-        None => read(&source.path),
-    };
+    let text = text_of(&source);
     let names: Vec<String> = sizes::files("stdlib", "vsr");
     let path = format!("stdlib/{}", rng.pick(&names));
     let library = read(&path);
@@ -67,6 +60,11 @@ fn library(rng: &mut Rng) -> (Source, bool) {
     };
     source.changed = Some((path, new));
     (source, network.shows_gradients())
+}
+
+fn text_of(source: &Source) -> String {
+    let file = || read(&source.path);
+    source.text.clone().unwrap_or_else(file)
 }
 
 /// Texts of the items of a file, without what stands before the first.

@@ -1,18 +1,15 @@
 //! Native code against the graph, and its bits against each other: both targets, all vector widths, several threads.
 
-use std::collections::BTreeMap;
-
 use super::check::{Checked, Expected, Finding, Kind, differs, found, variants};
 use super::rng::Rng;
 use super::source::Source;
 use vsr_artifact::Artifact;
-use vsr_artifact::manifest::{Frozen, Model};
 use vsr_compiler::assemble::{Header, Planned, assemble};
 use vsr_compiler::backend::clif::Target;
 use vsr_compiler::diag::Problems;
 use vsr_compiler::ir::eval::Given;
 use vsr_compiler::pipeline;
-use vsr_compiler::schedule::{self, WeightTable};
+use vsr_compiler::schedule::WeightTable;
 use vsr_compiler::sema::{Elaborated, EntryGraph, Loader, Options};
 use vsr_kernels::Level;
 use vsr_runtime::session::{self, Session};
@@ -131,31 +128,9 @@ pub fn same_bytes(source: &Source, graphs: &Elaborated) -> Result<(), Finding> {
 /// The graphs as an artifact, by variant number `variant` of the rules.
 fn assembled(graphs: &Elaborated, target: Target, variant: usize) -> Result<Artifact, Finding> {
     let mut weights = WeightTable::declared(&graphs.weights);
-    let planned = graphs.entries.iter().map(|entry| {
-        let field = pipeline::field(entry.name, &entry.graph);
-        let rules = variants(pipeline::rules(entry.name, field.as_ref()))[variant];
-        Planned {
-            name: entry.name.to_string(),
-            profile: entry.profile.clone(),
-            dims: entry.dims.clone(),
-            plan: schedule::plan(&entry.graph, &mut weights, rules),
-            axes: BTreeMap::new(),
-            field,
-        }
-    });
-    let planned: Vec<Planned> = planned.collect();
-    let header = Header {
-        model: Model {
-            name: graphs.model.name.clone(),
-            doc: String::new(),
-            parameters: BTreeMap::new(),
-        },
-        train: None,
-        frozen: Frozen::default(),
-        layouts: vec![],
-        source_hash: String::new(),
-    };
-    match assemble(header, &weights.weights, planned, target) {
+    let plan = |entry| pipeline::plan(entry, &mut weights, |rules| variants(rules)[variant]);
+    let planned: Vec<Planned> = graphs.entries.iter().map(plan).collect();
+    match assemble(Header::default(), &weights.weights, planned, target) {
         Ok(made) => Ok(Artifact {
             manifest: made.manifest,
             code: made.code,

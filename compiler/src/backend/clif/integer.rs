@@ -152,22 +152,21 @@ impl Lower<'_, '_> {
 
     /// Floor of a value; i32::MIN for NaN and what has no 32 bits, as the machine's own conversion gives it.
     fn floor(&mut self, node: u32, lane: u32) -> Value {
-        let ints = match self.in_vector(self.dag.node_deps(node)) {
-            true => self.floors(node, lane / 4),
+        let (ints, lane) = match self.in_vector(self.dag.node_deps(node)) {
+            true => (self.floors(node, lane / 4), lane % 4),
             false => {
                 let value = self.node(node, 0);
                 let value = self.b.ins().scalar_to_vector(F32X4, value);
-                let whole = self.b.ins().floor(value);
-                self.b.ins().x86_cvtt2dq(I32X4, whole)
+                (self.whole_lanes(value), 0)
             }
-        };
-        let lane = if self.in_vector(self.dag.node_deps(node)) {
-            lane % 4
-        } else {
-            0
         };
         let int = self.b.ins().extractlane(ints, lane as u8);
         self.b.ins().sextend(I64, int)
+    }
+
+    fn whole_lanes(&mut self, value: Value) -> Value {
+        let whole = self.b.ins().floor(value);
+        self.b.ins().x86_cvtt2dq(I32X4, whole)
     }
 
     /// Floors of vector number `unroll`.
@@ -177,8 +176,7 @@ impl Lower<'_, '_> {
         }
         let value = self.vector_of(node, unroll);
         debug_assert_eq!(self.b.func.dfg.value_type(value), F32X4);
-        let whole = self.b.ins().floor(value);
-        let ints = self.b.ins().x86_cvtt2dq(I32X4, whole);
+        let ints = self.whole_lanes(value);
         self.scope().floors.insert((node, unroll), ints);
         ints
     }
