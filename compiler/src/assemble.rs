@@ -68,7 +68,7 @@ pub fn assemble(
         .into_iter()
         .map(|e| shared.entry(e, &weights))
         .collect();
-    let around = |i: usize| around(&shared.origins[i].0, shared.origins[i].1);
+    let around = |i: usize| diag::kernel(&shared.origins[i].0, shared.origins[i].1);
     let code = clif::compile(&shared.kernels, target, &around)?;
     let info = |(i, k): (usize, &Kernel)| KernelInfo {
         name: k.name.clone(),
@@ -102,11 +102,6 @@ pub fn assemble(
         consts: shared.consts,
         kernels: shared.kernels,
     })
-}
-
-/// The kernel as a user knows it.
-fn around(label: &str, span: Option<Span>) -> diag::Context {
-    diag::context_at(format!("kernel {label}"), span)
 }
 
 fn lay_weights(decls: &[WeightDecl]) -> (Vec<Weight>, u64) {
@@ -190,7 +185,7 @@ impl Shared {
     }
 
     fn launch(&mut self, l: &LaunchPlan, weights: &[Weight]) -> Launch {
-        let _context = around(&l.label, l.span);
+        let _context = diag::kernel(&l.label, l.span);
         let (kernel, args) = tile::lift(&l.kernel);
         let identity = tile::identity(&kernel);
         self.scratch.push(clif::scratch_bytes(&kernel));

@@ -5,7 +5,9 @@ mod crash;
 mod json;
 mod render;
 
-pub use crash::{Around, Context, Crash, among, catch, context, context_at, contexts, within};
+pub use crash::{
+    Around, Context, Crash, among, catch, context, context_at, contexts, kernel, within,
+};
 
 use rustc_hash::FxHashSet as HashSet;
 use std::fmt;

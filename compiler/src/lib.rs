@@ -97,19 +97,20 @@
 //! - **SDXL's UNet takes its prompt.** The text's tokens are an input; zeros fold away, and the frozen weights that only they
 //!   reach are not loaded.
 //! - **A new weight is written where it is computed** when every read of the old one is done by then; Adam's three
-//!   tensors and the weight are one kernel. Where new weights read each other's old ones in a circle, no order does, and
+//!   tensors and the weight are one kernel. Where new weights read each other's old ones in a circle, no order will do, and
 //!   one of them is copied first (`schedule/updates.rs`).
-//! - **Positions are integers, or f64.** A computed position that is only floored is a 32-bit conversion; what is added,
-//!   multiplied, divided or compared with it is computed in f64 (`tile/wide.rs`), of which `schedule/positions.rs` decides.
-//!   What comes to no exact whole number is `equation::NOWHERE`, which no bound holds, so that every read is inside or
-//!   takes its `else`, and every write is inside or is none.
+//! - **Positions are integers, or f64.** One floored value, times a constant and with indices beside it, is a conversion to
+//!   32 bits and integer arithmetic; any other position is computed in f64 (`tile/wide.rs`; `schedule/positions.rs` decides).
+//!   What is no such number lies at `i32::MIN`, or at `equation::NOWHERE`, far outside of every tensor: every read is
+//!   inside or takes its `else`, and every write is inside or is none.
 //! - **Long sums are cut for their digits, too.** A running sum in f32 loses digits with every term; from some thousands of
-//!   terms on there are 64 of them (`schedule/split.rs`), whether threads need the parts or not.
+//!   terms on there are 64 of them (`schedule/split.rs`), whether threads need the parts or not. Matrix products, which keep
+//!   many sums at once, and results of very many cells are not cut for that.
 //! - **What nobody wrote finds what nobody saw.** `tests/src/random` grows programs from seeds and holds each stage against
 //!   the equations as they are written (`sema::as_written`): the graph, gradients against differences of losses, the tile
 //!   verifier, the plan as it is interpreted over memory full of NaN (`schedule/interpret.rs`), native code on both targets.
 //!   The rules of the schedule are values (`Rules`), so that each also runs without fusion, and with every filter and
-//!   template it never finds worth while at that size.
+//!   template that is not worth while at its size.
 
 #![cfg_attr(
     not(test),

@@ -120,6 +120,7 @@ pub fn check(loader: &mut dyn Loader, path: &str, options: &Options, problems: &
         return;
     };
     drop_unread(&mut elaborated);
+    let _sources = diag::among(loader.sources());
     let mut weights = WeightTable::declared(&elaborated.weights);
     for entry in &elaborated.entries {
         let made = plan(entry, &mut weights, |rules| rules);

@@ -9,7 +9,7 @@ use vsr_compiler::sema::Options;
 #[derive(clap::Args)]
 #[command(
     after_help = format!("Every `train` item and every model of a file is checked under all its profiles; without a profile, \
-names and argument lists are. What is right here compiles. An error \
+names and argument lists are. A file with a model and a profile that is right here compiles. An error \
 silences what depends on it.
 
 Examples:
@@ -49,47 +49,38 @@ pub struct Check {
     /// Print a list of objects (below) on standard output
     #[arg(long)]
     json: bool,
-    /// Print how long each file took
+    /// Print how long each file, or each name in it, took
     #[arg(long)]
     timings: bool,
-}
-
-/// Checks a file: all that compiling it would say.
-fn check(args: &Check, path: &str, files: &mut Files, problems: &mut Problems) {
-    let mut options = Options {
-        name: None,
-        profiles: args.profile.clone(),
-        set: args.set.clone(),
-    };
-    if args.name.is_empty() {
-        pipeline::check(files, path, &options, problems);
-        return;
-    }
-    for name in &args.name {
-        // Each time the texts are read anew, and their places counted anew.
-        *files = Files::default();
-        options.name = Some(name.clone());
-        pipeline::check(files, path, &options, problems);
-        if files.check(problems).is_err() {
-            return;
-        }
-    }
 }
 
 pub fn run(args: &Check) -> Result<(), Failure> {
     let mut all: Vec<serde_json::Value> = Vec::new();
     let mut texts: Vec<String> = Vec::new();
-    for path in &args.files {
+    let names: Vec<Option<&String>> = match args.name.as_slice() {
+        [] => vec![None],
+        names => names.iter().map(Some).collect(),
+    };
+    let runs = args
+        .files
+        .iter()
+        .flat_map(|p| names.iter().map(move |n| (p, *n)));
+    for (path, name) in runs {
         let start = std::time::Instant::now();
         let (mut files, mut problems) = (Files::default(), Problems::new());
         let _context = diag::context(path);
-        check(args, path, &mut files, &mut problems);
+        let options = Options {
+            name: name.cloned(),
+            profiles: args.profile.clone(),
+            set: args.set.clone(),
+        };
+        pipeline::check(&mut files, path, &options, &mut problems);
         files.check(&problems)?;
         if args.timings {
             let ms = start.elapsed().as_secs_f64() * 1e3;
             console::err(&format!("{}: {ms:.1} ms\n", vsr_artifact::shown(path)));
         }
-        // Files that are used by several are checked with each, and reported once.
+        // Files that are used by several, or by several names, are checked with each, and reported once.
         for value in problems
             .to_json(&files.sources)
             .as_array()

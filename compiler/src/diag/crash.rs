@@ -1,12 +1,13 @@
 //! What is said where vsrc itself fails: one sentence, with what it was working on. Enters a panic; leaves a `Crash`.
 //! Nothing is printed here, and no panic is a message.
 //!
-//! Whoever works on something that a user knows says so with [`context`] or [`context_at`]; the guard ends it. Contexts are
-//! a thread's own: a thread that helps another takes them over with [`within`].
+//! Whoever works on something that a user knows says so with [`context`], [`context_at`] or [`kernel`]; the guard ends it.
+//! Contexts are a thread's own: a thread that helps another takes them over with [`within`].
 
 use std::cell::RefCell;
 use std::fmt;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Once, PoisonError};
 
 use super::{Sources, Span};
@@ -29,6 +30,8 @@ pub enum Around {
 
 /// The first panic since somebody began to catch them: later ones, of threads that wait for it, only follow from it.
 static FIRST: Mutex<Option<Crash>> = Mutex::new(None);
+/// Calls of [`catch`] under way.
+static N_CATCHING: AtomicUsize = AtomicUsize::new(0);
 
 /// Until it is dropped, this thread works on what it was given.
 #[must_use = "dropped at once, it says nothing"]
@@ -50,6 +53,11 @@ pub fn context_at(what: impl Into<String>, span: Option<Span>) -> Context {
         Some(span) => Around::At(what, span),
         None => Around::Words(what),
     }])
+}
+
+/// This thread works on a kernel, which a user knows by its label.
+pub fn kernel(label: &str, span: Option<Span>) -> Context {
+    context_at(format!("kernel {label}"), span)
 }
 
 /// This thread works on these texts.
@@ -132,7 +140,10 @@ pub fn catch<T>(work: impl FnOnce() -> T) -> Result<T, Crash> {
     listen();
     let n_before = CONTEXTS.with_borrow(Vec::len);
     take_first();
-    panic::catch_unwind(AssertUnwindSafe(work)).map_err(|_| {
+    N_CATCHING.fetch_add(1, Ordering::SeqCst);
+    let done = panic::catch_unwind(AssertUnwindSafe(work));
+    N_CATCHING.fetch_sub(1, Ordering::SeqCst);
+    done.map_err(|_| {
         CONTEXTS.with_borrow_mut(|contexts| contexts.truncate(n_before));
         take_first().unwrap_or_else(|| Crash {
             message: "it broke off".into(),
@@ -146,11 +157,15 @@ fn take_first() -> Option<Crash> {
     FIRST.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
-/// From now on panics are noted and not printed.
+/// From now on panics are noted and not printed, while somebody catches them.
 fn listen() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        panic::set_hook(Box::new(|info| {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if N_CATCHING.load(Ordering::SeqCst) == 0 {
+                return before(info);
+            }
             let mut first = FIRST.lock().unwrap_or_else(PoisonError::into_inner);
             first.get_or_insert_with(|| Crash::of(info));
         }));

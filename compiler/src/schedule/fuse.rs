@@ -30,7 +30,7 @@ struct Fuser<'a> {
     taken: BTreeSet<ValueId>,
     folded: &'a [bool],
     layouts: &'a [Option<Layout>],
-    reach: Reach,
+    reach: Reach<'a>,
     fuses: bool,
 }
 
@@ -49,7 +49,7 @@ pub fn groups(
     let users = net.users(order);
     let mut fuser = Fuser {
         net,
-        reach: Reach::new(net, order, &index, &users),
+        reach: Reach::new(net, order, &index),
         users,
         index,
         taken: BTreeSet::new(),
@@ -73,7 +73,7 @@ pub fn groups(
         let started = fuser.start(id, &mut contractions);
         for group in &started {
             let members: Vec<ValueId> = group.members.iter().map(|m| m.value).collect();
-            fuser.reach.join(net, &fuser.users, members);
+            fuser.reach.join(members);
         }
         groups.extend(started);
     }
@@ -213,7 +213,7 @@ impl Fuser<'_> {
             && !self.depends(id, group)
             && !self
                 .reach
-                .readers_before(self.net, id)
+                .readers_before(id)
                 .any(|r| self.depends(r, group))
             && self.folded[id] == self.folded[group.members[0].value];
         let inputs = group
@@ -223,7 +223,7 @@ impl Fuser<'_> {
             .chain(self.net.operands(user));
         let needed = inputs
             .filter(|o| **o != id)
-            .any(|o| self.reach.needs(self.net, *o, &[id]));
+            .any(|o| self.reach.needs(*o, &[id]));
         if needed || !(same && nest && rows && free) || self.hazard(group, id) {
             return None;
         }
@@ -328,7 +328,7 @@ impl Fuser<'_> {
         }
         if self
             .reach
-            .readers_before(self.net, id)
+            .readers_before(id)
             .any(|r| !group.members.iter().any(|m| m.value == r) && self.depends(r, group))
         {
             return None;
@@ -339,7 +339,7 @@ impl Fuser<'_> {
     /// Whether a value, or what must run before it, needs the group's results.
     fn depends(&self, id: ValueId, group: &Group) -> bool {
         let members: Vec<ValueId> = group.members.iter().map(|m| m.value).collect();
-        self.reach.needs(self.net, id, &members)
+        self.reach.needs(id, &members)
     }
 
     fn mark_stored(&self, groups: &mut [Group]) {

@@ -212,7 +212,7 @@ impl Scope<'_> {
                 }
                 // Values decide: what is proven inside of finite ones is not for others.
                 Pos::Computed(e) => {
-                    let at = self.int(b, e);
+                    let at = self.int(b, e, shape[axis]);
                     bounds.push(Bound {
                         index: at.clone(),
                         extent: int(shape[axis]),
@@ -265,9 +265,9 @@ impl Scope<'_> {
         }
     }
 
-    /// A whole-valued expression as an integer: in integers where none can leave them, else in f64.
-    pub fn int(&self, b: &mut KernelBuilder, e: &Expr) -> Int {
-        match positions::narrow(e, self.extents, &|r| self.is_whole(r)) {
+    /// A position on an axis of `extent` elements: in integers where none can leave them, else in f64.
+    pub fn int(&self, b: &mut KernelBuilder, e: &Expr, extent: i64) -> Int {
+        match positions::is_narrow(e, self.extents, extent, &|r| self.is_whole(r)) {
             true => self.narrow(b, e),
             false => Int::Whole(Box::new(self.wide(b, e))),
         }
@@ -295,8 +295,8 @@ impl Scope<'_> {
         }
     }
 
-    /// The position in f64: whole numbers stay exact, and what is none stays so. What is below a floor, and no whole number
-    /// itself, is f32 as everywhere.
+    /// The position in f64: whole numbers stay exact, and what is none stays so. What is below a floor, and no whole
+    /// number itself, is f32 as everywhere.
     fn wide(&self, b: &mut KernelBuilder, e: &Expr) -> Wide<Val, Int> {
         let whole = |e: &Expr| positions::is_whole(e, &|r| self.is_whole(r));
         match e {
@@ -305,6 +305,12 @@ impl Scope<'_> {
             Expr::Unary(Unary::Neg, a) => {
                 let zero = Wide::Lit(Lit::new(0.0));
                 Wide::Binary(Binary::Sub, Box::new(zero), Box::new(self.wide(b, a)))
+            }
+            Expr::Unary(Unary::Stop, a) => self.wide(b, a),
+            Expr::Unary(Unary::Abs, a) => {
+                let (a, zero) = (self.wide(b, a), Wide::Lit(Lit::new(0.0)));
+                let negative = Wide::Binary(Binary::Sub, Box::new(zero), Box::new(a.clone()));
+                Wide::Binary(Binary::Max, Box::new(a), Box::new(negative))
             }
             Expr::Unary(Unary::Floor, a) => {
                 let inner = match &**a {

@@ -168,7 +168,7 @@ fn elements(ctx: &Context, source: &Source) -> u64 {
 }
 
 fn finish(ctx: &Context, p: Pending, slots: &BTreeMap<ValueId, Slot>) -> LaunchPlan {
-    let _context = diag::context_at(format!("kernel {}", p.label), p.span);
+    let _context = diag::kernel(&p.label, p.span);
     let kernel = p.builder.kernel;
     let slot = |s: &Source| match s {
         Source::Value(id) => slots

@@ -302,7 +302,7 @@ fn kernels(
     for group in groups {
         let label = ctx.net.values[group.members[0].value].label.clone();
         let span = origins.find(&label).and_then(|origin| origin.span);
-        let _context = diag::context_at(format!("kernel {label}"), span);
+        let _context = diag::kernel(&label, span);
         let setup = group.members.iter().all(|m| folded[m.value]);
         for member in group.members.iter().filter(|m| m.stored) {
             if !std::mem::replace(&mut opened[member.value], true) {

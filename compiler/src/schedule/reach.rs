@@ -1,16 +1,19 @@
 //! What must be computed before what, while groups are made.
 //!
-//! Enters the net; answers whether one value needs another: by what it reads, by what shares a kernel with what it reads, and
-//! by who reads a weight before it is rewritten. Groups that have been made are told; nothing else changes here.
+//! Enters the net; answers whether one value needs another: by what it reads, by what shares a kernel with what it reads,
+//! and by who reads a weight before it is rewritten. Groups that have been made are told; the net does not change here.
 
 use super::net::{Def, Net, ValueId};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-pub struct Reach {
+pub struct Reach<'n> {
+    net: &'n Net,
+    users: Vec<Vec<ValueId>>,
     /// Where each value stands in the net's order.
     index: Vec<usize>,
-    /// The last place of all that a value needs, itself included: a search ends where that comes before what is looked for.
+    /// The last place of all that a value needs, itself included: a search ends where that comes before what is looked
+    /// for.
     last: Vec<usize>,
     /// Members of the groups made so far, by member.
     together: BTreeMap<ValueId, Vec<ValueId>>,
@@ -27,8 +30,9 @@ struct Search {
     number: u32,
 }
 
-impl Reach {
-    pub fn new(net: &Net, order: &[ValueId], index: &[usize], users: &[Vec<ValueId>]) -> Reach {
+impl<'n> Reach<'n> {
+    pub fn new(net: &'n Net, order: &[ValueId], index: &[usize]) -> Reach<'n> {
+        let users = net.users(order);
         let mut readers = BTreeMap::new();
         for id in order {
             if let Def::Weight(w) = net.values[*id].def {
@@ -43,6 +47,8 @@ impl Reach {
             }
         }
         let mut reach = Reach {
+            net,
+            users,
             index: index.to_vec(),
             last: index.to_vec(),
             together: BTreeMap::new(),
@@ -53,29 +59,25 @@ impl Reach {
                 number: 0,
             }),
         };
-        reach.spread(users, order.to_vec());
+        reach.spread(order.to_vec());
         reach
     }
 
     /// These values share a kernel from now on.
-    pub fn join(&mut self, net: &Net, users: &[Vec<ValueId>], members: Vec<ValueId>) {
-        debug_assert!(
-            members.iter().all(|m| *m < net.values.len()),
-            "members are values"
-        );
+    pub fn join(&mut self, members: Vec<ValueId>) {
         for m in &members {
             self.together.insert(*m, members.clone());
         }
-        self.spread(users, members);
+        self.spread(members);
     }
 
     /// Tells all that needs these values how far they reach now.
-    fn spread(&mut self, users: &[Vec<ValueId>], mut todo: Vec<ValueId>) {
+    fn spread(&mut self, mut todo: Vec<ValueId>) {
         while let Some(id) = todo.pop() {
             let last = self.last[id];
             let with = self.together.get(&id).into_iter().flatten();
             let after = self.rewriters.get(&id).into_iter().flatten();
-            for next in users[id].iter().chain(with).chain(after) {
+            for next in self.users[id].iter().chain(with).chain(after) {
                 if self.last[*next] < last {
                     self.last[*next] = last;
                     todo.push(*next);
@@ -85,7 +87,7 @@ impl Reach {
     }
 
     /// Whether a value, or what must run before it, is one of these or needs one.
-    pub fn needs(&self, net: &Net, id: ValueId, wanted: &[ValueId]) -> bool {
+    pub fn needs(&self, id: ValueId, wanted: &[ValueId]) -> bool {
         let Some(first) = wanted.iter().map(|w| self.index[*w]).min() else {
             return false;
         };
@@ -103,25 +105,18 @@ impl Reach {
             let alone = [id];
             let together = self.together.get(&id).map_or(&alone[..], |g| g.as_slice());
             for &member in together {
-                stack.extend(net.operands(member));
-                stack.extend(self.readers_before(net, member));
+                stack.extend(self.net.operands(member));
+                stack.extend(self.readers_before(member));
             }
         }
         false
     }
 
     /// Values that read a weight before this one rewrites it.
-    pub fn readers_before<'a>(
-        &'a self,
-        net: &Net,
-        id: ValueId,
-    ) -> impl Iterator<Item = ValueId> + use<'a> {
-        let weight = net.values[id].stored_as;
+    pub fn readers_before(&self, id: ValueId) -> impl Iterator<Item = ValueId> {
+        let weight = self.net.values[id].stored_as;
         let readers = weight.and_then(|w| self.readers.get(&w));
-        readers
-            .into_iter()
-            .flatten()
-            .copied()
-            .filter(move |r| *r != id)
+        let all = readers.into_iter().flatten().copied();
+        all.filter(move |r| *r != id)
     }
 }

@@ -73,7 +73,7 @@ pub fn build(ctx: &Context, group: &Group, name: &str) -> KernelBuilder {
         let extent = ctx.net.values[member.value].shape[axis];
         let index = match p {
             Pos::Ix(ix) => ix_to_int(ix, &vars),
-            Pos::Computed(e) => scope.int(&mut b, e),
+            Pos::Computed(e) => scope.int(&mut b, e, extent),
         };
         let inside = matches!(p, Pos::Ix(ix) if { let (lo, hi) = ix.range(&extents); lo >= 0 && hi < extent });
         if !inside {

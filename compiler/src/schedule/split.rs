@@ -1,5 +1,6 @@
 //! Long reductions into few cells are cut in two: partial results over fixed blocks, then those in order.
-//! So are the matrix products with few results and a long sum (weight gradients), for which blocks are whole.
+//! So are the matrix products with few results and a long sum (weight gradients), for which blocks are whole, and sums of
+//! so many terms that one running sum would lose their digits.
 //!
 //! The cut depends on extents alone, so the bits do not depend on the number of threads.
 
@@ -7,6 +8,7 @@ use super::contraction;
 use super::matmul::tiling;
 use super::net::{self, Def, Net, ValueId};
 use crate::equation::index::Ix;
+use crate::equation::solve::is_injective;
 use crate::equation::{Equation, Expr, Guard, Pos, Read, Reducer};
 
 /// Terms of a product that a part should have at least.
@@ -20,9 +22,9 @@ const LONG_ADJACENT: i64 = 1024 * 1024;
 const BLOCKS: i64 = 64;
 /// Terms above which one running sum in f32 loses too many digits, however many threads there are: its error grows with
 /// the terms (4e-4 of the sum for these many equal ones).
-const LOSSY: i64 = 8192;
+const MIN_LOSSY_TERMS: i64 = 8192;
 /// Cells above which partial sums would take memory worth naming.
-const MOST_CUT: i64 = 16 * 1024;
+const MAX_LOSSY_CELLS: i64 = 16 * 1024;
 
 pub fn long_reductions(net: &mut Net) {
     for id in net.order() {
@@ -51,19 +53,24 @@ pub fn long_reductions(net: &mut Net) {
 fn is_lossy(equation: &Equation) -> bool {
     let cells: i64 = equation.free.iter().product();
     let terms: i64 = equation.reduced.iter().product();
-    equation.reducer == Reducer::Sum && terms >= LOSSY && cells <= MOST_CUT
+    equation.reducer == Reducer::Sum && terms >= MIN_LOSSY_TERMS && cells <= MAX_LOSSY_CELLS
 }
 
-/// Long sums into a part of a value. A guard that leaves a point to another piece must stay with its sum.
+/// Long sums into a part of a value. A guard that leaves a point to another piece, or to another sum into the same cell,
+/// must stay with its sum.
 fn lossy_pieces(net: &mut Net, id: ValueId) {
-    let Def::Compute { pieces, .. } = &net.values[id].def else {
-        return;
-    };
-    let is_alone = pieces.len() == 1;
-    for (at, piece) in pieces.clone().into_iter().enumerate() {
-        if is_lossy(&piece) && (is_alone || piece.guards.is_empty()) {
+    let mut at = 0;
+    // Each is read anew: a cut numbers the operands of all anew.
+    while let Def::Compute { pieces, .. } = &net.values[id].def
+        && let Some(piece) = pieces.get(at).cloned()
+    {
+        let is_alone = pieces.len() == 1;
+        let shape = &net.values[id].shape;
+        let keeps_cells = || is_alone && is_injective(&piece.write, &piece.free, shape);
+        if is_lossy(&piece) && (piece.guards.is_empty() || keeps_cells()) {
             cut(net, id, at, piece);
         }
+        at += 1;
     }
 }
 

@@ -6,12 +6,12 @@ use super::calls::Calls;
 use super::error::{Failed, Fallible, Fault, fault, is_name, suggested};
 use super::facts::Facts;
 use super::frozen::{FrozenUse, Source};
-use super::limits::MAX_STEPS;
+use super::limits::{CONSTANT_STEPS, MAX_DEPTH, MAX_POINTS, MAX_STEPS, POINTS_A_STEP};
 use super::lower;
 use super::module::Program;
 use super::promise::Promised;
 use super::value::{Dims, Form, Kind, Num, Value};
-use crate::diag::{Class, Diag, MAX_PROBLEMS, Problems, Span};
+use crate::diag::{Class, Diag, Problems, Span};
 use crate::equation::index::Ix;
 use crate::equation::{Equation, Expr, Pos, Read, Reducer};
 use crate::ir::build::Builder;
@@ -20,14 +20,6 @@ use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-/// Nesting of expressions and calls together.
-const MAX_DEPTH: usize = 220;
-/// Points of one equation's box.
-const MAX_POINTS: f64 = 1e16;
-/// Steps that a constant counts for, beside its elements.
-const CONSTANT_STEPS: u64 = 20;
-/// Points of equations over constants, which are computed while compiling, for one step.
-const POINTS_A_STEP: u64 = 16;
 /// Larger pending expressions become nodes before they are used again.
 pub const MAX_PENDING: usize = 48;
 
@@ -187,7 +179,7 @@ impl<'a, 'g> Elab<'a, 'g> {
     /// What goes wrong here would not be shown: there is no need to find words for it.
     pub fn is_silent(&self, span: Span) -> bool {
         let place = self.caller(span).unwrap_or(span);
-        self.problems.len() >= MAX_PROBLEMS || self.reported.contains(&place)
+        self.problems.is_full() || self.reported.contains(&place)
     }
 
     /// Reports a problem once per place, with the calls that led there.
@@ -196,7 +188,7 @@ impl<'a, 'g> Elab<'a, 'g> {
         // What goes wrong inside of the library is the fault of the line that called it.
         let caller = self.caller(span);
         let place = caller.unwrap_or(span);
-        if !self.reported.insert(place) || self.problems.len() >= MAX_PROBLEMS {
+        if !self.reported.insert(place) || self.problems.is_full() {
             return Failed;
         }
         let mut diag = Diag::new(fault.class, place, fault.message);

@@ -11,7 +11,7 @@ use crate::diag::{Class, Diag, Problems, Span};
 use crate::ir::graph::Graph;
 use crate::stack;
 use rustc_hash::FxHashSet as HashSet;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What is wanted of the entries.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -120,35 +120,23 @@ fn outcomes(
     wanted: Wanted,
     steps_left: u64,
 ) -> Vec<Outcome> {
-    let (next, spent) = (AtomicUsize::new(0), AtomicU64::new(0));
-    let work = || {
-        let mut done = vec![];
-        // Settings hold values of one thread; their problems have been reported.
-        let settings = settings::settings(program, offer, options, &mut Problems::new());
-        let Some(settings) = settings else {
-            return done;
-        };
-        while spent.load(Ordering::Relaxed) <= steps_left {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            let Some(task) = tasks.get(at) else {
-                break;
-            };
-            let outcome = outcome(program, &settings, task, wanted);
-            spent.fetch_add(outcome.steps, Ordering::Relaxed);
-            done.push((at, outcome));
+    let spent = AtomicU64::new(0);
+    // Settings hold values of one thread; their problems have been reported.
+    let start = || settings::settings(program, offer, options, &mut Problems::new());
+    let work = |settings: &Option<Settings<'_>>, task: usize| {
+        let settings = settings.as_ref()?;
+        if spent.load(Ordering::Relaxed) > steps_left {
+            return None;
         }
-        done
+        let outcome = outcome(program, settings, &tasks[task], wanted);
+        spent.fetch_add(outcome.steps, Ordering::Relaxed);
+        Some(outcome)
     };
-    let mut done: Vec<(usize, Outcome)> = match stack::together(tasks.len(), work) {
-        Ok(done) => done.into_iter().flatten().collect(),
-        Err(error) => {
-            let mut outcome = Outcome::default();
-            outcome.problems.cannot(stack::no_thread(&error));
-            return vec![outcome];
-        }
-    };
-    done.sort_by_key(|(at, _)| *at);
-    done.into_iter().map(|(_, outcome)| outcome).collect()
+    stack::each(tasks.len(), stack::FEW, start, work).unwrap_or_else(|error| {
+        let mut outcome = Outcome::default();
+        outcome.problems.cannot(stack::no_thread(&error));
+        vec![outcome]
+    })
 }
 
 fn outcome(program: &Program<'_>, settings: &Settings<'_>, task: &Task, wanted: Wanted) -> Outcome {

@@ -1,11 +1,13 @@
 //! What a text may ask for while it is elaborated. Each limit is far above what a network needs, and has an error of its
 //! own: no text takes unbounded time or memory. Steps are counted and not seconds, so that every machine says the same.
+//! Enters what is asked for; leaves nothing, or the error. No clock is read and no memory measured here.
 
 use super::elab::Elab;
 use super::error::{Failed, Fallible, fault};
 use super::scalar::shape_text;
 use super::value::{List, Num, Value};
 use crate::diag::{Class, Span};
+use crate::syntax::MAX_AXES;
 
 /// Of one entry, and of all entries of a file together. The largest networks of `models/` take a few hundred thousand.
 pub const MAX_STEPS: u64 = 4_000_000;
@@ -15,11 +17,22 @@ const MAX_EQUATIONS: usize = 30_000;
 /// Numbers in a list, lists within it taken apart.
 const MAX_LIST: usize = 1 << 18;
 const MAX_LIST_DEPTH: usize = 32;
-/// Elements of a tensor, and of one that is kept: 256 and 32 GiB.
-const MAX_ELEMENTS: i64 = 1 << 36;
-const MAX_STORED: i64 = 1 << 33;
-/// Axes of a tensor.
-const MAX_AXES: usize = 32;
+/// Elements of a tensor: 256 GiB.
+const COMPUTED: MostElements = MostElements(1 << 36, "computed on the way");
+/// And of one that is kept: 32 GiB.
+const STORED: MostElements = MostElements(1 << 33, "kept");
+
+/// A number of elements, and of which tensors.
+struct MostElements(i64, &'static str);
+
+/// Nesting of expressions and calls together.
+pub const MAX_DEPTH: usize = 220;
+/// Points of one equation's box.
+pub const MAX_POINTS: f64 = 1e16;
+/// Steps that a constant counts for, beside its elements.
+pub const CONSTANT_STEPS: u64 = 20;
+/// Points of equations over constants, which are computed while compiling, for one step.
+pub const POINTS_A_STEP: u64 = 16;
 
 /// What counts for more than one step, by the memory and time that it takes.
 pub const ENTRY_STEPS: u64 = 400;
@@ -68,15 +81,22 @@ impl<'a> Elab<'a, '_> {
 
     /// A tensor that the network computes on the way; perhaps it never lies in memory as a whole.
     pub fn check_size(&mut self, span: Span, name: &str, shape: &[i64]) -> Fallible<()> {
-        self.check_shape(span, name, shape, MAX_ELEMENTS)
+        self.check_shape(span, name, shape, COMPUTED)
     }
 
     /// A tensor that lies in memory as a whole: an input, a result, a weight.
     pub fn check_stored(&mut self, span: Span, name: &str, shape: &[i64]) -> Fallible<()> {
-        self.check_shape(span, name, shape, MAX_STORED)
+        self.check_shape(span, name, shape, STORED)
     }
 
-    fn check_shape(&mut self, span: Span, name: &str, shape: &[i64], most: i64) -> Fallible<()> {
+    fn check_shape(
+        &mut self,
+        span: Span,
+        name: &str,
+        shape: &[i64],
+        limit: MostElements,
+    ) -> Fallible<()> {
+        let MostElements(most, which) = limit;
         if shape.len() > MAX_AXES {
             let text = format!("a tensor of {} axes; {MAX_AXES} are the most", shape.len());
             return self.fail(span, fault(Class::Shape, text));
@@ -99,14 +119,8 @@ impl<'a> Elab<'a, '_> {
             "{what} of {sizes} is too large: {:.0} GiB",
             bytes / f64::from(1 << 30)
         );
-        let help = format!(
-            "{} GiB are the most for one tensor that is {}",
-            most >> 28,
-            match most {
-                MAX_STORED => "kept",
-                _ => "computed on the way",
-            }
-        );
+        let most = most >> 28;
+        let help = format!("{most} GiB are the most for one tensor that is {which}");
         self.fail(span, fault(Class::Shape, text).help(help))
     }
 

@@ -13,7 +13,7 @@ use crate::diag::{Class, Diag, Problems, Span};
 
 /// Inputs of one list, and axes of a type.
 const MAX_INPUTS: usize = 256;
-const MAX_AXES: usize = 32;
+pub const MAX_AXES: usize = 32;
 
 /// The children of one rule, in order.
 pub(super) type Inner<'i> = Peekable<Filter<Pairs<'i, Rule>, fn(&Pair<'i, Rule>) -> bool>>;

@@ -11,6 +11,7 @@ mod scan;
 pub mod visit;
 mod wrong;
 
+pub use build::MAX_AXES;
 pub use format::format;
 pub use parse::{parse, parse_all};
 pub use print::print_ast;

@@ -1,8 +1,6 @@
 //! Text to tree: the scan cuts the text into items, pest parses each, the builder makes the tree. An item with an error
 //! does not hide the errors of the next. Any text gives a tree, perhaps an empty one, and never a panic.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use pest::Parser;
 use pest::error::InputLocation;
 
@@ -25,28 +23,16 @@ pub fn parse(file: u32, text: &str, problems: &mut Problems) -> File {
     tree
 }
 
-/// Parses many files at once, on all processors. Each file's tree and problems, in the order given.
+/// Parses many files at once. Each file's tree and problems, in the order given.
 pub fn parse_all(files: &[(u32, &str)]) -> Vec<(File, Problems)> {
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let mut done = Vec::new();
-        loop {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            let Some((file, text)) = files.get(at) else {
-                return done;
-            };
-            let mut problems = Problems::new();
-            let tree = parse_here(*file, text, &mut problems);
-            done.push((at, tree, problems));
-        }
+    let parse = |_: &(), at: usize| {
+        let (file, text) = files[at];
+        let mut problems = Problems::new();
+        let tree = parse_here(file, text, &mut problems);
+        Some((tree, problems))
     };
-    let mut done = match stack::together(files.len(), work) {
-        Ok(done) => done.into_iter().flatten().collect::<Vec<_>>(),
-        Err(error) => return files.iter().map(|(id, _)| unparsed(*id, &error)).collect(),
-    };
-    done.sort_by_key(|(at, _, _)| *at);
-    let trees = done.into_iter();
-    trees.map(|(_, tree, problems)| (tree, problems)).collect()
+    stack::each(files.len(), stack::FEW, || (), parse)
+        .unwrap_or_else(|error| files.iter().map(|(id, _)| unparsed(*id, &error)).collect())
 }
 
 /// The machine gives no thread to parse on.

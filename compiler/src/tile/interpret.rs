@@ -5,8 +5,8 @@
 //! poisoned before each task, and writes are counted for each cell.
 
 use super::{
-    Bound, BufferKind, Compute, Contract, ContractInit, Digit, Int, Kernel, MathOp, Mode, Reduce,
-    ReduceOp, Stmt, TileId, TileKind, To, Val, Var, Wide,
+    Bound, BufferKind, Compute, Contract, ContractInit, Digit, Int, Kernel, Leaf, MathOp, Mode,
+    Reduce, ReduceOp, Stmt, TileId, TileKind, To, Val, Var, Wide,
 };
 use crate::equation::{Binary, whole};
 
@@ -687,11 +687,10 @@ pub fn uses(int: &Int, var: Var) -> bool {
         Int::Floor(v) => val_uses(v, var),
         Int::Whole(w) => {
             let mut found = false;
-            w.each(&mut |w| {
-                found |= match w {
-                    Wide::Val(v) => val_uses(v, var),
-                    Wide::Int(i) => uses(i, var),
-                    _ => false,
+            w.each_leaf(&mut |leaf| {
+                found |= match leaf {
+                    Leaf::Val(v) => val_uses(v, var),
+                    Leaf::Int(i) => uses(i, var),
                 }
             });
             found

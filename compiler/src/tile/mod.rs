@@ -19,7 +19,7 @@ mod wide;
 pub use lift::lift;
 pub use print::{identity, print};
 pub use verify::{Report, verify};
-pub use wide::Wide;
+pub use wide::{Leaf, Wide};
 
 pub type Var = u32;
 pub type BufferId = u32;

@@ -5,8 +5,8 @@
 
 use super::range::{Facts, Range};
 use super::{
-    Bound, BufferKind, Compute, Contract, ContractInit, Digit, Int, Kernel, Stmt, TileId, TileKind,
-    To, Val, Wide,
+    Bound, BufferKind, Compute, Contract, ContractInit, Digit, Int, Kernel, Leaf, Stmt, TileId,
+    TileKind, To, Val,
 };
 
 /// Accesses that were proven to be inside, and what could not be proven.
@@ -317,10 +317,9 @@ impl Verifier<'_> {
                 }
             }
             Int::Floor(v) => self.val(v),
-            Int::Whole(w) => w.each(&mut |w| match w {
-                Wide::Val(v) => self.val(v),
-                Wide::Int(i) => self.int(i),
-                _ => {}
+            Int::Whole(w) => w.each_leaf(&mut |leaf| match leaf {
+                Leaf::Val(v) => self.val(v),
+                Leaf::Int(i) => self.int(i),
             }),
             Int::Table(b, at) => {
                 self.int(at);

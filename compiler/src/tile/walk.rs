@@ -1,6 +1,6 @@
 //! Visits every integer of a kernel, to read or to replace it.
 
-use super::{Bound, Compute, Contract, ContractInit, Int, Kernel, Stmt, To, Val, Wide};
+use super::{Bound, Compute, Contract, ContractInit, Int, Kernel, Leaf, Stmt, To, Val};
 
 /// What an integer is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,10 +156,9 @@ fn inner(int: &mut Int, f: &mut dyn FnMut(&mut Int, Role)) {
             inner(b, f);
         }
         Int::Floor(v) => val(v, f),
-        Int::Whole(w) => w.each_mut(&mut |w| match w {
-            Wide::Val(v) => val(v, f),
-            Wide::Int(i) => visit(i, Role::Free, f),
-            _ => {}
+        Int::Whole(w) => w.each_leaf_mut(&mut |leaf| match leaf {
+            Leaf::Val(v) => val(v, f),
+            Leaf::Int(i) => visit(i, Role::Free, f),
         }),
         Int::Table(_, at) => visit(at, Role::Free, f),
         Int::Tile(_, at) => visit(at, Role::InTile, f),

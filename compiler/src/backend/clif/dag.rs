@@ -4,7 +4,7 @@
 
 use super::sum::{AtomId, Stride, Sum, Term};
 use crate::equation::{Binary, Lit, Relation, Unary};
-use crate::tile::{Bound, BufferId, Int, TileId, Val, Var, Wide};
+use crate::tile::{Bound, BufferId, Int, Leaf, TileId, Val, Var, Wide};
 use std::collections::HashMap;
 use std::hash::Hash;
 
@@ -203,12 +203,11 @@ impl Dag {
         self.atoms.insert(atom, deps)
     }
 
-    pub fn wide_deps(&self, wide: &Wide<NodeId, Sum>) -> Vec<Var> {
+    fn wide_deps(&self, wide: &Wide<NodeId, Sum>) -> Vec<Var> {
         let mut deps = vec![];
-        wide.each(&mut |w| match w {
-            Wide::Val(n) => deps.extend(self.node_deps(*n)),
-            Wide::Int(sum) => deps.extend(self.sum_deps(sum)),
-            _ => {}
+        wide.each_leaf(&mut |leaf| match leaf {
+            Leaf::Val(n) => deps.extend(self.node_deps(*n)),
+            Leaf::Int(sum) => deps.extend(self.sum_deps(sum)),
         });
         deps
     }
@@ -294,10 +293,8 @@ impl Dag {
             }
             Int::Whole(w) => {
                 let wide = w.map(&mut |leaf| match leaf {
-                    Wide::Val(v) => Wide::Val(self.val(v, guard)),
-                    Wide::Int(i) => Wide::Int(self.int(i, guard)),
-                    Wide::Lit(lit) => Wide::Lit(*lit),
-                    _ => unreachable!("a leaf"),
+                    Leaf::Val(v) => Leaf::Val(self.val(v, guard)),
+                    Leaf::Int(i) => Leaf::Int(self.int(i, guard)),
                 });
                 Sum::atom(self.atom_id(Atom::Whole(Box::new(wide))))
             }
@@ -577,10 +574,9 @@ impl Dag {
                     self.visit_sum(b, reach);
                 }
                 Atom::Floor(n) => self.visit(*n, reach),
-                Atom::Whole(w) => w.each(&mut |w| match w {
-                    Wide::Val(n) => self.visit(*n, reach),
-                    Wide::Int(sum) => self.visit_sum(sum, reach),
-                    _ => {}
+                Atom::Whole(w) => w.each_leaf(&mut |leaf| match leaf {
+                    Leaf::Val(n) => self.visit(*n, reach),
+                    Leaf::Int(sum) => self.visit_sum(sum, reach),
                 }),
                 Atom::Load(space, at, guard) => self.visit_load(*space, at, *guard, reach),
             }

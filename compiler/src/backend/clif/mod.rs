@@ -35,7 +35,6 @@ use cranelift_codegen::ir::Function;
 use cranelift_codegen::isa::{self, OwnedTargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[cfg(test)]
 mod tests;
@@ -152,22 +151,12 @@ pub fn compile(
     around: &(dyn Fn(usize) -> diag::Context + Sync),
 ) -> std::io::Result<Code> {
     let isa = target.isa().unwrap_or_else(|fault| panic!("{fault}"));
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let mut done = vec![];
-        loop {
-            let i = next.fetch_add(1, Ordering::Relaxed);
-            let Some(kernel) = kernels.get(i) else {
-                return done;
-            };
-            let _context = around(i);
-            let made = machine_code(kernel, &isa, target);
-            done.push((i, made.unwrap_or_else(|fault| panic!("{fault}"))));
-        }
+    let work = |_: &(), i: usize| {
+        let _context = around(i);
+        let made = machine_code(&kernels[i], &isa, target);
+        Some(made.unwrap_or_else(|fault| panic!("{fault}")))
     };
-    let done = stack::together(kernels.len(), work)?;
-    let mut parts: Vec<(usize, Part)> = done.into_iter().flatten().collect();
-    parts.sort_by_key(|(i, _)| *i);
+    let parts = stack::each(kernels.len(), usize::MAX, || (), work)?;
     let features = target.features().iter().map(|f| f.to_string()).collect();
     let mut code = Code {
         bytes: vec![],
@@ -176,7 +165,7 @@ pub fn compile(
         features,
     };
     let mut known: HashMap<Program, [u64; 2]> = HashMap::new();
-    for (_, part) in parts {
+    for part in parts {
         let offset = code.append(&part.bytes);
         code.offsets.push(offset);
         let mut rows = vec![];

@@ -5,7 +5,7 @@ use super::lower::{Lower, MEMORY};
 use super::plan::{Plan, Shape, identity, range_step};
 use super::sum::{Stride, Sum};
 use crate::equation::{Binary, Lit};
-use crate::tile::{Compute, Mode, ReduceOp, Wide};
+use crate::tile::{Compute, Leaf, Mode, ReduceOp};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{F32, F32X4};
 use cranelift_codegen::ir::{InstBuilder, Value};
@@ -211,12 +211,11 @@ impl Lower<'_, '_> {
                 Atom::Floor(node) => {
                     self.hoist_node(node, depth, self.in_vector(self.dag.node_deps(node)), seen)
                 }
-                Atom::Whole(w) => w.each(&mut |w| match w {
-                    Wide::Val(n) => {
+                Atom::Whole(w) => w.each_leaf(&mut |leaf| match leaf {
+                    Leaf::Val(n) => {
                         self.hoist_node(*n, depth, self.in_vector(self.dag.node_deps(*n)), seen)
                     }
-                    Wide::Int(sum) => self.hoist_sum(sum, depth, seen),
-                    _ => {}
+                    Leaf::Int(sum) => self.hoist_sum(sum, depth, seen),
                 }),
                 Atom::Load(_, at, _) => self.hoist_sum(&at, depth, seen),
             }

@@ -4,7 +4,7 @@ use super::dag::{Atom, BoundId, Dag, Node, NodeId, Reach, Space, WRITTEN, operan
 use super::sum::{Stride, Sum};
 use crate::equation::{Binary, Lit};
 use crate::tile::{
-    ArgFact, Bound, Compute, Int, Kernel, Mode, Reduce, ReduceOp, Stmt, TileKind, Val, Var, Wide,
+    ArgFact, Bound, Compute, Int, Kernel, Leaf, Mode, Reduce, ReduceOp, Stmt, TileKind, Val, Var,
 };
 use std::collections::HashMap;
 
@@ -335,10 +335,9 @@ fn sum_nodes(dag: &Dag, sum: &Sum, found: &mut Vec<NodeId>) {
                 sum_nodes(dag, b, found);
             }
             Atom::Floor(n) => found.push(*n),
-            Atom::Whole(w) => w.each(&mut |w| match w {
-                Wide::Val(n) => found.push(*n),
-                Wide::Int(sum) => sum_nodes(dag, sum, found),
-                _ => {}
+            Atom::Whole(w) => w.each_leaf(&mut |leaf| match leaf {
+                Leaf::Val(n) => found.push(*n),
+                Leaf::Int(sum) => sum_nodes(dag, sum, found),
             }),
             Atom::Load(_, at, guard) => {
                 sum_nodes(dag, at, found);
