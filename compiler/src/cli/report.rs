@@ -95,14 +95,10 @@ fn roofline(wanted: Option<&str>, threads: Option<u64>) -> Result<Roofline, Fail
 
 fn read(path: &Path) -> Result<Roofs, Failure> {
     let name = path.to_string_lossy();
-    let text = super::read(&name).map_err(|unread| match unread.is_machine {
-        true => Err(unread.of(&name)),
-        false => Ok(unread.why),
-    });
-    let parsed = match text {
+    let parsed = match super::read(&name) {
+        Err(unread) if unread.is_machine => return Err(unread.of(&name)),
+        Err(unread) => Err(unread.why),
         Ok(text) => Roofs::parse(&text),
-        Err(Ok(why)) => Err(why),
-        Err(Err(failure)) => return Err(failure),
     };
     parsed.map_err(|why| {
         let names: Vec<&str> = roofs::NAMED.iter().map(|n| n.0).collect();

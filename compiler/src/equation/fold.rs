@@ -1,7 +1,7 @@
 //! What a box decides about an expression: conditions that always or never hold, reads that are always inside, and
 //! computed positions that are index expressions after all.
 
-use super::index::Ix;
+use super::index::{Ix, MAX_COEFFICIENT};
 use super::{Binary, Expr, Lit, Pos, Read, Relation, Unary};
 
 /// `index + offset`
@@ -40,11 +40,11 @@ fn floor(a: &Expr) -> Option<Linear> {
         _ => None,
     };
     let index = match quotient {
-        Some((n, a)) if a.offset.fract() == 0.0 && a.offset.abs() < MAX_COEFFICIENT => {
+        Some((n, a)) if a.offset.fract() == 0.0 && a.offset.abs() < MAX_INDEX => {
             a.index.offset(a.offset as i64).div(n)
         }
         _ => {
-            let a = linear(a).filter(|a| a.offset.abs() < MAX_COEFFICIENT)?;
+            let a = linear(a).filter(|a| a.offset.abs() < MAX_INDEX)?;
             a.index.offset(a.offset.floor() as i64)
         }
     };
@@ -54,19 +54,19 @@ fn floor(a: &Expr) -> Option<Linear> {
 /// A literal that is an integer.
 fn whole(e: &Expr) -> Option<i64> {
     e.as_lit()
-        .filter(|v| v.fract() == 0.0 && v.abs() < MAX_COEFFICIENT)
+        .filter(|v| v.fract() == 0.0 && v.abs() < MAX_INDEX)
         .map(|v| v as i64)
 }
 
-/// Coefficients beyond this are left to the arithmetic of numbers: addresses must fit in 64 bits.
-const MAX_COEFFICIENT: f64 = (1u64 << 31) as f64;
+/// As a number.
+const MAX_INDEX: f64 = MAX_COEFFICIENT as f64;
 
 impl Linear {
     /// None: it becomes too large.
     fn scale(&self, by: i64) -> Option<Linear> {
         let fits = |c: i64| {
             c.checked_mul(by)
-                .is_some_and(|c| (c as f64).abs() <= MAX_COEFFICIENT)
+                .is_some_and(|c| (c as f64).abs() <= MAX_INDEX)
         };
         let index = &self.index;
         (fits(index.constant) && index.terms.iter().all(|t| fits(t.1))).then(|| Linear {
@@ -83,7 +83,7 @@ impl Linear {
     }
 
     fn as_index(&self) -> Option<Ix> {
-        (self.offset.fract() == 0.0 && self.offset.abs() < MAX_COEFFICIENT)
+        (self.offset.fract() == 0.0 && self.offset.abs() < MAX_INDEX)
             .then(|| self.index.offset(self.offset as i64))
     }
 

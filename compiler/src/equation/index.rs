@@ -5,6 +5,10 @@
 
 use std::cmp::Ordering;
 
+/// The largest coefficient or constant that makers of indices take: an address multiplies them by a stride, and must fit
+/// in 64 bits. What is larger is computed in f64 as other numbers are.
+pub const MAX_COEFFICIENT: i64 = 1 << 31;
+
 /// `constant + Σ coefficient · atom`
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ix {

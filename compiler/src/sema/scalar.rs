@@ -6,16 +6,15 @@
 use super::error::{Fault, fault};
 use super::value::{Dims, Form, Kind, Num};
 use crate::diag::Class;
-use crate::equation::index::{Atom, Ix};
+use crate::equation::index::{Atom, Ix, MAX_COEFFICIENT};
 use crate::equation::{Binary, Expr, Lit, Relation, Unary};
 use std::rc::Rc;
 
 const INF: f64 = f64::INFINITY;
 /// A tree larger than this is an error: no text may make the compiler grow without bound.
 const MAX_SIZE: usize = 2_000;
-/// Index coefficients stay so small that an address, which multiplies them by a stride, fits in 64 bits. What is larger is
-/// computed in f64 as other numbers are.
-const MAX_INDEX: f64 = (1u64 << 31) as f64;
+/// As a number.
+const MAX_INDEX: f64 = MAX_COEFFICIENT as f64;
 /// Beyond this whole numbers, and what is added to them, are not exact in f64 either.
 const MAX_WHOLE: f64 = 1e15;
 

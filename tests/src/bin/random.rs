@@ -5,7 +5,7 @@
 //! Leaves a line for each finding, with a program cut down to what shows it; exit code 1 if there is one.
 
 use std::process::{Command, ExitCode};
-use vsr_tests::random::check::{self, Checked, Finding, Kind};
+use vsr_tests::random::check::{self, Checked, Finding, Kind, Outcome};
 use vsr_tests::random::grow;
 use vsr_tests::random::library::Library;
 use vsr_tests::random::mutate;
@@ -15,31 +15,109 @@ use vsr_tests::random::shrink::shrink;
 use vsr_tests::random::sizes;
 use vsr_tests::random::source::Source;
 
-/// What a check of one seed found; None: the front end refuses it.
-type Outcome = Option<Result<Checked, Finding>>;
+const USAGE: &str = "random programs|mutants|sizes FROM COUNT
+random one programs|mutants|sizes SEED
+random show SEED
+random text FILE [SEED]";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
-    let number = |i: usize, other: u64| args.get(i).and_then(|a| a.parse().ok()).unwrap_or(other);
-    match words.as_slice() {
-        ["show", ..] => {
-            println!("{}", grow::program(number(1, 0), &Library::new()));
+    asked(&words).unwrap_or_else(|| {
+        eprintln!("{USAGE}");
+        ExitCode::from(2)
+    })
+}
+
+/// None: nobody knows what is meant.
+fn asked(words: &[&str]) -> Option<ExitCode> {
+    let number = |text: &str| text.parse::<u64>().ok();
+    Some(match words {
+        ["show", seed] => {
+            println!("{}", grow::program(number(seed)?, &Library::new()));
             ExitCode::SUCCESS
         }
-        ["text", path, ..] => of_text(path, number(2, 1)),
-        ["one", kind, ..] => batch(kind, number(2, 0), 1),
-        ["batch", kind, ..] => batch(kind, number(2, 0), number(3, 1)),
-        [kind, ..] => campaign(kind, number(1, 0), number(2, 100)),
-        [] => campaign("programs", 0, 100),
+        ["text", path] => of_text(path, 1),
+        ["text", path, seed] => of_text(path, number(seed)?),
+        ["one", kind, seed] => batch(&Seeds::of(kind)?, number(seed)?, 1),
+        ["batch", kind, from, n] => batch(&Seeds::of(kind)?, number(from)?, number(n)?),
+        [kind, from, n] => campaign(&Seeds::of(kind)?, number(from)?, number(n)?),
+        _ => return None,
+    })
+}
+
+/// What a seed stands for.
+enum Seeds {
+    Programs(Library),
+    Mutants(Vec<sizes::Network>),
+    Sizes(Vec<sizes::Network>),
+}
+
+impl Seeds {
+    fn of(kind: &str) -> Option<Seeds> {
+        match kind {
+            "programs" => Some(Seeds::Programs(Library::new())),
+            "mutants" => Some(Seeds::Mutants(sizes::networks())),
+            "sizes" => Some(Seeds::Sizes(sizes::networks())),
+            _ => None,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Seeds::Programs(_) => "programs",
+            Seeds::Mutants(_) => "mutants",
+            Seeds::Sizes(_) => "sizes",
+        }
+    }
+
+    /// Seeds for one process.
+    fn n_of_batch(&self) -> u64 {
+        match self {
+            Seeds::Sizes(_) => 1,
+            _ => 50,
+        }
+    }
+
+    /// Checks of one seed; a finding is printed.
+    fn check(&self, seed: u64) -> Vec<Outcome> {
+        match self {
+            Seeds::Programs(library) => {
+                let program = grow::program(seed, library);
+                let outcome = check::check(&program, seed);
+                if let Some(Err(finding)) = &outcome {
+                    report(seed, &program, finding);
+                }
+                vec![outcome]
+            }
+            Seeds::Mutants(networks) => {
+                let source = mutate::mutant(seed, networks);
+                let outcome = check::check_any(&source, seed);
+                vec![said(seed, &source, outcome)]
+            }
+            Seeds::Sizes(networks) => {
+                let one = |(at, network): (usize, &sizes::Network)| {
+                    let source = network.at(&mut Rng::new(seed << 16 | at as u64));
+                    eprintln!("at {seed} {} {:?}", source.path, source.options.set);
+                    let outcome = check::check_any(&source, seed);
+                    said(seed, &source, outcome)
+                };
+                networks.iter().enumerate().map(one).collect()
+            }
+        }
     }
 }
 
 /// A text, as if it were a program of this seed.
 fn of_text(path: &str, seed: u64) -> ExitCode {
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    let gradient = text.contains("optimizer = Gradient()");
-    match check::check_source(&Source::of_text(&text), gradient, seed) {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(e) => {
+            eprintln!("{path}: {e}");
+            return ExitCode::from(2);
+        }
+    };
+    match check::check_source(&Source::of_text(&text), seed) {
         None => println!("refused by the check"),
         Some(Ok(checked)) => println!("{checked:?}"),
         Some(Err(finding)) => {
@@ -48,38 +126,6 @@ fn of_text(path: &str, seed: u64) -> ExitCode {
         }
     }
     ExitCode::SUCCESS
-}
-
-/// One seed of a kind; a finding is printed.
-fn seed_of(kind: &str, seed: u64, library: &Library) -> Vec<Outcome> {
-    match kind {
-        "programs" => {
-            let program = grow::program(seed, library);
-            let outcome = check::check(&program, seed);
-            if let Some(Err(finding)) = &outcome {
-                report(seed, &program, finding);
-            }
-            vec![outcome]
-        }
-        "mutants" => {
-            let (source, shows_gradients) = mutate::mutant(seed);
-            let outcome = check::check_any(&source, shows_gradients, seed);
-            vec![said(seed, &source, outcome)]
-        }
-        "sizes" => {
-            let one = |(at, network): (usize, &sizes::Network)| {
-                let source = network.at(&mut Rng::new(seed << 16 | at as u64));
-                eprintln!("at {seed} {} {:?}", source.path, source.options.set);
-                let outcome = check::check_any(&source, network.shows_gradients(), seed);
-                said(seed, &source, outcome)
-            };
-            sizes::networks().iter().enumerate().map(one).collect()
-        }
-        _ => {
-            eprintln!("no {kind}: programs, mutants or sizes");
-            std::process::exit(2);
-        }
-    }
 }
 
 /// A finding in a source that is not grown is printed as it is.
@@ -118,13 +164,12 @@ fn is_kind(outcome: Outcome, kind: Kind) -> bool {
 }
 
 /// Some seeds in this process: a line `at SEED` before each, so that a death of the process has a name.
-fn batch(kind: &str, from: u64, count: u64) -> ExitCode {
+fn batch(seeds: &Seeds, from: u64, count: u64) -> ExitCode {
     std::panic::set_hook(Box::new(|_| {}));
-    let library = Library::new();
     let (mut refused, mut held, mut total, mut any) = (0, 0, Checked::default(), false);
     for seed in from..from + count {
         eprintln!("at {seed}");
-        for outcome in seed_of(kind, seed, &library) {
+        for outcome in seeds.check(seed) {
             match outcome {
                 None => refused += 1,
                 Some(Ok(checked)) => {
@@ -135,22 +180,19 @@ fn batch(kind: &str, from: u64, count: u64) -> ExitCode {
             }
         }
     }
-    let to = from + count;
+    let (kind, to) = (seeds.name(), from + count);
     println!("{kind} {from}..{to}: {held} held, {refused} refused, {total:?}");
     ExitCode::from(u8::from(any))
 }
 
-const BATCH: u64 = 50;
-
 /// Batches in processes of their own; a batch that dies goes on behind the seed that killed it.
-fn campaign(kind: &str, from: u64, count: u64) -> ExitCode {
+fn campaign(seeds: &Seeds, from: u64, count: u64) -> ExitCode {
     let (mut at, end, mut any) = (from, from + count, false);
-    let most = if kind == "sizes" { 1 } else { BATCH };
     while at < end {
-        let n = most.min(end - at);
+        let n = seeds.n_of_batch().min(end - at);
         let me = std::env::current_exe().expect("this program has a path");
         let output = Command::new(me)
-            .args(["batch", kind, &at.to_string(), &n.to_string()])
+            .args(["batch", seeds.name(), &at.to_string(), &n.to_string()])
             .output()
             .expect("a process starts");
         print!("{}", String::from_utf8_lossy(&output.stdout));

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::native;
-use super::program::{GRADIENT, Program};
+use super::program::Program;
 use super::rng::Rng;
 use super::source::Source;
 use vsr_compiler::diag::Problems;
@@ -60,6 +60,20 @@ pub struct Checked {
     pub numbers: usize,
 }
 
+impl std::ops::AddAssign for Checked {
+    fn add_assign(&mut self, more: Checked) {
+        self.kernels += more.kernels;
+        self.contractions += more.contractions;
+        self.scatters += more.scatters;
+        self.gradients += more.gradients;
+        self.unsure += more.unsure;
+        self.numbers += more.numbers;
+    }
+}
+
+/// What came of one source; None: the front end refuses it.
+pub type Outcome = Option<Result<Checked, Finding>>;
+
 pub(super) fn found<T>(kind: Kind, text: impl Into<String>) -> Result<T, Finding> {
     Err(Finding {
         kind,
@@ -86,37 +100,25 @@ pub fn is_accepted(text: &str) -> bool {
     Source::of_text(text).is_accepted()
 }
 
-/// All checks of one program, in the order of the stages. None: the front end refuses the text.
-pub fn check(program: &Program, seed: u64) -> Option<Result<Checked, Finding>> {
-    let gradient = program
-        .train
-        .as_ref()
-        .is_some_and(|t| t.optimizer == GRADIENT);
-    within(
-        &Source::of_text(&program.to_string()),
-        gradient,
-        seed,
-        MOST_WORK_OF_PROGRAMS,
-    )
+/// All checks of one program, in the order of the stages.
+pub fn check(program: &Program, seed: u64) -> Outcome {
+    let source = Source::of_text(&program.to_string());
+    within(&source, seed, MOST_WORK_OF_PROGRAMS)
 }
 
-/// As [`check`]. `shows_gradients`: the optimiser stores gradients in the place of weights.
-pub fn check_source(
-    source: &Source,
-    shows_gradients: bool,
-    seed: u64,
-) -> Option<Result<Checked, Finding>> {
+/// As [`check`], however much work it is.
+pub fn check_source(source: &Source, seed: u64) -> Outcome {
     // The check makes the same sketch, and keeps none.
     let written = catch_unwind(AssertUnwindSafe(|| source.with(sema::as_written)));
     match written {
         Ok(Err(_)) => None,
-        Ok(Ok(written)) => Some(guarded(|| run(source, &written, shows_gradients, seed))),
+        Ok(Ok(written)) => Some(guarded(|| run(source, &written, seed))),
         Err(panic) => Some(found(Kind::Panic, message(&*panic))),
     }
 }
 
-/// Compiles only, for what is too large to evaluate. None: the front end refuses the text.
-pub fn compiles(source: &Source) -> Option<Result<Checked, Finding>> {
+/// Compiles only, for what is too large to evaluate.
+pub fn compiles(source: &Source) -> Outcome {
     let accepted = catch_unwind(AssertUnwindSafe(|| source.is_accepted()));
     match accepted {
         Ok(false) => None,
@@ -125,28 +127,22 @@ pub fn compiles(source: &Source) -> Option<Result<Checked, Finding>> {
     }
 }
 
+/// One source in so many is compiled once more from its text.
+const SAME_BYTES: u64 = 8;
+
 /// Points of all equations up to which a network is evaluated, and a program, whose gradients may have many more points than
 /// its own equations.
 const MOST_WORK: i64 = 3_000_000;
 const MOST_WORK_OF_PROGRAMS: i64 = 60_000_000;
 
 /// All checks where the oracle can follow; else the source is compiled only.
-pub fn check_any(
-    source: &Source,
-    shows_gradients: bool,
-    seed: u64,
-) -> Option<Result<Checked, Finding>> {
-    within(source, shows_gradients, seed, MOST_WORK)
+pub fn check_any(source: &Source, seed: u64) -> Outcome {
+    within(source, seed, MOST_WORK)
 }
 
-fn within(
-    source: &Source,
-    shows_gradients: bool,
-    seed: u64,
-    most_work: i64,
-) -> Option<Result<Checked, Finding>> {
+fn within(source: &Source, seed: u64, most_work: i64) -> Outcome {
     let outcome = match work(source).is_none_or(|w| w <= most_work) {
-        true => check_source(source, shows_gradients, seed),
+        true => check_source(source, seed),
         false => compiles(source),
     };
     // What is wrong with memory, weight files and names is no part of a sketch.
@@ -205,12 +201,8 @@ fn elaborated(
         .or_else(|problems| found(Kind::Refused, problems))
 }
 
-fn run(
-    source: &Source,
-    written: &Elaborated,
-    shows_gradients: bool,
-    seed: u64,
-) -> Result<Checked, Finding> {
+fn run(source: &Source, written: &Elaborated, seed: u64) -> Result<Checked, Finding> {
+    let shows_gradients = source.shows_gradients();
     let graphs = elaborated(source, pipeline::graphs)?;
     let mut checked = Checked::default();
     let mut entries = vec![];
@@ -228,8 +220,8 @@ fn run(
     }
     let mut weights = WeightTable::declared(&graphs.weights);
     for (entry, given, expected) in &entries {
-        for variant in 0..VARIANTS {
-            let plan = pipeline::plan(entry, &mut weights, |rules| variants(rules)[variant]).plan;
+        for variant in Variant::ALL {
+            let plan = pipeline::plan(entry, &mut weights, |rules| variant.of(rules)).plan;
             checked.kernels += kernels(entry, &plan)?;
             let anchored = |name: &str| plan.launches.iter().filter(|l| l.anchor == name).count();
             checked.contractions += anchored("contraction");
@@ -244,21 +236,34 @@ fn run(
     Ok(checked)
 }
 
-pub(super) const VARIANTS: usize = 3;
+/// By which rules a plan is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Variant {
+    AsItIs,
+    /// With every filter and contraction that there is, and all stores past the caches.
+    Filtered,
+    /// With no kernel for more than one value.
+    Apart,
+}
 
-/// As it is; with every filter and contraction that there is, and all stores past the caches; with no kernel for more than one value.
-pub(super) fn variants(rules: Rules) -> [Rules; VARIANTS] {
-    let filtered = Rules {
-        filtered: rules.filtered.map(|_| 0),
-        streamed: 0,
-        least_product: 0,
-        ..rules
-    };
-    let apart = Rules {
-        fuses: false,
-        ..rules
-    };
-    [rules, filtered, apart]
+impl Variant {
+    const ALL: [Variant; 3] = [Variant::AsItIs, Variant::Filtered, Variant::Apart];
+
+    pub fn of(self, rules: Rules) -> Rules {
+        match self {
+            Variant::AsItIs => rules,
+            Variant::Filtered => Rules {
+                filtered: rules.filtered.map(|_| 0),
+                streamed: 0,
+                least_product: 0,
+                ..rules
+            },
+            Variant::Apart => Rules {
+                fuses: false,
+                ..rules
+            },
+        }
+    }
 }
 
 /// Inputs and weights of an entry.
@@ -309,23 +314,9 @@ pub(super) struct Numbers {
     pub scale: f64,
 }
 
-/// One program in so many is compiled once more from its text.
-const SAME_BYTES: u64 = 8;
-
 /// Runs with roundings, and the size of one of them.
 const NOISY_RUNS: u64 = 3;
 const ROUNDING: f64 = 1.0 / (1 << 22) as f64;
-
-impl std::ops::AddAssign for Checked {
-    fn add_assign(&mut self, more: Checked) {
-        self.kernels += more.kernels;
-        self.contractions += more.contractions;
-        self.scatters += more.scatters;
-        self.gradients += more.gradients;
-        self.unsure += more.unsure;
-        self.numbers += more.numbers;
-    }
-}
 
 impl Expected {
     fn new(graph: &Graph, given: &Given) -> Result<Expected, Finding> {

@@ -4,9 +4,8 @@
 //! with some words changed, or one of them over a changed standard library.
 
 use super::rng::Rng;
-use super::sizes;
+use super::sizes::{self, Network, read};
 use super::source::Source;
-use crate::root;
 
 const PROFILE: &str = "profile p { B = 1  C = 2  N = 4  H = 4  W = 4  T = 3 }";
 const NUMBERS: [&str; 12] = [
@@ -20,29 +19,25 @@ const SIGNS: [&[&str]; 4] = [
     &["max", "min", "sum", "mean", "lse", "var"],
 ];
 
-/// The mutant of a seed, and whether its gradients can be seen.
-pub fn mutant(seed: u64) -> (Source, bool) {
+/// The mutant of a seed, of one of these networks, of the library or of an example.
+pub fn mutant(seed: u64, networks: &[Network]) -> Source {
     let mut rng = Rng::new(seed ^ 0x6d75_7461);
     match rng.below(4) {
-        0 => (example(&mut rng), false),
-        1 => library(&mut rng),
-        _ => network(&mut rng),
+        0 => example(&mut rng),
+        1 => library(networks, &mut rng),
+        _ => network(networks, &mut rng),
     }
 }
 
-fn network(rng: &mut Rng) -> (Source, bool) {
-    let all = sizes::networks();
-    let network = rng.pick(&all);
-    let mut source = network.at(rng);
+fn network(networks: &[Network], rng: &mut Rng) -> Source {
+    let mut source = rng.pick(networks).at(rng);
     source.text = Some(changed(&text_of(&source), rng));
-    (source, network.shows_gradients())
+    source
 }
 
 /// A case or a network over a library of which one file is changed where it is used.
-fn library(rng: &mut Rng) -> (Source, bool) {
-    let all = sizes::networks();
-    let network = rng.pick(&all);
-    let mut source = network.at(rng);
+fn library(networks: &[Network], rng: &mut Rng) -> Source {
+    let mut source = rng.pick(networks).at(rng);
     let text = text_of(&source);
     let names: Vec<String> = sizes::files("stdlib", "vsr");
     let path = format!("stdlib/{}", rng.pick(&names));
@@ -59,7 +54,7 @@ fn library(rng: &mut Rng) -> (Source, bool) {
         }
     };
     source.changed = Some((path, new));
-    (source, network.shows_gradients())
+    source
 }
 
 fn text_of(source: &Source) -> String {
@@ -100,10 +95,6 @@ fn example(rng: &mut Rng) -> Source {
         text += PROFILE;
     }
     Source::of_text(&changed(&text, rng))
-}
-
-fn read(path: &str) -> String {
-    std::fs::read_to_string(root().join(path)).expect("a file of the repository")
 }
 
 /// Words and signs.

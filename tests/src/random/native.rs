@@ -1,6 +1,6 @@
 //! Native code against the graph, and its bits against each other: both targets, all vector widths, several threads.
 
-use super::check::{Checked, Expected, Finding, Kind, differs, found, variants};
+use super::check::{Checked, Expected, Finding, Kind, Variant, differs, found};
 use super::rng::Rng;
 use super::source::Source;
 use vsr_artifact::Artifact;
@@ -16,15 +16,42 @@ use vsr_runtime::session::{self, Session};
 
 type Entries<'a> = [(&'a EntryGraph, Given, Expected)];
 
-/// How the code runs: target, widest vectors, threads; two threads run between guarded pages.
-const GUARDED: usize = 2;
-const RUNS: [(Target, Option<Level>, usize); 5] = [
-    (Target::X86_64V3, None, 1),
-    (Target::X86_64V3, Some(Level::Avx2), 3),
-    (Target::X86_64V3, None, 2),
-    (Target::X86_64V3, Some(Level::Portable), 2),
-    (Target::Portable, Some(Level::Portable), 3),
+/// How the code runs.
+#[derive(Clone, Copy)]
+struct How {
+    target: Target,
+    /// The widest vectors; None: the machine's.
+    level: Option<Level>,
+    threads: usize,
+    /// Whether each buffer stands before a page that may not be touched.
+    is_guarded: bool,
+}
+
+const fn how(target: Target, level: Option<Level>, threads: usize, is_guarded: bool) -> How {
+    How {
+        target,
+        level,
+        threads,
+        is_guarded,
+    }
+}
+
+const GUARDED: How = how(Target::X86_64V3, None, 2, true);
+const THREE: How = how(Target::X86_64V3, Some(Level::Avx2), 3, false);
+const RUNS: [How; 5] = [
+    how(Target::X86_64V3, None, 1, false),
+    THREE,
+    GUARDED,
+    how(Target::X86_64V3, Some(Level::Portable), 2, true),
+    how(Target::Portable, Some(Level::Portable), 3, false),
 ];
+
+impl How {
+    fn text(self) -> String {
+        let How { level, threads, .. } = self;
+        format!("{} {level:?} {threads} threads", self.target.name())
+    }
+}
 
 /// Filters round also where numbers are whole; of the greatest number.
 const OF_FILTERS: f64 = 4e-6;
@@ -34,41 +61,36 @@ pub fn check(
     entries: &Entries<'_>,
     checked: &mut Checked,
 ) -> Result<(), Finding> {
-    let fast = assembled(graphs, Target::X86_64V3, 0)?;
-    let portable = assembled(graphs, Target::Portable, 0)?;
+    let fast = assembled(graphs, Target::X86_64V3, Variant::AsItIs)?;
+    let portable = assembled(graphs, Target::Portable, Variant::AsItIs)?;
     let mut first: Option<Results> = None;
-    for (target, level, threads) in RUNS {
-        let artifact = if target == Target::Portable {
-            &portable
-        } else {
-            &fast
+    for how in RUNS {
+        let artifact = match how.target {
+            Target::Portable => &portable,
+            _ => &fast,
         };
-        let results = results(artifact, level, threads, entries, &|_, values| {
-            narrow(values)
-        })?;
-        let what = format!("{} {level:?} {threads} threads", target.name());
+        let results = results(artifact, how, entries, &|_, values| narrow(values))?;
+        let what = how.text();
         compare(&what, entries, &results, 0.0, checked)?;
         match &first {
             None => first = Some(results),
             // Without fused multiplication and addition, the last bit is another.
-            Some(_) if level == Some(Level::Portable) => {}
+            Some(_) if how.level == Some(Level::Portable) => {}
             Some(first) => same_bits(&what, first, &results)?,
         }
     }
     // Filtered, or with a kernel for each value: the same numbers up to roundings.
-    for variant in [1, 2] {
+    for variant in [Variant::Filtered, Variant::Apart] {
         let artifact = assembled(graphs, Target::X86_64V3, variant)?;
-        let results = results(&artifact, None, GUARDED, entries, &|_, values| {
-            narrow(values)
-        })?;
-        let what = format!("variant {variant}");
+        let results = results(&artifact, GUARDED, entries, &|_, values| narrow(values))?;
+        let what = format!("{variant:?}");
         compare(&what, entries, &results, OF_FILTERS, checked)?;
     }
     // Whatever the values are, nothing outside is touched, and bits are the same.
     let mut first: Option<Results> = None;
-    for (target, level, threads) in [RUNS[1], RUNS[2]] {
-        let results = results(&fast, level, threads, entries, &wild)?;
-        let what = format!("far values: {} {level:?} {threads} threads", target.name());
+    for how in [THREE, GUARDED] {
+        let results = results(&fast, how, entries, &wild)?;
+        let what = format!("far values: {}", how.text());
         match &first {
             None => first = Some(results),
             Some(first) => same_bits(&what, first, &results)?,
@@ -118,17 +140,18 @@ pub fn compiled(source: &Source) -> Result<Artifact, Finding> {
 
 /// Compiled once more, from the text, the bytes are the same.
 pub fn same_bytes(source: &Source, graphs: &Elaborated) -> Result<(), Finding> {
-    let (first, again) = (assembled(graphs, Target::X86_64V3, 0)?, compiled(source)?);
+    let first = assembled(graphs, Target::X86_64V3, Variant::AsItIs)?;
+    let again = compiled(source)?;
     match (&first.code, &first.consts) == (&again.code, &again.consts) {
         true => Ok(()),
         false => found(Kind::Bits, "two compilations differ"),
     }
 }
 
-/// The graphs as an artifact, by variant number `variant` of the rules.
-fn assembled(graphs: &Elaborated, target: Target, variant: usize) -> Result<Artifact, Finding> {
+/// The graphs as an artifact, by a variant of the rules.
+fn assembled(graphs: &Elaborated, target: Target, variant: Variant) -> Result<Artifact, Finding> {
     let mut weights = WeightTable::declared(&graphs.weights);
-    let plan = |entry| pipeline::plan(entry, &mut weights, |rules| variants(rules)[variant]);
+    let plan = |entry| pipeline::plan(entry, &mut weights, |rules| variant.of(rules));
     let planned: Vec<Planned> = graphs.entries.iter().map(plan).collect();
     match assemble(Header::default(), &weights.weights, planned, target) {
         Ok(made) => Ok(Artifact {
@@ -146,8 +169,7 @@ type Results = Vec<Vec<(String, Vec<f32>)>>;
 
 fn results(
     artifact: &Artifact,
-    level: Option<Level>,
-    threads: usize,
+    how: How,
     entries: &Entries<'_>,
     numbers: &dyn Fn(&str, &[f64]) -> Vec<f32>,
 ) -> Result<Results, Finding> {
@@ -156,9 +178,9 @@ fn results(
         text: e.to_string(),
     };
     let options = session::Options {
-        threads,
-        level,
-        is_guarded: threads == GUARDED,
+        threads: how.threads,
+        level: how.level,
+        is_guarded: how.is_guarded,
     };
     let mut session = Session::of_artifact(artifact.clone(), options).map_err(failed)?;
     let mut all = vec![];

@@ -117,6 +117,9 @@ pub struct Train {
 /// The optimiser that makes gradients visible.
 pub const GRADIENT: &str = "Gradient()";
 
+/// Its definition: in the place of a weight it stores the gradient.
+pub const GRADIENT_BLOCK: &str = "block Gradient()(w: [...S], g: [...S], rate: []) -> [...S] = g";
+
 impl Program {
     /// A tensor's shape by name.
     pub fn shape(&self, name: &str) -> Option<&[i64]> {
@@ -183,10 +186,7 @@ impl Display for Program {
             several => writeln!(f, "  [{}]\n}}", list(several))?,
         }
         if let Some(train) = &self.train {
-            writeln!(
-                f,
-                "\nblock Gradient()(w: [...S], g: [...S], rate: []) -> [...S] = g"
-            )?;
+            writeln!(f, "\n{GRADIENT_BLOCK}")?;
             writeln!(f, "\ntrain random() = Random() {{")?;
             self.train_body(train, f)?;
             writeln!(f, "}}\n\nprofile train {{ }}")?;

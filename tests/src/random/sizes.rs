@@ -3,7 +3,7 @@
 //! Enters the repository's files; leaves sources with settings. Networks are taken in the small configuration of their
 //! golden; those that have no training get one, so that their gradients are compiled, too.
 
-use super::program::GRADIENT;
+use super::program::{GRADIENT, GRADIENT_BLOCK};
 use super::rng::Rng;
 use super::source::Source;
 use crate::{golden, root};
@@ -49,9 +49,14 @@ pub fn networks() -> Vec<Network> {
     }
     for name in files("tests/cases/ops", "vsr") {
         let path = format!("tests/cases/ops/{name}");
-        all.extend(network(&path, None, vec![]));
+        all.push(network(&path, None, vec![]));
     }
     all
+}
+
+pub(super) fn read(path: &str) -> String {
+    let text = std::fs::read_to_string(root().join(path));
+    text.unwrap_or_else(|e| panic!("{path}: {e}"))
 }
 
 pub(super) fn files(folder: &str, ending: &str) -> Vec<String> {
@@ -67,19 +72,19 @@ pub(super) fn files(folder: &str, ending: &str) -> Vec<String> {
     names
 }
 
+/// None: the golden states no small configuration, so that its network is too large for the oracle at any extent.
 fn of_golden(name: &str) -> Option<Network> {
     let golden = golden(name);
     let mut set = golden.settings("set");
+    // How much the recipe degrades: a parameter of the training, which the model that is trained here does not have.
     set.retain(|(k, _)| k != "strength");
     let entry = golden.about.get("entry").filter(|e| !e.is_empty()).cloned();
-    if set.is_empty() {
-        return None;
-    }
-    network(&golden.about["source"], entry, set)
+    let is_small = !set.is_empty();
+    is_small.then(|| network(&golden.about["source"], entry, set))
 }
 
-fn network(path: &str, name: Option<String>, set: Vec<(String, String)>) -> Option<Network> {
-    let text = std::fs::read_to_string(root().join(path)).ok()?;
+fn network(path: &str, name: Option<String>, set: Vec<(String, String)>) -> Network {
+    let text = read(path);
     let file = parse(0, &text, &mut Problems::new());
     let mut dims: Vec<(String, i64)> = vec![];
     let mut trains = false;
@@ -106,13 +111,13 @@ fn network(path: &str, name: Option<String>, set: Vec<(String, String)>) -> Opti
         )),
         _ => None,
     };
-    Some(Network {
+    Network {
         path: path.to_string(),
         name,
         dims,
         set,
         untrained,
-    })
+    }
 }
 
 /// A case states its result in numbers, which hold for its own sizes.
@@ -176,7 +181,7 @@ impl Model {
             None => format!("{}({})() @net", self.name, fixed.join(", ")),
         };
         format!(
-            "{text}\nblock Gradient()(w: [...S], g: [...S], rate: []) -> [...S] = g\n\n\
+            "{text}\n{GRADIENT_BLOCK}\n\n\
              op swept_loss(x: [...S]) -> [] = mean(x**2)\n\n\
              model Swept()() {{\n{weights}  {call}\n}}\n\n\
              train swept() = Swept() {{\n  epochs = 1\n  steps = 1\n  rate = 0.125\n  optimizer = {GRADIENT}\n  \
@@ -207,11 +212,6 @@ fn replace_word(text: &str, word: &str, by: &str) -> String {
 }
 
 impl Network {
-    /// Whether its gradients can be seen.
-    pub fn shows_gradients(&self) -> bool {
-        self.untrained.is_some()
-    }
-
     /// The network with some dims at random extents: one or two of them, or all of one extent together; others as they are,
     /// but small.
     pub fn at(&self, rng: &mut Rng) -> Source {

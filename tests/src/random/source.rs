@@ -1,5 +1,6 @@
 //! Where a text comes from: memory, or a file of the repository with something added, and which sizes are asked for.
 
+use super::program::{GRADIENT, GRADIENT_BLOCK};
 use vsr_compiler::diag::{Problems, Sources};
 use vsr_compiler::pipeline;
 use vsr_compiler::sema::{Loader, Options};
@@ -51,6 +52,13 @@ impl Source {
         let mut problems = Problems::new();
         let made = stage(&mut loader, &self.path, &self.options, &mut problems);
         made.ok_or_else(|| problems.render(loader.sources()))
+    }
+
+    /// Whether its training stores gradients in the place of weights.
+    pub fn shows_gradients(&self) -> bool {
+        let optimizer = format!("optimizer = {GRADIENT}");
+        let text = self.text.as_deref().unwrap_or_default();
+        text.contains(GRADIENT_BLOCK) && text.contains(&optimizer)
     }
 
     /// Whether a check has nothing to say.
