@@ -6,6 +6,7 @@
 use std::time::Instant;
 use vsr_compiler::diag::{Problems, Sources};
 use vsr_compiler::sema::{self, Loader, Options};
+use vsr_compiler::watch::Watch;
 use vsr_compiler::{pipeline, syntax};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../");
@@ -52,7 +53,13 @@ fn n_nodes(path: &str, is_optimised: bool) -> usize {
     let (mut files, mut problems) = (Repository::default(), Problems::new());
     let options = Options::default();
     let made = match is_optimised {
-        true => pipeline::graphs(&mut files, path, &options, &mut problems),
+        true => pipeline::graphs(
+            &mut files,
+            path,
+            &options,
+            &mut Watch::default(),
+            &mut problems,
+        ),
         false => sema::elaborate(&mut files, path, &options, &mut problems),
     };
     let made = made.unwrap_or_else(|| panic!("{}", problems.render(&files.0)));

@@ -1,6 +1,8 @@
 //! vsr-compiler: a neural network for video, as text, to an artifact in memory. The library does no IO.
 //!
-//! This is the architecture page. `pipeline.rs` shows every stage on one screen; each folder is one stage.
+//! This is the architecture page. `pipeline.rs` shows every stage on one screen; each folder is one stage. Passes over a
+//! graph or a schedule have one form (`watch.rs`): a name, a reason for their place, and a verifier of their level behind
+//! each, always in debug builds, else by `--verify`; a schedule is verified and printed as the graph that it means.
 //!
 //! | stage | folder | in -> out |
 //! |---|---|---|
@@ -133,3 +135,4 @@ pub mod sema;
 pub mod stack;
 pub mod syntax;
 pub mod tile;
+pub mod watch;

@@ -1,4 +1,5 @@
-//! Every stage in order, on one screen: text -> syntax -> graph -> passes -> schedule -> tiles -> code -> artifact.
+//! Every stage in order, on one screen: text -> syntax -> graph -> passes -> schedule -> tiles -> code -> artifact. Whoever
+//! needs less stops earlier: the same functions, the same order.
 //!
 //! Enters a path and a loader of files; leaves an artifact in memory, or problems. Nothing is read or written here.
 
@@ -9,6 +10,7 @@ use crate::ir;
 use crate::ir::graph::{Graph, Op};
 use crate::schedule::{self, EntryPlan, Rules, WeightTable};
 use crate::sema::{self, Elaborated, EntryGraph, Loader, Options, TrainInfo, WeightKind};
+use crate::watch::{Emit, Level, Watch};
 use crate::{pass, stack, tile};
 use std::collections::BTreeSet;
 use vsr_artifact::Artifact;
@@ -16,22 +18,24 @@ use vsr_artifact::manifest::{
     Absent, Field, Frozen, FrozenTensor, Layout, Model, Place, Port, Stored, Train,
 };
 
-/// What `--emit` may print of what is made of the graphs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    Schedule,
-    Tile,
-    Clif,
+/// Every pass in order: its level, its name, and why it stands where it stands.
+pub fn passes() -> Vec<[&'static str; 3]> {
+    let of_graph = pass::PASSES.iter().map(|p| [Graph::NAME, p.name, p.why]);
+    let of_schedule = schedule::passes();
+    of_graph.chain(of_schedule).collect()
 }
 
-impl Stage {
-    pub fn from_name(name: &str) -> Option<Stage> {
-        Some(match name {
-            "schedule" => Stage::Schedule,
-            "tile" => Stage::Tile,
-            "clif" => Stage::Clif,
-            _ => return None,
-        })
+/// What `--emit` may print of what is made of the graphs. None: nothing has this name.
+pub fn emit_of(name: &str) -> Option<Emit> {
+    let after = |pass: &str| {
+        let known = passes().into_iter().find(|[_, name, _]| *name == pass)?;
+        Some(Emit::After(known[1]))
+    };
+    match name {
+        "schedule" => Some(Emit::Schedule),
+        "tile" => Some(Emit::Tile),
+        "clif" => Some(Emit::Clif),
+        name => name.strip_prefix("after:").and_then(after),
     }
 }
 
@@ -39,8 +43,6 @@ pub struct Compiled {
     pub artifact: Artifact,
     /// Weight files of frozen networks: the name that the artifact has for each, and its path as the loader knows it.
     pub weight_files: Vec<(String, String)>,
-    /// The stage asked for, as text.
-    pub emitted: Option<String>,
 }
 
 /// Compiles one file. None: see `problems`.
@@ -49,22 +51,21 @@ pub fn compile(
     path: &str,
     options: &Options,
     target: Target,
-    emit: Option<Stage>,
+    watch: &mut Watch,
     problems: &mut Problems,
 ) -> Option<Compiled> {
-    let mut elaborated = graphs(loader, path, options, problems)?;
+    let mut elaborated = graphs(loader, path, options, watch, problems)?;
     drop_unread(&mut elaborated);
     let _sources = diag::among(loader.sources());
     let files = files(loader.sources(), &elaborated);
     let (header, weight_files) = header(&elaborated, &files);
     let mut weights = WeightTable::declared(&elaborated.weights);
-    let mut text = String::new();
     let mut planned = vec![];
     for entry in elaborated.entries {
-        let made = plan(&entry, &mut weights, |rules| rules);
-        if emit == Some(Stage::Schedule) {
+        let made = plan(&entry, &mut weights, |rules| rules, watch);
+        if watch.emit == Some(Emit::Schedule) {
             let name = format!("{} {}", made.name, made.profile);
-            text += &schedule::print(&name, &made.plan);
+            watch.text += &schedule::print(&name, &made.plan);
         }
         check_memory(&entry, &made.plan, &weights, problems);
         planned.push(made);
@@ -72,7 +73,9 @@ pub fn compile(
     if !problems.is_empty() {
         return None;
     }
-    let assembled = assemble(header, &weights.weights, planned, target);
+    let assembled = watch.timed("code", || {
+        assemble(header, &weights.weights, planned, target)
+    });
     let assembled = match assembled {
         Ok(assembled) => assembled,
         Err(error) => {
@@ -80,18 +83,12 @@ pub fn compile(
             return None;
         }
     };
-    match emit {
-        Some(Stage::Tile) => {
-            text = assembled
-                .kernels
-                .iter()
-                .map(tile::print)
-                .collect::<Vec<_>>()
-                .join("\n")
+    match watch.emit {
+        Some(Emit::Tile) => {
+            let kernels: Vec<String> = assembled.kernels.iter().map(tile::print).collect();
+            watch.text += &kernels.join("\n");
         }
-        Some(Stage::Clif) => {
-            text = clif::text(&assembled.kernels, target);
-        }
+        Some(Emit::Clif) => watch.text += &clif::text(&assembled.kernels, target),
         _ => {}
     }
     let artifact = Artifact {
@@ -103,7 +100,6 @@ pub fn compile(
     Some(Compiled {
         artifact,
         weight_files,
-        emitted: emit.map(|_| text),
     })
 }
 
@@ -116,14 +112,15 @@ pub fn check(loader: &mut dyn Loader, path: &str, options: &Options, problems: &
     if !problems.is_empty() || !checked.limits_memory() {
         return;
     }
-    let Some(mut elaborated) = graphs(loader, path, options, problems) else {
+    let mut watch = Watch::default();
+    let Some(mut elaborated) = graphs(loader, path, options, &mut watch, problems) else {
         return;
     };
     drop_unread(&mut elaborated);
     let _sources = diag::among(loader.sources());
     let mut weights = WeightTable::declared(&elaborated.weights);
     for entry in &elaborated.entries {
-        let made = plan(entry, &mut weights, |rules| rules);
+        let made = plan(entry, &mut weights, |rules| rules, &mut watch);
         check_memory(entry, &made.plan, &weights, problems);
     }
 }
@@ -133,8 +130,10 @@ pub fn plan(
     entry: &EntryGraph,
     weights: &mut WeightTable,
     change: impl FnOnce(Rules) -> Rules,
+    watch: &mut Watch,
 ) -> Planned {
     let _entry = diag::context(format!("entry {} {}", entry.name, entry.profile));
+    watch.heading(&format!("entry {} {}", entry.name, entry.profile));
     let field = field(entry.name, &entry.graph);
     let rules = Rules::new(entry.name == "train", field.is_none().then_some(FILTERED));
     let axes = entry
@@ -145,7 +144,7 @@ pub fn plan(
         name: entry.name.to_string(),
         profile: entry.profile.clone(),
         dims: entry.dims.clone(),
-        plan: schedule::plan(&entry.graph, weights, change(rules)),
+        plan: schedule::plan(&entry.graph, weights, change(rules), watch),
         axes: axes.collect(),
         field,
     }
@@ -156,15 +155,23 @@ pub fn graphs(
     loader: &mut dyn Loader,
     path: &str,
     options: &Options,
+    watch: &mut Watch,
     problems: &mut Problems,
 ) -> Option<Elaborated> {
-    let mut elaborated = sema::elaborate(loader, path, options, problems)?;
+    let elaborate = || sema::elaborate(loader, path, options, problems);
+    let mut elaborated = watch.timed("elaborate", elaborate)?;
     check_precision(&elaborated, problems)?;
     for entry in &mut elaborated.entries {
-        let _entry = diag::context(format!("entry {} {}", entry.name, entry.profile));
-        entry.graph = optimised(std::mem::take(&mut entry.graph));
+        optimise(entry, watch);
     }
     Some(elaborated)
+}
+
+/// All passes over one entry's graph.
+pub(crate) fn optimise(entry: &mut EntryGraph, watch: &mut Watch) {
+    let _entry = diag::context(format!("entry {} {}", entry.name, entry.profile));
+    watch.heading(&format!("entry {} {}", entry.name, entry.profile));
+    entry.graph = pass::optimise(std::mem::take(&mut entry.graph), watch);
 }
 
 /// The graphs of `infer` entries as text, or of all entries, with their gradients.
@@ -245,14 +252,6 @@ fn field(entry: &str, graph: &Graph) -> Option<Field> {
         halo: [rows.halo as u64, columns.halo as u64],
         stride: [rows.stride as u64, columns.stride as u64],
     })
-}
-
-pub(crate) fn optimised(graph: Graph) -> Graph {
-    let graph = pass::optimise(graph);
-    if let Err(message) = ir::verify::verify(&graph) {
-        panic!("the optimised graph is not well formed: {message}");
-    }
-    graph
 }
 
 /// A name that no other has: `net-2.vsr` where `net.vsr` is taken.

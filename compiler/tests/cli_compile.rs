@@ -84,3 +84,35 @@ profile tight { B = 1  H = 64  W = 64  memory = 0.00001 }
     assert_eq!(code, 1);
     assert!(said.contains("and its `memory` is 0.00001"), "{said}");
 }
+
+#[test]
+fn a_program_between_two_passes_is_printed_and_every_pass_is_timed() {
+    let text = "model M()(x: [B, 3, H, W]) -> [B, 3, H, W] = x |> Conv2d(3) |> relu\n\n\
+                profile p { B = 1  H = 8  W = 8 }\n";
+    let folder = folder("passes", text);
+    for pass in ["simplify", "inline", "contractions"] {
+        let (code, printed, _) = compile(&folder, &["--emit", &format!("after:{pass}")]);
+        assert_eq!(code, 0);
+        assert!(
+            printed.contains("# entry infer p\nmodel Printed"),
+            "{printed}"
+        );
+    }
+    let (code, _, complained) = compile(&folder, &["--emit", "after:lunch"]);
+    assert_eq!(code, 1);
+    assert!(complained.contains("split, softmax"), "{complained}");
+    let (code, _, timed) = compile(&folder, &["--verify", "--timings", "-q"]);
+    assert_eq!(code, 0);
+    for line in [
+        "elaborate",
+        "graph: dce",
+        "schedule: softmax",
+        "verify kernels",
+        "code",
+    ] {
+        assert!(
+            timed.lines().any(|l| l.starts_with(line)),
+            "{line}: {timed}"
+        );
+    }
+}

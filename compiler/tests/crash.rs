@@ -6,6 +6,7 @@ use vsr_compiler::backend::clif::Target;
 use vsr_compiler::diag::{self, Problems, Sources};
 use vsr_compiler::schedule::{EntryPlan, WeightTable};
 use vsr_compiler::sema::{Loader, Options};
+use vsr_compiler::watch::Watch;
 use vsr_compiler::{pipeline, stack};
 
 const TEXT: &str = "
@@ -47,20 +48,21 @@ fn said(broken: impl Fn(&mut EntryPlan) + Send + Sync) -> String {
 
 fn compile(broken: &impl Fn(&mut EntryPlan)) -> usize {
     let (mut loader, mut problems) = (Text(Sources::new()), Problems::new());
+    let mut watch = Watch::default();
     let options = Options {
         name: None,
         profiles: vec![],
         set: vec![],
     };
     let _text = diag::context("net.vsr");
-    let made = pipeline::graphs(&mut loader, "net.vsr", &options, &mut problems);
+    let made = pipeline::graphs(&mut loader, "net.vsr", &options, &mut watch, &mut problems);
     let made = made.unwrap_or_else(|| panic!("{}", problems.render(&loader.0)));
     let _sources = diag::among(&loader.0);
     let mut weights = WeightTable::declared(&made.weights);
     let [entry] = &made.entries[..] else {
         panic!("one model has one entry")
     };
-    let mut planned = pipeline::plan(entry, &mut weights, |rules| rules);
+    let mut planned = pipeline::plan(entry, &mut weights, |rules| rules, &mut watch);
     broken(&mut planned.plan);
     let made = assemble(
         Header::default(),

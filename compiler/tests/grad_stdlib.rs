@@ -16,6 +16,7 @@ use vsr_compiler::ir::philox::Stream;
 use vsr_compiler::ir::verify::verify;
 use vsr_compiler::pass::optimise;
 use vsr_compiler::sema::Options;
+use vsr_compiler::watch::Watch;
 
 /// How the inputs are filled.
 #[derive(Clone, Copy, PartialEq)]
@@ -340,7 +341,7 @@ fn check(case: &Case) {
     let inputs = differentiate(&mut graph);
     verify(&graph).unwrap_or_else(|flaw| panic!("{}: {flaw}", case.call));
     compare(case, &graph, &inputs);
-    let graph = optimise(graph);
+    let graph = optimise(graph, &mut Watch::default());
     let scatters = graph
         .ids()
         .filter(|id| matches!(graph.node(*id).op, Op::Scatter(_)))

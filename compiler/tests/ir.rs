@@ -18,6 +18,7 @@ use vsr_compiler::ir::simplify::simplify;
 use vsr_compiler::ir::verify::verify;
 use vsr_compiler::pass::optimise;
 use vsr_compiler::sema::Options;
+use vsr_compiler::watch::Watch;
 
 fn v(i: usize) -> Ix {
     Ix::var(i)
@@ -200,9 +201,14 @@ fn passes_come_to_rest() {
     };
     let made = sema::model("models/vdsr.vsr", &options);
     for entry in made.entries {
-        let once = optimise(entry.graph);
+        let once = optimise(entry.graph, &mut Watch::default());
         let text = print(&once);
-        assert_eq!(text, print(&optimise(once)), "{}", entry.name);
+        assert_eq!(
+            text,
+            print(&optimise(once, &mut Watch::default())),
+            "{}",
+            entry.name
+        );
     }
 }
 

@@ -8,6 +8,7 @@ mod sema;
 use sema::run;
 use vsr_compiler::schedule::{EntryPlan, LaunchPlan, Rules, Slot, WeightTable, plan};
 use vsr_compiler::sema::Options;
+use vsr_compiler::watch::Watch;
 
 fn scheduled(text: &str, entry: &str) -> (EntryPlan, WeightTable) {
     filtered(text, entry, None)
@@ -18,9 +19,10 @@ fn filtered(text: &str, entry: &str, filtered: Option<i64>) -> (EntryPlan, Weigh
     let made = run(&[("case.vsr", text)], "case.vsr", &Options::default()).unwrap();
     let mut weights = WeightTable::declared(&made.weights);
     let chosen = made.entries.into_iter().find(|e| e.name == entry).unwrap();
-    let graph = vsr_compiler::pass::optimise(chosen.graph);
+    let graph = vsr_compiler::pass::optimise(chosen.graph, &mut Watch::default());
     let rules = Rules::new(entry == "train", filtered);
-    (plan(&graph, &mut weights, rules), weights)
+    let plan = plan(&graph, &mut weights, rules, &mut Watch::default());
+    (plan, weights)
 }
 
 /// Labels of the kernels that run, each with its anchor. What brings an input into a layout with a border is not counted.

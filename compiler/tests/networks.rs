@@ -21,6 +21,7 @@ use vsr_compiler::ir::build::Builder;
 use vsr_compiler::ir::eval::{Given, evaluate_nodes};
 use vsr_compiler::ir::graph::{NodeId, Op, Origin};
 use vsr_compiler::sema::{Elaborated, Options, Weight};
+use vsr_compiler::watch::Watch;
 
 fn count(shape: &[i64]) -> usize {
     shape.iter().product::<i64>() as usize
@@ -219,7 +220,7 @@ model Outer()(z: [B, 4, H, W], t: f32[B]) -> [B, 4, H, W] =
 profile p { B = 1  H = 8  W = 4 }
 ";
     let made = run(&[("outer.vsr", text)], "outer.vsr", &Options::default()).unwrap();
-    let graph = vsr_compiler::pass::optimise(made.entries[0].graph.clone());
+    let graph = vsr_compiler::pass::optimise(made.entries[0].graph.clone(), &mut Watch::default());
     let needed = graph.ancestors(&[graph.outputs[0].1]);
     let read: Vec<&str> = graph
         .ids()

@@ -1,4 +1,5 @@
-//! `--emit graph`: the text of a graph elaborates to a graph with the same values; one small network's text by snapshot.
+//! `--emit graph` and `--emit after:PASS`: the text of a graph, and of the schedule after each of its passes, elaborates to a
+//! graph with the same values; one small network's text by snapshot.
 #![allow(clippy::unwrap_used)]
 
 mod sema;
@@ -8,7 +9,10 @@ use vsr_compiler::ir::graph::{Graph, Op};
 use vsr_compiler::ir::philox::Stream;
 use vsr_compiler::ir::print::print;
 use vsr_compiler::pass::optimise;
+use vsr_compiler::pipeline;
+use vsr_compiler::schedule::{self, Rules, WeightTable};
 use vsr_compiler::sema::Options;
+use vsr_compiler::watch::{Emit, Watch};
 
 fn infer(path: &str, text: Option<&str>, set: &[(&str, &str)]) -> Graph {
     let texts: Vec<(&str, &str)> = text.map(|text| (path, text)).into_iter().collect();
@@ -23,7 +27,7 @@ fn infer(path: &str, text: Option<&str>, set: &[(&str, &str)]) -> Graph {
     let made =
         sema::run(&texts, path, &options).unwrap_or_else(|error| panic!("{error}\n{text:?}"));
     let entry = made.entries.iter().find(|e| e.name == "infer").unwrap();
-    optimise(entry.graph.clone())
+    optimise(entry.graph.clone(), &mut Watch::default())
 }
 
 fn values(graph: &Graph) -> Vec<f64> {
@@ -44,13 +48,40 @@ fn values(graph: &Graph) -> Vec<f64> {
 }
 
 fn round_trip(graph: &Graph) {
-    let text = print(graph) + "\nprofile p { }\n";
-    let again = infer("printed.vsr", Some(&text), &[]);
+    assert_means(&print(graph), graph);
+}
+
+/// The text has the graph's values.
+fn assert_means(text: &str, graph: &Graph) {
+    let again = infer(
+        "printed.vsr",
+        Some(&format!("{text}\nprofile p {{ }}\n")),
+        &[],
+    );
     let (a, b) = (values(graph), values(&again));
     assert_eq!(a.len(), b.len());
     for (x, y) in a.iter().zip(&b) {
-        assert!((x - y).abs() <= 1e-6 * (1.0 + x.abs()), "{x} became {y}");
+        assert!(
+            (x - y).abs() <= 1e-6 * (1.0 + x.abs()),
+            "{x} became {y}:\n{text}"
+        );
     }
+}
+
+/// What the schedule rewrites keeps its meaning, pass by pass; all that can be filtered is. From `contractions` on, the text
+/// does not say which column of a packed operand is read.
+fn schedule_keeps(graph: &Graph) {
+    let passes = pipeline::passes().into_iter();
+    let passes = passes.filter(|[level, ..]| *level == "schedule");
+    let mut n = 0;
+    for [_, name, _] in passes.take_while(|p| p[1] != "contractions") {
+        let mut watch = Watch::emitting(Some(Emit::After(name)));
+        let rules = Rules::new(false, Some(0));
+        schedule::plan(graph, &mut WeightTable::default(), rules, &mut watch);
+        assert_means(&watch.text, graph);
+        n += 1;
+    }
+    assert!(n >= 8, "{n} passes");
 }
 
 fn operator(inputs: &str, body: &str) -> Graph {
@@ -84,7 +115,10 @@ fn operators() {
         "  tokens(x) |> untokens(6, 6)",
         "  x |> Conv2d(2, stride=2, groups=2) @c |> sigmoid",
         "  y[b, c, i, j in 0..6] = sum[k in 0..6] select(k <= j, x[b, c, i, k], 0)\n  y",
+        "  x |> Conv2d(6) @a |> relu |> Conv2d(4) @b",
     ] {
-        round_trip(&operator(picture, body));
+        let graph = operator(picture, body);
+        round_trip(&graph);
+        schedule_keeps(&graph);
     }
 }

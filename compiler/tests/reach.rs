@@ -7,6 +7,7 @@ use vsr_compiler::ir::field::{Reach, Unbounded, of_pictures, reach};
 use vsr_compiler::ir::graph::{Graph, NodeId, Op};
 use vsr_compiler::pass::optimise;
 use vsr_compiler::sema::Options;
+use vsr_compiler::watch::Watch;
 
 fn input(graph: &Graph) -> NodeId {
     graph
@@ -25,7 +26,10 @@ fn of(body: &str) -> [Result<Reach, Unbounded>; 2] {
     let text = format!("model M()(x: [1, 4, 64, 96]) {{\n{body}\n}}\n\nprofile p {{ }}\n");
     let made = sema::run(&[("m.vsr", &text)], "m.vsr", &Options::default())
         .unwrap_or_else(|e| panic!("{e}"));
-    rows_and_columns(&optimise(made.entries[0].graph.clone()))
+    rows_and_columns(&optimise(
+        made.entries[0].graph.clone(),
+        &mut Watch::default(),
+    ))
 }
 
 fn both(halo: i64, stride: i64) -> [Result<Reach, Unbounded>; 2] {
@@ -71,7 +75,7 @@ fn vdsr_reaches_one_pixel_a_layer() {
         stride: 1,
     };
     assert_eq!(
-        of_pictures(&optimise(entry.graph.clone())),
+        of_pictures(&optimise(entry.graph.clone(), &mut Watch::default())),
         Some(Ok([side; 2]))
     );
 }
@@ -83,7 +87,7 @@ fn a_list_reaches_as_far_as_its_farthest_layer() {
         ..Options::default()
     };
     let made = sema::model("models/vgg16.vsr", &taps);
-    let graph = optimise(made.entries[0].graph.clone());
+    let graph = optimise(made.entries[0].graph.clone(), &mut Watch::default());
     assert_eq!(graph.outputs.len(), 3);
     // Convolutions reach 2, then 2 of every second, then 3 of every fourth pixel; and that one is three pixels wider.
     let side = Reach {

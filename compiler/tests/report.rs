@@ -11,6 +11,7 @@ use vsr_compiler::diag::Problems;
 use vsr_compiler::pipeline;
 use vsr_compiler::report::{Report, Roofline, report, text};
 use vsr_compiler::sema::Options;
+use vsr_compiler::watch::Watch;
 
 fn roofline() -> Roofline {
     let roofs = named("laptop").unwrap();
@@ -235,7 +236,7 @@ fn memory_and_flops_are_those_of_the_artifact() {
         "models/vsr.vsr",
         &options,
         target,
-        None,
+        &mut Watch::default(),
         &mut problems,
     )
     .unwrap();

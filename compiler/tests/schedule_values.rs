@@ -9,6 +9,7 @@ use vsr_compiler::ir::eval::{Given, evaluate};
 use vsr_compiler::ir::graph::{Graph, Init, NodeId, Origin};
 use vsr_compiler::schedule::interpret::Memory;
 use vsr_compiler::schedule::{Rules, WeightTable, plan as schedule};
+use vsr_compiler::watch::Watch;
 
 fn v(i: usize) -> Ix {
     Ix::var(i)
@@ -393,7 +394,7 @@ fn check_step(shape: [i64; 4], convolutions: &[(i64, [i64; 2])], filtered: Optio
         let new = add(&mut b, &shape, &[], Reducer::Map, body, &[*w, g]);
         b.update(*w, new, here());
     }
-    let graph = vsr_compiler::pass::optimise(graph);
+    let graph = vsr_compiler::pass::optimise(graph, &mut Watch::default());
     let mut weights = WeightTable::default();
     let rules = Rules::new(true, filtered);
     let plan = schedule(&graph, &mut weights, rules);

@@ -18,6 +18,7 @@ use vsr_compiler::backend::clif::Target;
 use vsr_compiler::diag::{Problems, Sources};
 use vsr_compiler::pipeline;
 use vsr_compiler::sema::{Loader, Options as CompileOptions};
+use vsr_compiler::watch::Watch;
 
 const NET: &str = r#"
 model Net()(x: [B, 3, H, W]) -> [B, 3, 2*H, 2*W] {
@@ -72,7 +73,7 @@ fn compile(folder: &Path) {
         "net.vsr",
         &options,
         target,
-        None,
+        &mut Watch::default(),
         &mut problems,
     );
     let made = made.unwrap_or_else(|| panic!("{}", problems.render(loader.sources())));

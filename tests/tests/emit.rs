@@ -4,9 +4,10 @@
 use vsr_compiler::backend::clif::Target;
 use vsr_compiler::diag::{Problems, Sources};
 use vsr_compiler::ir::print;
-use vsr_compiler::pipeline::{Stage, compile, graphs};
+use vsr_compiler::pipeline::{compile, emit_of, graphs};
 use vsr_compiler::sema::{Loader, Options};
 use vsr_compiler::syntax;
+use vsr_compiler::watch::Watch;
 use vsr_tests::{Repository, root};
 
 fn ast(path: &str) -> String {
@@ -39,7 +40,13 @@ fn options(profile: &str, set: &[(&str, &str)]) -> Options {
 /// The graphs of the entries of this name, or of all.
 fn graph(path: &str, profile: &str, set: &[(&str, &str)], entry: Option<&str>) -> String {
     let (mut files, mut problems) = (Repository::default(), Problems::new());
-    let made = graphs(&mut files, path, &options(profile, set), &mut problems);
+    let made = graphs(
+        &mut files,
+        path,
+        &options(profile, set),
+        &mut Watch::default(),
+        &mut problems,
+    );
     let made = made.unwrap_or_else(|| panic!("{}", problems.render(files.sources())));
     let wanted = made.entries.iter();
     let wanted = wanted.filter(|e| entry.is_none_or(|name| e.name == name));
@@ -50,19 +57,20 @@ fn graph(path: &str, profile: &str, set: &[(&str, &str)], entry: Option<&str>) -
     text.collect()
 }
 
-fn emit(path: &str, profile: &str, set: &[(&str, &str)], stage: Stage) -> String {
+fn emit(path: &str, profile: &str, set: &[(&str, &str)], stage: &str) -> String {
     let (mut files, mut problems) = (Repository::default(), Problems::new());
     let options = options(profile, set);
+    let mut watch = Watch::emitting(emit_of(stage));
     let made = compile(
         &mut files,
         path,
         &options,
         Target::X86_64V3,
-        Some(stage),
+        &mut watch,
         &mut problems,
     );
-    let made = made.unwrap_or_else(|| panic!("{}", problems.render(files.sources())));
-    made.emitted.expect("a stage was asked for")
+    assert!(made.is_some(), "{}", problems.render(files.sources()));
+    watch.text
 }
 
 const SMALL: [(&str, &str); 4] = [("width", "8"), ("depth", "3"), ("H", "16"), ("W", "16")];
@@ -72,8 +80,8 @@ fn a_small_vdsr_at_every_stage() {
     insta::assert_snapshot!("vdsr_ast", ast("models/vdsr.vsr"));
     let text = graph("models/vdsr.vsr", "picture", &SMALL, Some("infer"));
     insta::assert_snapshot!("vdsr_graph", text);
-    for (name, stage) in [("schedule", Stage::Schedule), ("tile", Stage::Tile)] {
-        let text = emit("models/vdsr.vsr", "picture", &SMALL, stage);
+    for name in ["schedule", "tile"] {
+        let text = emit("models/vdsr.vsr", "picture", &SMALL, name);
         insta::assert_snapshot!(format!("vdsr_{name}"), text);
     }
 }
@@ -84,14 +92,14 @@ const SMALL_STEP: [(&str, &str); 5] = [SMALL[0], SMALL[1], SMALL[2], SMALL[3], (
 fn training_a_small_vdsr_at_every_stage() {
     let text = graph("models/vdsr.vsr", "train", &SMALL_STEP, None);
     insta::assert_snapshot!("vdsr_grad", text);
-    let text = emit("models/vdsr.vsr", "train", &SMALL_STEP, Stage::Schedule);
+    let text = emit("models/vdsr.vsr", "train", &SMALL_STEP, "schedule");
     insta::assert_snapshot!("vdsr_train_schedule", text);
 }
 
 /// The text of one kernel's machine code before registers, whole: the smallest op there is.
 #[test]
 fn machine_code_of_a_small_op() {
-    let text = emit("tests/cases/relu.vsr", "case", &[], Stage::Clif);
+    let text = emit("tests/cases/relu.vsr", "case", &[], "clif");
     insta::assert_snapshot!("relu_clif", text);
 }
 
@@ -151,7 +159,7 @@ fn the_flagships_gradients_are_these() {
 /// One line a kernel: what was fused where.
 #[test]
 fn the_flagship_is_scheduled_so() {
-    let text = emit("models/vsr.vsr", "tile", &[("ch", "16")], Stage::Schedule);
+    let text = emit("models/vsr.vsr", "tile", &[("ch", "16")], "schedule");
     let kernels: Vec<&str> = text.lines().filter(|l| !l.starts_with("      ")).collect();
     insta::assert_snapshot!("flagship_schedule", kernels.join("\n"));
 }
@@ -159,8 +167,8 @@ fn the_flagship_is_scheduled_so() {
 /// How many kernels there are of each kind, and that each became one function.
 #[test]
 fn the_flagships_kernels_are_of_these_kinds() {
-    let tiles = emit("models/vsr.vsr", "tile", &[("ch", "16")], Stage::Tile);
-    let code = emit("models/vsr.vsr", "tile", &[("ch", "16")], Stage::Clif);
+    let tiles = emit("models/vsr.vsr", "tile", &[("ch", "16")], "tile");
+    let code = emit("models/vsr.vsr", "tile", &[("ch", "16")], "clif");
     let mut kinds = std::collections::BTreeMap::<&str, usize>::new();
     for line in tiles.lines().filter(|l| l.starts_with("kernel ")) {
         *kinds.entry(line.trim_end_matches(" {")).or_default() += 1;

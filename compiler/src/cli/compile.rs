@@ -7,18 +7,24 @@ use vsr_artifact::manifest::{Entry, Manifest, WeightKind};
 use vsr_artifact::{folding, shown, shown_path};
 use vsr_compiler::backend::clif::Target;
 use vsr_compiler::diag::{self, Problems};
-use vsr_compiler::pipeline::{self, Compiled, Stage};
+use vsr_compiler::pipeline::{self, Compiled};
 use vsr_compiler::sema::{Loader, Options, join};
+use vsr_compiler::watch::{Emit, Watch};
 
 #[derive(clap::Args)]
 #[command(after_help = format!("Examples:
   vsrc compile models/vsr.vsr
   vsrc compile models/vsr.vsr -o small --set ch=16 --profile train --profile tile
   vsrc compile models/vdsr.vsr --emit schedule
+  vsrc compile models/vdsr.vsr --emit after:inline
+  vsrc compile models/vdsr.vsr --timings
+
+Passes, in order:
+{}
 
 The folder may hold other things, such as weights and runs: only a compiled network of before is replaced, in one step.
 
-{EXIT_CODES}"))]
+{EXIT_CODES}", passes()))]
 pub struct Compile {
     /// The .vsr file
     file: String,
@@ -36,9 +42,15 @@ pub struct Compile {
     /// A missing weight file of an optional network is an error
     #[arg(long)]
     strict: bool,
-    /// Print a stage instead of writing the artifact
-    #[arg(long, value_parser = ["ast", "graph", "grad", "schedule", "tile", "clif"], value_name = "STAGE")]
-    emit: Option<String>,
+    /// Print a stage instead of writing the artifact: ast, graph, grad, schedule, tile, clif, or after:PASS
+    #[arg(long, value_parser = stage, value_name = "STAGE")]
+    emit: Option<Stage>,
+    /// Verify the program after every pass, and every kernel
+    #[arg(long)]
+    verify: bool,
+    /// Say on standard error how long each stage and each pass took
+    #[arg(long)]
+    timings: bool,
     /// Processors it shall run on: x86-64-v3 needs AVX2 and FMA (AVX-512 is used where it is)
     #[arg(long, default_value = "x86-64-v3", value_parser = ["x86-64-v3", "cpu-portable"])]
     target: String,
@@ -50,10 +62,39 @@ pub struct Compile {
     quiet: bool,
 }
 
+/// What `--emit` names.
+#[derive(Clone, Copy, PartialEq)]
+enum Stage {
+    Ast,
+    Graph,
+    Grad,
+    Of(Emit),
+}
+
+fn stage(name: &str) -> Result<Stage, String> {
+    let known = match name {
+        "ast" => Some(Stage::Ast),
+        "graph" => Some(Stage::Graph),
+        "grad" => Some(Stage::Grad),
+        name => pipeline::emit_of(name).map(Stage::Of),
+    };
+    known.ok_or_else(|| {
+        let names: Vec<&str> = pipeline::passes().iter().map(|p| p[1]).collect();
+        let names = names.join(", ");
+        format!("ast, graph, grad, schedule, tile, clif, or after: and one of {names}")
+    })
+}
+
+fn passes() -> String {
+    let line = |[level, name, why]: &[&str; 3]| format!("  {level:<9} {name:<13} {why}");
+    let lines: Vec<String> = pipeline::passes().iter().map(line).collect();
+    lines.join("\n")
+}
+
 pub fn run(args: &Compile) -> Result<(), Failure> {
     let start = Instant::now();
     let _context = diag::context(&args.file);
-    if args.emit.as_deref() == Some("ast") {
+    if args.emit == Some(Stage::Ast) {
         return print_ast(&args.file);
     }
     let options = Options {
@@ -61,32 +102,38 @@ pub fn run(args: &Compile) -> Result<(), Failure> {
         profiles: args.profile.clone(),
         set: args.set.clone(),
     };
-    if let Some(stage @ ("graph" | "grad")) = args.emit.as_deref() {
-        return print_graphs(args, &options, stage == "grad");
+    let mut watch = Watch::default();
+    watch.verifies |= args.verify;
+    if let Some(stage @ (Stage::Graph | Stage::Grad)) = args.emit {
+        return print_graphs(args, &options, stage == Stage::Grad, &mut watch);
+    }
+    if let Some(Stage::Of(emit)) = args.emit {
+        watch.emit = Some(emit);
     }
     let target = Target::from_name(&args.target).expect("clap knows the targets");
-    let emit = args.emit.as_deref().and_then(Stage::from_name);
     let (mut files, mut problems) = (Files::default(), Problems::new());
     let compiled = pipeline::compile(
         &mut files,
         &args.file,
         &options,
         target,
-        emit,
+        &mut watch,
         &mut problems,
     );
     let Some(Compiled {
         artifact,
         weight_files,
-        emitted,
     }) = compiled
     else {
         return Err(files.refuse(problems));
     };
     let absent = artifact.manifest.frozen.absent.iter();
     check_strict(args, absent.map(|a| (&*a.name, &*a.file)))?;
-    if let Some(text) = emitted {
-        return print_document(&text);
+    if args.timings {
+        vsr_artifact::console::err(&timings(&watch));
+    }
+    if watch.emit.is_some() {
+        return print_document(&watch.text);
     }
     vsr_artifact::write(&args.output, &artifact)?;
     vsr_artifact::link_weights(&args.output, &weight_files)?;
@@ -142,9 +189,14 @@ fn print_ast(path: &str) -> Result<(), Failure> {
 }
 
 /// The graphs of `infer` entries, or of all with their gradients; nothing more is made of them.
-fn print_graphs(args: &Compile, options: &Options, with_training: bool) -> Result<(), Failure> {
+fn print_graphs(
+    args: &Compile,
+    options: &Options,
+    with_training: bool,
+    watch: &mut Watch,
+) -> Result<(), Failure> {
     let (mut files, mut problems) = (Files::default(), Problems::new());
-    let made = pipeline::graphs(&mut files, &args.file, options, &mut problems);
+    let made = pipeline::graphs(&mut files, &args.file, options, watch, &mut problems);
     let Some(made) = made else {
         return Err(files.refuse(problems));
     };
@@ -237,6 +289,17 @@ fn summary_text(manifest: &Manifest, code_bytes: usize, seconds: f64, args: &Com
     let folder = shown_path(output);
     lines.push(format!("wrote    {folder} in {seconds:.2} s\n"));
     lines.join("\n")
+}
+
+/// A line for each stage and pass, and how much of all it took.
+fn timings(watch: &Watch) -> String {
+    let all: f64 = watch.times.iter().map(|(_, time)| time.as_secs_f64()).sum();
+    let line = |(name, time): &(String, std::time::Duration)| {
+        let seconds = time.as_secs_f64();
+        let percent = 100.0 * seconds / all.max(f64::MIN_POSITIVE);
+        format!("{name:<24} {seconds:>9.4} s {percent:>5.1} %\n")
+    };
+    watch.times.iter().map(line).collect()
 }
 
 fn megabytes(bytes: u64) -> String {

@@ -2,4 +2,4 @@
 
 mod optimise;
 
-pub use optimise::optimise;
+pub use optimise::{PASSES, optimise};

@@ -1,28 +1,49 @@
 //! What only differentiation needed goes; constants, views and equal parts are found again; what nothing needs is left
 //! out.
+//!
+//! Enters a graph with its gradients; leaves one that means the same, well formed after each pass.
 
 use crate::equation::{Equation, Expr, Unary};
 use crate::ir::build::Builder;
 use crate::ir::expr;
 use crate::ir::graph::{Graph, NodeId, Op};
+use crate::ir::print::print;
 use crate::ir::verify::verify;
+use crate::watch::{Level, Pass, Watch};
 
-type Pass = fn(&Graph) -> Graph;
+pub const PASSES: &[Pass<Graph>] = &[
+    Pass {
+        name: "dce",
+        why: "drops what no output or update needs, first, so that nothing dead is rebuilt",
+        run: |graph| *graph = drop_dead(graph),
+    },
+    Pass {
+        name: "simplify",
+        why: "builds every node anew without `stop`: canonical, folded, seen through views, equal parts shared",
+        run: |graph| *graph = rebuild(graph),
+    },
+    Pass {
+        name: "dce-again",
+        why: "drops what folding and sharing left without a reader",
+        run: |graph| *graph = drop_dead(graph),
+    },
+];
 
-/// The passes in order. A pass that breaks the graph is named.
-pub fn optimise(graph: Graph) -> Graph {
-    let passes: [(&str, Pass); 3] = [
-        ("drop_dead", drop_dead),
-        ("rebuild", rebuild),
-        ("drop_dead", drop_dead),
-    ];
-    passes.into_iter().fold(graph, |graph, (name, pass)| {
-        let after = pass(&graph);
-        if let Err(flaw) = verify(&after) {
-            panic!("pass {name} broke the graph: {flaw}");
-        }
-        after
-    })
+impl Level for Graph {
+    const NAME: &'static str = "graph";
+
+    fn verify(&self) -> Result<(), String> {
+        verify(self).map_err(|flaw| flaw.to_string())
+    }
+
+    fn text(&self) -> String {
+        print(self)
+    }
+}
+
+pub fn optimise(mut graph: Graph, watch: &mut Watch) -> Graph {
+    watch.run(&mut graph, PASSES);
+    graph
 }
 
 /// Only nodes that an output or an update needs, and everything that is given from outside; a frozen weight that

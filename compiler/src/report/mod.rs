@@ -15,6 +15,7 @@ use crate::pipeline;
 use crate::schedule::{self, EntryPlan, LaunchPlan, WeightDecl, WeightKind, WeightTable};
 use crate::sema::{self, Loader, Options};
 use crate::tile;
+use crate::watch::Watch;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use vsr_artifact::roofs::Roof;
@@ -98,15 +99,15 @@ pub fn report(
     problems: &mut Problems,
 ) -> Option<Report> {
     let made = sema::elaborate(loader, path, options, problems)?;
-    let mut weights = WeightTable::declared(&made.weights);
+    let (mut weights, mut watch) = (WeightTable::declared(&made.weights), Watch::default());
     let _sources = diag::among(loader.sources());
     let mut rows = blocks::Rows::new(depth);
     let mut entries = BTreeMap::new();
     for mut entry in made.entries {
         let _entry = diag::context(format!("entry {} {}", entry.name, entry.profile));
         rows.name(&entry.calls);
-        entry.graph = pipeline::optimised(entry.graph);
-        let plan = pipeline::plan(&entry, &mut weights, |rules| rules).plan;
+        pipeline::optimise(&mut entry, &mut watch);
+        let plan = pipeline::plan(&entry, &mut weights, |rules| rules, &mut watch).plan;
         let key = match entries.contains_key(entry.name) {
             true => format!("{} {}", entry.name, entry.profile),
             false => entry.name.to_string(),

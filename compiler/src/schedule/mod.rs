@@ -5,6 +5,7 @@
 
 mod chunks;
 pub mod contraction;
+mod draft;
 mod fill;
 mod fuse;
 mod gathers;
@@ -36,5 +37,5 @@ mod winograd;
 mod within;
 
 pub use net::{WeightDecl, WeightKind, WeightTable};
-pub use plan::{EntryPlan, LaunchPlan, PlannedBuffer, Rules, Slot, plan};
+pub use plan::{EntryPlan, LaunchPlan, PlannedBuffer, Rules, Slot, passes, plan};
 pub use print::print;

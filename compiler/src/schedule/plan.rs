@@ -1,6 +1,7 @@
 //! One entry's plan: values rewritten, groups in order, a kernel for each.
 
 use super::contraction::{self, Contraction};
+use super::draft::Draft;
 use super::fuse;
 use super::group::{Anchor, Context, Group};
 use super::layout;
@@ -15,7 +16,8 @@ use super::{
 use crate::diag::{self, Span};
 use crate::ir::graph::Graph;
 use crate::ir::origins::{self, Origins};
-use crate::tile::Kernel;
+use crate::tile::{self, Kernel};
+use crate::watch::{Level, Pass, Watch};
 use std::collections::BTreeMap;
 
 pub struct EntryPlan {
@@ -108,41 +110,136 @@ impl Rules {
 /// Elements that do not stay in a cache until they are read again.
 const LARGE: i64 = 8 << 20;
 
+/// What rewrites values, in order. Behind these the net is as it will run; the rest chooses layouts, kernels and places.
+fn rewriting<'a>() -> Vec<Pass<Draft<'a>>> {
+    vec![
+        Pass {
+            name: "hoist",
+            why: "takes out of sums what does not depend on their indices, while equations are still as they were derived",
+            run: |draft| hoist::invariants(&mut draft.net),
+        },
+        Pass {
+            name: "roots",
+            why: "gives outputs and new weights places of their own, before anything is computed elsewhere",
+            run: |draft| finish_roots(&mut draft.net),
+        },
+        Pass {
+            name: "inline",
+            why: "computes cheap maps where they are read; what follows then sees whole equations",
+            run: |draft| fuse::inline(&mut draft.net),
+        },
+        Pass {
+            name: "winograd",
+            why: "filters sums over three neighbours minimally, where an entry's rules allow other roundings",
+            run: |draft| {
+                if let Some(least_work) = draft.rules.filtered {
+                    winograd::rewrite(&mut draft.net, least_work);
+                }
+            },
+        },
+        Pass {
+            name: "split",
+            why: "cuts long sums for threads and for their digits; behind the filters, whose sums are shorter",
+            run: |draft| split::long_reductions(&mut draft.net),
+        },
+        Pass {
+            name: "softmax",
+            why: "computes a row's exponentials once; behind the cuts, so that a row's maximum and sum stay in one kernel",
+            run: |draft| shares::rewrite(&mut draft.net),
+        },
+        Pass {
+            name: "unroll",
+            why: "writes sums over the corners of a sampling position out, each corner weighed once",
+            run: |draft| unroll::corners(&mut draft.net),
+        },
+        Pass {
+            name: "gathers",
+            why: "copies what is gathered across its rows; behind unroll, which makes the reads that are gathered",
+            run: |draft| gathers::copy_leaves(&mut draft.net),
+        },
+        Pass {
+            name: "contractions",
+            why: "finds sums of products and prepares their operands; behind all that changes equations",
+            run: |draft| {
+                draft.contractions = find_contractions(&mut draft.net, draft.rules.least_product)
+            },
+        },
+        Pass {
+            name: "updates",
+            why: "copies new weights for which no order exists; behind all that adds a reader of an old one",
+            run: |draft| updates::settle(&mut draft.net),
+        },
+        Pass {
+            name: "pack",
+            why: "packs weights from where they come, where they are packed once",
+            run: |draft| {
+                if !draft.rules.weights_change {
+                    let (net, contractions) = (&mut draft.net, &draft.contractions);
+                    contractions.values().for_each(|c| pack_from_source(net, c));
+                }
+            },
+        },
+    ]
+}
+
+/// The schedule's passes: level, name and why.
+pub fn passes() -> impl Iterator<Item = [&'static str; 3]> {
+    let described = |p: Pass<Draft>| [Draft::NAME, p.name, p.why];
+    rewriting().into_iter().map(described)
+}
+
 /// Plans one entry.
-pub fn plan(graph: &Graph, weights: &mut WeightTable, rules: Rules) -> EntryPlan {
-    let mut net = Net::from_graph(graph, weights);
-    hoist::invariants(&mut net);
-    finish_roots(&mut net);
-    fuse::inline(&mut net);
-    if let Some(least_work) = rules.filtered {
-        winograd::rewrite(&mut net, least_work);
-    }
-    split::long_reductions(&mut net);
-    // Behind the cuts: a row's maximum and sum stay in the kernel that holds its exponentials.
-    shares::rewrite(&mut net);
-    unroll::corners(&mut net);
-    gathers::copy_leaves(&mut net);
-    let contractions = find_contractions(&mut net, rules.least_product);
-    updates::settle(&mut net);
-    if !rules.weights_change {
-        contractions
-            .values()
-            .for_each(|c| pack_from_source(&mut net, c));
-    }
+pub fn plan(
+    graph: &Graph,
+    weights: &mut WeightTable,
+    rules: Rules,
+    watch: &mut Watch,
+) -> EntryPlan {
+    let mut draft = Draft {
+        net: Net::from_graph(graph, weights),
+        rules,
+        contractions: Contractions::new(),
+        weights,
+    };
+    watch.run(&mut draft, &rewriting());
+    let Draft {
+        net, contractions, ..
+    } = draft;
     let order = net.order();
-    let votes = votes(&net, &contractions);
-    let layouts = layout::choose(&net, &order, &votes);
     let folded = folded(&net, &order, rules.weights_change);
-    let groups = fuse::groups(&net, &order, contractions, &folded, &layouts, rules.fuses);
-    let groups = order::shorten(&net, groups, &folded, &layouts);
+    let layouts = watch.timed("schedule: layouts", || {
+        layout::choose(&net, &order, &votes(&net, &contractions))
+    });
+    let groups = watch.timed("schedule: kernels", || {
+        let groups = fuse::groups(&net, &order, contractions, &folded, &layouts, rules.fuses);
+        order::shorten(&net, groups, &folded, &layouts)
+    });
     let ctx = Context {
         net: &net,
         layouts: &layouts,
         streamed: rules.streamed,
     };
-    let origins = Origins::of(graph).with_outputs(graph);
-    let pending = kernels(&ctx, &groups, &folded, &origins);
-    place(&ctx, &order, pending, &folded)
+    let plan = watch.timed("lower", || {
+        let origins = Origins::of(graph).with_outputs(graph);
+        let pending = kernels(&ctx, &groups, &folded, &origins);
+        place(&ctx, &order, pending, &folded)
+    });
+    if watch.verifies {
+        watch.timed("verify kernels", || verify_kernels(&plan));
+    }
+    plan
+}
+
+/// Every kernel is well formed, and stays inside of its memory.
+fn verify_kernels(plan: &EntryPlan) {
+    for launch in plan.setup.iter().chain(&plan.launches) {
+        let _context = diag::kernel(&launch.label, launch.span);
+        let (kernel, args) = tile::lift(&launch.kernel);
+        let lens: Vec<i64> = launch.lens.iter().map(|n| *n as i64).collect();
+        if let Err(flaws) = tile::verify(&kernel, &args, &lens) {
+            panic!("the kernel is not well formed: {}", flaws.join("; "));
+        }
+    }
 }
 
 /// Results leave in row-major order; new weights go to the weights' storage.

@@ -15,6 +15,7 @@ use vsr_compiler::backend::clif::Target;
 use vsr_compiler::diag::{Problems, Sources};
 use vsr_compiler::pipeline;
 use vsr_compiler::sema::{Loader, Options};
+use vsr_compiler::watch::Watch;
 use vsr_runtime::eval::command::EvalArgs;
 use vsr_runtime::metrics::resize::imresize_rgb;
 use vsr_runtime::picture::{Picture, beside};
@@ -144,7 +145,7 @@ fn compile(to: &Path) -> Outcome<()> {
             "models/vsr.vsr",
             &options,
             Target::X86_64V3,
-            None,
+            &mut Watch::default(),
             &mut problems,
         );
         artifacts.push(

@@ -9,6 +9,7 @@ use vsr_compiler::backend::clif::Target;
 use vsr_compiler::diag::{Problems, Sources};
 use vsr_compiler::pipeline;
 use vsr_compiler::sema::{Loader, Options};
+use vsr_compiler::watch::Watch;
 use vsr_runtime::tensors;
 use vsr_runtime::video::{Frame, OutputSpec, create_writer, open_reader};
 
@@ -69,7 +70,7 @@ pub fn compile(text: &str, folder: &Path) {
         "net.vsr",
         &options,
         Target::X86_64V3,
-        None,
+        &mut Watch::default(),
         &mut problems,
     );
     let made = made.unwrap_or_else(|| panic!("{}", problems.render(loader.sources())));

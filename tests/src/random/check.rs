@@ -18,6 +18,7 @@ use vsr_compiler::schedule::interpret::Memory;
 use vsr_compiler::schedule::{self, EntryPlan, Rules, WeightTable};
 use vsr_compiler::sema::{self, Elaborated, EntryGraph, Loader, Options};
 use vsr_compiler::tile;
+use vsr_compiler::watch::Watch;
 
 /// Where two that must agree do not.
 #[derive(Clone, Debug, PartialEq)]
@@ -153,11 +154,11 @@ fn within(source: &Source, seed: u64, most_work: i64) -> Outcome {
 }
 
 fn compile(source: &Source) -> Result<Checked, Finding> {
-    let graphs = elaborated(source, pipeline::graphs)?;
+    let graphs = elaborated(source, graphs_of)?;
     let mut checked = Checked::default();
     let mut weights = WeightTable::declared(&graphs.weights);
     for entry in &graphs.entries {
-        let plan = pipeline::plan(entry, &mut weights, |rules| rules).plan;
+        let plan = pipeline::plan(entry, &mut weights, |rules| rules, &mut watch()).plan;
         checked.kernels += kernels(entry, &plan)?;
     }
     native::compiled(source)?;
@@ -166,7 +167,7 @@ fn compile(source: &Source) -> Result<Checked, Finding> {
 
 /// Points of all equations of all entries; None: it does not elaborate.
 fn work(source: &Source) -> Option<i64> {
-    let graphs = catch_unwind(AssertUnwindSafe(|| source.with(pipeline::graphs).ok())).ok()??;
+    let graphs = catch_unwind(AssertUnwindSafe(|| source.with(graphs_of).ok())).ok()??;
     let points = |e: &EntryGraph| -> i64 {
         let of = |id| match &e.graph.node(id).op {
             Op::Equation(pieces) => pieces.iter().map(|p| p.points()).sum(),
@@ -192,6 +193,24 @@ fn message(panic: &(dyn std::any::Any + Send)) -> String {
     text.unwrap_or("a panic without words").to_string()
 }
 
+/// The graphs, verified after each pass.
+fn graphs_of(
+    loader: &mut dyn Loader,
+    path: &str,
+    options: &Options,
+    problems: &mut Problems,
+) -> Option<Elaborated> {
+    pipeline::graphs(loader, path, options, &mut watch(), problems)
+}
+
+/// In release builds, too, everything is verified.
+fn watch() -> Watch {
+    Watch {
+        verifies: true,
+        ..Watch::default()
+    }
+}
+
 fn elaborated(
     source: &Source,
     how: fn(&mut dyn Loader, &str, &Options, &mut Problems) -> Option<Elaborated>,
@@ -203,7 +222,7 @@ fn elaborated(
 
 fn run(source: &Source, written: &Elaborated, seed: u64) -> Result<Checked, Finding> {
     let shows_gradients = source.shows_gradients();
-    let graphs = elaborated(source, pipeline::graphs)?;
+    let graphs = elaborated(source, graphs_of)?;
     let mut checked = Checked::default();
     let mut entries = vec![];
     for (entry, as_written) in graphs.entries.iter().zip(&written.entries) {
@@ -221,7 +240,8 @@ fn run(source: &Source, written: &Elaborated, seed: u64) -> Result<Checked, Find
     let mut weights = WeightTable::declared(&graphs.weights);
     for (entry, given, expected) in &entries {
         for variant in Variant::ALL {
-            let plan = pipeline::plan(entry, &mut weights, |rules| variant.of(rules)).plan;
+            let plan =
+                pipeline::plan(entry, &mut weights, |rules| variant.of(rules), &mut watch()).plan;
             checked.kernels += kernels(entry, &plan)?;
             let anchored = |name: &str| plan.launches.iter().filter(|l| l.anchor == name).count();
             checked.contractions += anchored("contraction");

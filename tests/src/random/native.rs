@@ -11,6 +11,7 @@ use vsr_compiler::ir::eval::Given;
 use vsr_compiler::pipeline;
 use vsr_compiler::schedule::WeightTable;
 use vsr_compiler::sema::{Elaborated, EntryGraph, Loader, Options};
+use vsr_compiler::watch::Watch;
 use vsr_kernels::Level;
 use vsr_runtime::session::{self, Session};
 
@@ -130,7 +131,8 @@ fn wild(name: &str, values: &[f64]) -> Vec<f32> {
 pub fn compiled(source: &Source) -> Result<Artifact, Finding> {
     let compiled =
         |loader: &mut dyn Loader, path: &str, options: &Options, problems: &mut Problems| {
-            pipeline::compile(loader, path, options, Target::X86_64V3, None, problems)
+            let watch = &mut Watch::default();
+            pipeline::compile(loader, path, options, Target::X86_64V3, watch, problems)
         };
     match source.with(compiled) {
         Ok(compiled) => Ok(compiled.artifact),
@@ -151,7 +153,12 @@ pub fn same_bytes(source: &Source, graphs: &Elaborated) -> Result<(), Finding> {
 /// The graphs as an artifact, by a variant of the rules.
 fn assembled(graphs: &Elaborated, target: Target, variant: Variant) -> Result<Artifact, Finding> {
     let mut weights = WeightTable::declared(&graphs.weights);
-    let plan = |entry| pipeline::plan(entry, &mut weights, |rules| variant.of(rules));
+    // What it plans has been verified: the same plans were interpreted.
+    let mut watch = Watch {
+        verifies: false,
+        ..Watch::default()
+    };
+    let plan = |entry| pipeline::plan(entry, &mut weights, |rules| variant.of(rules), &mut watch);
     let planned: Vec<Planned> = graphs.entries.iter().map(plan).collect();
     match assemble(Header::default(), &weights.weights, planned, target) {
         Ok(made) => Ok(Artifact {

@@ -1,0 +1,100 @@
+//! Passes, and who watches them: after each, the program is verified, timed and printed, as it was asked.
+//!
+//! Enters a program of some level (graph, schedule) and the list of its passes; leaves the program as the last pass made it.
+//! A pass that breaks an invariant of its level ends compiling with the pass's name: it is a fault of ours, never the text's.
+
+use std::time::{Duration, Instant};
+
+/// One rewriting of a whole program.
+pub struct Pass<P> {
+    pub name: &'static str,
+    /// What it is for, and why it stands where it stands.
+    pub why: &'static str,
+    pub run: fn(&mut P),
+}
+
+/// A program between two passes.
+pub trait Level {
+    const NAME: &'static str;
+    /// The first invariant that does not hold.
+    fn verify(&self) -> Result<(), String>;
+    fn text(&self) -> String;
+}
+
+/// What `--emit` asks for of what is made of the graphs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Emit {
+    Schedule,
+    Tile,
+    Clif,
+    /// The program after the pass of this name.
+    After(&'static str),
+}
+
+/// What is asked of a compilation beside its result, and what came of it.
+#[derive(Debug)]
+pub struct Watch {
+    /// Whether each level is verified after each of its passes, and every kernel.
+    pub verifies: bool,
+    pub emit: Option<Emit>,
+    /// What was asked for, as text.
+    pub text: String,
+    /// Stages and passes in the order in which they first ended, over all entries.
+    pub times: Vec<(String, Duration)>,
+}
+
+/// Debug builds, which run the tests, verify everything.
+impl Default for Watch {
+    fn default() -> Watch {
+        Watch {
+            verifies: cfg!(debug_assertions),
+            emit: None,
+            text: String::new(),
+            times: vec![],
+        }
+    }
+}
+
+impl Watch {
+    pub fn emitting(emit: Option<Emit>) -> Watch {
+        Watch {
+            emit,
+            ..Watch::default()
+        }
+    }
+
+    /// All passes in order.
+    pub fn run<P: Level>(&mut self, program: &mut P, passes: &[Pass<P>]) {
+        for pass in passes {
+            let name = pass.name;
+            self.timed(&format!("{}: {name}", P::NAME), || (pass.run)(program));
+            if self.verifies
+                && let Err(flaw) = program.verify()
+            {
+                panic!("pass {name} broke the {}: {flaw}", P::NAME);
+            }
+            if self.emit == Some(Emit::After(name)) {
+                self.text += &program.text();
+            }
+        }
+    }
+
+    /// Times add up under one name.
+    pub fn timed<R>(&mut self, name: &str, work: impl FnOnce() -> R) -> R {
+        let start = Instant::now();
+        let result = work();
+        let taken = start.elapsed();
+        match self.times.iter_mut().find(|(known, _)| known == name) {
+            Some((_, time)) => *time += taken,
+            None => self.times.push((name.to_string(), taken)),
+        }
+        result
+    }
+
+    /// A line above each entry's part of what is printed.
+    pub fn heading(&mut self, line: &str) {
+        if matches!(self.emit, Some(Emit::After(_))) {
+            self.text += &format!("# {line}\n");
+        }
+    }
+}
