@@ -1,6 +1,7 @@
-//! What is unfinished lies hidden beside its place: `.NAME.part-PID`. Enters: a place. Leaves: a file or folder that nobody
-//! else uses, gone when it is dropped. It is locked while its process lives, and the system takes the lock away with the
-//! process: so leftovers are told from work, whatever number a process has, and are swept by the next who writes there.
+//! What is unfinished lies hidden beside its place: `.NAME.part-PID`. Enters: a place. Leaves: a file or folder that
+//! nobody else uses, gone when it is dropped. It is locked while its process lives, and the system takes the lock away
+//! with the process: so leftovers are told from work, whatever number a process has, and are swept by the next who
+//! writes there.
 
 use super::{disk, folder_of};
 use std::fs::{self, File, TryLockError};

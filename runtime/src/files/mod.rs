@@ -1,6 +1,6 @@
-//! What is written appears whole or not at all. Enters: a path, and bytes. Leaves: under that path what was there before,
-//! or all that is new, flushed to the disk with every result checked. Never here: a half-written file under its own name,
-//! an error that nobody hears of, a hidden file of a process that still lives taken away.
+//! What is written appears whole or not at all. Enters: a path, and bytes. Leaves: under that path what was there
+//! before, or all that is new, flushed to the disk with every result checked. Never here: a half-written file under its
+//! own name, an error that nobody hears of, a hidden file of a process that still lives taken away.
 //!
 //! | file | what |
 //! |---|---|

@@ -1,6 +1,6 @@
-//! One file that appears whole or not at all. Enters: a path, then bytes. Leaves: nothing until `commit`, which flushes to
-//! the disk and gives the file its name. Dropped before, it leaves what was there. A device or a pipe cannot be replaced:
-//! it is written to as it stands.
+//! One file that appears whole or not at all. Enters: a path, then bytes. Leaves: nothing until `commit`, which flushes
+//! to the disk and gives the file its name. Dropped before, it leaves what was there. A device or a pipe cannot be
+//! replaced: it is written to as it stands.
 
 use super::disk::{self, DiskFile};
 use super::hidden::Hidden;

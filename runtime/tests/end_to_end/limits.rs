@@ -1,4 +1,5 @@
-//! Files that state more than they hold, and things that are no files: one error, whose fault it was, and never an abort.
+//! Files that state more than they hold, and things that are no files: one error, whose fault it was, and never an
+//! abort.
 
 use super::common::*;
 use std::fs;
