@@ -171,12 +171,30 @@ fn doc_writes_pages() {
 
 #[test]
 fn help_shows_examples() {
-    for command in ["report", "graph", "doc"] {
+    for command in ["report", "graph", "doc", "compile", "check", "fmt", "lsp"] {
         let out = vsrc(&[command, "--help"]);
         let text = String::from_utf8(out.stdout).unwrap();
+        let has_examples = text.contains("Examples:") || command == "lsp";
         assert!(
-            text.contains("Examples:") && text.contains("Exit codes"),
-            "{command}"
+            has_examples && text.contains(vsr_artifact::EXIT_CODES),
+            "{command}\n{text}"
         );
+    }
+}
+
+/// A folder in which nobody makes files, not even the system's owner: refused for its rights, or as read-only.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_place_where_nobody_may_write_is_the_users_error() {
+    if !std::path::Path::new("/sys/kernel").is_dir() {
+        println!("skipped: no /sys");
+        return;
+    }
+    for args in [
+        ["graph", "models/vdsr.vsr", "-o", "/sys/vsr.svg"],
+        ["compile", "models/vdsr.vsr", "-o", "/sys/vsr"],
+        ["doc", "models/vdsr.vsr", "-o", "/sys/vsr"],
+    ] {
+        error(&args, "/sys/vsr");
     }
 }

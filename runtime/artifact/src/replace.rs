@@ -1,8 +1,8 @@
 //! Files that appear whole or not at all. Enters a path and its new bytes; leaves the new file, or the old one and why.
 //!
-//! The bytes are written beside their place, flushed to the disk and renamed. Until then the file is locked: one that is
-//! found beside its place and is not locked was left by a process that died, and goes. What is no regular file (a pipe,
-//! `/dev/stdout`) is written to as it is. A link stays a link; permissions stay what they were.
+//! The bytes are written beside their place, flushed to the disk and renamed. Until then the file is locked: one that
+//! is found beside its place and is not locked was left by a process that died, and goes. What is no regular file (a
+//! pipe, `/dev/stdout`) is written to as it is. A link stays a link; permissions stay what they were.
 
 use crate::Error;
 use std::fs::{self, File, OpenOptions};
@@ -184,7 +184,8 @@ pub(crate) fn followed(path: &Path) -> Result<PathBuf> {
         }
         at = folder_of(&at).join(fs::read_link(&at)?);
     }
-    Err(std::io::Error::other("its links lead in a ring"))
+    let why = "its links lead in a ring";
+    Err(std::io::Error::new(ErrorKind::InvalidInput, why))
 }
 
 fn folder_of(path: &Path) -> PathBuf {
@@ -334,12 +335,12 @@ mod tests {
         file(Path::new("/dev/null"), b"gone").unwrap();
         let full = file(Path::new("/dev/full"), b"x").unwrap_err();
         assert!(
-            full.is_machine() && full.to_string().ends_with("the disk is full"),
+            !full.is_users() && full.to_string().ends_with("the disk is full"),
             "{full}"
         );
         assert!(!fs::metadata("/dev/full").unwrap().is_file());
         let dir = tempfile::tempdir().unwrap();
         let folder = file(dir.path(), b"x").unwrap_err();
-        assert!(!folder.is_machine(), "{folder}");
+        assert!(folder.is_users(), "{folder}");
     }
 }

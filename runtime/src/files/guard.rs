@@ -1,5 +1,5 @@
-//! An output that is an input. Enters: the path of an output, and what is read. Leaves: an error where writing would replace
-//! what is read, whatever its names: other spellings, links, standard input. Nothing is opened here.
+//! An output that is an input. Enters: the path of an output, and what is read. Leaves: an error where writing would
+//! replace what is read, whatever its names: other spellings, links, standard input. Nothing is opened here.
 
 use super::output::{follow, is_stream, replaceable};
 use crate::error::{Error, Result};
@@ -95,7 +95,7 @@ fn standard(_: Stream) -> Option<Identity> {
     None
 }
 
-/// The plain file that writing to `path` makes or replaces.
+/// The regular file that writing to `path` makes or replaces.
 pub fn target(path: &Path) -> std::io::Result<PathBuf> {
     if is_stream(path) {
         return Err(std::io::ErrorKind::NotSeekable.into());
