@@ -20,6 +20,7 @@ pub mod host;
 mod links;
 pub mod manifest;
 mod manifest_file;
+pub mod place;
 mod publish;
 mod regular_file;
 pub mod replace;

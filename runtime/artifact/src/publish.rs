@@ -7,7 +7,8 @@
 use crate::code::{self, Header};
 use crate::folder::{Artifact, FORMAT, MANIFEST, Result, all_files, io, source_hash};
 use crate::manifest_file::{self, Names};
-use crate::replace::{self, Folders};
+use crate::place::{self, MadeFolders, sync_folder};
+use crate::replace;
 use crate::{Error, abi, host};
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -19,11 +20,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Puts an artifact into a folder, in the place of the one that is there: a reader sees the old one or the new one.
 pub fn write(dir: &Path, artifact: &Artifact) -> Result<()> {
     let new = Laid::out(artifact)?;
-    let dir = &io("follow", dir, replace::followed(dir))?;
+    let dir = &io("follow", dir, place::follow(dir))?;
     if dir.exists() && !dir.is_dir() {
         return Err(Error::InTheWay(dir.to_path_buf()));
     }
-    let mut made = io("create", dir, Folders::make(dir))?;
+    let mut made = io("create", dir, MadeFolders::make(dir, |f| fs::create_dir(f)))?;
     let lock = Lock::take(dir)?;
     let old = replaceable(dir)?;
     if lock.is_held() {
@@ -97,10 +98,9 @@ impl Laid {
             let written = replace::file(&beside.0.join(name), bytes);
             written.map_err(|error| error.at(&place.join(name)))?;
         }
-        replace::sync_folder(&beside.0);
+        io("write", &place, sync_folder(&beside.0))?;
         io("write", &place, fs::rename(&beside.0, &place))?;
-        replace::sync_folder(dir);
-        Ok(())
+        io("write", dir, sync_folder(dir))
     }
 
     /// The same network was compiled before: whatever has been damaged since is written again.

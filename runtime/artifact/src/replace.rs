@@ -5,14 +5,12 @@
 //! pipe, `/dev/stdout`) is written to as it is. A link stays a link; permissions stay what they were.
 
 use crate::Error;
+use crate::place::{MadeFolders, folder_of, follow, is_at, is_stream, replaceable, sync_folder};
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Result, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-
-/// Links that lead to links: more are a ring.
-const MAX_LINKS: usize = 40;
 
 /// Replaces one file.
 pub fn file(path: &Path, bytes: &[u8]) -> std::result::Result<(), Error> {
@@ -44,7 +42,7 @@ struct Pending {
     beside: Option<PathBuf>,
     /// Holds the lock.
     file: Option<File>,
-    folders: Folders,
+    folders: MadeFolders,
 }
 
 impl Pending {
@@ -58,17 +56,18 @@ impl Pending {
     }
 
     fn written(path: &Path, bytes: &[u8]) -> Result<Pending> {
-        if is_special(path) {
+        if is_stream(path) {
             straight(path, bytes)?;
             return Ok(Pending {
                 target: path.to_path_buf(),
                 beside: None,
                 file: None,
-                folders: Folders::default(),
+                folders: MadeFolders::default(),
             });
         }
-        let target = followed(path)?;
-        let folders = Folders::make(&folder_of(&target))?;
+        let target = follow(path)?;
+        replaceable(&target)?;
+        let folders = MadeFolders::make(&folder_of(&target), |folder| fs::create_dir(folder))?;
         sweep(&target);
         let (beside, file) = create(&target)?;
         let mut pending = Pending {
@@ -102,19 +101,18 @@ impl Pending {
         let Some(beside) = self.beside.take() else {
             return Ok(());
         };
-        let renamed = fs::rename(&beside, &self.target);
-        if let Err(error) = renamed {
-            let path = self.target.clone();
+        let failed = |error| Error::Io {
+            what: "write",
+            path: self.target.clone(),
+            error,
+        };
+        if let Err(error) = fs::rename(&beside, &self.target) {
+            let failed = failed(error);
             self.beside = Some(beside);
-            return Err(Error::Io {
-                what: "write",
-                path,
-                error,
-            });
+            return Err(failed);
         }
         self.folders.keep();
-        sync_folder(&folder_of(&self.target));
-        Ok(())
+        sync_folder(&folder_of(&self.target)).map_err(failed)
     }
 }
 
@@ -127,71 +125,12 @@ impl Drop for Pending {
     }
 }
 
-/// Folders that were made for what is to be written; dropped before `keep`, those that are empty go again.
-#[derive(Default)]
-pub(crate) struct Folders(Vec<PathBuf>);
-
-impl Folders {
-    pub fn make(folder: &Path) -> Result<Folders> {
-        let mut missing = vec![];
-        let mut at = folder;
-        while !at.as_os_str().is_empty() && !at.exists() {
-            missing.push(at.to_path_buf());
-            let Some(parent) = at.parent() else { break };
-            at = parent;
-        }
-        let made = fs::create_dir_all(folder);
-        let folders = Folders(missing);
-        made.map(|()| folders)
-    }
-
-    pub fn keep(&mut self) {
-        self.0.clear();
-    }
-}
-
-impl Drop for Folders {
-    fn drop(&mut self) {
-        // Innermost first; one that holds something stays.
-        for folder in &self.0 {
-            let _ = fs::remove_dir(folder);
-        }
-    }
-}
-
-/// No regular file, or one that this process has open already: it must not be renamed over.
-fn is_special(path: &Path) -> bool {
-    let opened = ["/dev/stdout", "/dev/stderr", "/dev/fd", "/proc"];
-    let is_opened = opened.iter().any(|place| path.starts_with(place));
-    fs::metadata(path).is_ok_and(|found| !found.is_file() || is_opened)
-}
-
 fn straight(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut out = OpenOptions::new().append(true).open(path)?;
     match out.write_all(bytes).and_then(|()| out.flush()) {
         // A reader that has gone has seen enough.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         written => written,
-    }
-}
-
-/// Where a link leads in the end, whether something is there or not.
-pub(crate) fn followed(path: &Path) -> Result<PathBuf> {
-    let mut at = path.to_path_buf();
-    for _ in 0..MAX_LINKS {
-        if !at.is_symlink() {
-            return Ok(at);
-        }
-        at = folder_of(&at).join(fs::read_link(&at)?);
-    }
-    let why = "its links lead in a ring";
-    Err(std::io::Error::new(ErrorKind::InvalidInput, why))
-}
-
-fn folder_of(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
-        _ => PathBuf::from("."),
     }
 }
 
@@ -210,7 +149,7 @@ fn create(target: &Path) -> Result<(PathBuf, File)> {
         // Not every file system has locks; where there are none, nothing is swept.
         let _ = file.try_lock();
         // Between making and locking it, somebody may have taken it for a dead one's.
-        if file.metadata()?.nlink() > 0 {
+        if is_at(&file, &beside) {
             return Ok((beside, file));
         }
     }
@@ -255,13 +194,6 @@ fn sweep(target: &Path) {
     }
 }
 
-/// The names in a folder reach the disk; not every file system offers that.
-pub(crate) fn sync_folder(folder: &Path) {
-    if let Ok(folder) = File::open(folder) {
-        let _ = folder.sync_all();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -297,7 +229,7 @@ mod tests {
         assert_eq!(fs::read(dir.path().join("later/b.txt")).unwrap(), b"there");
         symlink("ring", dir.path().join("ring")).unwrap();
         let why = file(&dir.path().join("ring"), b"").unwrap_err().to_string();
-        assert!(why.contains("ring"), "{why}");
+        assert!(why.contains("leads in a circle"), "{why}");
     }
 
     #[test]

@@ -3,12 +3,13 @@
 //! names who holds it. What others left unfinished in the folder goes when it is taken.
 
 use super::disk::{self, DiskFile};
-use super::hidden::{is_at, lived_at, sweep_own};
-use super::{MadeFolders, folder_of};
+use super::hidden::{lived_at, sweep_own};
+use super::make_folders;
 use crate::error::{Error, Result};
 use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
+use vsr_artifact::place::{MadeFolders, folder_of, is_at};
 
 const NAME: &str = ".vsr-run.lock";
 
@@ -23,7 +24,7 @@ impl FolderLock {
     /// Makes the folder if it is missing; it goes again if nothing is left in it.
     pub fn take(folder: &Path) -> Result<FolderLock> {
         let failed = |e: io::Error| Error::io("write", folder, &e);
-        let folders = MadeFolders::make(folder).map_err(failed)?;
+        let folders = make_folders(folder).map_err(failed)?;
         FolderLock::take_in(folder, folders)
     }
 
@@ -31,12 +32,12 @@ impl FolderLock {
     pub fn take_new(folders: impl Iterator<Item = PathBuf>) -> Result<(PathBuf, FolderLock)> {
         for folder in folders {
             let failed = |e: io::Error| Error::io("write", &folder, &e);
-            let mut made = MadeFolders::make(&folder_of(&folder)).map_err(failed)?;
+            let mut made = make_folders(&folder_of(&folder)).map_err(failed)?;
             match disk::create_dir(&folder) {
                 Err(e) if e.kind() == ErrorKind::AlreadyExists => made.keep(),
                 Err(e) => return Err(failed(e)),
                 Ok(()) => {
-                    made.0.push(folder.clone());
+                    made.push(folder.clone());
                     let lock = FolderLock::take_in(&folder, made)?;
                     return Ok((folder, lock));
                 }

@@ -3,12 +3,13 @@
 //! once, or moved into one that is there, which is as it was if any of them cannot be moved. Dropped before, nothing is
 //! left.
 
+use super::disk;
 use super::hidden::Hidden;
 use super::output::Output;
-use super::{disk, folder_of, sync_folder};
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use vsr_artifact::place::{folder_of, sync_folder};
 
 pub struct Scratch {
     hidden: Hidden,

@@ -3,6 +3,7 @@
 use super::room::{self, Full};
 use super::*;
 use std::fs;
+use std::path::PathBuf;
 
 /// Names in a folder, hidden ones too.
 fn names(folder: &Path) -> Vec<String> {

@@ -48,7 +48,7 @@ pub struct UpscaleArgs {
     /// Stop after this many frames
     #[arg(long)]
     pub limit: Option<u64>,
-    /// Replace the pictures that are in the output's folder under such names
+    /// Replace the pictures that are in the output's folder under such names, or come there meanwhile
     #[arg(long)]
     pub overwrite: bool,
     /// A source that is damaged, cut short or incomplete is an error, instead of giving what is there; all commands

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::files::{Scratch, guard};
 use crate::{interrupt, memory};
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
@@ -246,7 +246,7 @@ fn ended(child: &mut Child, path: &Path) -> Result<ExitStatus> {
         Some(_) => Ok(status),
         None if interrupt::asked() => Err(MediaError::Interrupted),
         None => Err(MediaError::Machine(format!(
-            "{path}: ffmpeg, which reads it, was ended by the system ({status}): free some memory, and try again"
+            "{path}: ffmpeg, which reads it, was ended by the system ({status}), as where memory runs out: try again"
         ))),
     }
 }
@@ -324,9 +324,13 @@ impl FrameReader for FfmpegReader {
             ));
         }
         let mut rgb = memory::zeroed(width * height * 3, "a frame")?;
-        self.out
-            .read_exact(&mut rgb)
-            .map_err(|e| MediaError::cannot_read(&self.path, &e))?;
+        if let Err(e) = self.out.read_exact(&mut rgb) {
+            // Where its output ends within a frame, so has the program.
+            if e.kind() == ErrorKind::UnexpectedEof {
+                ended(&mut self.child, &self.path)?;
+            }
+            return Err(MediaError::cannot_read(&self.path, &e));
+        }
         let unit = i64::try_from(self.unit).unwrap_or(i64::MAX);
         let time = shown.time.saturating_sub(self.start).saturating_mul(unit);
         let of = |d: u64| d.saturating_mul(self.unit);

@@ -54,7 +54,8 @@ fn a_film_that_ends_early_is_told_beside_a_complaint() {
 fn a_reader_that_the_system_ends_is_the_machines_fault() {
     let dir = workplace();
     let dir = dir.path();
-    for said in ["", "echo '[error] what?' >&2", FIRST_FRAME] {
+    let within_a_frame = FIRST_FRAME.replace("abcdef", "abc");
+    for said in ["", "echo '[error] what?' >&2", FIRST_FRAME, &within_a_frame] {
         let before = names(dir);
         let done = upscale(dir, &format!("{said}\nkill -9 $$"));
         let parts = [
