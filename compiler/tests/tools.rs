@@ -198,3 +198,21 @@ fn a_place_where_nobody_may_write_is_the_users_error() {
         error(&args, "/sys/vsr");
     }
 }
+
+/// As `vsr-run` has it: who protects a file wants it to stay.
+#[cfg(unix)]
+#[test]
+fn a_write_protected_file_is_the_users_error_and_stays() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.svg");
+    std::fs::write(&path, "precious").unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o444)).unwrap();
+    let output = path.to_str().unwrap();
+    error(
+        &["graph", "models/vdsr.vsr", "-o", output],
+        "a.svg: it is write-protected",
+    );
+    assert_eq!(std::fs::read(&path).unwrap(), b"precious");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+}

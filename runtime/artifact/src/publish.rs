@@ -98,9 +98,11 @@ impl Laid {
             let written = replace::file(&beside.0.join(name), bytes);
             written.map_err(|error| error.at(&place.join(name)))?;
         }
-        io("write", &place, sync_folder(&beside.0))?;
+        let _ = sync_folder(&beside.0);
         io("write", &place, fs::rename(&beside.0, &place))?;
-        io("write", dir, sync_folder(dir))
+        // Nothing names the content yet, and the manifest is synced with its folder.
+        let _ = sync_folder(dir);
+        Ok(())
     }
 
     /// The same network was compiled before: whatever has been damaged since is written again.

@@ -101,18 +101,19 @@ impl Pending {
         let Some(beside) = self.beside.take() else {
             return Ok(());
         };
-        let failed = |error| Error::Io {
-            what: "write",
-            path: self.target.clone(),
-            error,
-        };
         if let Err(error) = fs::rename(&beside, &self.target) {
-            let failed = failed(error);
+            let path = self.target.clone();
             self.beside = Some(beside);
-            return Err(failed);
+            return Err(Error::Io {
+                what: "write",
+                path,
+                error,
+            });
         }
         self.folders.keep();
-        sync_folder(&folder_of(&self.target)).map_err(failed)
+        // The file is in its place: an error would say that the old one is still there.
+        let _ = sync_folder(&folder_of(&self.target));
+        Ok(())
     }
 }
 
