@@ -11,7 +11,7 @@ mod cli;
 use clap::{Parser, Subcommand};
 use cli::{Failure, check, compile, doc, finish, fmt, graph, lsp, machine, print, report};
 use std::process::ExitCode;
-use vsr_artifact::console;
+use vsr_artifact::{EXIT_CODES, console};
 use vsr_compiler::{diag, stack};
 
 #[global_allocator]
@@ -22,7 +22,7 @@ static MEMORY: machine::Memory = machine::Memory;
     name = "vsrc",
     version,
     about = "Compiles a neural network for video, written in .vsr",
-    after_help = cli::EXIT_CODES
+    after_help = EXIT_CODES
 )]
 struct Cli {
     #[command(subcommand)]

@@ -125,7 +125,7 @@ fn check(graph: &Graph, what: &str) -> String {
 
 fn check_with(graph: &Graph, what: &str, rules: Rules) -> String {
     let mut weights = WeightTable::default();
-    let plan = schedule(graph, &mut weights, rules);
+    let plan = schedule(graph, &mut weights, rules, &mut Watch::default());
     let mut inputs = BTreeMap::new();
     let mut stored = BTreeMap::new();
     for port in &plan.inputs {
@@ -397,7 +397,7 @@ fn check_step(shape: [i64; 4], convolutions: &[(i64, [i64; 2])], filtered: Optio
     let graph = vsr_compiler::pass::optimise(graph, &mut Watch::default());
     let mut weights = WeightTable::default();
     let rules = Rules::new(true, filtered);
-    let plan = schedule(&graph, &mut weights, rules);
+    let plan = schedule(&graph, &mut weights, rules, &mut Watch::default());
     let x = numbers(shape.iter().product(), 7);
     let inputs: BTreeMap<String, Vec<f64>> = [("x".to_string(), x)].into();
     let values: Vec<Vec<f64>> = weights

@@ -171,12 +171,48 @@ fn doc_writes_pages() {
 
 #[test]
 fn help_shows_examples() {
-    for command in ["report", "graph", "doc"] {
+    for command in ["report", "graph", "doc", "compile", "check", "fmt", "lsp"] {
         let out = vsrc(&[command, "--help"]);
         let text = String::from_utf8(out.stdout).unwrap();
+        let has_examples = text.contains("Examples:") || command == "lsp";
         assert!(
-            text.contains("Examples:") && text.contains("Exit codes"),
-            "{command}"
+            has_examples && text.contains(vsr_artifact::EXIT_CODES),
+            "{command}\n{text}"
         );
     }
+}
+
+/// A folder in which nobody makes files, not even the system's owner: refused for its rights, or as read-only.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_place_where_nobody_may_write_is_the_users_error() {
+    if !std::path::Path::new("/sys/kernel").is_dir() {
+        println!("skipped: no /sys");
+        return;
+    }
+    for args in [
+        ["graph", "models/vdsr.vsr", "-o", "/sys/vsr.svg"],
+        ["compile", "models/vdsr.vsr", "-o", "/sys/vsr"],
+        ["doc", "models/vdsr.vsr", "-o", "/sys/vsr"],
+    ] {
+        error(&args, "/sys/vsr");
+    }
+}
+
+/// As `vsr-run` has it: who protects a file wants it to stay.
+#[cfg(unix)]
+#[test]
+fn a_write_protected_file_is_the_users_error_and_stays() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.svg");
+    std::fs::write(&path, "precious").unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o444)).unwrap();
+    let output = path.to_str().unwrap();
+    error(
+        &["graph", "models/vdsr.vsr", "-o", output],
+        "a.svg: it is write-protected",
+    );
+    assert_eq!(std::fs::read(&path).unwrap(), b"precious");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
 }

@@ -1,5 +1,6 @@
 //! `bench`: the time of every launch of an entry, beside what this machine can do at most, measured in the same run.
 
+use crate::device::cpu::n_cores;
 use crate::error::Result;
 use crate::session::Session;
 use crate::yardstick;
@@ -143,7 +144,7 @@ pub fn text(r: &Report, shown: usize) -> String {
         "this machine, {} threads, {}: {:.0} GFLOP/s, copies {:.1} GB/s\n",
         r.threads, r.level, r.peak_gflops, r.copy_gb_per_s
     );
-    let cores = std::thread::available_parallelism().map_or(1, usize::from) as f64;
+    let cores = n_cores() as f64;
     if let Some(load) = r.load.filter(|l| *l > 1.5 * cores) {
         let _ = writeln!(
             out,

@@ -2,7 +2,7 @@
 //!
 //! Enters nothing but the machine; leaves numbers. No network is read or run.
 
-use crate::device::cpu::Pool;
+use crate::device::cpu::{Pool, n_threads_for};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::yardstick;
@@ -20,10 +20,9 @@ fn counts(most: usize) -> Vec<usize> {
     counts
 }
 
-/// Measures; 0 threads means every core.
+/// Measures with up to so many threads, as [`n_threads_for`] takes them.
 pub fn measure(threads: usize) -> Result<Roofs> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let most = if threads == 0 { cores } else { threads };
+    let most = n_threads_for(threads);
     let level = Level::detect();
     let roof = |n: usize| {
         let (peak, copy) = yardstick::machine(&mut Pool::new(n)?, level)?;

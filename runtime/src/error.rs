@@ -3,7 +3,7 @@
 use crate::video::MediaError;
 use std::fmt::Display;
 use std::path::Path;
-use vsr_artifact::{reason, shown_path};
+use vsr_artifact::{is_users, reason, shown_path};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -27,24 +27,38 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// Exit code of a command that did its work, but whose source was cut short, damaged or incomplete.
 pub const DAMAGED_SOURCE: u8 = 3;
 
-/// Whether a failed call is the user's to mend: a wrong name, a missing permission, a file that ends too early. Full disks,
-/// limits of the system and broken devices are the machine's.
-pub fn is_users(error: &std::io::Error) -> bool {
-    use std::io::ErrorKind::*;
-    matches!(
-        error.kind(),
-        AlreadyExists
-            | InvalidData
-            | InvalidFilename
-            | InvalidInput
-            | IsADirectory
-            | NotADirectory
-            | NotFound
-            | NotSeekable
-            | PermissionDenied
-            | ReadOnlyFilesystem
-            | UnexpectedEof
-    )
+/// What is done about a fault that leaves something to go on with: a film of which only a part is there, weights that
+/// are not finite.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnFault {
+    /// It is told, and what is there does.
+    #[default]
+    Tell,
+    /// It is an error.
+    Refuse,
+}
+
+impl OnFault {
+    /// What `--strict` decides.
+    pub fn of_strict(is_strict: bool) -> OnFault {
+        match is_strict {
+            true => OnFault::Refuse,
+            false => OnFault::Tell,
+        }
+    }
+
+    /// The one refusal under `--strict`: of the first fault, if there is any.
+    pub fn check<F: Display>(
+        self,
+        faults: impl IntoIterator<Item = F>,
+    ) -> std::result::Result<(), MediaError> {
+        match faults.into_iter().next() {
+            Some(fault) if self == OnFault::Refuse => Err(MediaError::User(format!(
+                "{fault}; leave --strict out to be warned only, and go on with what is there"
+            ))),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Error {
@@ -75,8 +89,7 @@ impl Error {
         match self {
             Error::User(_) => 1,
             Error::Machine(_) => 2,
-            Error::Artifact(vsr_artifact::Error::Io { error, .. }) => 2 - u8::from(is_users(error)),
-            Error::Artifact(_) => 1,
+            Error::Artifact(e) => 2 - u8::from(e.is_users()),
             Error::Media(MediaError::Interrupted) | Error::Interrupted => 130,
             Error::Media(e) => 2 - u8::from(e.is_user()),
         }

@@ -66,8 +66,8 @@ pub fn exec(
     tensors::write(output, &views, &BTreeMap::new())
 }
 
-/// The entry's inputs out of a file. Nothing is read before its name and shape are the entry's, so the file decides nothing
-/// about how much memory that takes.
+/// The entry's inputs out of a file. Nothing is read before its name and shape are the entry's, so the file decides
+/// nothing about how much memory that takes.
 fn read(path: &Path, entry: &Entry) -> Result<Vec<(String, Tensor)>> {
     let file = Mapped::open(path)?;
     file.verify()?;

@@ -1,6 +1,9 @@
-//! Frozen networks' weights: from the files that the artifact names straight to their place, cut and turned on the way.
+//! Weights that a file keeps in a layout of its own: parts of its tensors, sliced and transposed to the network's
+//! weights.
 //!
-//! Enters a checked manifest; leaves its frozen weights filled, or a sentence about the file that does not fit.
+//! Enters a checked manifest, and the places that it gives for each weight: of frozen networks, whose files are opened
+//! here, and of public layouts, whose file `weights.rs` opens. Leaves the weights filled, or a sentence about the file
+//! that does not fit. No file is written, and no number is copied before its tensor's type and shape are the network's.
 
 use crate::device::cpu::Memory;
 use crate::error::{Error, Result};
@@ -38,7 +41,8 @@ pub fn load(manifest: &Manifest, storage: &mut Memory, dir: &Path) -> Result<()>
     Ok(())
 }
 
-/// A weight file lies in the artifact's folder, by its name alone, or where the compiler found it.
+/// Where a weight file may lie: in the artifact's folder, under the last part of its name, or else where the name leads
+/// from the current folder.
 pub fn places(dir: &Path, name: &str) -> impl Iterator<Item = PathBuf> {
     let own = Path::new(name);
     let beside = own.file_name().map(|file| dir.join(file));

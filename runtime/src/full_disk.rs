@@ -1,6 +1,6 @@
-//! Every command that writes, on a disk that fills at each of 200 points: an error of the machine, and nothing that was not
-//! there before, or the whole result. In process, so that a disk can have any number of bytes; `tests/end_to_end/exhaustion.rs`
-//! has the program itself on real limits.
+//! Every command that writes, on a disk that fills at each of 200 points: an error of the machine, and nothing that was
+//! not there before, or the whole result. In process, so that a disk can have any number of bytes;
+//! `tests/end_to_end/exhaustion.rs` has the program itself on real limits.
 #![cfg(target_arch = "x86_64")]
 
 use crate::files::room::{self, Full};
@@ -128,6 +128,7 @@ fn write_film(path: &Path) {
         full_chroma: false,
         source: None,
         is_cut: false,
+        older: crate::video::Older::Kept,
     };
     let mut writer = create_writer(path, &spec).unwrap();
     for t in 0..4usize {

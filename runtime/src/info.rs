@@ -6,7 +6,8 @@ use vsr_artifact::folding;
 use vsr_artifact::manifest::{Entry, Manifest, Port, WeightKind};
 
 /// What the hashes of a compiled network are worth: said wherever one is looked at.
-pub const TRUST: &str = "the hashes find damage, not malice: code from others is a program, run it as you would run one";
+pub const TRUST: &str = "the hashes find damage, not malice: code from others is a program, run it as you would \
+    run one";
 
 /// The manifest, without its launch lists.
 pub fn json(m: &Manifest) -> serde_json::Value {
@@ -14,15 +15,16 @@ pub fn json(m: &Manifest) -> serde_json::Value {
         json!({
             "name": e.name, "profile": e.profile, "dims": e.dims, "inputs": ports(&e.inputs),
             "outputs": ports(&e.outputs), "arena_bytes": e.arena_bytes, "scratch_bytes": e.scratch_bytes,
-            "folded_bytes": e.folded_bytes, "kept_bytes": folding::kept_bytes(m, e), "flops": e.flops, "launches": e.launches.len(),
-            "halo": e.field.map(|f| f.halo),
+            "folded_bytes": e.folded_bytes, "kept_bytes": folding::kept_bytes(m, e), "flops": e.flops,
+            "launches": e.launches.len(), "halo": e.field.map(|f| f.halo),
         })
     };
     json!({
         "model": m.model, "compiler": m.compiler, "target": m.target, "parameters": parameters(m),
         "frozen_parameters": count(m, &WeightKind::Frozen), "frozen": m.frozen,
-        "layouts": m.layouts.iter().map(|l| &l.name).collect::<Vec<_>>(), "weights": m.weights, "storage_bytes": m.storage_bytes, "kernels": m.kernels.len(),
-        "train": m.train, "trust": TRUST, "entries": m.entries.iter().map(entry).collect::<Vec<_>>(),
+        "layouts": m.layouts.iter().map(|l| &l.name).collect::<Vec<_>>(), "weights": m.weights,
+        "storage_bytes": m.storage_bytes, "kernels": m.kernels.len(), "train": m.train, "trust": TRUST,
+        "entries": m.entries.iter().map(entry).collect::<Vec<_>>(),
     })
 }
 

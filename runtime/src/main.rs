@@ -7,12 +7,11 @@
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use vsr_artifact::{console, shown_path};
+use vsr_artifact::{EXIT_CODES, console, shown_path};
 use vsr_runtime::device::cpu::n_threads_for;
-use vsr_runtime::error::DAMAGED_SOURCE;
+use vsr_runtime::error::{DAMAGED_SOURCE, OnFault};
 use vsr_runtime::files::guard;
 use vsr_runtime::session::{Options, Session};
-use vsr_runtime::video::Limits;
 use vsr_runtime::weights::Scope;
 use vsr_runtime::{
     Error, Result, bench, bench_roofs, eval, exec, info, interrupt, system, train, upscale,
@@ -20,13 +19,6 @@ use vsr_runtime::{
 
 #[global_allocator]
 static ALLOCATOR: system::Allocator = system::Allocator;
-
-const EXIT_CODES: &str = "Exit codes:
-  0    done
-  1    an error of the user's: a wrong option, name or file
-  2    an error of the machine's: a full disk, no memory, no threads
-  3    done, but the source was damaged or incomplete (upscale, eval): see stderr
-  130  interrupted, and everything left in order";
 
 #[derive(Parser)]
 #[command(
@@ -56,10 +48,13 @@ struct Common {
     /// Results as JSON on stdout
     #[arg(long, global = true)]
     json: bool,
-    /// Refuse what is a warning otherwise: weights with NaN or infinity, sources that are damaged, cut short or incomplete
+    /// Refuse what is a warning otherwise: weights with NaN or infinity, sources that are damaged, cut short or
+    /// incomplete
     #[arg(long, global = true)]
     strict: bool,
-    /// No progress, only results and errors
+    /// Say nothing of progress and plans: no line of an epoch, no notes on what is replaced, nothing on what upscale,
+    /// train and `bench --roofs` did. Results of eval, info, bench and --json, warnings, errors, and what concerns a
+    /// run that is resumed or replaced are printed all the same
     #[arg(short, long, global = true)]
     quiet: bool,
 }
@@ -85,7 +80,8 @@ Ctrl-C finishes the step, saves, and says how to go on.")]
 struct Train {
     /// Folder that vsrc wrote
     compiled: PathBuf,
-    /// Folder of videos or image sequences (its train/ and valid/, or every tenth file held out); without it, made scenes
+    /// Folder of videos or image sequences (its train/ and valid/, or every tenth file held out); without it, made
+    /// scenes
     #[arg(long)]
     data: Option<PathBuf>,
     /// Epochs, instead of the source's
@@ -112,9 +108,9 @@ struct Train {
     /// Replace the run that is in --out
     #[arg(long, conflicts_with = "resume", requires = "out")]
     overwrite: bool,
-    /// Refuse frames of more pixels
-    #[arg(long, value_name = "N", default_value_t = Limits::DEFAULT_PIXELS)]
-    limit_pixels: u64,
+    /// Refuse frames of more pixels [default: 67108864, or what the resumed run has]
+    #[arg(long, value_name = "N")]
+    limit_pixels: Option<u64>,
 }
 
 /// Run one entry on tensors from a file
@@ -189,13 +185,13 @@ struct Info {
 }
 
 impl Common {
-    fn limit_threads(&mut self) {
+    /// Fewer threads than were asked for are no secret.
+    fn tell_threads(&self) {
         let (asked, n) = (self.threads, n_threads_for(self.threads));
         if asked > n {
             self.note(&format!(
                 "--threads {asked}: {n} are started, four for each core"
             ));
-            self.threads = n;
         }
     }
 
@@ -262,14 +258,14 @@ fn report(error: &Error) -> u8 {
 }
 
 fn run(cli: Cli) -> Result<u8> {
-    let mut common = cli.common;
+    let common = cli.common;
     if common.device != "cpu" {
         let device = &common.device;
         return Err(Error::user(format!(
             "there is no device {device}: this version runs on `--device cpu`"
         )));
     }
-    common.limit_threads();
+    common.tell_threads();
     match cli.command {
         Command::Train(args) => run_train(&args, &common).map(|()| 0),
         Command::Exec(args) => run_exec(&args, &common).map(|()| 0),
@@ -315,7 +311,7 @@ fn open_for(
         }
         None => session.init_weights(common.seed()),
     }
-    if let Some(text) = session.check_finite(weights, common.strict)? {
+    if let Some(text) = session.check_finite(weights, OnFault::of_strict(common.strict))? {
         console::err(&format!("warning: {text}\n"));
     }
     Ok(session)
@@ -347,9 +343,7 @@ fn run_train(args: &Train, common: &Common) -> Result<()> {
         seed: common.seed,
         valid: args.valid,
         strict: common.strict,
-        limits: Limits {
-            pixels: args.limit_pixels,
-        },
+        limit_pixels: args.limit_pixels,
         json: common.json,
         quiet: common.quiet,
         command: format!("vsr-run train {}", shown_path(&args.compiled)),

@@ -1,6 +1,6 @@
-//! Memory that is asked for because a file says so. Enters: a number of bytes and what they are for. Leaves: the memory, or
-//! one sentence that there is not so much. A file never makes the program abort: what it wants is compared with what the
-//! system has free, and then reserved.
+//! Memory that is asked for because a file says so. Enters: a number of bytes and what they are for. Leaves: the
+//! memory, or one sentence that there is not so much. A file never makes the program abort: what it wants is compared
+//! with what the system has free, and then reserved.
 
 use crate::video::{MediaError, Result};
 use std::cell::Cell;

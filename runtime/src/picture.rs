@@ -1,5 +1,5 @@
-//! Pictures side by side under captions, for people to look at. Enters: frames of 8-bit RGB with a word each. Leaves: one
-//! frame. Small pictures are enlarged by repeating pixels, so that nothing is shown that is not there.
+//! Pictures side by side under captions, for people to look at. Enters: frames of 8-bit RGB with a word each. Leaves:
+//! one frame. Small pictures are enlarged by repeating pixels, so that nothing is shown that is not there.
 
 /// A frame of 8-bit RGB.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,7 +3,7 @@
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
-use vsr_artifact::console;
+use vsr_artifact::console::{self, CLEAR_LINE};
 
 pub struct Progress {
     shown: bool,
@@ -36,13 +36,13 @@ impl Progress {
             .unwrap_or_default();
         let share = (100 * done).checked_div(total);
         let share = share.map(|s| format!("{s:3} % ")).unwrap_or_default();
-        console::err(&format!("\r\x1b[2K{share}{text}{left}"));
+        console::err(&format!("{CLEAR_LINE}{share}{text}{left}"));
     }
 
     /// Takes the line away, so that other text can follow.
     pub fn clear(&mut self) {
         if self.shown && self.last.take().is_some() {
-            console::err("\r\x1b[2K");
+            console::err(CLEAR_LINE);
         }
     }
 }

@@ -4,14 +4,16 @@
 //! what is folded from weights) for each entry in use, scratch for each thread, the constants. Stored weights that
 //! only what is folded needed are given back: see `stored`.
 
-use crate::device::cpu::{Call, Code, Guarded, Memory, Pool, Run, copy, run_guarded};
-use crate::error::{Error, Result};
+use crate::device::cpu::{
+    Call, Code, Guarded, Memory, Pool, Run, copy, n_threads_for, run_guarded,
+};
+use crate::error::{Error, OnFault, Result};
 use crate::frozen;
 use crate::weights::{self, Scope};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use stored::{Origin, Stored};
+use stored::{Provenance, Stored};
 use vsr_artifact::manifest::{Entry, Launch, Manifest, Port};
 use vsr_artifact::{Artifact, folding, shown_path};
 use vsr_kernels::Level;
@@ -21,7 +23,7 @@ mod stored;
 
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// 0: one for each core.
+    /// As [`n_threads_for`] takes them: 0 is one for each core.
     pub threads: usize,
     /// Widest instructions of the microkernels; `None`: the best there are.
     pub level: Option<Level>,
@@ -84,10 +86,7 @@ impl Session {
             .level
             .unwrap_or_else(Level::detect)
             .min(Level::detect());
-        let pool = Pool::new(match options.threads {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
-            n => n,
-        })?;
+        let pool = Pool::new(n_threads_for(options.threads))?;
         let mut consts = Memory::zeroed(artifact.consts.len() as u64, "constants")?;
         consts.bytes_mut().copy_from_slice(&artifact.consts);
         let scratch_bytes = manifest
@@ -99,7 +98,7 @@ impl Session {
         let scratch = (0..pool.n_threads()).map(|_| Memory::zeroed(scratch_bytes, "scratch"));
         let session = Session {
             dir: dir.to_path_buf(),
-            code: Code::load(&artifact.code, vsr_artifact::code_file(dir).as_deref())?,
+            code: Code::load(&artifact.code, || vsr_artifact::code_file(dir))?,
             consts,
             storage: Stored::open(&manifest, dir)?,
             scratch: scratch.collect::<Result<_>>()?,
@@ -200,15 +199,15 @@ impl Session {
 /// Weights.
 impl Session {
     pub fn init_weights(&mut self, seed: u64) {
-        self.storage.fill(&self.manifest, Origin::Start(seed));
+        self.storage.fill(&self.manifest, Provenance::Start(seed));
         self.weights_changed();
     }
 
     pub fn load_weights(&mut self, path: &Path, scope: Scope) -> Result<BTreeMap<String, String>> {
         let source = weights::Source::open(&self.manifest, path, scope)?;
         let metadata = source.metadata().clone();
-        let origin = Origin::File(Box::new(source));
-        self.storage.fill(&self.manifest, origin);
+        let provenance = Provenance::File(Box::new(source));
+        self.storage.fill(&self.manifest, provenance);
         self.missing.clear();
         self.weights_changed();
         Ok(metadata)
@@ -274,8 +273,8 @@ impl Session {
             .map(|w| w.key.as_str()))
     }
 
-    /// What there is to say where weights, from `path` or of frozen networks, are not finite: an error when `strict`.
-    pub fn check_finite(&mut self, path: Option<&Path>, strict: bool) -> Result<Option<String>> {
+    /// What there is to say where weights, from `path` or of frozen networks, are not finite.
+    pub fn check_finite(&mut self, path: Option<&Path>, faults: OnFault) -> Result<Option<String>> {
         let storage = self.storage.whole(&self.manifest)?;
         let bad: Vec<&str> = weights::non_finite(&self.manifest, storage)
             .map(|w| w.key.as_str())
@@ -285,12 +284,8 @@ impl Session {
         }
         let path = path.map_or_else(|| shown_path(&self.dir), shown_path);
         let text = format!("{path}: NaN or infinity in {}", weights::few(&bad));
-        match strict {
-            true => Err(Error::user(format!(
-                "{text}; --strict refuses such weights"
-            ))),
-            false => Ok(Some(format!("{text}; --strict refuses such weights"))),
-        }
+        faults.check([&text])?;
+        Ok(Some(format!("{text}; --strict refuses such weights")))
     }
 
     fn weights_changed(&mut self) {
@@ -415,7 +410,7 @@ impl Session {
             return Ok(());
         }
         match self.trains(entry) {
-            // What it leaves alone has no origin either, once the rest has moved: all of it must be here before.
+            // What it leaves alone has no provenance either, once the rest has moved: all of it must be here before.
             true => self.storage.owned(&self.manifest)?,
             false => self.storage.whole(&self.manifest)?,
         };

@@ -1,5 +1,5 @@
-//! What the process arranges with the system before anything runs: limits become errors with a reason, and the exit code
-//! that is documented. Enters nothing. Leaves: no signal, no abort and no panic that would end it without a word.
+//! What the process arranges with the system before anything runs: limits become errors with a reason, and the exit
+//! code that is documented. Enters nothing. Leaves: no signal, no abort and no panic that would end it without a word.
 
 use crate::{files, memory};
 use std::alloc::{GlobalAlloc, Layout, System};

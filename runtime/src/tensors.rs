@@ -1,6 +1,6 @@
-//! Named tensors in files, as f32: read from safetensors or PyTorch's archives and checked, written as safetensors, whole,
-//! with the same bytes for the same tensors. What is written here carries a hash of all it says, in its metadata, and is
-//! refused when that does not match.
+//! Named tensors in files, as f32: read from safetensors or PyTorch's archives and checked, written as safetensors,
+//! whole, with the same bytes for the same tensors. What is written here carries a hash of all it says, in its
+//! metadata, and is refused when that does not match.
 
 use crate::error::{Error, Result};
 use crate::{files, memory};
@@ -58,7 +58,8 @@ impl Mapped {
         self.file.verify().map_err(damaged)?;
         match self.metadata.get(HASH) {
             Some(hash) if *hash != self.hash() => Err(damaged(format!(
-                "is damaged: it does not have the {HASH} of its metadata; a program that changes weights on purpose leaves that out"
+                "is damaged: it does not have the {HASH} of its metadata (a program that changes weights on \
+                    purpose leaves that out)"
             ))),
             _ => Ok(()),
         }
@@ -125,14 +126,15 @@ impl Mapped {
     }
 }
 
-/// Reads every tensor as f32. A file in which many names share their numbers is refused: it would take any memory.
+/// Reads every tensor as f32, after the header is known to hold nothing else. A file in which many names share their
+/// numbers is refused: it would take any memory.
 pub fn read(path: &Path) -> Result<File> {
     let mapped = Mapped::open(path)?;
-    mapped.verify()?;
+    mapped.shapes().try_for_each(|t| mapped.check_type(t.0))?;
     let numbers = |shape: &[u64]| shape.iter().product::<u64>();
     let n_bytes: u64 = mapped.shapes().map(|t| 4 * numbers(t.1)).sum();
     // Numbers of 16 bits become twice as large.
-    let allowed = 2 * mapped.file.bytes() as u64;
+    let allowed = 2 * mapped.file.file_bytes() as u64;
     if n_bytes > allowed {
         let n_names = mapped.shapes().count();
         return Err(Error::file(
@@ -142,6 +144,7 @@ pub fn read(path: &Path) -> Result<File> {
             ),
         ));
     }
+    mapped.verify()?;
     let mut out = File {
         metadata: mapped.metadata.clone(),
         ..File::default()

@@ -150,7 +150,8 @@ pub struct Source {
 enum Held {
     /// By their own keys.
     Keys(Scope),
-    /// In a public layout, by its index. What training keeps beside the weights has no layout: it stands by its own keys.
+    /// In a public layout, by its index. What training keeps beside the weights has no layout: it stands by its own
+    /// keys.
     Layout(usize, Scope),
 }
 
@@ -203,8 +204,8 @@ impl Source {
     }
 }
 
-/// How a file holds the weights, or a list of what does not fit. A public layout holds those of the model; what training
-/// keeps, if it keeps anything, stands beside them.
+/// How a file holds the weights, or a list of what does not fit. A public layout holds those of the model; what
+/// training keeps, if it keeps anything, stands beside them.
 fn held(manifest: &Manifest, file: &Mapped, scope: Scope) -> std::result::Result<Held, String> {
     let faults = compare(manifest, file, scope);
     if faults.is_empty() {
@@ -294,8 +295,8 @@ fn key_in<'a>(file: &Mapped, manifest: &'a Manifest, weight: &'a Weight, scope: 
     mean.map_or(&weight.key, |m| &m.key)
 }
 
-/// What of a network's numbers a file holds: the model's, or more. Where it holds only a part of what training keeps, that
-/// part is not left out in silence: as a file of everything it misses the rest.
+/// What of a network's numbers a file holds: the model's, or more. Where it holds only a part of what training keeps,
+/// that part is not left out in silence: as a file of everything it misses the rest.
 pub fn scope_of(manifest: &Manifest, path: &Path) -> Result<Scope> {
     let file = Mapped::open(path)?;
     let is_there = |w: &Weight| file.shape(&w.key).is_some();

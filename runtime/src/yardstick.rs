@@ -1,7 +1,7 @@
 //! What this machine can do at most, measured like a launch: all threads at once, best of several.
 //!
-//! Enters the threads and their level; leaves operations and bytes a second. Nothing is assumed of a machine, and no speed of
-//! another run is used.
+//! Enters the threads and their level; leaves operations and bytes a second. Nothing is assumed of a machine, and no
+//! speed of another run is used.
 
 use crate::device::cpu::{Barrier, Memory, Pool};
 use crate::error::Result;

@@ -1,6 +1,7 @@
 //! `vsrc check`: all errors of each file, and of what it uses, in one run. Writes nothing.
 
-use super::{EXIT_CODES, Failure, Files, print, rendered, setting};
+use super::{Failure, Files, print, rendered, setting};
+use vsr_artifact::EXIT_CODES;
 use vsr_artifact::console;
 use vsr_compiler::diag::{self, Problems};
 use vsr_compiler::pipeline;

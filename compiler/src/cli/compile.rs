@@ -1,8 +1,9 @@
 //! `vsrc compile`: a file to a folder of native code, or one stage of the way printed.
 
-use super::{EXIT_CODES, Failure, Files, print, print_document, setting};
+use super::{Failure, Files, print, print_document, setting};
 use std::path::PathBuf;
 use std::time::Instant;
+use vsr_artifact::EXIT_CODES;
 use vsr_artifact::manifest::{Entry, Manifest, WeightKind};
 use vsr_artifact::{folding, shown, shown_path};
 use vsr_compiler::backend::clif::Target;

@@ -1,7 +1,8 @@
 //! `vsrc doc`: pages about the standard library and models.
 
-use super::{EXIT_CODES, Failure, Files, Unread, print};
+use super::{Failure, Files, Unread, print};
 use std::path::{Path, PathBuf};
+use vsr_artifact::EXIT_CODES;
 use vsr_artifact::{replace, shown_path};
 use vsr_compiler::diag::Problems;
 use vsr_compiler::doc::{self, Format};

@@ -1,8 +1,9 @@
 //! `vsrc fmt`: files in the one canonical style. A file that does not parse is left alone and reported; one that is
 //! rewritten is written beside itself first and renamed, so that it is never half there.
 
-use super::{EXIT_CODES, Failure, Files, print, print_document, read, read_from};
+use super::{Failure, Files, print, print_document, read, read_from};
 use std::path::Path;
+use vsr_artifact::EXIT_CODES;
 use vsr_artifact::{replace, shown};
 use vsr_compiler::diag::{self, Problems};
 use vsr_compiler::syntax;

@@ -1,7 +1,8 @@
 //! `vsrc graph`: a network as a picture.
 
-use super::{EXIT_CODES, Failure, Files, print_document, setting};
+use super::{Failure, Files, print_document, setting};
 use std::path::{Path, PathBuf};
+use vsr_artifact::EXIT_CODES;
 use vsr_artifact::shown_path;
 use vsr_compiler::diag::{self, Problems};
 use vsr_compiler::picture::{self, Picture};

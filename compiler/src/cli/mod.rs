@@ -15,13 +15,10 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::ExitCode;
 use vsr_artifact::{console, shown};
+
 use vsr_compiler::diag::{Problems, Sources};
 use vsr_compiler::sema::Loader;
 use vsr_compiler::syntax::MAX_BYTES;
-
-/// The end of every command's help.
-pub const EXIT_CODES: &str = "Exit codes: 0; 1 for a user's error, in a text, a file or the command line; 2 for the \
-machine's (disk, memory, threads, open files) and for faults of vsrc itself.";
 
 /// Files of this machine.
 #[derive(Default)]
@@ -69,11 +66,9 @@ impl Unread {
 
 impl From<std::io::Error> for Unread {
     fn from(error: std::io::Error) -> Unread {
-        // Who names a file that others keep for themselves has named the wrong one.
-        let is_denied = error.kind() == std::io::ErrorKind::PermissionDenied;
         Unread {
             why: vsr_artifact::reason(&error),
-            is_machine: vsr_artifact::is_machine(&error) && !is_denied,
+            is_machine: !vsr_artifact::is_users(&error),
         }
     }
 }
@@ -153,7 +148,7 @@ impl Loader for Files {
         let mapped = vsr_weightfile::Mapped::open(Path::new(path));
         mapped.map(|m| m.header).map_err(|fault| {
             if let vsr_weightfile::Fault::Io(error) = &fault
-                && vsr_artifact::is_machine(error)
+                && !vsr_artifact::is_users(error)
             {
                 let (path, why) = (shown(path), vsr_artifact::reason(error));
                 self.machine
@@ -183,9 +178,9 @@ pub enum Failure {
 
 impl From<vsr_artifact::Error> for Failure {
     fn from(error: vsr_artifact::Error) -> Failure {
-        match error.is_machine() {
-            true => Failure::Machine(error.to_string()),
-            false => Failure::User(error.to_string()),
+        match error.is_users() {
+            true => Failure::User(error.to_string()),
+            false => Failure::Machine(error.to_string()),
         }
     }
 }
@@ -223,10 +218,10 @@ pub fn rendered(problems: &Problems, sources: &Sources) -> String {
 
 /// Text to standard output.
 pub fn print(text: &str) -> Result<(), Failure> {
-    console::out(text).map_err(|e| Failure::Machine(e.to_string()))
+    Ok(console::out(text)?)
 }
 
 /// A document to standard output.
 pub fn print_document(text: &str) -> Result<(), Failure> {
-    console::document(text).map_err(|e| Failure::Machine(e.to_string()))
+    Ok(console::document(text)?)
 }

@@ -1,7 +1,8 @@
 //! `vsrc report`: what a network costs, before anything runs.
 
-use super::{EXIT_CODES, Failure, Files, print, setting};
+use super::{Failure, Files, print, setting};
 use std::path::Path;
+use vsr_artifact::EXIT_CODES;
 use vsr_artifact::roofs::{self, Roofs};
 use vsr_compiler::diag::{self, Problems};
 use vsr_compiler::report::{self, Roofline};

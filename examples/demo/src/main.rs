@@ -21,7 +21,7 @@ use vsr_runtime::metrics::resize::imresize_rgb;
 use vsr_runtime::picture::{Picture, beside};
 use vsr_runtime::session::{self, Session};
 use vsr_runtime::upscale::command::UpscaleArgs;
-use vsr_runtime::video::images::write_image;
+use vsr_runtime::video::image_writer::write_image;
 use vsr_runtime::video::{Limits, open_reader};
 use vsr_runtime::weights::Scope;
 use vsr_runtime::{eval, train, upscale};

@@ -70,8 +70,8 @@ pub struct FnTable {
         n: i64,
         past: i64,
     ),
-    /// dst[r·dst_step + i] = src[i·src_step + r] for r in 0..rows, i in 0..n; past the caches if `past` is 1. Meanwhile,
-    /// next[i·next_step + r] is fetched, which need not exist.
+    /// dst[r·dst_step + i] = src[i·src_step + r] for r in 0..rows, i in 0..n; past the caches if `past` is 1.
+    /// Meanwhile, next[i·next_step + r] is fetched, which need not exist.
     pub turn: unsafe extern "C" fn(
         dst: *mut f32,
         dst_step: i64,

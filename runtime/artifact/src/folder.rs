@@ -1,11 +1,11 @@
 //! The folder, read and checked whole: a manifest, and the files that it names. [`crate::write`] makes it.
 //!
-//! A folder may be replaced while it is read: then its manifest has changed, and is read anew. What is handed out is one
-//! artifact, never parts of two.
+//! A folder may be replaced while it is read: then its manifest has changed, and is read anew. What is handed out is
+//! one artifact, never parts of two.
 
 use crate::code::{self, Fault, Header};
 use crate::manifest::Manifest;
-use crate::stated::{self, Names};
+use crate::manifest_file::{self, Names};
 use crate::{Error, abi, host};
 use std::fs;
 use std::io::Read;
@@ -63,14 +63,14 @@ pub fn read(dir: &Path) -> Result<Artifact> {
 
 /// The file that holds the code of the artifact in a folder, for who must map it.
 pub fn code_file(dir: &Path) -> Option<PathBuf> {
-    let names = stated::names(&ManifestFile::read(dir).ok()?.text)?;
+    let names = manifest_file::names(&ManifestFile::read(dir).ok()?.text)?;
     Some(dir.join(names.content).join("code.bin"))
 }
 
 /// The files of the artifact in a folder: its manifest, and all that this names.
 pub fn files(dir: &Path) -> Vec<PathBuf> {
     let mut files = vec![dir.join(MANIFEST)];
-    let names = ManifestFile::read(dir).map(|file| stated::names(&file.text));
+    let names = ManifestFile::read(dir).map(|file| manifest_file::names(&file.text));
     if let Ok(Some(names)) = names {
         let content = dir.join(&names.content);
         files.extend(names.files.iter().map(|name| content.join(name)));
@@ -112,10 +112,11 @@ fn load(dir: &Path, text: &[u8]) -> Result<Artifact> {
         path: dir.to_path_buf(),
         why: why.to_string(),
     };
-    if !stated::is_whole(text) {
+    if !manifest_file::is_whole(text) {
         return Err(damaged("manifest.json does not match its checksum"));
     }
-    let names = stated::names(text).ok_or_else(|| damaged("manifest.json names no files"))?;
+    let names =
+        manifest_file::names(text).ok_or_else(|| damaged("manifest.json names no files"))?;
     let manifest: Manifest =
         serde_json::from_slice(text).map_err(|e| damaged(&format!("manifest.json: {e}")))?;
     let place = dir.join(&names.content);

@@ -1,7 +1,7 @@
 //! When the stored weights that an entry folds are read for the last time.
 //!
-//! Enters a manifest; leaves the setup list in steps, with the storage that nobody reads after each. The compiler prints
-//! what stays, the runtime gives the rest back to the system. No memory is touched here.
+//! Enters a manifest; leaves the setup list in steps, with the storage that nobody reads after each. The compiler
+//! prints what stays, the runtime gives the rest back to the system. No memory is touched here.
 
 use crate::manifest::{Entry, Launch, Manifest, Place, Weight, WeightKind};
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,5 +1,5 @@
-//! Links to the weight files of frozen networks, beside the compiled network: there the runtime finds them, and the artifact
-//! itself names no place of this machine. Files and links that somebody else has put there stay.
+//! Links to the weight files of frozen networks, beside the compiled network: there the runtime finds them, and the
+//! artifact itself names no place of this machine. Files and links that somebody else has put there stay.
 
 use crate::{Error, replace};
 use std::fs;
@@ -36,9 +36,14 @@ fn link_one(folder: &Path, place: &Path, file: &Path) -> Result<()> {
     if fs::read_link(place).is_ok_and(|old| old == to) {
         return Ok(());
     }
+    put(&to, place)
+}
+
+/// A link in the place of an older one, or of nothing.
+fn put(to: &Path, place: &Path) -> Result<()> {
     let beside = place.with_file_name(replace::unfinished(place)?);
     symlink(to, &beside)?;
-    fs::rename(&beside, place)
+    fs::rename(&beside, place).inspect_err(|_| drop(fs::remove_file(&beside)))
 }
 
 /// The way from a folder to a file, both absolute.
@@ -96,5 +101,17 @@ mod tests {
             assert_eq!(fs::read(at("out/a")).unwrap(), b"a");
         }
         assert_eq!(fs::read_dir(at("out")).unwrap().count(), 2);
+    }
+
+    /// A folder that came meanwhile cannot be replaced by a link.
+    #[test]
+    fn a_link_that_cannot_be_put_in_its_place_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = dir.path().join("a");
+        fs::create_dir(&place).unwrap();
+        fs::write(dir.path().join("b"), "b").unwrap();
+        put(Path::new("./b"), &place).unwrap_err();
+        assert!(place.is_dir());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
     }
 }

@@ -107,8 +107,8 @@ pub enum WeightKind {
 /// Weights that come from files of their own and never change; they are in no checkpoint.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Frozen {
-    /// Paths as the text names them, relative to its folder; their last names differ. What lies beside the manifest under a
-    /// last name comes first: `vsrc compile` leaves links there.
+    /// Paths as the text names them, relative to its folder; their last names differ. What lies beside the manifest
+    /// under a last name comes first: `vsrc compile` leaves links there.
     pub files: Vec<String>,
     pub tensors: Vec<FrozenTensor>,
     /// Optional networks that had no file when this was compiled.

@@ -6,8 +6,9 @@
 
 use crate::code::{self, Header};
 use crate::folder::{Artifact, FORMAT, MANIFEST, Result, all_files, io, source_hash};
-use crate::replace::{self, Folders};
-use crate::stated::{self, Names};
+use crate::manifest_file::{self, Names};
+use crate::place::{self, MadeFolders, sync_folder};
+use crate::replace;
 use crate::{Error, abi, host};
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -19,11 +20,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Puts an artifact into a folder, in the place of the one that is there: a reader sees the old one or the new one.
 pub fn write(dir: &Path, artifact: &Artifact) -> Result<()> {
     let new = Laid::out(artifact)?;
-    let dir = &io("follow", dir, replace::followed(dir))?;
+    let dir = &io("follow", dir, place::follow(dir))?;
     if dir.exists() && !dir.is_dir() {
         return Err(Error::InTheWay(dir.to_path_buf()));
     }
-    let mut made = io("create", dir, Folders::make(dir))?;
+    let mut made = io("create", dir, MadeFolders::make(dir, |f| fs::create_dir(f)))?;
     let lock = Lock::take(dir)?;
     let old = replaceable(dir)?;
     if lock.is_held() {
@@ -69,16 +70,16 @@ impl Laid {
             ("consts.bin".to_string(), artifact.consts.clone()),
         ];
         for (name, text) in &artifact.sources {
-            if !stated::is_inside(name) {
+            if !manifest_file::is_inside(name) {
                 return Err(Error::SourceName(name.clone()));
             }
             files.push((format!("source/{name}"), text.clone()));
         }
         files.sort();
-        let content = stated::content_name(&source_hash(&files));
+        let content = manifest_file::content_name(&source_hash(&files));
         let names: Vec<&str> = files.iter().map(|f| f.0.as_str()).collect();
         Ok(Laid {
-            manifest: stated::text(&manifest, &content, &names),
+            manifest: manifest_file::text(&manifest, &content, &names),
             content,
             files,
         })
@@ -97,9 +98,10 @@ impl Laid {
             let written = replace::file(&beside.0.join(name), bytes);
             written.map_err(|error| error.at(&place.join(name)))?;
         }
-        replace::sync_folder(&beside.0);
+        let _ = sync_folder(&beside.0);
         io("write", &place, fs::rename(&beside.0, &place))?;
-        replace::sync_folder(dir);
+        // Nothing names the content yet, and the manifest is synced with its folder.
+        let _ = sync_folder(dir);
         Ok(())
     }
 
@@ -134,7 +136,7 @@ fn replaceable(dir: &Path) -> Result<Option<Vec<u8>>> {
         return Err(Error::InTheWay(path));
     }
     let text = io("read", &path, fs::read(&path))?;
-    match stated::is_own(&text) {
+    match manifest_file::is_own(&text) {
         true => Ok(Some(text)),
         false => Err(Error::InTheWay(path)),
     }
@@ -166,7 +168,7 @@ impl Lock {
 
 /// The files of the artifact that was there before, unless the new one is the same.
 fn remove_old(dir: &Path, manifest: &[u8], new: &str) -> std::io::Result<()> {
-    let Some(old) = stated::names(manifest).filter(|old| old.content != *new) else {
+    let Some(old) = manifest_file::names(manifest).filter(|old| old.content != *new) else {
         return Ok(());
     };
     let place = dir.join(&old.content);
@@ -200,7 +202,7 @@ fn sweep_unfinished(dir: &Path) -> Result<()> {
     for name in folders(dir)? {
         let of_content = name.get(1..).and_then(|rest| rest.split_once('.'));
         if let Some((content, _)) = of_content
-            && stated::is_content(content)
+            && manifest_file::is_content(content)
             && replace::is_unfinished(&name, content)
         {
             let path = dir.join(&name);
@@ -213,12 +215,12 @@ fn sweep_unfinished(dir: &Path) -> Result<()> {
 /// Whole contents that no manifest names: their writer was killed just before, or just after it renamed the manifest.
 fn sweep_unnamed(dir: &Path, named: &str) -> Result<()> {
     for name in folders(dir)? {
-        if name == named || !stated::is_content(&name) {
+        if name == named || !manifest_file::is_content(&name) {
             continue;
         }
         let place = dir.join(&name);
         let found = io("read", &place, all_files(&place))?;
-        if stated::content_name(&source_hash(&found)) == name {
+        if manifest_file::content_name(&source_hash(&found)) == name {
             io("remove", &place, remove_whole(&place))?;
         }
     }

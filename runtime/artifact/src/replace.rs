@@ -1,18 +1,16 @@
 //! Files that appear whole or not at all. Enters a path and its new bytes; leaves the new file, or the old one and why.
 //!
-//! The bytes are written beside their place, flushed to the disk and renamed. Until then the file is locked: one that is
-//! found beside its place and is not locked was left by a process that died, and goes. What is no regular file (a pipe,
-//! `/dev/stdout`) is written to as it is. A link stays a link; permissions stay what they were.
+//! The bytes are written beside their place, flushed to the disk and renamed. Until then the file is locked: one that
+//! is found beside its place and is not locked was left by a process that died, and goes. What is no regular file (a
+//! pipe, `/dev/stdout`) is written to as it is. A link stays a link; permissions stay what they were.
 
 use crate::Error;
+use crate::place::{MadeFolders, folder_of, follow, is_at, is_stream, replaceable, sync_folder};
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Result, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-
-/// Links that lead to links: more are a ring.
-const MAX_LINKS: usize = 40;
 
 /// Replaces one file.
 pub fn file(path: &Path, bytes: &[u8]) -> std::result::Result<(), Error> {
@@ -44,7 +42,7 @@ struct Pending {
     beside: Option<PathBuf>,
     /// Holds the lock.
     file: Option<File>,
-    folders: Folders,
+    folders: MadeFolders,
 }
 
 impl Pending {
@@ -58,17 +56,18 @@ impl Pending {
     }
 
     fn written(path: &Path, bytes: &[u8]) -> Result<Pending> {
-        if is_special(path) {
+        if is_stream(path) {
             straight(path, bytes)?;
             return Ok(Pending {
                 target: path.to_path_buf(),
                 beside: None,
                 file: None,
-                folders: Folders::default(),
+                folders: MadeFolders::default(),
             });
         }
-        let target = followed(path)?;
-        let folders = Folders::make(&folder_of(&target))?;
+        let target = follow(path)?;
+        replaceable(&target)?;
+        let folders = MadeFolders::make(&folder_of(&target), |folder| fs::create_dir(folder))?;
         sweep(&target);
         let (beside, file) = create(&target)?;
         let mut pending = Pending {
@@ -102,8 +101,7 @@ impl Pending {
         let Some(beside) = self.beside.take() else {
             return Ok(());
         };
-        let renamed = fs::rename(&beside, &self.target);
-        if let Err(error) = renamed {
+        if let Err(error) = fs::rename(&beside, &self.target) {
             let path = self.target.clone();
             self.beside = Some(beside);
             return Err(Error::Io {
@@ -113,7 +111,8 @@ impl Pending {
             });
         }
         self.folders.keep();
-        sync_folder(&folder_of(&self.target));
+        // The file is in its place: an error would say that the old one is still there.
+        let _ = sync_folder(&folder_of(&self.target));
         Ok(())
     }
 }
@@ -127,70 +126,12 @@ impl Drop for Pending {
     }
 }
 
-/// Folders that were made for what is to be written; dropped before `keep`, those that are empty go again.
-#[derive(Default)]
-pub(crate) struct Folders(Vec<PathBuf>);
-
-impl Folders {
-    pub fn make(folder: &Path) -> Result<Folders> {
-        let mut missing = vec![];
-        let mut at = folder;
-        while !at.as_os_str().is_empty() && !at.exists() {
-            missing.push(at.to_path_buf());
-            let Some(parent) = at.parent() else { break };
-            at = parent;
-        }
-        let made = fs::create_dir_all(folder);
-        let folders = Folders(missing);
-        made.map(|()| folders)
-    }
-
-    pub fn keep(&mut self) {
-        self.0.clear();
-    }
-}
-
-impl Drop for Folders {
-    fn drop(&mut self) {
-        // Innermost first; one that holds something stays.
-        for folder in &self.0 {
-            let _ = fs::remove_dir(folder);
-        }
-    }
-}
-
-/// No regular file, or one that this process has open already: it must not be renamed over.
-fn is_special(path: &Path) -> bool {
-    let opened = ["/dev/stdout", "/dev/stderr", "/dev/fd", "/proc"];
-    let is_opened = opened.iter().any(|place| path.starts_with(place));
-    fs::metadata(path).is_ok_and(|found| !found.is_file() || is_opened)
-}
-
 fn straight(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut out = OpenOptions::new().append(true).open(path)?;
     match out.write_all(bytes).and_then(|()| out.flush()) {
         // A reader that has gone has seen enough.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         written => written,
-    }
-}
-
-/// Where a link leads in the end, whether something is there or not.
-pub(crate) fn followed(path: &Path) -> Result<PathBuf> {
-    let mut at = path.to_path_buf();
-    for _ in 0..MAX_LINKS {
-        if !at.is_symlink() {
-            return Ok(at);
-        }
-        at = folder_of(&at).join(fs::read_link(&at)?);
-    }
-    Err(std::io::Error::other("its links lead in a ring"))
-}
-
-fn folder_of(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
-        _ => PathBuf::from("."),
     }
 }
 
@@ -209,7 +150,7 @@ fn create(target: &Path) -> Result<(PathBuf, File)> {
         // Not every file system has locks; where there are none, nothing is swept.
         let _ = file.try_lock();
         // Between making and locking it, somebody may have taken it for a dead one's.
-        if file.metadata()?.nlink() > 0 {
+        if is_at(&file, &beside) {
             return Ok((beside, file));
         }
     }
@@ -254,13 +195,6 @@ fn sweep(target: &Path) {
     }
 }
 
-/// The names in a folder reach the disk; not every file system offers that.
-pub(crate) fn sync_folder(folder: &Path) {
-    if let Ok(folder) = File::open(folder) {
-        let _ = folder.sync_all();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -296,7 +230,7 @@ mod tests {
         assert_eq!(fs::read(dir.path().join("later/b.txt")).unwrap(), b"there");
         symlink("ring", dir.path().join("ring")).unwrap();
         let why = file(&dir.path().join("ring"), b"").unwrap_err().to_string();
-        assert!(why.contains("ring"), "{why}");
+        assert!(why.contains("leads in a circle"), "{why}");
     }
 
     #[test]
@@ -334,12 +268,12 @@ mod tests {
         file(Path::new("/dev/null"), b"gone").unwrap();
         let full = file(Path::new("/dev/full"), b"x").unwrap_err();
         assert!(
-            full.is_machine() && full.to_string().ends_with("the disk is full"),
+            !full.is_users() && full.to_string().ends_with("the disk is full"),
             "{full}"
         );
         assert!(!fs::metadata("/dev/full").unwrap().is_file());
         let dir = tempfile::tempdir().unwrap();
         let folder = file(dir.path(), b"x").unwrap_err();
-        assert!(!folder.is_machine(), "{folder}");
+        assert!(folder.is_users(), "{folder}");
     }
 }

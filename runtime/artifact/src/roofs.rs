@@ -33,7 +33,8 @@ impl Roof {
     }
 }
 
-/// Nominal machines: cores x GHz x 32 operations a cycle (two 256-bit multiply-adds), and what their memory usually copies.
+/// Nominal machines: cores x GHz x 32 operations a cycle (two 256-bit multiply-adds), and what their memory usually
+/// copies.
 pub const NAMED: [(&str, u64, f64, f64); 2] = [("laptop", 4, 3.0, 30.0), ("desktop", 8, 4.0, 40.0)];
 
 /// The defaults of that name.

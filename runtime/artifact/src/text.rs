@@ -1,6 +1,6 @@
-//! Text that a terminal can be given. Enters: names and sentences out of files that nobody vouches for. Leaves: the same,
-//! with each character that would move the cursor, change colours, hide or reorder what stands around it written as
-//! `\u001b`. The escapes are those of JSON, so a line of JSON keeps its meaning. Nothing is printed here.
+//! Text that a terminal can be given. Enters: names and sentences out of files that nobody vouches for. Leaves: the
+//! same, with each character that would move the cursor, change colours, hide or reorder what stands around it written
+//! as `\u001b`. The escapes are those of JSON, so a line of JSON keeps its meaning. Nothing is printed here.
 
 use std::borrow::Cow;
 use std::fmt::{Display, Write};

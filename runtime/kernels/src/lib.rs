@@ -1,4 +1,5 @@
-//! The microkernels that compiled code calls: contraction, maths over a tile, random numbers, streaming copies, weaving, turning.
+//! The microkernels that compiled code calls: contraction, maths over a tile, random numbers, streaming copies,
+//! weaving, turning.
 //!
 //! What enters is raw addresses that the caller has checked; what leaves is numbers in memory. Nothing here allocates,
 //! fails, or knows what network it works for. Three levels are chosen once, when an artifact is loaded:
@@ -7,7 +8,7 @@
 //! |---|---|---|
 //! | `Avx512` | 8×32 blocks, one FMA chain an element | one source for all, vectorised per level, **the same bits** |
 //! | `Avx2` | 6×16 and 4×16 blocks, **the same bits** as `Avx512` | the same bits |
-//! | `Portable` | multiply, then add: another kind of device, other bits | the same bits (`fma` in software where there is none) |
+//! | `Portable` | multiply, then add: another kind of device, other bits | the same bits (by `fma` in software) |
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 

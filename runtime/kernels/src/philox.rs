@@ -1,8 +1,9 @@
 //! Random numbers by counter: Philox4x32-10 (Salmon and others, 2011). Number i of a (seed, step, key) is always the
 //! same, whoever asks, in any order and on any machine.
 //!
-//! Block `i / 4` is the counter's low half, the step its high half; seed and key, mixed, are Philox's key. A uniform number is the top 24 bits
-//! over 2²⁴, in [0, 1). Normal numbers come in pairs by Box and Muller: words 0 and 1 of a block give numbers 0 and 1.
+//! Block `i / 4` is the counter's low half, the step its high half; seed and key, mixed, are Philox's key. A uniform
+//! number is the top 24 bits over 2²⁴, in [0, 1). Normal numbers come in pairs by Box and Muller: words 0 and 1 of a
+//! block give numbers 0 and 1.
 
 #![allow(clippy::needless_range_loop, reason = "lanes read best by index")]
 

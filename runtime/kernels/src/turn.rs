@@ -1,4 +1,5 @@
-//! Turned layouts: what is adjacent in one place lies apart in the other. Elements enter and leave; nothing is computed.
+//! Turned layouts: what is adjacent in one place lies apart in the other. Elements enter and leave; nothing is
+//! computed.
 //!
 //! A square of one cache line each way is turned in registers, so that lines are read and written whole. Squares follow
 //! each other along the lines that are read, which stay open.
@@ -90,7 +91,9 @@ unsafe fn squares(t: Turn, side: i64, square: impl Fn(Turn, i64, i64)) {
 
 /// For each width: turns squares of that side, whose rows become its columns in registers.
 macro_rules! widths {
-    ($($name:ident $features:literal $side:literal $zero:ident $load:ident $store:ident $stream:ident $turned:expr;)*) => { $(
+    ($(
+        $name:ident $features:literal $side:literal $zero:ident $load:ident $store:ident $stream:ident $turned:expr;
+    )*) => { $(
         #[cfg(target_arch = "x86_64")]
         #[target_feature(enable = $features)]
         unsafe fn $name(t: Turn) {

@@ -1,5 +1,5 @@
-//! Rows woven into one: element i of row k goes to place `ways·i + k` (a pixel shuffle's lines). Rows enter, one row leaves;
-//! nothing is computed.
+//! Rows woven into one: element i of row k goes to place `ways·i + k` (a pixel shuffle's lines). Rows enter, one row
+//! leaves; nothing is computed.
 
 use crate::Level;
 
@@ -56,7 +56,9 @@ impl Weave {
 
 /// For each width: `wide::<WAYS>(w)` weaves whole vectors and returns how many elements of each row are done.
 macro_rules! widths {
-    ($($name:ident $features:literal $lanes:literal $zero:ident $load:ident $store:ident $stream:ident $pair:expr;)*) => { $(
+    ($(
+        $name:ident $features:literal $lanes:literal $zero:ident $load:ident $store:ident $stream:ident $pair:expr;
+    )*) => { $(
         #[cfg(target_arch = "x86_64")]
         #[target_feature(enable = $features)]
         unsafe fn $name<const WAYS: usize>(w: Weave) -> i64 {

@@ -1,9 +1,9 @@
-//! Which footage there is. Enters: a folder of films or of folders with pictures. Leaves: clips to train on and clips held
-//! out, and what was left out, with the reason: a film that cannot be read, or is too small, ends nothing while others are
-//! there. Frames are decoded only to be counted, where a container does not say how many it has. What was held out once
-//! stays so by its name, whatever comes to it.
+//! Which footage there is. Enters: a folder of films or of folders with pictures. Leaves: clips to train on and clips
+//! held out, and what was left out, with the reason: a film that cannot be read, or is too small, ends nothing while
+//! others are there. Frames are decoded only to be counted, where a container does not say how many it has. What was
+//! held out once stays so by its name, whatever comes to it.
 
-use crate::video::{self, Limits, MediaError, Result, images};
+use crate::video::{self, Limits, MediaError, Result, sequence};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use vsr_artifact::shown_path;
@@ -74,8 +74,8 @@ pub struct Faults {
 }
 
 impl Faults {
-    pub fn first(&self) -> Option<&String> {
-        self.left_out.iter().chain(&self.damaged).next()
+    pub fn all(&self) -> impl Iterator<Item = &String> {
+        self.left_out.iter().chain(&self.damaged)
     }
 
     fn add(&mut self, other: Faults) {
@@ -143,14 +143,14 @@ fn nothing_to(part: &str, folder: &Path, faults: &Faults) -> MediaError {
 
 /// Films in a folder: video files, subfolders of pictures, or the folder's own pictures. Hidden ones are none.
 pub fn clips_in(folder: &Path, limits: &Limits) -> Result<(Vec<Clip>, Faults)> {
-    let paths = images::entries_in(folder)?;
+    let paths = sequence::entries_in(folder)?;
     let mut films: Vec<PathBuf> = Vec::new();
-    if paths.iter().any(|p| images::has_image_extension(p)) {
+    if paths.iter().any(|p| sequence::has_image_extension(p)) {
         films.push(folder.into());
     }
     for path in paths {
         if (path.is_file() && video::is_video_file(&path))
-            || (path.is_dir() && !images::files_in(&path)?.is_empty())
+            || (path.is_dir() && !sequence::files_in(&path)?.is_empty())
         {
             films.push(path);
         }

@@ -1,6 +1,6 @@
-//! A still picture of occluding shapes ("dead leaves"), at twice the resolution of the video that will look at it. Enters:
-//! a random stream. Leaves: a canvas of premultiplied RGBA. Radii follow a power law, so that the statistics are those of
-//! photographs: sharp edges at every size, textures, flat and soft regions, thin lines, print.
+//! A still picture of occluding shapes ("dead leaves"), at twice the resolution of the video that will look at it.
+//! Enters: a random stream. Leaves: a canvas of premultiplied RGBA. Radii follow a power law, so that the statistics
+//! are those of photographs: sharp edges at every size, textures, flat and soft regions, thin lines, print.
 
 use super::rng::Rng;
 use super::texture::{Bank, SIZE};

@@ -1,6 +1,6 @@
-//! Footage to train on. Enters: clips that were found. Leaves: crops of them, chosen by a key alone. Decoded frames are kept
-//! up to a budget of memory; with more footage than that, each epoch takes its own part. What cannot be decoded is named
-//! once and never drawn. Nothing here depends on what was decoded before.
+//! Footage to train on. Enters: clips that were found. Leaves: crops of them, chosen by a key alone. Decoded frames are
+//! kept up to a budget of memory; with more footage than that, each epoch takes its own part. What cannot be decoded is
+//! named once and never drawn. Nothing here depends on what was decoded before.
 
 use super::find::Clip;
 use super::rng::Rng;

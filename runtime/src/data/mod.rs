@@ -1,6 +1,7 @@
-//! What networks are trained on. Enters: a folder of footage or nothing, and the shape [B, 3, T, H, W] that the compiled
-//! train step declares. Leaves: batches of RGB in 0 to 1, made ahead on a thread, each decided by (seed, epoch, step) alone.
-//! Degradation is not done here: it is part of the compiled network. Footage that cannot be used is left out and told.
+//! What networks are trained on. Enters: a folder of footage or nothing, and the shape [B, 3, T, H, W] that the
+//! compiled train step declares. Leaves: batches of RGB in 0 to 1, made ahead on a thread, each decided by (seed,
+//! epoch, step) alone. Degradation is not done here: it is part of the compiled network. Footage that cannot be used is
+//! left out and told.
 
 pub mod find;
 pub mod leaves;
@@ -9,6 +10,7 @@ pub mod rng;
 pub mod scene;
 pub mod texture;
 
+use crate::error::OnFault;
 use crate::video::{Limits, MediaError, Result};
 use find::{Faults, Listed};
 use library::Library;
@@ -32,27 +34,8 @@ pub struct DataOptions {
     pub limits: Limits,
     /// The clips that a resumed run had when it was stopped.
     pub before: Vec<Listed>,
+    /// Of films that are damaged, or cannot be used: those are left out.
     pub faults: OnFault,
-}
-
-/// What a film does that is damaged, or cannot be used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnFault {
-    /// It is named once, and the others do.
-    #[default]
-    LeaveOut,
-    /// It is an error.
-    Refuse,
-}
-
-impl OnFault {
-    /// What `--strict` decides.
-    pub fn of_strict(is_strict: bool) -> OnFault {
-        match is_strict {
-            true => OnFault::Refuse,
-            false => OnFault::LeaveOut,
-        }
-    }
 }
 
 impl DataOptions {
@@ -293,11 +276,7 @@ impl Maker {
         let [_, _, n_frames, height, width] = options.shape;
         let clip_shape = [n_frames, height, width];
         let split = find::find(folder, clip_shape, &options.limits, &options.before)?;
-        if options.faults == OnFault::Refuse
-            && let Some(fault) = split.faults.first()
-        {
-            return Err(refused(fault));
-        }
+        options.faults.check(split.faults.all())?;
         let (description, clips) = (describe(folder, &split), split.listed(folder));
         let (seed, limits) = (options.seed, options.limits);
         let library =
@@ -348,13 +327,11 @@ impl Maker {
                 }
             }
         }
-        match self.faults {
-            OnFault::Refuse => self
-                .left_out()
-                .first()
-                .map_or(Ok(out), |why| Err(refused(why))),
-            OnFault::LeaveOut => Ok(out),
+        // What is only told, is told when it is asked for.
+        if self.faults == OnFault::Refuse {
+            self.faults.check(self.left_out())?;
         }
+        Ok(out)
     }
 
     fn left_out(&mut self) -> Vec<String> {
@@ -376,10 +353,6 @@ fn describe(folder: &Path, split: &find::Split) -> String {
         n_frames(&split.valid),
         split.how
     )
-}
-
-fn refused(fault: &str) -> MediaError {
-    MediaError::user(format!("{fault}; leave --strict out to go on without it"))
 }
 
 #[cfg(test)]

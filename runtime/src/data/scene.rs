@@ -1,5 +1,6 @@
-//! Moving scenes without any footage. Enters: a key. Leaves: clips of RGB in 0 to 1: a background of dead leaves under a
-//! camera that pans, turns and zooms, and objects that move over it and hide each other. The same key gives the same clip.
+//! Moving scenes without any footage. Enters: a key. Leaves: clips of RGB in 0 to 1: a background of dead leaves under
+//! a camera that pans, turns and zooms, and objects that move over it and hide each other. The same key gives the same
+//! clip.
 
 use super::leaves::{Canvas, DENSITY, Style};
 use super::rng::Rng;

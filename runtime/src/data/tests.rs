@@ -1,7 +1,7 @@
 //! Batches: the same by the same key, from footage and from nothing.
 
 use super::*;
-use crate::video::images::write_image;
+use crate::video::image_writer::write_image;
 
 fn options(folder: Option<&Path>) -> DataOptions {
     DataOptions::new(folder, &[2, 3, 3, 24, 32], 7, 4).unwrap()

@@ -43,8 +43,8 @@ fn normalise(texture: &mut [f32]) {
     texture.iter_mut().for_each(|v| *v = (*v - mean) * scale);
 }
 
-/// Octaves of smooth lattice noise. Equal weights give amplitudes of 1/f; `number` tilts them and folds every third texture
-/// into ridges, which look like bark, water or hair.
+/// Octaves of smooth lattice noise. Equal weights give amplitudes of 1/f; `number` tilts them and folds every third
+/// texture into ridges, which look like bark, water or hair.
 fn noise(number: usize) -> Vec<f32> {
     let mut rng = Rng::keyed(&[0x7e47, number as u64]);
     let tilt = [1.0, 0.85, 1.15, 0.7, 1.35, 1.0, 0.8, 1.25, 0.95, 1.1][number % 10];

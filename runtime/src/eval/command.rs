@@ -2,13 +2,13 @@
 
 use super::degrade::Degradation;
 use super::{Channel, Protocol, Report, find_clips};
-use crate::data::OnFault;
+use crate::error::OnFault;
 use crate::progress::Progress;
 use crate::session::Session;
 use crate::upscale::session::SessionNetworks;
 use crate::upscale::{Networks, TileOptions};
 use crate::video::Limits;
-use crate::{Error, Result, interrupt};
+use crate::{Result, interrupt};
 use std::path::PathBuf;
 
 /// PSNR and SSIM against bicubic, by a protocol that every line names
@@ -78,9 +78,7 @@ pub fn run(session: &mut Session, args: &EvalArgs, seed: u64, is_quiet: bool) ->
     };
     let (clips, mut left_out) = find_clips(&args.data, &limits)?;
     let on_fault = OnFault::of_strict(args.strict);
-    if let (OnFault::Refuse, Some(why)) = (on_fault, left_out.first()) {
-        return Err(Error::user(why));
-    }
+    on_fault.check(&left_out)?;
     let mut networks = SessionNetworks::new(session, &args.profile, seed)?;
     let options: TileOptions = networks.options(args.overlap, args.scale)?;
     let scale = networks.shapes()[0].form.scale * options.enlarge_first;

@@ -1,12 +1,13 @@
-//! How good a network is, by the protocols of published tables. Enters: footage as ground truth. Each frame is made small
-//! (BI: MATLAB's bicubic; BD: a Gaussian, every s-th pixel), rounded to 8 bits, enlarged by the network and by bicubic, and
-//! compared. Leaves: PSNR and SSIM, per frame, then a mean for each clip, then the mean of clips. Every line names the protocol.
+//! How good a network is, by the protocols of published tables. Enters: footage as ground truth. Each frame is made
+//! small (BI: MATLAB's bicubic; BD: a Gaussian, every s-th pixel), rounded to 8 bits, enlarged by the network and by
+//! bicubic, and compared. Leaves: PSNR and SSIM, per frame, then a mean for each clip, then the mean of clips. Every
+//! line names the protocol.
 
 pub mod command;
 pub mod degrade;
 
-use crate::data::OnFault;
 use crate::data::find::{self, Faults};
+use crate::error::OnFault;
 use crate::memory;
 use crate::metrics::resize::imresize_rgb;
 use crate::metrics::{Plane, channels, luma, psnr, ssim};
@@ -143,7 +144,8 @@ impl Report {
     fn line(&self, name: &str, width: usize, n_frames: usize, s: &Score) -> String {
         let gain = s.psnr - s.bicubic_psnr;
         format!(
-            "{name:width$}  {n_frames:4} frames  PSNR-{} {:.2} dB  SSIM {:.4}  (bicubic {:.2} dB, {:.4}; {gain:+.2} dB)  protocol {}",
+            "{name:width$}  {n_frames:4} frames  PSNR-{} {:.2} dB  SSIM {:.4}  (bicubic {:.2} dB, {:.4}; \
+                {gain:+.2} dB)  protocol {}",
             self.settings.channel, s.psnr, s.ssim, s.bicubic_psnr, s.bicubic_ssim, self.protocol
         )
     }
@@ -171,8 +173,8 @@ pub fn find_clips(path: &Path, limits: &Limits) -> Result<(Vec<PathBuf>, Vec<Str
     Ok((clips.into_iter().map(|c| c.path).collect(), left_out))
 }
 
-/// Scores every clip. `report` hears of each frame (clip, frame) and returns whether to go on. A clip that cannot be scored
-/// is left out if there are others.
+/// Scores every clip. `report` hears of each frame (clip, frame) and returns whether to go on. A clip that cannot be
+/// scored is left out if there are others.
 pub fn run(
     networks: &mut dyn Networks,
     clips: &[PathBuf],
@@ -186,14 +188,16 @@ pub fn run(
     let mut faults: Vec<MediaError> = Vec::new();
     for (i, path) in clips.iter().enumerate() {
         match clip_score(networks, path, protocol, options, limits, |n| report(i, n)) {
-            Ok((_, damage)) if on_fault == OnFault::Refuse && !damage.is_empty() => {
-                return Err(damage::refused(&damage[0]));
-            }
             Ok((score, damage)) => {
+                on_fault.check(damage.iter().map(|d| &d.text))?;
                 scores.push(score);
                 damaged.extend(damage::lines(&damage));
             }
-            Err(e) if e.is_user() && on_fault == OnFault::LeaveOut => faults.push(e),
+            // The others do, where there are others.
+            Err(e) if e.is_user() && clips.len() > 1 => {
+                on_fault.check([&e])?;
+                faults.push(e);
+            }
             Err(e) => return Err(e),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::upscale::{Form, Network, Shape};
-use crate::video::images::write_image;
+use crate::video::image_writer::write_image;
 
 /// Enlarges by bicubic, so that its scores are those of bicubic.
 struct Bicubic {
@@ -106,7 +106,7 @@ fn bicubic_scores_as_bicubic() {
             &clips,
             protocol,
             TileOptions::default(),
-            OnFault::LeaveOut,
+            OnFault::Tell,
             &Limits::default(),
             |_, _| true,
         )
@@ -146,7 +146,7 @@ fn ends_and_limits() {
             &find_clips(root.path(), &Limits::default())?.0,
             protocol,
             TileOptions::default(),
-            OnFault::LeaveOut,
+            OnFault::Tell,
             &Limits::default(),
             |_, _| true,
         )?;

@@ -1,5 +1,5 @@
-//! The calls that need room on a disk, and nothing else. Enters: paths and bytes. Leaves: what the system says. Everything
-//! that this crate writes goes through here, so that tests can let the disk be full at any point.
+//! The calls that need room on a disk, and nothing else. Enters: paths and bytes. Leaves: what the system says.
+//! Everything that this crate writes goes through here, so that tests can let the disk be full at any point.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
@@ -15,6 +15,14 @@ pub fn create_new(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
+/// A file that is there, or a new one.
+pub fn open_or_create(path: &Path) -> io::Result<File> {
+    room::spend_entry()?;
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    options.open(path)
+}
+
 pub fn create_dir(path: &Path) -> io::Result<()> {
     room::spend_entry()?;
     fs::create_dir(path)
@@ -23,6 +31,20 @@ pub fn create_dir(path: &Path) -> io::Result<()> {
 pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
     room::spend_entry()?;
     fs::rename(from, to)
+}
+
+/// As [`rename`] of a file, where what has come to `to` meanwhile is an error and stays.
+pub fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    room::spend_entry()?;
+    match fs::hard_link(from, to) {
+        Ok(()) => fs::remove_file(from).inspect_err(|_| drop(fs::remove_file(to))),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Err(e),
+        // A file system without links: the name is taken by an empty file, and that one is replaced.
+        Err(_) => {
+            OpenOptions::new().write(true).create_new(true).open(to)?;
+            fs::rename(from, to).inspect_err(|_| drop(fs::remove_file(to)))
+        }
+    }
 }
 
 /// A file to write to.

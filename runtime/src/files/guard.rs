@@ -1,11 +1,11 @@
-//! An output that is an input. Enters: the path of an output, and what is read. Leaves: an error where writing would replace
-//! what is read, whatever its names: other spellings, links, standard input. Nothing is opened here.
+//! An output that is an input. Enters: the path of an output, and what is read. Leaves: an error where writing would
+//! replace what is read, whatever its names: other spellings, links, standard input. Nothing is opened here.
 
-use super::output::{follow, is_stream, replaceable};
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
 use std::fs::{self, Metadata};
 use std::path::{Path, PathBuf};
+use vsr_artifact::place::{folder_of, follow, is_stream, replaceable};
 use vsr_artifact::shown_path;
 
 /// What a path leads to, or standard input or output (`-`) where that is a file.
@@ -95,7 +95,7 @@ fn standard(_: Stream) -> Option<Identity> {
     None
 }
 
-/// The plain file that writing to `path` makes or replaces.
+/// The regular file that writing to `path` makes or replaces.
 pub fn target(path: &Path) -> std::io::Result<PathBuf> {
     if is_stream(path) {
         return Err(std::io::ErrorKind::NotSeekable.into());
@@ -109,7 +109,7 @@ pub fn target(path: &Path) -> std::io::Result<PathBuf> {
 pub fn is_one_place(a: &Path, b: &Path) -> bool {
     let place = |path: &Path| {
         let path = follow(path).ok()?;
-        let folder = identity(&super::folder_of(&path), Stream::Output);
+        let folder = identity(&folder_of(&path), Stream::Output);
         Some((folder?, path.file_name()?.to_owned()))
     };
     let is_one = |a: Option<_>, b: Option<_>| a.is_some() && a == b;

@@ -1,13 +1,15 @@
-//! What is unfinished lies hidden beside its place: `.NAME.part-PID`. Enters: a place. Leaves: a file or folder that nobody
-//! else uses, gone when it is dropped. It is locked while its process lives, and the system takes the lock away with the
-//! process: so leftovers are told from work, whatever number a process has, and are swept by the next who writes there.
+//! What is unfinished lies hidden beside its place: `.NAME.part-PID`. Enters: a place. Leaves: a file or folder that
+//! nobody else uses, gone when it is dropped. It is locked while its process lives, and the system takes the lock away
+//! with the process: so leftovers are told from work, whatever number a process has, and are swept by the next who
+//! writes there.
 
-use super::{disk, folder_of};
+use super::disk;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
+use vsr_artifact::place::{folder_of, is_at};
 
 const MARK: &str = ".part-";
 /// Files of earlier versions.
@@ -137,22 +139,6 @@ fn free_name<T>(place: &Path, make: impl Fn(&Path) -> io::Result<T>) -> io::Resu
             done => return done,
         }
     }
-}
-
-/// Whether a path still leads to an open file.
-#[cfg(unix)]
-pub(super) fn is_at(handle: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let of = |m: fs::Metadata| (m.dev(), m.ino());
-    match (handle.metadata(), fs::symlink_metadata(path)) {
-        (Ok(open), Ok(there)) => of(open) == of(there),
-        _ => false,
-    }
-}
-
-#[cfg(not(unix))]
-pub(super) fn is_at(_: &File, path: &Path) -> bool {
-    path.exists()
 }
 
 /// Removes what dead processes had begun to write in a folder.

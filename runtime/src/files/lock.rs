@@ -1,14 +1,15 @@
-//! A folder that one process at a time works in. Enters: a folder. Leaves: a lock of the system's on its file `.vsr-run.lock`, which
-//! ends with the process however that ends, so that nothing stale is left; or an error that names who holds it. What others
-//! left unfinished in the folder goes when it is taken.
+//! A folder that one process at a time works in. Enters: a folder. Leaves: a lock of the system's on its file
+//! `.vsr-run.lock`, which ends with the process however that ends, so that nothing stale is left; or an error that
+//! names who holds it. What others left unfinished in the folder goes when it is taken.
 
-use super::disk::DiskFile;
-use super::hidden::{is_at, lived_at, sweep_own};
-use super::{MadeFolders, folder_of};
+use super::disk::{self, DiskFile};
+use super::hidden::{lived_at, sweep_own};
+use super::make_folders;
 use crate::error::{Error, Result};
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
+use vsr_artifact::place::{MadeFolders, folder_of, is_at};
 
 const NAME: &str = ".vsr-run.lock";
 
@@ -23,7 +24,7 @@ impl FolderLock {
     /// Makes the folder if it is missing; it goes again if nothing is left in it.
     pub fn take(folder: &Path) -> Result<FolderLock> {
         let failed = |e: io::Error| Error::io("write", folder, &e);
-        let folders = MadeFolders::make(folder).map_err(failed)?;
+        let folders = make_folders(folder).map_err(failed)?;
         FolderLock::take_in(folder, folders)
     }
 
@@ -31,12 +32,12 @@ impl FolderLock {
     pub fn take_new(folders: impl Iterator<Item = PathBuf>) -> Result<(PathBuf, FolderLock)> {
         for folder in folders {
             let failed = |e: io::Error| Error::io("write", &folder, &e);
-            let mut made = MadeFolders::make(&folder_of(&folder)).map_err(failed)?;
-            match super::disk::create_dir(&folder) {
+            let mut made = make_folders(&folder_of(&folder)).map_err(failed)?;
+            match disk::create_dir(&folder) {
                 Err(e) if e.kind() == ErrorKind::AlreadyExists => made.keep(),
                 Err(e) => return Err(failed(e)),
                 Ok(()) => {
-                    made.0.push(folder.clone());
+                    made.push(folder.clone());
                     let lock = FolderLock::take_in(&folder, made)?;
                     return Ok((folder, lock));
                 }
@@ -49,7 +50,7 @@ impl FolderLock {
         let path = folder.join(NAME);
         let failed = |e: io::Error| Error::io("write", &path, &e);
         loop {
-            let mut file = open(&path).map_err(failed)?;
+            let mut file = disk::open_or_create(&path).map_err(failed)?;
             let holder = holder(&mut file);
             match file.try_lock() {
                 Err(TryLockError::WouldBlock) => return Err(busy(folder, holder.map(|h| h.0))),
@@ -81,12 +82,6 @@ impl Drop for FolderLock {
         // While it is locked, so that whoever waits for it sees that it has gone.
         let _ = fs::remove_file(&self.path);
     }
-}
-
-fn open(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    options.open(path)
 }
 
 /// The process that signed last, and whether it lives.

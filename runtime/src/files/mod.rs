@@ -1,6 +1,6 @@
-//! What is written appears whole or not at all. Enters: a path, and bytes. Leaves: under that path what was there before,
-//! or all that is new, flushed to the disk with every result checked. Never here: a half-written file under its own name,
-//! an error that nobody hears of, a hidden file of a process that still lives taken away.
+//! What is written appears whole or not at all. Enters: a path, and bytes. Leaves: under that path what was there
+//! before, or all that is new, flushed to the disk with every result checked. Never here: a half-written file under its
+//! own name, an error that nobody hears of, a hidden file of a process that still lives taken away.
 //!
 //! | file | what |
 //! |---|---|
@@ -9,6 +9,7 @@
 //! | `hidden.rs` | names of what is unfinished, its lock, its removal; leftovers of dead processes |
 //! | `lock.rs` | a folder that one process at a time works in |
 //! | `guard.rs` | an output that is an input |
+//! | `vsr_artifact::place` | where a path leads, what may be replaced there, folders that are made: `vsrc` has the same |
 //! | `disk.rs` | the calls that take room; in tests, a disk of a given size |
 
 mod disk;
@@ -28,7 +29,8 @@ pub use disk::room;
 
 use crate::error::{Error, Result};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use vsr_artifact::place::MadeFolders;
 
 /// Writes `parts` one after the other as one file, in folders that are made if they are missing.
 pub fn write_whole(path: &Path, parts: &[&[u8]]) -> Result<()> {
@@ -49,61 +51,9 @@ pub fn write_with(
     written.map_err(|e| Error::io("write", path, &e))
 }
 
-/// The folder that a path lies in.
-pub(crate) fn folder_of(path: &Path) -> PathBuf {
-    let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
-    parent.unwrap_or(Path::new(".")).to_path_buf()
-}
-
-/// The name of a folder's entry reaches the disk with the folder; not every file system offers that.
-fn sync_folder(folder: &Path) -> std::io::Result<()> {
-    use std::io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
-    if cfg!(not(unix)) {
-        return Ok(());
-    }
-    match std::fs::File::open(folder).and_then(|f| f.sync_all()) {
-        Err(e) if !matches!(e.kind(), InvalidInput | PermissionDenied | Unsupported) => Err(e),
-        _ => Ok(()),
-    }
-}
-
-/// Folders that were made for an output, and go again if it does not come.
-#[derive(Default)]
-struct MadeFolders(Vec<PathBuf>);
-
-impl MadeFolders {
-    /// Makes `folder` and all above it that are missing.
-    fn make(folder: &Path) -> std::io::Result<MadeFolders> {
-        let missing = folder
-            .ancestors()
-            .take_while(|f| !f.as_os_str().is_empty() && !f.exists());
-        let missing: Vec<_> = missing.map(PathBuf::from).collect();
-        let mut made = MadeFolders::default();
-        for folder in missing.into_iter().rev() {
-            match disk::create_dir(&folder) {
-                // Another process was quicker.
-                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists && folder.is_dir() => {}
-                done => {
-                    done?;
-                    made.0.push(folder);
-                }
-            }
-        }
-        Ok(made)
-    }
-
-    fn keep(&mut self) {
-        self.0.clear();
-    }
-}
-
-impl Drop for MadeFolders {
-    fn drop(&mut self) {
-        for folder in self.0.iter().rev() {
-            // Only an empty folder goes: another process may use it by now.
-            let _ = std::fs::remove_dir(folder);
-        }
-    }
+/// Folders that are missing, made in the room that the disk has.
+fn make_folders(folder: &Path) -> std::io::Result<MadeFolders> {
+    MadeFolders::make(folder, disk::create_dir)
 }
 
 #[cfg(test)]

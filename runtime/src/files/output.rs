@@ -1,13 +1,14 @@
-//! One file that appears whole or not at all. Enters: a path, then bytes. Leaves: nothing until `commit`, which flushes to
-//! the disk and gives the file its name. Dropped before, it leaves what was there. A device or a pipe cannot be replaced:
-//! it is written to as it stands.
+//! One file that appears whole or not at all. Enters: a path, then bytes. Leaves: nothing until `commit`, which flushes
+//! to the disk and gives the file its name. Dropped before, it leaves what was there. A device or a pipe cannot be
+//! replaced: it is written to as it stands.
 
 use super::disk::{self, DiskFile};
 use super::hidden::Hidden;
-use super::{MadeFolders, folder_of, sync_folder};
+use super::make_folders;
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, BufWriter, Error, ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use vsr_artifact::place::{MadeFolders, folder_of, follow, is_stream, replaceable, sync_folder};
 
 const BUFFER_BYTES: usize = 1 << 16;
 
@@ -52,7 +53,7 @@ impl Output {
 
     /// As [`Output::create`], in folders that are made if they are missing.
     pub fn create_with_folders(path: &Path) -> io::Result<Output> {
-        let folders = MadeFolders::make(&folder_of(path))?;
+        let folders = make_folders(&folder_of(path))?;
         let mut output = Output::create(path)?;
         output.folders = folders;
         Ok(output)
@@ -125,42 +126,4 @@ impl Seek for Output {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         self.out.seek(to)
     }
-}
-
-/// A device, a pipe, or another name of an open file, which nothing can be renamed to.
-pub(super) fn is_stream(path: &Path) -> bool {
-    let open = ["/proc", "/dev/fd", "/dev/stdout", "/dev/stderr"];
-    let is_open = open.iter().any(|names| path.starts_with(names));
-    fs::metadata(path).is_ok_and(|there| !there.is_dir() && (is_open || !there.is_file()))
-}
-
-/// The permissions of the file that is replaced, if there is one and it may be.
-pub(super) fn replaceable(target: &Path) -> io::Result<Option<Permissions>> {
-    let there = match fs::metadata(target) {
-        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
-        there => there?,
-    };
-    if there.is_dir() {
-        let why = "it is a folder, and a file is to be written";
-        return Err(Error::new(ErrorKind::IsADirectory, why));
-    }
-    if there.permissions().readonly() {
-        let why = "it is write-protected";
-        return Err(Error::new(ErrorKind::PermissionDenied, why));
-    }
-    Ok(Some(there.permissions()))
-}
-
-/// Where a path leads: a link stays, and what it names is replaced.
-pub(super) fn follow(path: &Path) -> io::Result<PathBuf> {
-    const MAX_LINKS: usize = 40;
-    let mut path = path.to_path_buf();
-    for _ in 0..MAX_LINKS {
-        match fs::read_link(&path) {
-            Ok(to) => path = folder_of(&path).join(to),
-            Err(_) => return Ok(path),
-        }
-    }
-    let why = "it is a link that leads in a circle";
-    Err(Error::new(ErrorKind::InvalidInput, why))
 }

@@ -1,13 +1,15 @@
-//! A hidden folder beside a place, or in it, if it is a folder: moving never leads to another disk. Enters: the place. Leaves: room for files that are not yet to be seen, and then all of
-//! them at their place: as a folder that appears at once, or moved into one that is there, which is as it was if any of
-//! them cannot be moved. Dropped before, nothing is left.
+//! A hidden folder beside a place, or in it, if it is a folder: moving never leads to another disk. Enters: the place.
+//! Leaves: room for files that are not yet to be seen, and then all of them at their place: as a folder that appears at
+//! once, or moved into one that is there, which is as it was if any of them cannot be moved. Dropped before, nothing is
+//! left.
 
+use super::disk;
 use super::hidden::Hidden;
 use super::output::Output;
-use super::{disk, folder_of, sync_folder};
 use std::fs;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use vsr_artifact::place::{folder_of, sync_folder};
 
 pub struct Scratch {
     hidden: Hidden,
@@ -42,13 +44,20 @@ impl Scratch {
         sync_folder(&folder_of(target))
     }
 
-    /// All of it becomes `folder`, or is moved into it. What `replaced` lists goes first.
+    /// All of it becomes `folder`, or is moved into it. What `replaced` lists goes first; any other file that has one
+    /// of the names is an error of the kind `AlreadyExists`, and stays.
     pub fn publish(self, folder: &Path, replaced: &[PathBuf]) -> io::Result<()> {
         sync_folder(self.hidden.path())?;
         if !folder.exists() {
-            disk::rename(self.hidden.path(), folder)?;
-            self.hidden.keep();
-            return sync_folder(&folder_of(folder));
+            match disk::rename(self.hidden.path(), folder) {
+                // Another program was quicker: its files stay.
+                Err(e) if e.kind() == ErrorKind::DirectoryNotEmpty => {}
+                done => {
+                    done?;
+                    self.hidden.keep();
+                    return sync_folder(&folder_of(folder));
+                }
+            }
         }
         let mut moved = Moved::default();
         let old = self.hidden.path().join(OLD);
@@ -86,7 +95,7 @@ struct Moved(Vec<(PathBuf, PathBuf)>);
 
 impl Moved {
     fn to(&mut self, from: &Path, to: PathBuf) -> io::Result<()> {
-        disk::rename(from, &to)?;
+        disk::rename_new(from, &to)?;
         self.0.push((from.to_path_buf(), to));
         Ok(())
     }

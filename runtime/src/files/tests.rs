@@ -3,6 +3,7 @@
 use super::room::{self, Full};
 use super::*;
 use std::fs;
+use std::path::PathBuf;
 
 /// Names in a folder, hidden ones too.
 fn names(folder: &Path) -> Vec<String> {
@@ -104,6 +105,38 @@ fn folders_of_files_come_all_together_or_not_at_all() {
             assert_eq!(names(dir.path()), ["shot"]);
         }
     }
+}
+
+/// What is not to go stays, whoever put it there and whenever, and what had been moved goes back.
+#[test]
+fn a_folder_takes_no_file_in_the_place_of_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("shot");
+    fs::create_dir(&folder).unwrap();
+    for name in ["a.png", "c.png"] {
+        fs::write(folder.join(name), "theirs").unwrap();
+    }
+    let publish = |replaced: &[&str]| {
+        let scratch = Scratch::at(&folder).unwrap();
+        for name in ["a.png", "b.png", "c.png"] {
+            let mut file = scratch.file(name).unwrap();
+            file.write_all(b"ours").unwrap();
+            file.commit().unwrap();
+        }
+        let replaced: Vec<PathBuf> = replaced.iter().map(|n| folder.join(n)).collect();
+        scratch.publish(&folder, &replaced)
+    };
+    for replaced in [&[][..], &["a.png"]] {
+        let refused = publish(replaced).unwrap_err();
+        assert_eq!(refused.kind(), std::io::ErrorKind::AlreadyExists);
+        assert_eq!(names(&folder), ["a.png", "c.png"]);
+        for name in ["a.png", "c.png"] {
+            assert_eq!(fs::read(folder.join(name)).unwrap(), b"theirs");
+        }
+    }
+    publish(&["a.png", "c.png"]).unwrap();
+    assert_eq!(names(&folder), ["a.png", "b.png", "c.png"]);
+    assert_eq!(fs::read(folder.join("c.png")).unwrap(), b"ours");
 }
 
 #[test]

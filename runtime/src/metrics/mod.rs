@@ -1,6 +1,6 @@
-//! How close two pictures are, and MATLAB's bicubic. Enters: pictures of 8-bit values. Leaves: decibels, similarity, resized
-//! pictures. The conventions are those of published tables: luma of BT.601 in studio range, 255 as the peak, the valid area
-//! of an 11x11 Gaussian window. No averaging over frames or clips happens here.
+//! How close two pictures are, and MATLAB's bicubic. Enters: pictures of 8-bit values. Leaves: decibels, similarity,
+//! resized pictures. The conventions are those of published tables: luma of BT.601 in studio range, 255 as the peak,
+//! the valid area of an 11x11 Gaussian window. No averaging over frames or clips happens here.
 
 pub mod resize;
 

@@ -1,5 +1,5 @@
-//! Bicubic resizing as MATLAB's `imresize` does it: a = -0.5, the kernel widened when shrinking, pixel centres at halves,
-//! borders mirrored with their edge pixel repeated. Enters and leaves: planes of unrounded values.
+//! Bicubic resizing as MATLAB's `imresize` does it: a = -0.5, the kernel widened when shrinking, pixel centres at
+//! halves, borders mirrored with their edge pixel repeated. Enters and leaves: planes of unrounded values.
 
 use super::Plane;
 

@@ -1,8 +1,8 @@
 //! The storage of all weights and states, and where its numbers can be had again.
 //!
-//! Once an entry has folded its weights, the pages that hold the stored ones are given back to the system; who needs them
-//! later calls [`Stored::whole`], which fills them again from where they came. Numbers that exist here alone (a training
-//! step made them) are never given back.
+//! Once an entry has folded its weights, the pages that hold the stored ones are given back to the system; who needs
+//! them later calls [`Stored::whole`], which fills them again from where they came. Numbers that exist here alone (a
+//! training step made them) are never given back.
 
 use crate::device::cpu::Memory;
 use crate::error::Result;
@@ -13,7 +13,7 @@ use vsr_artifact::manifest::Manifest;
 
 pub struct Stored {
     memory: Memory,
-    origin: Origin,
+    provenance: Provenance,
     /// Bytes of `memory` that are zero now, whatever the weights are.
     given_back: u64,
     /// The artifact's folder: frozen weights lie in files that it knows.
@@ -21,7 +21,7 @@ pub struct Stored {
 }
 
 /// Where the numbers that no frozen file holds came from.
-pub enum Origin {
+pub enum Provenance {
     /// They are here alone.
     Here,
     /// First values, by seed.
@@ -36,7 +36,7 @@ impl Stored {
         frozen::load(manifest, &mut memory, dir)?;
         Ok(Stored {
             memory,
-            origin: Origin::Here,
+            provenance: Provenance::Here,
             given_back: 0,
             dir: dir.to_path_buf(),
         })
@@ -60,9 +60,9 @@ impl Stored {
         &mut self.memory
     }
 
-    /// Fills all weights from their origin.
-    pub fn fill(&mut self, manifest: &Manifest, origin: Origin) {
-        self.origin = origin;
+    /// Fills all weights from their provenance.
+    pub fn fill(&mut self, manifest: &Manifest, provenance: Provenance) {
+        self.provenance = provenance;
         // What was given back, frozen weights too, is filled when it is needed.
         if self.given_back == 0 {
             self.refill(manifest);
@@ -70,10 +70,10 @@ impl Stored {
     }
 
     fn refill(&mut self, manifest: &Manifest) {
-        match &self.origin {
-            Origin::Here => {}
-            Origin::Start(seed) => weights::init(manifest, &mut self.memory, *seed),
-            Origin::File(source) => source.fill(manifest, &mut self.memory),
+        match &self.provenance {
+            Provenance::Here => {}
+            Provenance::Start(seed) => weights::init(manifest, &mut self.memory, *seed),
+            Provenance::File(source) => source.fill(manifest, &mut self.memory),
         }
     }
 
@@ -87,16 +87,16 @@ impl Stored {
         Ok(&mut self.memory)
     }
 
-    /// As [`Stored::whole`], to be changed: no origin has the numbers after that.
+    /// As [`Stored::whole`], to be changed: no provenance has the numbers after that.
     pub fn owned(&mut self, manifest: &Manifest) -> Result<&mut Memory> {
         self.whole(manifest)?;
-        self.origin = Origin::Here;
+        self.provenance = Provenance::Here;
         Ok(&mut self.memory)
     }
 
     /// Nobody reads these ranges before the next call of [`Stored::whole`]. They hold all that was given back before.
     pub fn give_back(&mut self, ranges: &[Range<u64>]) {
-        if !matches!(self.origin, Origin::Here) {
+        if !matches!(self.provenance, Provenance::Here) {
             let given = ranges.iter().map(|r| self.memory.give_back(r));
             self.given_back = given.sum();
         }

@@ -1,10 +1,10 @@
-//! Where a run begins, and in which folder. Enters: a session and options. Leaves: a folder that no other process works in,
-//! and first weights with their position: new ones, from a file, or those of the run that is resumed. Nothing that lies in
-//! the folder is replaced unless the user says so.
+//! Where a run begins, and in which folder. Enters: a session and options. Leaves: a folder that no other process works
+//! in, and first weights with their position: new ones, from a file, or those of the run that is resumed. Nothing that
+//! lies in the folder is replaced unless the user says so.
 
 use super::state::{self, Setup, State};
-use super::{BEST, LAST, Options, PLOT, PREVIEW, VALID_BATCHES, epoch, no_train, origin};
-use crate::error::{Error, Result};
+use super::{BEST, LAST, Options, PLOT, PREVIEW, VALID_BATCHES, epoch, no_train, provenance};
+use crate::error::{Error, OnFault, Result};
 use crate::files::FolderLock;
 use crate::files::guard::Inputs;
 use crate::session::Session;
@@ -107,7 +107,8 @@ fn in_the_way(path: &Path, names: &str) -> Error {
         false => String::new(),
     };
     Error::user(format!(
-        "{folder} holds another run ({names}); {resume}choose another folder with --out, or replace them with --overwrite"
+        "{folder} holds another run ({names}); {resume}choose another folder with --out, or replace them with \
+            --overwrite"
     ))
 }
 
@@ -124,8 +125,9 @@ pub fn begin(session: &mut Session, options: &Options) -> Result<Begun> {
     setup.epochs = options.epochs.unwrap_or(setup.epochs);
     setup.valid = options.valid.unwrap_or(setup.valid);
     setup.rate = options.rate.or(setup.rate);
+    setup.limit_pixels = options.limit_pixels.or(setup.limit_pixels);
     setup.data = options.data.clone().or(setup.data.take());
-    setup.artifact = origin::facts(session.manifest());
+    setup.artifact = provenance::facts(session.manifest());
     let read = setup.data.iter().cloned().chain([session.folder().into()]);
     Inputs::of(read).refuse(begun.folder.path())?;
     Ok(begun)
@@ -135,8 +137,8 @@ fn resume(session: &mut Session, options: &Options, out: &Path) -> Result<Begun>
     let folder = RunFolder::resumed(out)?;
     let (state, setup) = state::load(session, &out.join(state::FILE))?;
     check_best(&out.join(BEST))?;
-    let now = origin::facts(session.manifest());
-    if let Some(change) = origin::artifact_change(&setup.artifact, &now) {
+    let now = provenance::facts(session.manifest());
+    if let Some(change) = provenance::artifact_change(&setup.artifact, &now) {
         console::err(&format!("note: {change}\n"));
     }
     if let Some(seed) = options.seed.filter(|s| *s != setup.seed) {
@@ -158,7 +160,13 @@ fn check_best(path: &Path) -> Result<()> {
         return Ok(());
     }
     let checked = Mapped::open(path).and_then(|file| file.verify());
-    checked.map_err(|e| Error::user(format!("{e}; the run goes on without this file")))
+    checked.map_err(|e| match e {
+        Error::User(why) => Error::User(format!(
+            "the best weights of the run cannot be used: move {} away, and the run goes on without this file ({why})",
+            shown_path(path)
+        )),
+        other => other,
+    })
 }
 
 fn new(session: &mut Session, options: &Options, out: Option<&Path>) -> Result<Begun> {
@@ -168,7 +176,7 @@ fn new(session: &mut Session, options: &Options, out: Option<&Path>) -> Result<B
         session.load_weights(weights, Scope::Model)?;
     }
     let weights = options.weights.as_deref();
-    if let Some(text) = session.check_finite(weights, options.strict)? {
+    if let Some(text) = session.check_finite(weights, OnFault::of_strict(options.strict))? {
         console::err(&format!("warning: {text}\n"));
     }
     let folder = match out {
@@ -182,6 +190,7 @@ fn new(session: &mut Session, options: &Options, out: Option<&Path>) -> Result<B
         epochs: train.epochs,
         valid: VALID_BATCHES,
         rate: None,
+        limit_pixels: None,
         data: None,
         artifact: Default::default(),
         clips: vec![],

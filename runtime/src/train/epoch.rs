@@ -1,6 +1,7 @@
-//! One epoch's numbers: a line of `metrics.jsonl`, a line of text, a point of the plot. The file holds nothing that a clock
-//! decides: a run that was interrupted has the same bytes as one that was not. How fast it went is said, not kept. A line of
-//! the file ends in the hash of what stands before it; one without its end is left out, any other damage is an error.
+//! One epoch's numbers: a line of `metrics.jsonl`, a line of text, a point of the plot. The file holds nothing that a
+//! clock decides: a run that was interrupted has the same bytes as one that was not. How fast it went is said, not
+//! kept. A line of the file ends in the hash of what stands before it; one without its end is left out, any other
+//! damage is an error.
 
 use crate::error::{Error, Result};
 use crate::files;

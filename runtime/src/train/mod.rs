@@ -7,15 +7,15 @@
 
 mod begin;
 mod epoch;
-mod origin;
 mod plot;
 mod preview;
+mod provenance;
 mod state;
 #[cfg(test)]
 mod tests;
 
-use crate::data::{ClipSource, DataOptions, OnFault};
-use crate::error::{Error, Result};
+use crate::data::{ClipSource, DataOptions};
+use crate::error::{Error, OnFault, Result};
 use crate::progress::{Progress, clock, remaining};
 use crate::session::Session;
 use crate::video::Limits;
@@ -74,7 +74,8 @@ pub struct Options {
     pub valid: Option<u64>,
     /// Refuse weights that are not finite, and films that are damaged or cannot be used.
     pub strict: bool,
-    pub limits: Limits,
+    /// Frames of more pixels are refused.
+    pub limit_pixels: Option<u64>,
     pub json: bool,
     pub quiet: bool,
     /// How the user called, up to the options: for the hint on how to go on.
@@ -104,14 +105,16 @@ pub fn train(session: &mut Session, options: &Options) -> Result<Outcome> {
     let mut begun = begin::begin(session, options)?;
     let (port, setup) = (data_port(session)?, &mut begun.setup);
     let data = DataOptions {
-        limits: options.limits,
+        limits: setup
+            .limit_pixels
+            .map_or_else(Limits::default, |pixels| Limits { pixels }),
         before: std::mem::take(&mut setup.clips),
         faults: OnFault::of_strict(options.strict),
         ..DataOptions::new(setup.data.as_deref(), &port.1, setup.seed, setup.steps)?
     };
     let mut source = ClipSource::open(&data)?;
     setup.clips = source.clips().to_vec();
-    let change = origin::data_change(&data.before, &setup.clips);
+    let change = provenance::data_change(&data.before, &setup.clips);
     if let Some(change) = change.filter(|_| options.resume) {
         console::err(&format!("note: {change}\n"));
     }

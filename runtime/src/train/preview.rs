@@ -1,5 +1,5 @@
-//! The preview picture of an epoch: bicubic, ours, target, side by side under their names: the middle frame of the first
-//! held-out clip.
+//! The preview picture of an epoch: bicubic, ours, target, side by side under their names: the middle frame of the
+//! first held-out clip.
 
 use crate::error::{Error, Result};
 use crate::files;

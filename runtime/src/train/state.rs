@@ -1,8 +1,8 @@
 //! Where a run stands: everything beside the weights that the next step depends on. Lives in the metadata of the
-//! checkpoint that holds the weights and the optimiser's state, so that both always belong together. A checkpoint without
-//! the hash of what it holds, or with another one, is never resumed.
+//! checkpoint that holds the weights and the optimiser's state, so that both always belong together. A checkpoint
+//! without the hash of what it holds, or with another one, is never resumed.
 
-use super::origin::Facts;
+use super::provenance::Facts;
 use crate::data::find::Listed;
 use crate::error::{Error, Result};
 use crate::session::Session;
@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use vsr_artifact::shown_path;
 
 pub const FILE: &str = "state.safetensors";
+const LIMIT_PIXELS: &str = "limit_pixels";
 
 /// Position and running sums.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -36,6 +37,8 @@ pub struct Setup {
     /// Held-out batches after each epoch.
     pub valid: u64,
     pub rate: Option<f64>,
+    /// Of one frame of the data; `None`: the usual limit.
+    pub limit_pixels: Option<u64>,
     pub data: Option<PathBuf>,
     /// What the run is made of.
     pub artifact: Facts,
@@ -79,6 +82,9 @@ pub fn save(session: &mut Session, path: &Path, state: &State, setup: &Setup) ->
         ("valid", setup.valid),
     ] {
         m.insert(key.to_string(), value.to_string());
+    }
+    if let Some(limit) = setup.limit_pixels {
+        m.insert(LIMIT_PIXELS.to_string(), limit.to_string());
     }
     let mut float = |key: String, value: Option<f64>| {
         // Bits, not digits: a resumed run must not differ in the last place.
@@ -144,6 +150,10 @@ pub fn load(session: &mut Session, path: &Path) -> Result<(State, Setup)> {
         epochs: number("epochs")?,
         valid: number("valid").unwrap_or(super::VALID_BATCHES),
         rate: m.get("rate").and_then(bits),
+        limit_pixels: match m.contains_key(LIMIT_PIXELS) {
+            true => Some(number(LIMIT_PIXELS)?),
+            false => None,
+        },
         data: m.get("data").map(PathBuf::from),
         artifact: parsed(&m, "artifact").ok_or_else(|| fault("artifact"))?,
         clips: parsed(&m, "clips").unwrap_or_default(),

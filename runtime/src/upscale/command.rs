@@ -1,4 +1,5 @@
-//! `vsr-run upscale`: a film through a network. Enters: flags and a session. Leaves: a film, and lines that say what was done.
+//! `vsr-run upscale`: a film through a network. Enters: flags and a session. Leaves: a film, and lines that say what
+//! was done.
 
 use super::session::SessionNetworks;
 use super::{Progress, Upscaler, film, fit};
@@ -8,7 +9,7 @@ use crate::session::Session;
 use crate::video::damage::{self, Strict};
 use crate::video::sequence::{Pattern, files_in};
 use crate::video::{
-    FrameReader, Limits, OutputSpec, create_writer, numbered_output, open_reader_within,
+    FrameReader, Limits, Older, OutputSpec, create_writer, numbered_output, open_reader_within,
 };
 use crate::{Error, Result, interrupt, memory};
 use serde::Serialize;
@@ -47,11 +48,11 @@ pub struct UpscaleArgs {
     /// Stop after this many frames
     #[arg(long)]
     pub limit: Option<u64>,
-    /// Replace the pictures that are in the output's folder under such names
+    /// Replace the pictures that are in the output's folder under such names, or come there meanwhile
     #[arg(long)]
     pub overwrite: bool,
-    /// A source that is damaged, cut short or incomplete is an error, instead of giving what is there; all commands have
-    /// `--strict`
+    /// A source that is damaged, cut short or incomplete is an error, instead of giving what is there; all commands
+    /// have `--strict`
     #[arg(skip)]
     pub strict: bool,
 }
@@ -115,6 +116,10 @@ pub fn run(
     let scaled = OutputSpec::scaled(&info, upscaler.scale(), source);
     let spec = OutputSpec {
         is_cut: args.limit.is_some(),
+        older: match args.overwrite {
+            true => Older::Replaced,
+            false => Older::Kept,
+        },
         ..scaled
     };
     let writer = create_writer(&args.output, &spec)?;

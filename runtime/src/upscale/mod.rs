@@ -1,6 +1,6 @@
-//! Frames of any size through a network of fixed shape. Enters: frames of a film. Leaves: larger frames, in order, with the
-//! same times. Tiles are exact where the network's field is finite, blended where it is not. Memory holds one window of
-//! frames and one result, however long the film.
+//! Frames of any size through a network of fixed shape. Enters: frames of a film. Leaves: larger frames, in order, with
+//! the same times. Tiles are exact where the network's field is finite, blended where it is not. Memory holds one
+//! window of frames and one result, however long the film.
 
 pub mod command;
 pub mod session;
@@ -219,8 +219,8 @@ impl<N: Network> Upscaler<N> {
         self.rows.starts.len() * self.columns.starts.len()
     }
 
-    /// Memory that frames take on their way through: those that are kept, their padded planes, a group's results, and one
-    /// result as it is written.
+    /// Memory that frames take on their way through: those that are kept, their padded planes, a group's results, and
+    /// one result as it is written.
     pub fn frame_bytes(&self) -> u64 {
         let area = |w: usize, h: usize| (w as u64).saturating_mul(h as u64);
         let (scale, channels) = (self.scale() as u64, self.form.channels as u64);
@@ -289,7 +289,8 @@ impl<N: Network> Upscaler<N> {
         Ok(out)
     }
 
-    /// Results of a group of frames: one, or one for each frame of a network that returns all. Planes in 0 to 1, padded.
+    /// Results of a group of frames: one, or one for each frame of a network that returns all. Planes in 0 to 1,
+    /// padded.
     fn run(&mut self, group: &[std::rc::Rc<Prepared>]) -> Result<Vec<Vec<Vec<f32>>>> {
         let form = self.form;
         let n_results = if form.returns_all { form.frames } else { 1 };
@@ -522,8 +523,8 @@ impl Progress {
     }
 }
 
-/// A film from reader to writer. `limit` ends it early; `report` is called after each frame and returns whether to go on.
-/// On any error, and when told to stop, the writer is dropped and leaves nothing behind.
+/// A film from reader to writer. `limit` ends it early; `report` is called after each frame and returns whether to go
+/// on. On any error, and when told to stop, the writer is dropped and leaves nothing behind.
 pub fn film<N: Network>(
     upscaler: &mut Upscaler<N>,
     reader: &mut dyn FrameReader,

@@ -1,5 +1,5 @@
-//! A loaded artifact as networks for frames. Enters: a session. Leaves: its `infer` entries that take frames, and runs of
-//! them. No tiling here.
+//! A loaded artifact as networks for frames. Enters: a session. Leaves: its `infer` entries that take frames, and runs
+//! of them. No tiling here.
 
 use super::{Form, Network, Networks, Shape, TileOptions};
 use crate::error::Error;

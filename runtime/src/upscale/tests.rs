@@ -4,8 +4,8 @@ use super::*;
 use crate::video::y4m::Y4mWriter;
 use crate::video::{OutputSpec, create_writer, open_reader};
 
-/// Three rounds of a 3x3 filter on every frame (zeros beyond the border), the frames weighted by 1, 2, 3, …; then nearest
-/// enlargement. Its field is 3 pixels.
+/// Three rounds of a 3x3 filter on every frame (zeros beyond the border), the frames weighted by 1, 2, 3, …; then
+/// nearest enlargement. Its field is 3 pixels.
 struct Fake {
     input: Vec<usize>,
     output: Vec<usize>,
@@ -278,6 +278,7 @@ fn films_are_cut_and_stopped_cleanly() {
         full_chroma: true,
         source: None,
         is_cut: false,
+        older: crate::video::Older::Kept,
     };
     let mut writer: Box<dyn FrameWriter> = Box::new(Y4mWriter::create(&input, &spec).unwrap());
     frames(6, 20, 16)

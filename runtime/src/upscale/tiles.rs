@@ -1,13 +1,14 @@
-//! Where the tiles of a frame lie and which part of each result counts. Enters: sizes, the network's field. Leaves: for each
-//! axis, starts of tiles and weights. Exact tiling only copies; blending gives weights that sum to 1 after division.
+//! Where the tiles of a frame lie and which part of each result counts. Enters: sizes, the network's field. Leaves: for
+//! each axis, starts of tiles and weights. Exact tiling only copies; blending gives weights that sum to 1 after
+//! division.
 
 use crate::video::{MediaError, Result};
 
 /// How results of neighbouring tiles meet.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Seam {
-    /// Finite field: tiles begin at multiples of `stride`, `halo` pixels at inner edges are thrown away. Equal to the whole
-    /// frame, bit for bit.
+    /// Finite field: tiles begin at multiples of `stride`, `halo` pixels at inner edges are thrown away. Equal to the
+    /// whole frame, bit for bit.
     Exact { halo: usize, stride: usize },
     /// No finite field: `overlap` pixels are blended.
     Blended { overlap: usize },
@@ -40,7 +41,8 @@ impl Axis {
                 Seam::Blended { overlap } => format!("an overlap of {overlap}"),
             };
             return Err(MediaError::user(format!(
-                "a tile of {tile} pixels leaves nothing after {margin}: compile a larger profile or give a smaller --overlap"
+                "a tile of {tile} pixels leaves nothing after {margin}: compile a larger profile or give a \
+                    smaller --overlap"
             )));
         }
         let n_more = if last == 0 { 0 } else { last.div_ceil(step) };

@@ -1,6 +1,6 @@
 //! The frames around each frame, as a film streams by. Enters: frames in order, then the news that there are no more.
-//! Leaves: groups of T frames with what each result is for. Both ends of the film are mirrored. Never holds more frames than
-//! one group and what it reaches ahead.
+//! Leaves: groups of T frames with what each result is for. Both ends of the film are mirrored. Never holds more frames
+//! than one group and what it reaches ahead.
 
 use super::tiles::mirror;
 use std::collections::VecDeque;

@@ -1,6 +1,6 @@
-//! Y'CbCr planes to 8-bit RGB and back, in fixed point. Enters: planes of one of the layouts below, a matrix and a range.
-//! Leaves: rows of RGB triples, or planes. Chroma is interpolated linearly and filtered at the place where it is sited,
-//! the same both ways. No other colour science happens here: transfer curves and primaries stay as they are.
+//! Y'CbCr planes to 8-bit RGB and back, in fixed point. Enters: planes of one of the layouts below, a matrix and a
+//! range. Leaves: rows of RGB triples, or planes. Chroma is interpolated linearly and filtered at the place where it is
+//! sited, the same both ways. No other colour science happens here: transfer curves and primaries stay as they are.
 
 use super::Result;
 use crate::memory;

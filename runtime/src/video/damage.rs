@@ -1,8 +1,9 @@
-//! What a source lacks: it was cut short, a picture is missing, a part cannot be decoded. Enters: what a reader noticed.
-//! Leaves: one sentence each, and where in the film; `Strict` makes the first one an error. A reader that hands out fewer
-//! frames than its source had, and says nothing, is a fault of that reader.
+//! What a source lacks: it was cut short, a picture is missing, a part cannot be decoded. Enters: what a reader
+//! noticed. Leaves: one sentence each, and where in the film; `Strict` makes the first one an error. A reader that
+//! hands out fewer frames than its source had, and says nothing, is a fault of that reader.
 
-use super::{Frame, FrameReader, Info, MediaError, Result};
+use super::{Frame, FrameReader, Info, Result};
+use crate::error::OnFault;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Damage {
@@ -48,14 +49,6 @@ pub fn lines(damage: &[Damage]) -> Vec<String> {
     lines
 }
 
-/// An error that refuses a damaged source.
-pub fn refused(damage: &Damage) -> MediaError {
-    MediaError::user(format!(
-        "{}; leave --strict out to go on with what is there",
-        damage.text
-    ))
-}
-
 /// A reader whose source must be whole.
 pub struct Strict {
     inner: Box<dyn FrameReader>,
@@ -72,8 +65,8 @@ impl Strict {
 
     fn check(&self) -> Result<()> {
         let damage = self.inner.damage();
-        let first = damage.iter().find(|d| d.is_within(self.limit));
-        first.map_or(Ok(()), |d| Err(refused(d)))
+        let within = damage.iter().filter(|d| d.is_within(self.limit));
+        OnFault::Refuse.check(within.map(|d| &d.text))
     }
 }
 

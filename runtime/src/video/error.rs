@@ -1,9 +1,8 @@
 //! What can go wrong with a clip, in one sentence each that names the file. Nothing in here panics or prints.
 
-use crate::error::is_users;
 use std::fmt::Display;
 use std::path::Path;
-use vsr_artifact::{reason, shown, shown_path};
+use vsr_artifact::{is_users, reason, shown, shown_path};
 
 #[derive(Debug, thiserror::Error)]
 pub enum MediaError {

@@ -1,6 +1,6 @@
-//! Formats that we do not read ourselves, through an `ffmpeg` binary. Enters: a path. Leaves: frames with the container's
-//! exact times, or a file of any container whose picture we encoded and whose other tracks ffmpeg copied (`-c copy`).
-//! Nothing here links to ffmpeg, and nothing needs it.
+//! Formats that we do not read ourselves, through an `ffmpeg` binary. Enters: a path. Leaves: frames with the
+//! container's exact times, or a file of any container whose picture we encoded and whose other tracks ffmpeg copied
+//! (`-c copy`). Nothing here links to ffmpeg, and nothing needs it.
 
 use super::ffmpeg_log::{self, Line, Shown, parse_line};
 use super::mp4::write::Mp4Writer;
@@ -8,10 +8,10 @@ use super::{
     Damage, Frame, FrameReader, FrameWriter, Info, Limits, MediaError, OutputSpec, Result,
 };
 use crate::files::{Scratch, guard};
-use crate::memory;
-use std::io::{BufRead, BufReader, Read};
+use crate::{interrupt, memory};
+use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use vsr_artifact::{reason, shown_path};
 
@@ -159,8 +159,8 @@ impl FfmpegReader {
                 }
             }
         }
-        // Reaped here so that no process is left behind; its verdict is in what it said.
-        let _ = child.wait();
+        // Reaped here so that no process is left behind; where it ended by itself, its verdict is in what it said.
+        ended(&mut child, path)?;
         if is_too_large {
             let limit = limits.pixels;
             let why = format!(
@@ -196,18 +196,12 @@ impl FfmpegReader {
         if std::mem::replace(&mut self.has_ended, true) {
             return Ok(None);
         }
-        let failed = |e: std::io::Error| MediaError::Machine(format!("ffmpeg: {}", reason(&e)));
-        let status = self.child.wait().map_err(failed)?;
-        if status.code().is_none() {
-            let path = shown_path(&self.path);
-            return Err(MediaError::Machine(format!(
-                "{path}: ffmpeg, which reads it, was ended by the system ({status})"
-            )));
-        }
+        let status = ended(&mut self.child, &self.path)?;
+        let is_told = self.damage.iter().any(|d| d.is_loss);
         if !status.success() {
             let why = "ffmpeg could not read it to the end";
             self.lost(why.to_string());
-        } else if self.damage.is_empty() && self.ends_early() {
+        } else if !is_told && self.ends_early() {
             let (end, of) = (self.end, self.duration.unwrap_or(0.0));
             self.lost(format!(
                 "is cut short: it says that it is {of:.2} s long, and ends after {end:.2} s"
@@ -235,6 +229,25 @@ impl FfmpegReader {
 fn note(damage: &mut Vec<Damage>, new: Damage) {
     if !damage.iter().any(|d| d.is_loss == new.is_loss) {
         damage.push(new);
+    }
+}
+
+/// Waits for the process that reads a film. A signal says nothing about the film: the system ended it, or the user did.
+fn ended(child: &mut Child, path: &Path) -> Result<ExitStatus> {
+    let path = shown_path(path);
+    let failed = |e: std::io::Error| {
+        let why = reason(&e);
+        MediaError::Machine(format!(
+            "{path}: cannot wait for ffmpeg, which reads it: {why}"
+        ))
+    };
+    let status = child.wait().map_err(failed)?;
+    match status.code() {
+        Some(_) => Ok(status),
+        None if interrupt::asked() => Err(MediaError::Interrupted),
+        None => Err(MediaError::Machine(format!(
+            "{path}: ffmpeg, which reads it, was ended by the system ({status}), as where memory runs out: try again"
+        ))),
     }
 }
 
@@ -311,9 +324,13 @@ impl FrameReader for FfmpegReader {
             ));
         }
         let mut rgb = memory::zeroed(width * height * 3, "a frame")?;
-        self.out
-            .read_exact(&mut rgb)
-            .map_err(|e| MediaError::cannot_read(&self.path, &e))?;
+        if let Err(e) = self.out.read_exact(&mut rgb) {
+            // Where its output ends within a frame, so has the program.
+            if e.kind() == ErrorKind::UnexpectedEof {
+                ended(&mut self.child, &self.path)?;
+            }
+            return Err(MediaError::cannot_read(&self.path, &e));
+        }
         let unit = i64::try_from(self.unit).unwrap_or(i64::MAX);
         let time = shown.time.saturating_sub(self.start).saturating_mul(unit);
         let of = |d: u64| d.saturating_mul(self.unit);
@@ -344,7 +361,8 @@ impl Drop for FfmpegReader {
 /// Name of the picture alone.
 const PICTURE: &str = "picture.mp4";
 
-/// Encodes into a hidden MP4 file, then has ffmpeg put its picture and the source's other tracks into the wanted container.
+/// Encodes into a hidden MP4 file, then has ffmpeg put its picture and the source's other tracks into the wanted
+/// container.
 pub struct FfmpegWriter {
     program: PathBuf,
     target: PathBuf,
@@ -381,7 +399,7 @@ impl Subtitles {
 impl FfmpegWriter {
     pub fn create(program: PathBuf, path: &Path, spec: &OutputSpec) -> Result<FfmpegWriter> {
         let failed = |e: std::io::Error| MediaError::cannot_write(path, &e);
-        // Only a plain file can be replaced by what another program writes.
+        // Only a regular file can be replaced by what another program writes.
         let target = guard::target(path).map_err(failed)?;
         let hidden = Scratch::at(&target).map_err(failed)?;
         let without_source = OutputSpec {
@@ -496,6 +514,7 @@ mod tests {
             full_chroma: false,
             source: None,
             is_cut: false,
+            older: crate::video::Older::Kept,
         };
         let mut writer = crate::video::create_writer(&path, &spec).expect("mkv through ffmpeg");
         for t in 0..5 {
@@ -562,6 +581,7 @@ mod tests {
                 full_chroma: false,
                 source,
                 is_cut: false,
+                older: crate::video::Older::Kept,
             };
             let mut writer = crate::video::create_writer(&at(name), &spec).expect("a writer");
             for time in 0..30 {

@@ -1,5 +1,5 @@
-//! What ffmpeg says of a film. Enters: lines of its log, with their levels. Leaves: times of frames, and complaints, told
-//! apart by whether frames are lost. No process is kept here; one is run to ask where the packets end.
+//! What ffmpeg says of a film. Enters: lines of its log, with their levels. Leaves: times of frames, and complaints,
+//! told apart by whether frames are lost. No process is kept here; one is run to ask where the packets end.
 
 use super::{Damage, MediaError};
 use std::path::Path;
@@ -42,7 +42,8 @@ impl Complaint {
     }
 }
 
-/// Words of complaints that speak of lost data. Others are of streams that nobody asked for, or of habits of an encoder.
+/// Words of complaints that speak of lost data. Others are of streams that nobody asked for, or of habits of an
+/// encoder.
 const LOSS: [&str; 12] = [
     "ended prematurely",
     "partial file",
@@ -224,7 +225,8 @@ mod tests {
                 ..
             }
         ));
-        let frame = "[Parsed_showinfo_0 @ 0x55d] n:   3 pts:   1536 pts_time:0.12    duration:    512 duration_time:0.04 \
+        let frame = "[Parsed_showinfo_0 @ 0x55d] n:   3 pts:   1536 pts_time:0.12    duration:    512 \
+            duration_time:0.04 \
                      fmt:yuv420p cl:left sar:1/1 s:640x272 i:P iskey:0 type:P";
         let Line::Frame(shown) = parse_line(frame) else {
             panic!("no frame")
@@ -245,7 +247,8 @@ mod tests {
 
     #[test]
     fn levels_are_understood_and_losses_told_from_habits() {
-        let shown = "[Parsed_showinfo_0 @ 0x1] [info] n:   1 pts:   3600 pts_time:0.04    pos:     4096 fmt:yuv420p s:64x48";
+        let shown = "[Parsed_showinfo_0 @ 0x1] [info] n:   1 pts:   3600 pts_time:0.04    pos:     4096 \
+            fmt:yuv420p s:64x48";
         assert!(matches!(
             parse_line(shown),
             Line::Frame(Shown { time: 3600, .. })

@@ -400,7 +400,8 @@ pub struct Encoder {
     pub pps: Vec<u8>,
 }
 
-/// Bits a second that the rate control aims at: half a bit a pixel up to 720p, less for larger pictures, which are smoother.
+/// Bits a second that the rate control aims at: half a bit a pixel up to 720p, less for larger pictures, which are
+/// smoother.
 fn bit_rate(width: usize, height: usize, fps: f64) -> u32 {
     const PIXELS_720P: f64 = 1280.0 * 720.0;
     let pixels = (width * height) as f64;

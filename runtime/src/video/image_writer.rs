@@ -1,12 +1,12 @@
-//! Pictures out: numbered PNG or JPEG files, or a single one. Enters: frames. Leaves: files that were flushed to the disk
-//! one by one in a hidden folder, and take their places together at the end. Pictures of an older sequence of that name
-//! go when the new one comes: no tail of it is left.
+//! Pictures out: numbered PNG or JPEG files, or a single one. Enters: frames. Leaves: files that were flushed to the
+//! disk one by one in a hidden folder, and take their places together at the end. Pictures of an older sequence of that
+//! name go when the new one comes: no tail of it is left.
 
-use super::images::{Pattern, has_image_extension, is_unfinished_pattern};
-use super::{Frame, FrameWriter, MediaError, Result};
+use super::sequence::{Pattern, has_image_extension, is_unfinished_pattern};
+use super::{Frame, FrameWriter, MediaError, Older, Result};
 use crate::files::{Output, Scratch};
 use image::{ExtendedColorType, ImageEncoder, ImageError};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use vsr_artifact::shown_path;
 
@@ -19,12 +19,10 @@ enum Place {
     Numbered {
         pattern: Pattern,
         hidden: Scratch,
+        older: Older,
     },
     /// Written when its frame comes, named at the end.
-    Single {
-        path: PathBuf,
-        file: Option<Output>,
-    },
+    Single { path: PathBuf, file: Option<Output> },
 }
 
 /// Where pictures go that a path names, if they are several: a folder, or a pattern.
@@ -34,13 +32,17 @@ pub fn numbered(path: &Path) -> Option<Pattern> {
 
 impl ImageWriter {
     /// `path` is a folder, a pattern, or the name of a single picture.
-    pub fn create(path: &Path) -> Result<ImageWriter> {
+    pub fn create(path: &Path, older: Older) -> Result<ImageWriter> {
         let failed = |e: std::io::Error| MediaError::cannot_write(path, &e);
         let place = match numbered(path) {
             Some(pattern) => {
                 check_format(path)?;
                 let hidden = Scratch::at(&pattern.folder()).map_err(failed)?;
-                Place::Numbered { pattern, hidden }
+                Place::Numbered {
+                    pattern,
+                    hidden,
+                    older,
+                }
             }
             None => Place::Single {
                 path: path.into(),
@@ -67,7 +69,9 @@ fn check_format(path: &Path) -> Result<()> {
 impl FrameWriter for ImageWriter {
     fn write_frame(&mut self, frame: &Frame) -> Result<()> {
         match &mut self.place {
-            Place::Numbered { pattern, hidden } => {
+            Place::Numbered {
+                pattern, hidden, ..
+            } => {
                 let name = pattern.name(self.n_written + 1);
                 let path = pattern.folder().join(&name);
                 let failed = |e: std::io::Error| MediaError::cannot_write(&path, &e);
@@ -76,7 +80,8 @@ impl FrameWriter for ImageWriter {
                 file.commit().map_err(failed)?;
             }
             Place::Single { path, .. } if self.n_written > 0 => {
-                let why = "is one picture, but the clip has several frames: give a folder or a pattern like out/%05d.png";
+                let why = "is one picture, but the clip has several frames: give a folder or a pattern like \
+                    out/%05d.png";
                 return Err(MediaError::file(path, why));
             }
             Place::Single { path, file } => {
@@ -90,21 +95,38 @@ impl FrameWriter for ImageWriter {
     }
 
     fn finish(self: Box<Self>) -> Result<Vec<String>> {
-        let (path, done) = match self.place {
-            Place::Numbered { pattern, hidden } => {
-                let folder = pattern.folder();
-                let replaced = pattern.existing_files()?;
-                let done = hidden.publish(&folder, &replaced);
-                (folder, done)
-            }
+        match self.place {
+            Place::Numbered {
+                pattern,
+                hidden,
+                older,
+            } => publish(&pattern, hidden, older)?,
             Place::Single { path, file } => {
                 let done = file.map_or(Ok(()), Output::commit);
-                (path, done)
+                done.map_err(|e| MediaError::cannot_write(&path, &e))?;
             }
-        };
-        done.map_err(|e| MediaError::cannot_write(&path, &e))?;
+        }
         Ok(Vec::new())
     }
+}
+
+/// All pictures to their places, as long as none of another sequence has to go that nobody gave up.
+fn publish(pattern: &Pattern, hidden: Scratch, older: Older) -> Result<()> {
+    let folder = pattern.folder();
+    let there = pattern.existing_files()?;
+    if older == Older::Kept && !there.is_empty() {
+        return Err(came_meanwhile(&folder));
+    }
+    hidden.publish(&folder, &there).map_err(|e| match e.kind() {
+        ErrorKind::AlreadyExists => came_meanwhile(&folder),
+        _ => MediaError::cannot_write(&folder, &e),
+    })
+}
+
+fn came_meanwhile(folder: &Path) -> MediaError {
+    let why = "pictures of such names came here while these were made, and stay: choose another folder or pattern, or \
+               replace them with --overwrite";
+    MediaError::file(folder, why)
 }
 
 /// Writes a PNG, or a JPEG of quality 95, by the extension of `path`.
@@ -154,7 +176,7 @@ mod tests {
     }
 
     fn write(output: &Path, seeds: std::ops::RangeInclusive<u8>) {
-        let mut writer = Box::new(ImageWriter::create(output).unwrap());
+        let mut writer = Box::new(ImageWriter::create(output, Older::Replaced).unwrap());
         seeds.for_each(|seed| writer.write_frame(&frame(seed)).unwrap());
         writer.finish().unwrap();
     }
@@ -197,7 +219,7 @@ mod tests {
     fn dropped_writers_leave_nothing() {
         let root = tempfile::tempdir().unwrap();
         for output in ["out", "one.png"] {
-            let mut writer = ImageWriter::create(&root.path().join(output)).unwrap();
+            let mut writer = ImageWriter::create(&root.path().join(output), Older::Kept).unwrap();
             writer.write_frame(&frame(1)).unwrap();
             drop(writer);
             assert!(names(root.path()).is_empty(), "{output}");

@@ -1,13 +1,8 @@
-//! Sequences of PNG or JPEG pictures, and single ones. Enters: a folder, a printf pattern (`shot/%05d.png`) or a picture.
-//! Leaves: frames in natural order of names. Alpha is dropped and 16 bits are rounded to 8. Pictures of unequal size are an
-//! error, never resized; a picture that was cut short is one, too.
+//! Sequences of PNG or JPEG pictures, and single ones. Enters: a folder, a printf pattern (`shot/%05d.png`) or a
+//! picture. Leaves: frames in natural order of names. Alpha is dropped and 16 bits are rounded to 8. Pictures of
+//! unequal size are an error, never resized; a picture that was cut short is one, too.
 
-pub use super::image_writer::write_image;
-pub use super::sequence::{
-    EXTENSIONS, Pattern, entries_in, files_in, has_image_extension, is_hidden,
-    is_unfinished_pattern, natural_key,
-};
-use super::sequence::{gaps, numbering};
+use super::sequence::{Pattern, files_in, gaps, numbering};
 use super::{Damage, Frame, FrameReader, Info, Limits, MediaError, Result, jpeg};
 use crate::memory;
 use image::{ColorType, ImageDecoder};
@@ -238,6 +233,7 @@ fn unreadable(path: &Path, error: &image::ImageError) -> MediaError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::video::image_writer::write_image;
 
     fn picture() -> Vec<u8> {
         (0..7 * 5 * 3).collect()

@@ -1,5 +1,5 @@
-//! How large a frame may be. Enters: the size that a file states, before anything of that size is made. Leaves: nothing, or
-//! one sentence. A file of a few bytes can state any size: none is believed.
+//! How large a frame may be. Enters: the size that a file states, before anything of that size is made. Leaves:
+//! nothing, or one sentence. A file of a few bytes can state any size: none is believed.
 
 use super::{MediaError, Result};
 use crate::memory;
@@ -43,7 +43,8 @@ impl Limits {
             return Err(MediaError::file(
                 path,
                 format!(
-                    "has frames of {width}x{height}, {pixels} pixels, and the limit is {limit}: raise it with --limit-pixels {pixels}"
+                    "has frames of {width}x{height}, {pixels} pixels, and the limit is {limit}: raise it with \
+                        --limit-pixels {pixels}"
                 ),
             ));
         }

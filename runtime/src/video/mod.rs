@@ -1,6 +1,6 @@
-//! Moving pictures in and out. Enters: a path (file, folder, printf pattern, `-`). Leaves: frames of 8-bit RGB with exact
-//! rational times, or a finished file. Never here: scaling, tiling, networks, or a half-written output under its final name;
-//! nor memory that no bytes of the file and no limit account for.
+//! Moving pictures in and out. Enters: a path (file, folder, printf pattern, `-`). Leaves: frames of 8-bit RGB with
+//! exact rational times, or a finished file. Never here: scaling, tiling, networks, or a half-written output under its
+//! final name; nor memory that no bytes of the file and no limit account for.
 //!
 //! MP4/H.264, Y4M and PNG/JPEG sequences need nothing installed. Every other container goes through an `ffmpeg` binary
 //! if one is on PATH.
@@ -11,7 +11,7 @@ mod error;
 pub mod ffmpeg;
 mod ffmpeg_log;
 pub mod h264;
-mod image_writer;
+pub mod image_writer;
 pub mod images;
 mod jpeg;
 mod limits;
@@ -30,7 +30,8 @@ pub use open::{create_writer, is_video_file, numbered_output, open_reader, open_
 pub struct Info {
     pub width: usize,
     pub height: usize,
-    /// Units per second of every `Frame::time` and `Frame::duration`: 24000 with durations of 1001 is 23.976 frames a second.
+    /// Units per second of every `Frame::time` and `Frame::duration`: 24000 with durations of 1001 is 23.976 frames a
+    /// second.
     pub timescale: u32,
     /// Usual duration of one frame in these units.
     pub frame_duration: u64,
@@ -97,6 +98,16 @@ pub struct OutputSpec {
     pub source: Option<std::path::PathBuf>,
     /// Only the beginning of the source is written: its sound ends with the last frame, too.
     pub is_cut: bool,
+    /// Of numbered pictures.
+    pub older: Older,
+}
+
+/// What becomes of pictures that have such names when the new ones are done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Older {
+    /// They stay, and the new ones are an error.
+    Kept,
+    Replaced,
 }
 
 impl OutputSpec {
@@ -110,6 +121,7 @@ impl OutputSpec {
             full_chroma: info.full_chroma,
             source: source.map(Into::into),
             is_cut: false,
+            older: Older::Kept,
         }
     }
 }

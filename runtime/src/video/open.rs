@@ -2,9 +2,10 @@
 //! ourselves goes to an `ffmpeg` binary.
 
 use super::image_writer::{ImageWriter, numbered};
-use super::images::{ImageReader, Pattern, has_image_extension};
+use super::images::ImageReader;
 use super::mp4::read::Mp4Reader;
 use super::mp4::write::Mp4Writer;
+use super::sequence::{Pattern, has_image_extension};
 use super::y4m::{Y4mReader, Y4mWriter};
 use super::{FrameReader, FrameWriter, Limits, MediaError, OutputSpec, Result, ffmpeg};
 use std::io::Read;
@@ -102,7 +103,7 @@ pub fn create_writer(path: &Path, spec: &OutputSpec) -> Result<Box<dyn FrameWrit
         return Ok(Box::new(Y4mWriter::create(path, spec)?));
     }
     if Pattern::parse(path).is_some() || has_image_extension(path) || path.is_dir() {
-        return Ok(Box::new(ImageWriter::create(path)?));
+        return Ok(Box::new(ImageWriter::create(path, spec.older)?));
     }
     match extension(path).as_deref() {
         Some("y4m") => Ok(Box::new(Y4mWriter::create(path, spec)?)),
@@ -119,7 +120,7 @@ pub fn create_writer(path: &Path, spec: &OutputSpec) -> Result<Box<dyn FrameWrit
                 "needs an ffmpeg program on PATH; .mp4, .y4m and folders of pictures do not",
             )),
         },
-        None => Ok(Box::new(ImageWriter::create(path)?)),
+        None => Ok(Box::new(ImageWriter::create(path, spec.older)?)),
         Some(other) => Err(MediaError::file(
             path,
             format!(".{other} is not written: choose .mp4, .mkv, .y4m, a folder or out/%05d.png"),

@@ -1,5 +1,5 @@
-//! Names of picture sequences. Enters: a folder, or a printf pattern (`shot/%05d.png`). Leaves: paths in the order that people
-//! count in, and the numbers that are missing between them. No picture is opened here.
+//! Names of picture sequences. Enters: a folder, or a printf pattern (`shot/%05d.png`). Leaves: paths in the order that
+//! people count in, and the numbers that are missing between them. No picture is opened here.
 
 use super::{Damage, MediaError, Result};
 use std::path::{Path, PathBuf};
@@ -65,7 +65,8 @@ pub fn natural_key(name: &str) -> Vec<(String, u64)> {
     key
 }
 
-/// What stands before the first `%d` or `%0Nd` of a name, its digits, and what stands behind. Other `%` are as they are.
+/// What stands before the first `%d` or `%0Nd` of a name, its digits, and what stands behind. Other `%` are as they
+/// are.
 fn conversion(name: &str) -> Option<(&str, usize, &str)> {
     name.match_indices('%').find_map(|(at, _)| {
         let (digits, after) = name[at + 1..].split_once('d')?;

@@ -1,6 +1,6 @@
 //! YUV4MPEG2, the uncompressed stream format of pipes: `-` is standard input or output. Enters: bytes. Leaves: frames,
-//! or bytes. Only 8-bit layouts are read; interlacing flags are ignored. Nothing is buffered beyond one frame. A stream that
-//! ends within a frame gives the frames before it, and says so.
+//! or bytes. Only 8-bit layouts are read; interlacing flags are ignored. Nothing is buffered beyond one frame. A stream
+//! that ends within a frame gives the frames before it, and says so.
 
 use super::color::{self, Coding, Layout, Planes};
 use super::{
@@ -93,7 +93,8 @@ impl Y4mReader {
         })
     }
 
-    /// The planes of a frame, or as much of them as there is. Memory grows with what comes, not with what the header says.
+    /// The planes of a frame, or as much of them as there is. Memory grows with what comes, not with what the header
+    /// says.
     fn fill(&mut self) -> Result<usize> {
         self.buffer.clear();
         let mut part = Read::take(&mut *self.input, self.frame_bytes as u64);
@@ -374,6 +375,7 @@ mod tests {
             full_chroma: true,
             source: None,
             is_cut: false,
+            older: crate::video::Older::Kept,
         };
         let rgb: Vec<u8> = (0..45).map(|i| i * 5).collect();
         let mut writer = Box::new(Y4mWriter::create(&path, &spec).unwrap());

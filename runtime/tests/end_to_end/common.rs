@@ -11,7 +11,7 @@ use vsr_compiler::pipeline;
 use vsr_compiler::sema::{Loader, Options};
 use vsr_compiler::watch::Watch;
 use vsr_runtime::tensors;
-use vsr_runtime::video::{Frame, OutputSpec, create_writer, open_reader};
+use vsr_runtime::video::{Frame, Older, OutputSpec, create_writer, open_reader};
 
 /// Twice as large; noise makes every step depend on the run's seed and on how many steps came before.
 pub const NET: &str = r#"
@@ -84,7 +84,8 @@ pub fn workplace() -> tempfile::TempDir {
     dir
 }
 
-/// Names the folder in which the program finds an ffmpeg, and nothing else. Not set: it finds none, whatever is installed.
+/// Names the folder in which the program finds an ffmpeg, and nothing else. Not set: it finds none, whatever is
+/// installed.
 pub const FFMPEG: &str = "VSR_TEST_FFMPEG";
 
 /// What the program finds on PATH: nothing that happens to be installed decides what a test sees.
@@ -210,6 +211,7 @@ pub fn write_film(path: &Path, width: usize, height: usize, n_frames: usize) {
         full_chroma: false,
         source: None,
         is_cut: false,
+        older: Older::Replaced,
     };
     let mut writer = create_writer(path, &spec).expect("a writer");
     for t in 0..n_frames {

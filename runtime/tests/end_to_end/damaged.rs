@@ -1,5 +1,5 @@
-//! Sources that are cut, incomplete or broken. What is there is used, what is missing is said and counted, the exit code
-//! tells; with --strict it is an error, and nothing is left.
+//! Sources that are cut, incomplete or broken. What is there is used, what is missing is said and counted, the exit
+//! code tells; with --strict it is an error, and nothing is left.
 
 use super::common::*;
 use std::fs;
@@ -303,7 +303,8 @@ fn sound_that_is_cut_short_is_told() {
     let dir = dir.path();
     if !make(
         dir,
-        "-f lavfi -i testsrc2=s=32x32:r=25:d=2 -f lavfi -i sine=d=2 -c:v libx264 -bf 0 -pix_fmt yuv420p -c:a aac -movflags faststart a.mp4",
+        "-f lavfi -i testsrc2=s=32x32:r=25:d=2 -f lavfi -i sine=d=2 -c:v libx264 -bf 0 -pix_fmt yuv420p -c:a \
+            aac -movflags faststart a.mp4",
     ) {
         return;
     }
@@ -376,7 +377,8 @@ fn films_that_ffmpeg_reads_to_an_early_end() {
         assert!(!dir.join("out.y4m").exists());
     }
     // Sound that is longer than the picture is none.
-    let longer = "-f lavfi -i testsrc2=s=32x32:r=25:d=1 -f lavfi -i sine=d=3 -c:v libx264 -pix_fmt yuv420p -c:a aac b.mkv";
+    let longer = "-f lavfi -i testsrc2=s=32x32:r=25:d=1 -f lavfi -i sine=d=3 -c:v libx264 -pix_fmt yuv420p -c:a \
+        aac b.mkv";
     make(dir, longer);
     let mut command =
         command_with_ffmpeg(dir, "upscale net b.mkv -o out.y4m").expect("it is there");
@@ -480,7 +482,8 @@ fn a_broken_film_ends_no_training() {
     );
 }
 
-/// Pictures within a clip are first looked at when they are drawn; a run that stops there and goes on has the same bytes.
+/// Pictures within a clip are first looked at when they are drawn; a run that stops there and goes on has the same
+/// bytes.
 #[test]
 fn a_clip_that_breaks_when_it_is_drawn_is_left_out_whenever_the_run_stops() {
     let dir = workplace();

@@ -1,5 +1,5 @@
-//! The program at the limits of its system: files that may not grow, disks that fill, little memory, few descriptors, no
-//! threads. An error of the machine in one line, and nothing half-written; never a signal, never a panic.
+//! The program at the limits of its system: files that may not grow, disks that fill, little memory, few descriptors,
+//! no threads. An error of the machine in one line, and nothing half-written; never a signal, never a panic.
 #![cfg(unix)]
 
 use super::common::*;

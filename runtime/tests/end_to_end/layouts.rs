@@ -1,5 +1,5 @@
-//! Weights in every form that a file may have, for every entry and every kind of training: by their own keys or in a public
-//! layout, alone or with what training keeps, which may be nothing; and weights that are no numbers.
+//! Weights in every form that a file may have, for every entry and every kind of training: by their own keys or in a
+//! public layout, alone or with what training keeps, which may be nothing; and weights that are no numbers.
 
 use super::common::*;
 use std::collections::BTreeMap;

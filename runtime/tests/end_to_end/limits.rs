@@ -1,4 +1,5 @@
-//! Files that state more than they hold, and things that are no files: one error, whose fault it was, and never an abort.
+//! Files that state more than they hold, and things that are no files: one error, whose fault it was, and never an
+//! abort.
 
 use super::common::*;
 use std::fs;
@@ -56,7 +57,7 @@ fn frames_beyond_the_limit_or_the_memory_are_refused() {
     }
     refuse(dir, "train net --data clips --out run", 1, &parts);
     // What is allowed, is read: it is only cut short.
-    let words = "upscale net large.y4m -o out.y4m --limit-pixels 144000000";
+    let words = "train net --data clips --out run --limit-pixels 144000000";
     refuse(dir, words, 1, &["is cut short inside frame 0"]);
     write_film(&dir.join("in.y4m"), 32, 16, 1);
     let parts = ["in.y4m", "32x16", "the limit is 511"];

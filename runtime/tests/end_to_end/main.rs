@@ -1,8 +1,9 @@
 //! `vsr-run` itself, as a user calls it, on networks that compile in milliseconds: training that is killed, stopped and
 //! resumed, running means of weights, film in and out, and every kind of bad input.
 //!
-//! Only temporary folders are written to. No network, no GPU, no other program but `sh`, `kill`, `mkfifo`, and, where they
-//! are there, `ffmpeg` and `unshare`; ffmpeg is hidden from most tests, and film and bad input are tested with it once more.
+//! Only temporary folders are written to. No network, no GPU, no other program but `sh`, `kill`, `mkfifo`, and, where
+//! they are there, `ffmpeg` and `unshare`; ffmpeg is hidden from most tests, and film and bad input are tested with it
+//! once more.
 
 mod bad_input;
 mod checkpoints;
@@ -15,6 +16,7 @@ mod leftovers;
 mod limits;
 mod mean;
 mod names;
+mod other_program;
 mod outputs;
 mod pipes;
 mod resume;

@@ -3,7 +3,9 @@
 use super::common::*;
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
 use std::path::Path;
+use std::process::{Child, Stdio};
 use vsr_runtime::tensors::{self, View};
 
 /// As `refuse`, and every byte is as it was.
@@ -281,6 +283,84 @@ fn a_run_never_replaces_another_or_what_it_reads() {
     assert!(bytes(dir.join("run/best.safetensors")) != other);
 }
 
+/// Waits for frames on standard input, with its hidden folder beside `shot`: whatever was checked, was checked.
+fn begin_pictures(dir: &Path, words: &str) -> (Child, Vec<u8>) {
+    write_film(&dir.join("in.y4m"), 16, 16, 3);
+    let film = bytes(dir.join("in.y4m"));
+    let mut command = command(dir, &format!("upscale net - -o shot {words}"));
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.stderr(Stdio::piped()).spawn().expect("it starts");
+    let head = film.iter().position(|b| *b == b'\n').expect("a line") + 1;
+    let to = child.stdin.as_mut().expect("a pipe");
+    to.write_all(&film[..head]).expect("it reads");
+    wait_for("a hidden folder", || {
+        names(dir).iter().any(|n| n.contains(".part-"))
+    });
+    (child, film[head..].to_vec())
+}
+
+/// What another program puts there while pictures are made is not replaced unless the user says so.
+#[test]
+fn pictures_that_come_meanwhile_stay() {
+    let dir = workplace();
+    let dir = dir.path();
+    for (has_folder, words, name) in [
+        (false, "", "000002.png"),
+        (true, "", "000002.png"),
+        // Behind the last new one: they would look like one sequence.
+        (true, "", "000009.png"),
+        (true, "--overwrite", "000002.png"),
+        (true, "--overwrite", "000009.png"),
+        (true, "", "notes.txt"),
+    ] {
+        if has_folder {
+            fs::create_dir(dir.join("shot")).unwrap();
+        }
+        let (mut child, frames) = begin_pictures(dir, words);
+        fs::create_dir_all(dir.join("shot")).unwrap();
+        fs::write(dir.join("shot").join(name), "theirs").unwrap();
+        let mut to = child.stdin.take().expect("a pipe");
+        to.write_all(&frames).expect("it reads");
+        drop(to);
+        let done: Done = child.wait_with_output().expect("it ends").into();
+        let there = names(&dir.join("shot"));
+        let all = ["000001.png", "000002.png", "000003.png"];
+        match (words, name) {
+            (_, "notes.txt") => assert_eq!(there.len(), 4, "{}", done.err),
+            ("", _) => {
+                let parts = ["shot: pictures of such names came", "--overwrite"];
+                check(name, &done, 1, &parts);
+                assert_eq!(there, [name]);
+                assert_eq!(bytes(dir.join("shot").join(name)), b"theirs");
+            }
+            _ => assert_eq!(there, all, "{}", done.err),
+        }
+        assert!(names(dir).iter().all(|n| !n.contains(".part-")));
+        fs::remove_dir_all(dir.join("shot")).unwrap();
+    }
+}
+
+/// A folder in which nobody makes files, not even the system's owner: refused for its rights, or as read-only.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_place_where_nobody_may_write_is_the_users_error() {
+    if !Path::new("/sys/kernel").is_dir() {
+        println!("skipped: no /sys");
+        return;
+    }
+    let dir = workplace();
+    let dir = dir.path();
+    write_film(&dir.join("in.y4m"), 16, 16, 1);
+    for (words, place) in [
+        ("upscale net in.y4m -o", "/sys/vsr.y4m"),
+        ("upscale net in.y4m -o", "/sys/vsr"),
+        ("train net --out", "/sys/vsr"),
+    ] {
+        let parts = ["cannot write", place];
+        refuse(dir, &format!("{words} {place}"), 1, &parts);
+    }
+}
+
 /// Usage errors are the user's, results and help are not errors, and the codes are said where options are.
 #[test]
 fn exit_codes_are_those_that_help_shows() {
@@ -296,9 +376,11 @@ fn exit_codes_are_those_that_help_shows() {
         "info --help",
     ] {
         let done = succeed(dir, words);
-        for part in ["Exit codes:", "user's", "machine's", "damaged", "130"] {
-            assert!(done.out.contains(part), "{words}: no {part}\n{}", done.out);
-        }
+        assert!(
+            done.out.contains(vsr_artifact::EXIT_CODES),
+            "{words}\n{}",
+            done.out
+        );
     }
     assert!(succeed(dir, "upscale --help").out.contains("Example"));
     succeed(dir, "--version");

@@ -82,6 +82,41 @@ fn control_c_finishes_the_step_saves_and_says_how_to_go_on() {
     assert_same_run(&dir.join("whole"), &dir.join("run"));
 }
 
+/// A film that the run refused is refused by what goes on with it, until another limit is given.
+#[test]
+fn a_resumed_run_keeps_its_limit_of_pixels() {
+    let dir = workplace();
+    let dir = dir.path();
+    std::fs::create_dir(dir.join("clips")).expect("a folder");
+    for (name, width) in [("a.y4m", 24), ("b.y4m", 24), ("large.y4m", 32)] {
+        write_film(&dir.join("clips").join(name), width, 24, 4);
+    }
+    let how = "--data clips --valid 1 --steps 2";
+    let left_out = "has frames of 32x24, 768 pixels, and the limit is 600";
+    let resume = |words: &str| succeed(dir, &format!("train net --resume run {words}")).err;
+    let first = succeed(
+        dir,
+        &format!("train net {how} --out run --limit-pixels 600 --epochs 1"),
+    );
+    assert!(first.err.contains(left_out), "{}", first.err);
+    let kept = resume("--epochs 2");
+    assert!(
+        kept.contains(left_out) && !kept.contains("other data"),
+        "{kept}"
+    );
+    let replaced = resume("--epochs 3 --limit-pixels 768");
+    assert!(replaced.contains("1 new (large.y4m)"), "{replaced}");
+    let kept = resume("--epochs 4");
+    assert!(
+        !kept.contains("left out") && !kept.contains("other data"),
+        "{kept}"
+    );
+    // What never had a limit of its own has the usual one.
+    succeed(dir, &format!("train net {how} --out plain --epochs 1 -q"));
+    let state = vsr_runtime::tensors::read(&dir.join("plain/state.safetensors")).expect("a state");
+    assert!(!state.metadata.contains_key("limit_pixels"));
+}
+
 /// More epochs later is one longer run; options that would make it another run are refused.
 #[test]
 fn a_finished_run_goes_on_and_keeps_its_seed() {

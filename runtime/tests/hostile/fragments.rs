@@ -1,4 +1,5 @@
-//! Films around the samples of a plain one: an index without samples, then a fragment with all of them; and one with sound.
+//! Films around the samples of a plain one: an index without samples, then a fragment with all of them; and one with
+//! sound.
 
 use std::path::Path;
 use vsr_runtime::video::mp4::boxes::{put, put_full, put16, put32, put64};

@@ -22,6 +22,7 @@ pub fn film(path: &Path, size: usize, n_frames: usize) {
         full_chroma: false,
         source: None,
         is_cut: false,
+        older: vsr_runtime::video::Older::Kept,
     };
     let mut writer = create_writer(path, &spec).unwrap();
     for t in 0..n_frames {

@@ -1,6 +1,7 @@
 //! Elements as they are stored, to f32.
 //!
-//! Enters a tensor and its bytes; leaves numbers in row-major order. What does not lie within the bytes is left as it is.
+//! Enters a tensor and its bytes; leaves numbers in row-major order. What does not lie within the bytes is left as it
+//! is.
 
 use crate::{DType, Tensor};
 

@@ -1,7 +1,7 @@
 //! The older files of `torch.save`, of PyTorch before version 1.6: pickles one behind the other, then the storages.
 //!
-//! Enters the file's bytes; leaves a header. The pickles are a mark, a version, facts about the machine, the object, and a list
-//! of storages' keys; each storage is its number of elements in eight bytes, and the elements.
+//! Enters the file's bytes; leaves a header. The pickles are a mark, a version, facts about the machine, the object,
+//! and a list of storages' keys; each storage is its number of elements in eight bytes, and the elements.
 
 use crate::pickle::{Pickle, Value};
 use crate::tensor::{Storages, element_bytes, storage_kind};

@@ -216,8 +216,8 @@ impl Mapped {
         };
     }
 
-    /// Compares every part that the file has a checksum of; an error names the first that is damaged. Reads all of them,
-    /// and keeps little of it in memory.
+    /// Compares every part that the file has a checksum of; an error names the first that is damaged. Reads all of
+    /// them, and keeps little of it in memory.
     pub fn verify(&self) -> Result<(), String> {
         for part in &self.header.checked {
             let mut hasher = crc32fast::Hasher::new();
@@ -238,8 +238,8 @@ impl Mapped {
         }
     }
 
-    /// The bytes of all tensors of a safetensors file lie behind its header.
-    pub fn bytes(&self) -> usize {
+    /// Length of the file.
+    pub fn file_bytes(&self) -> usize {
         self.map.len()
     }
 

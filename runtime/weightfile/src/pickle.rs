@@ -1,7 +1,7 @@
 //! What a pickle holds, as data (`unpickle` reads it).
 //!
-//! Values stand in one flat list and refer to each other by number, so that no nesting, however deep, costs stack. What a
-//! pickle asks to be called stays a record of its name and arguments.
+//! Values stand in one flat list and refer to each other by number, so that no nesting, however deep, costs stack. What
+//! a pickle asks to be called stays a record of its name and arguments.
 
 pub type Id = usize;
 

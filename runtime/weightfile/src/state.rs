@@ -1,8 +1,8 @@
 //! What a pickle of `torch.save` says about tensors: a dictionary of them, or a whole network.
 //!
-//! Enters a pickle and the places of the storages that it refers to; leaves a header. A dictionary may stand alone or under one
-//! of the names that training scripts use. Of a network's objects the parameters, buffers and parts are read, as
-//! `state_dict()` would list them; their classes stay names. Anything else in a tensor's place is refused.
+//! Enters a pickle and the places of the storages that it refers to; leaves a header. A dictionary may stand alone or
+//! under one of the names that training scripts use. Of a network's objects the parameters, buffers and parts are read,
+//! as `state_dict()` would list them; their classes stay names. Anything else in a tensor's place is refused.
 
 use crate::Header;
 use crate::pickle::{Id, Pickle, Value};

@@ -162,8 +162,8 @@ pub fn storage_kind(pickle: &Pickle, reference: Id) -> Option<(&str, &str)> {
     }
 }
 
-/// Elements from a tensor's first to its last, and one. None where they are fewer than the tensor has, as when a number is
-/// repeated: a file of a few bytes could ask for any amount of memory so.
+/// Elements from a tensor's first to its last, and one. None where they are fewer than the tensor has, as when a number
+/// is repeated: a file of a few bytes could ask for any amount of memory so.
 fn span(shape: &[u64], strides: &[u64]) -> Option<u64> {
     let n = shape.iter().try_fold(1u64, |n, s| n.checked_mul(*s))?;
     if n == 0 {

@@ -1,7 +1,7 @@
 //! The stack machine of a pickle, which knows containers, numbers, strings and names, and calls nothing.
 //!
-//! Enters bytes; leaves the values that they make. A pickle that is short, or asks for what no tensor needs, is refused; each byte
-//! makes one value at most, so memory stays within a fixed multiple of the pickle's size.
+//! Enters bytes; leaves the values that they make. A pickle that is short, or asks for what no tensor needs, is
+//! refused; each byte makes one value at most, so memory stays within a fixed multiple of the pickle's size.
 
 use crate::pickle::{Id, Pickle, Value};
 use std::collections::HashMap;

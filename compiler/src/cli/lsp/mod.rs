@@ -13,12 +13,13 @@ mod symbols;
 mod text;
 mod workspace;
 
-use super::{EXIT_CODES, Failure};
+use super::Failure;
 use analysis::{Analysis, Documents};
 use lsp_server::{Connection, Message, Notification, Request};
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
+use vsr_artifact::EXIT_CODES;
 
 /// How long after the last change a document is checked.
 const PAUSE: Duration = Duration::from_millis(120);

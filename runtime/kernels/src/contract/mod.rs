@@ -14,7 +14,8 @@ mod portable;
 use crate::Level;
 use std::mem::MaybeUninit;
 
-/// The layout of `vsr_artifact::abi::ContractCall`, which says what the fields mean. The runtime asserts that both agree.
+/// The layout of `vsr_artifact::abi::ContractCall`, which says what the fields mean. The runtime asserts that both
+/// agree.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct ContractCall {

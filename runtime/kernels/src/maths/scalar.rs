@@ -26,7 +26,8 @@ fn poly<const N: usize>(x: f32, c: [f32; N]) -> f32 {
     y
 }
 
-/// Two coefficients at a time (Estrin): known sooner than one after another, by as many operations where x² is needed anyway.
+/// Two coefficients at a time (Estrin): known sooner than one after another, by as many operations where x² is needed
+/// anyway.
 #[inline(always)]
 fn by_pairs<const N: usize>(x: f32, square: f32, c: [f32; N]) -> f32 {
     let pair = |c: &[f32]| c[0].mul_add(x, c[1]);

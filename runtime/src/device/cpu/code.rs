@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use memmap2::{Mmap, MmapMut, MmapOptions};
-use std::path::Path;
+use std::path::PathBuf;
 use vsr_artifact::abi::{KernelFn, RowFn};
 use vsr_artifact::manifest::KernelInfo;
 use vsr_kernels::Level;
@@ -13,11 +13,12 @@ pub struct Code {
 }
 
 impl Code {
-    /// Copies checked code to fresh pages; where the system forbids that, maps the file that it came from.
-    pub fn load(code: &[u8], file: Option<&Path>) -> Result<Code> {
+    /// Copies checked code to fresh pages; where the system forbids that, maps the file that it came from, which is
+    /// asked for only then.
+    pub fn load(code: &[u8], file: impl FnOnce() -> Option<PathBuf>) -> Result<Code> {
         let map = match copied(code) {
             Ok(map) => map,
-            Err(error) => mapped(code, file).ok_or_else(|| {
+            Err(error) => mapped(code, file()).ok_or_else(|| {
                 let why = vsr_artifact::reason(&error);
                 let what = match error.kind() {
                     std::io::ErrorKind::OutOfMemory => "there is no room for compiled code".into(),
@@ -64,7 +65,7 @@ fn copied(code: &[u8]) -> std::io::Result<Mmap> {
 }
 
 /// The file's own pages, if they hold just this code.
-fn mapped(code: &[u8], file: Option<&Path>) -> Option<Mmap> {
+fn mapped(code: &[u8], file: Option<PathBuf>) -> Option<Mmap> {
     let file = std::fs::File::open(file?).ok()?;
     let offset = vsr_artifact::CODE_OFFSET as u64;
     let map = unsafe {

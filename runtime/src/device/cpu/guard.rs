@@ -1,8 +1,8 @@
 //! Launches with every buffer in memory of its own, between pages that nobody may touch: for tests.
 //!
-//! Enters bound calls with the bytes of each buffer; leaves memory as the calls alone would. A read or write that leaves its
-//! buffer by more than the slack that all memory has ends the process at that very instruction. The slack holds NaN, which
-//! shows in results if it is used, and is looked at after each launch.
+//! Enters bound calls with the bytes of each buffer; leaves memory as the calls alone would. A read or write that
+//! leaves its buffer by more than the slack that all memory has ends the process at that very instruction. The slack
+//! holds NaN, which shows in results if it is used, and is looked at after each launch.
 
 use super::{Call, Memory, Pool, Run};
 use crate::error::{Error, Result};

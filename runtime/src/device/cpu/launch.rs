@@ -2,7 +2,8 @@
 //! launch starts when all are.
 //!
 //! A share is the same part of every launch. Kernels that follow each other mostly go over the same data in the same
-//! order, so a thread finds in its own cache what it has written: where cores do not share a cache, that is most of the cost.
+//! order, so a thread finds in its own cache what it has written: where cores do not share a cache, that is most of the
+//! cost.
 
 use super::pool::{Barrier, Pool};
 use super::{Memory, table};
@@ -47,7 +48,8 @@ struct Queue<'a> {
 struct Share {
     next: AtomicI64,
     end: i64,
-    /// One of so many parts of what is left is taken at once: neighbours stay together, and at the end nobody waits long.
+    /// One of so many parts of what is left is taken at once: neighbours stay together, and at the end nobody waits
+    /// long.
     parts: i64,
 }
 
@@ -97,7 +99,8 @@ impl Run<'_> {
         marks.windows(2).map(|w| w[1] - w[0]).collect()
     }
 
-    /// Each thread comes to `meet`, with the number of calls that it has done, before the first, between two and after the last.
+    /// Each thread comes to `meet`, with the number of calls that it has done, before the first, between two and after
+    /// the last.
     unsafe fn in_order(
         &self,
         pool: &mut Pool,

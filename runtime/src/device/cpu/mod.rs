@@ -11,5 +11,5 @@ pub use code::Code;
 pub use guard::{Guarded, all as run_guarded};
 pub use launch::{Call, Run};
 pub use memory::Memory;
-pub use pool::{Barrier, Pool, copy, n_threads_for};
+pub use pool::{Barrier, Pool, copy, n_cores, n_threads_for};
 pub use table::table;

@@ -31,11 +31,15 @@ const MOST_PER_CORE: usize = 4;
 
 /// How many threads are started when so many are asked for; 0: one for each core.
 pub fn n_threads_for(asked: usize) -> usize {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     match asked {
-        0 => cores,
-        n => n.min(MOST_PER_CORE * cores),
+        0 => n_cores(),
+        n => n.min(MOST_PER_CORE * n_cores()),
     }
+}
+
+/// Cores that this process may use.
+pub fn n_cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 pub struct Pool {

@@ -1,7 +1,7 @@
-//! The index of an MP4 file. Enters: a file. Leaves: its tracks with the place, time and size of every sample, edit lists
-//! as they stand; whole and fragmented files. Of a file that was cut short, the samples before its end, and how many were
-//! listed. Sample data is never read here, and no number in the file is trusted: there are no more samples than bytes, and
-//! no time that sums could carry beyond 64 bits.
+//! The index of an MP4 file. Enters: a file. Leaves: its tracks with the place, time and size of every sample, edit
+//! lists as they stand; whole and fragmented files. Of a file that was cut short, the samples before its end, and how
+//! many were listed. Sample data is never read here, and no number in the file is trusted: there are no more samples
+//! than bytes, and no time that sums could carry beyond 64 bits.
 
 use super::boxes::{Cursor, boxes, find, path as inner};
 use crate::memory;

@@ -1,7 +1,7 @@
 //! Frames of an MP4 file's H.264 track. Enters: a file. Leaves: frames in order of presentation, their times from the
-//! sample tables and the edit list. Samples are read one at a time. A frame that cannot be decoded is never skipped: the
-//! film ends before it, and that is told, as is the end of a file that was cut short. A frame of another size than the
-//! film's is an error: that is looked for before the decoder makes room for it.
+//! sample tables and the edit list. Samples are read one at a time. A frame that cannot be decoded is never skipped:
+//! the film ends before it, and that is told, as is the end of a file that was cut short. A frame of another size than
+//! the film's is an error: that is looked for before the decoder makes room for it.
 
 use super::boxes::{Cursor, boxes, find};
 use super::demux::{Movie, Sample, Track};

@@ -31,6 +31,7 @@ pub(super) fn spec(width: usize, height: usize) -> OutputSpec {
         full_chroma: false,
         source: None,
         is_cut: false,
+        older: crate::video::Older::Kept,
     }
 }
 
@@ -209,7 +210,8 @@ fn leaving_out_frames_begins_at_a_key_frame() {
     }
 }
 
-/// A film of `n` frames with sound beside it: 1024 units a sample at 48 kHz, 100 samples of growing size, a priming edit.
+/// A film of `n` frames with sound beside it: 1024 units a sample at 48 kHz, 100 samples of growing size, a priming
+/// edit.
 pub(super) fn with_sound(path: &Path, n: i64) -> Vec<Vec<u8>> {
     let silent = path.with_extension("silent.mp4");
     write(

@@ -1,5 +1,5 @@
-//! Files that are read from beginning to end, twice where need be. Enters: a path. Leaves: an open file, or why there is
-//! none. Pipes, devices and sockets are never opened: they wait for ever, or have no end.
+//! Files that are read from beginning to end, twice where need be. Enters: a path. Leaves: an open file, or why there
+//! is none. Pipes, devices and sockets are never opened: they wait for ever, or have no end.
 
 use std::fs::{File, FileType};
 use std::io::{Error, ErrorKind, Result};

@@ -1,7 +1,7 @@
 //! The text of `manifest.json`: a checksum of all that follows, the files that belong to it, then the manifest.
 //!
-//! Enters a manifest and names; leaves bytes, and the other way round. A file is known as ours by what it says, never by
-//! its name; no name that leads out of the folder is handed on.
+//! Enters a manifest and names; leaves bytes, and the other way round. A file is known as ours by what it says, never
+//! by its name; no name that leads out of the folder is handed on.
 
 use crate::manifest::Manifest;
 use serde::{Deserialize, Serialize};
