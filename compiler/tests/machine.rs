@@ -185,12 +185,13 @@ fn few_open_files_are_the_machines_fault() {
     let before = files(dir);
     let resource = libc::RLIMIT_NOFILE as Resource;
     let least = least(dir, resource, 0..32);
-    for words in [
-        "check both.vsr",
-        "compile both.vsr -o out",
-        "graph both.vsr -o a.svg",
-        "doc both.vsr",
-        "fmt both.vsr",
+    // The system loads the program with one file open at a time; some commands need no more.
+    for (words, needs_more) in [
+        ("check both.vsr", false),
+        ("compile both.vsr -o out", true),
+        ("graph both.vsr -o a.svg", false),
+        ("doc both.vsr", true),
+        ("fmt both.vsr", false),
     ] {
         let mut n_failed = 0;
         for most in least..least + 8 {
@@ -203,7 +204,8 @@ fn few_open_files_are_the_machines_fault() {
             }
             clear(dir);
         }
-        assert!(n_failed > 0, "vsrc {words} with {least} files");
+        let what = format!("vsrc {words}: {n_failed} failures from {least} files on");
+        assert_eq!(n_failed > 0, needs_more, "{what}");
         let done = vsrc_within(dir, words, resource, 64);
         assert_eq!(done.status.code(), Some(0), "vsrc {words} with 64 files");
         clear(dir);
