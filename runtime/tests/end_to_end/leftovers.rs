@@ -151,7 +151,7 @@ fn the_second_control_c_ends_what_the_first_cannot_and_leaves_nothing() {
     let dir = dir.path();
     for output in ["out.mp4", "shot"] {
         let (mut child, input) = half_fed(dir, output);
-        assert!(!hidden(dir).is_empty(), "{output}: half done");
+        wait_for("something half done", || !hidden(dir).is_empty());
         interrupt(&child);
         for _ in 0..30 {
             std::thread::sleep(Duration::from_millis(10));

@@ -52,7 +52,8 @@ fn frames_beyond_the_limit_or_the_memory_are_refused() {
     }
     refuse(dir, "train net --data clips --out run", 1, &parts);
     // What is allowed, is read: it is only cut short.
-    let words = "upscale net large.y4m -o out.y4m --limit-pixels 144000000";
+    fs::write(dir.join("cut.y4m"), "YUV4MPEG2 W64 H64 F25:1\nFRAME\n").unwrap();
+    let words = "upscale net cut.y4m -o out.y4m --limit-pixels 4096";
     refuse(dir, words, 1, &["is cut short inside frame 0"]);
     write_film(&dir.join("in.y4m"), 32, 16, 1);
     let parts = ["in.y4m", "32x16", "the limit is 511"];
