@@ -1,21 +1,14 @@
 //! `vsrc fmt` and `vsrc check` as commands: what they print, what they write, how they end.
 
+mod program;
+
+use program::{command, text, vsrc};
 use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::Stdio;
 
 const UGLY: &str = "op f( x:[N] )=2*x   # twice\n";
 const NICE: &str = "op f(x: [N]) = 2*x  # twice\n";
-
-fn vsrc(folder: &Path, args: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_vsrc"));
-    command.current_dir(folder).args(args);
-    command.output().expect("vsrc runs")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
 
 /// A folder with these files.
 fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
@@ -33,11 +26,11 @@ fn read(folder: &tempfile::TempDir, name: &str) -> String {
 #[test]
 fn fmt_check_names_and_changes_nothing() {
     let folder = folder(&[("ugly.vsr", UGLY), ("nice.vsr", NICE)]);
-    let output = vsrc(folder.path(), &["fmt", "--check", "nice.vsr", "ugly.vsr"]);
+    let output = vsrc(folder.path(), "fmt --check nice.vsr ugly.vsr");
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(text(&output.stdout), "ugly.vsr\n");
     assert_eq!(read(&folder, "ugly.vsr"), UGLY);
-    let output = vsrc(folder.path(), &["fmt", "--check", "nice.vsr"]);
+    let output = vsrc(folder.path(), "fmt --check nice.vsr");
     assert_eq!(
         (output.status.code(), text(&output.stdout)),
         (Some(0), String::new())
@@ -48,7 +41,7 @@ fn fmt_check_names_and_changes_nothing() {
 fn fmt_rewrites_what_parses_and_reports_what_does_not() {
     let broken = "op f(x: [N]) = 2*\n";
     let folder = folder(&[("broken.vsr", broken), ("ugly.vsr", UGLY)]);
-    let output = vsrc(folder.path(), &["fmt", "broken.vsr", "ugly.vsr"]);
+    let output = vsrc(folder.path(), "fmt broken.vsr ugly.vsr");
     assert_eq!(output.status.code(), Some(1));
     assert!(
         text(&output.stderr).contains("broken.vsr:1:"),
@@ -63,7 +56,7 @@ fn fmt_rewrites_what_parses_and_reports_what_does_not() {
         .expect("the folder reads")
         .collect();
     assert_eq!(left.len(), 2, "no file is left behind");
-    let output = vsrc(folder.path(), &["fmt", "ugly.vsr"]);
+    let output = vsrc(folder.path(), "fmt ugly.vsr");
     assert_eq!(output.status.code(), Some(0));
 }
 
@@ -76,10 +69,7 @@ fn fmt_keeps_permissions_and_links() {
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))
         .expect("permissions are set");
     std::os::unix::fs::symlink("ugly.vsr", folder.path().join("link.vsr")).expect("a link is made");
-    assert_eq!(
-        vsrc(folder.path(), &["fmt", "link.vsr"]).status.code(),
-        Some(0)
-    );
+    assert_eq!(vsrc(folder.path(), "fmt link.vsr").status.code(), Some(0));
     assert_eq!(read(&folder, "ugly.vsr"), NICE);
     let mode = std::fs::metadata(&path)
         .expect("the file is there")
@@ -93,8 +83,7 @@ fn fmt_keeps_permissions_and_links() {
 
 #[test]
 fn fmt_reads_standard_input() {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_vsrc"))
-        .args(["fmt", "-"])
+    let mut child = command(Path::new("."), "fmt -")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -123,15 +112,12 @@ fn a_reader_that_has_gone_is_no_error() {
     let bad = good.replace("2*x", "relo(x)");
     let folder = folder(&[("good.vsr", good), ("bad.vsr", &bad), ("ugly.vsr", UGLY)]);
     let run = |words: &str, is_deaf: bool| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_vsrc"));
-        command.current_dir(folder.path());
-        command.args(words.split(' ')).stdout(nobody());
-        let command = match is_deaf {
-            true => command.stderr(nobody()),
-            false => command.stderr(Stdio::piped()),
-        };
-        let child = command.stdin(Stdio::null()).spawn().expect("vsrc runs");
-        child.wait_with_output().expect("it ends")
+        let mut command = command(folder.path(), words);
+        command.stdout(nobody());
+        if is_deaf {
+            command.stderr(nobody());
+        }
+        command.output().expect("vsrc runs")
     };
     for (words, code) in [
         ("compile good.vsr", 0),
@@ -175,8 +161,8 @@ fn a_client_that_has_gone_is_no_error() {
         String::new(),
         format!("Content-Length: {}\r\n\r\n{ask}", ask.len()),
     ] {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_vsrc"));
-        let command = command.arg("lsp").stdin(Stdio::piped()).stdout(nobody());
+        let mut command = command(Path::new("."), "lsp");
+        command.stdin(Stdio::piped()).stdout(nobody());
         let mut child = command.stderr(Stdio::piped()).spawn().expect("vsrc runs");
         let mut input = child.stdin.take().expect("its input is a pipe");
         input.write_all(said.as_bytes()).expect("it reads");
@@ -197,10 +183,7 @@ fn a_client_that_has_gone_is_no_error() {
 fn a_full_disk_behind_standard_output_is_an_error() {
     let full = std::fs::File::create("/dev/full").expect("Linux has it");
     let folder = folder(&[("ugly.vsr", UGLY)]);
-    let mut command = Command::new(env!("CARGO_BIN_EXE_vsrc"));
-    command
-        .current_dir(folder.path())
-        .args(["compile", "ugly.vsr", "--emit", "ast"]);
+    let mut command = command(folder.path(), "compile ugly.vsr --emit ast");
     let output = command.stdout(full).output().expect("vsrc runs");
     assert_eq!(output.status.code(), Some(2));
     assert_eq!(
@@ -220,13 +203,13 @@ fn check_ends_with_one_where_something_is_wrong() {
         ("bad.vsr", &bad),
         ("library.vsr", library),
     ]);
-    let output = vsrc(folder.path(), &["check", "good.vsr"]);
+    let output = vsrc(folder.path(), "check good.vsr");
     assert_eq!(
         (output.status.code(), text(&output.stderr)),
         (Some(0), String::new())
     );
     for name in ["bad.vsr", "library.vsr"] {
-        let output = vsrc(folder.path(), &["check", "good.vsr", name]);
+        let output = vsrc(folder.path(), &format!("check good.vsr {name}"));
         assert_eq!(output.status.code(), Some(1));
         let shown = text(&output.stderr);
         assert!(
@@ -238,7 +221,7 @@ fn check_ends_with_one_where_something_is_wrong() {
     }
     let output = vsrc(
         folder.path(),
-        &["check", "--json", "bad.vsr", "library.vsr", "nowhere.vsr"],
+        "check --json bad.vsr library.vsr nowhere.vsr",
     );
     assert_eq!(output.status.code(), Some(1));
     let list: serde_json::Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
@@ -256,10 +239,7 @@ fn check_ends_with_one_where_something_is_wrong() {
             serde_json::Value::Null
         ]
     );
-    assert_eq!(
-        vsrc(folder.path(), &["check", "--json", "good.vsr"]).stdout,
-        b"[]\n"
-    );
+    assert_eq!(vsrc(folder.path(), "check --json good.vsr").stdout, b"[]\n");
 }
 
 /// `--set` and `--profile` reach the check.
@@ -267,14 +247,11 @@ fn check_ends_with_one_where_something_is_wrong() {
 fn check_takes_settings() {
     let text = "model M(n: int = 2)(x: [N]) -> [N/n] where N % n == 0 = x[0:N//n]\n\nprofile p { N = 4 }\n\nprofile q { N = 5 }\n";
     let folder = folder(&[("m.vsr", text)]);
-    let code = |args: &[&str]| vsrc(folder.path(), args).status.code();
-    assert_eq!(code(&["check", "m.vsr"]), Some(1));
-    assert_eq!(code(&["check", "m.vsr", "--profile", "p"]), Some(0));
-    assert_eq!(code(&["check", "m.vsr", "--set", "N=6"]), Some(0));
-    assert_eq!(
-        code(&["check", "m.vsr", "--profile", "p", "--set", "n=3"]),
-        Some(1)
-    );
+    let code = |words: &str| vsrc(folder.path(), words).status.code();
+    assert_eq!(code("check m.vsr"), Some(1));
+    assert_eq!(code("check m.vsr --profile p"), Some(0));
+    assert_eq!(code("check m.vsr --set N=6"), Some(0));
+    assert_eq!(code("check m.vsr --profile p --set n=3"), Some(1));
 }
 
 /// Names of files are no commands to a terminal; what is formatted keeps every byte where no terminal looks.
@@ -284,12 +261,9 @@ fn names_and_sources_are_escaped_and_documents_are_not() {
     let name = "a\x1b]0;evil\x07\n\u{202e}.vsr";
     let hidden = "op f( x:[N] )=2*x   # \u{202e}\n";
     let folder = folder(&[(name, "op f(x: [N]) = 2*\n"), ("hidden.vsr", hidden)]);
-    for command in [
-        &["check", name][..],
-        &["fmt", "--check", name],
-        &["compile", name],
-    ] {
-        let output = vsrc(folder.path(), command);
+    for words in ["check", "fmt --check", "compile"] {
+        let mut command = command(folder.path(), words);
+        let output = command.arg(name).output().expect("vsrc runs");
         let said = text(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{said}");
         assert!(
@@ -301,10 +275,8 @@ fn names_and_sources_are_escaped_and_documents_are_not() {
             "{said:?}"
         );
     }
-    let mut fmt = Command::new(env!("CARGO_BIN_EXE_vsrc"));
-    fmt.args(["fmt", "-"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped());
+    let mut fmt = command(folder.path(), "fmt -");
+    fmt.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = fmt.spawn().expect("vsrc starts");
     let mut input = child.stdin.take().expect("a pipe");
     input.write_all(hidden.as_bytes()).expect("it reads");

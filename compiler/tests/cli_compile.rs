@@ -2,31 +2,23 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+mod program;
+
+use program::{text, vsrc};
+use std::path::Path;
 
 /// A folder of its own for one test, with one text in it.
-fn folder(name: &str, text: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    std::fs::create_dir_all(&folder).unwrap();
-    std::fs::write(folder.join("m.vsr"), text).unwrap();
+fn folder(text: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("m.vsr"), text).unwrap();
     folder
 }
 
 /// Exit code, standard output, standard error.
-fn compile(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
-    let run = Command::new(env!("CARGO_BIN_EXE_vsrc"))
-        .current_dir(folder)
-        .args(["compile", "m.vsr"])
-        .args(arguments)
-        .output()
-        .unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (
-        run.status.code().unwrap(),
-        text(&run.stdout),
-        text(&run.stderr),
-    )
+fn compile(folder: &Path, words: &str) -> (i32, String, String) {
+    let done = vsrc(folder, &format!("compile m.vsr {words}"));
+    let code = done.status.code().unwrap();
+    (code, text(&done.stdout), text(&done.stderr))
 }
 
 #[test]
@@ -37,18 +29,16 @@ frozen line? = Line() from \"line.safetensors\"
 model M()(x: [N]) -> [N] = if line { line(x) } else { x }
 profile p { N = 4 }
 ";
-    let folder = folder("strict", text);
-    let (code, said, _) = compile(&folder, &["M"]);
+    let folder = folder(text);
+    let folder = folder.path();
+    let (code, said, _) = compile(folder, "M");
     assert_eq!(code, 0);
     assert!(
         said.contains("without  line: there is no line.safetensors"),
         "{said}"
     );
-    for arguments in [
-        &["M", "--strict"][..],
-        &["M", "--strict", "--emit", "graph"],
-    ] {
-        let (code, _, complained) = compile(&folder, arguments);
+    for words in ["M --strict", "M --strict --emit graph"] {
+        let (code, _, complained) = compile(folder, words);
         assert_eq!(code, 1);
         assert!(
             complained.contains("line.safetensors is missing"),
@@ -56,8 +46,7 @@ profile p { N = 4 }
         );
     }
     std::fs::write(folder.join("line.safetensors"), "nonsense").unwrap();
-    let (code, _, complained) = compile(&folder, &["M"]);
-    std::fs::remove_file(folder.join("line.safetensors")).unwrap();
+    let (code, _, complained) = compile(folder, "M");
     assert_eq!(code, 1);
     assert!(
         complained.contains("error[weight]: line.safetensors is neither safetensors"),
@@ -72,15 +61,16 @@ profile half { B = 1  H = 8  W = 8  float = f16 }
 profile plain { B = 1  H = 8  W = 8  float = f32  memory = 1 }
 profile tight { B = 1  H = 64  W = 64  memory = 0.00001 }
 ";
-    let folder = folder("profiles", text);
-    let (code, _, said) = compile(&folder, &["--profile", "half"]);
+    let folder = folder(text);
+    let folder = folder.path();
+    let (code, _, said) = compile(folder, "--profile half");
     assert_eq!(code, 1);
     assert!(
         said.contains("error[param]: profile half is for f16, which the CPU does not do yet"),
         "{said}"
     );
-    assert_eq!(compile(&folder, &["--profile", "plain"]).0, 0);
-    let (code, _, said) = compile(&folder, &["--profile", "tight"]);
+    assert_eq!(compile(folder, "--profile plain").0, 0);
+    let (code, _, said) = compile(folder, "--profile tight");
     assert_eq!(code, 1);
     assert!(said.contains("and its `memory` is 0.00001"), "{said}");
 }
@@ -89,19 +79,18 @@ profile tight { B = 1  H = 64  W = 64  memory = 0.00001 }
 fn a_program_between_two_passes_is_printed_and_every_pass_is_timed() {
     let text = "model M()(x: [B, 3, H, W]) -> [B, 3, H, W] = x |> Conv2d(3) |> relu\n\n\
                 profile p { B = 1  H = 8  W = 8 }\n";
-    let folder = folder("passes", text);
+    let folder = folder(text);
+    let folder = folder.path();
     for pass in ["simplify", "inline", "contractions"] {
-        let (code, printed, _) = compile(&folder, &["--emit", &format!("after:{pass}")]);
+        let (code, printed, _) = compile(folder, &format!("--emit after:{pass}"));
         assert_eq!(code, 0);
-        assert!(
-            printed.contains("# entry infer p\nmodel Printed"),
-            "{printed}"
-        );
+        let head = "# entry infer p\nmodel Printed";
+        assert!(printed.contains(head), "{printed}");
     }
-    let (code, _, complained) = compile(&folder, &["--emit", "after:lunch"]);
+    let (code, _, complained) = compile(folder, "--emit after:lunch");
     assert_eq!(code, 1);
     assert!(complained.contains("split, softmax"), "{complained}");
-    let (code, _, timed) = compile(&folder, &["--verify", "--timings", "-q"]);
+    let (code, _, timed) = compile(folder, "--verify --timings -q");
     assert_eq!(code, 0);
     for line in [
         "elaborate",
@@ -110,9 +99,7 @@ fn a_program_between_two_passes_is_printed_and_every_pass_is_timed() {
         "verify kernels",
         "code",
     ] {
-        assert!(
-            timed.lines().any(|l| l.starts_with(line)),
-            "{line}: {timed}"
-        );
+        let is_there = timed.lines().any(|l| l.starts_with(line));
+        assert!(is_there, "{line}: {timed}");
     }
 }

@@ -1,9 +1,12 @@
 //! Where vsrc itself fails, one sentence says so: with the kernel, its line in the text, and what to do. Kernels are broken
 //! here, once each plan is made: before, and after, there is nothing to break from outside.
 
+mod sema;
+
+use sema::Files;
 use vsr_compiler::assemble::{Header, assemble};
 use vsr_compiler::backend::clif::Target;
-use vsr_compiler::diag::{self, Problems, Sources};
+use vsr_compiler::diag::{self, Problems};
 use vsr_compiler::schedule::{EntryPlan, WeightTable};
 use vsr_compiler::sema::{Loader, Options};
 use vsr_compiler::watch::Watch;
@@ -18,25 +21,6 @@ model Net()(x: [B, 3, H, W]) {
 profile picture { B = 1  H = 8  W = 8 }
 ";
 
-struct Text(Sources);
-
-impl Loader for Text {
-    fn read(&mut self, path: &str) -> Result<String, String> {
-        match path {
-            "net.vsr" => Ok(TEXT.into()),
-            _ => Err("there is no such file".into()),
-        }
-    }
-
-    fn exists(&mut self, path: &str) -> bool {
-        path == "net.vsr"
-    }
-
-    fn sources(&mut self) -> &mut Sources {
-        &mut self.0
-    }
-}
-
 /// What is said where all of the network's kernels are changed so before there is code.
 fn said(broken: impl Fn(&mut EntryPlan) + Send + Sync) -> String {
     let work = || stack::deep(|| compile(&broken)).expect("there is a thread");
@@ -47,17 +31,18 @@ fn said(broken: impl Fn(&mut EntryPlan) + Send + Sync) -> String {
 }
 
 fn compile(broken: &impl Fn(&mut EntryPlan)) -> usize {
-    let (mut loader, mut problems) = (Text(Sources::new()), Problems::new());
+    let (mut files, mut problems) = (Files::default(), Problems::new());
     let mut watch = Watch::default();
+    files.texts.insert("net.vsr".into(), TEXT.into());
     let options = Options {
         name: None,
         profiles: vec![],
         set: vec![],
     };
     let _text = diag::context("net.vsr");
-    let made = pipeline::graphs(&mut loader, "net.vsr", &options, &mut watch, &mut problems);
-    let made = made.unwrap_or_else(|| panic!("{}", problems.render(&loader.0)));
-    let _sources = diag::among(&loader.0);
+    let made = pipeline::graphs(&mut files, "net.vsr", &options, &mut watch, &mut problems);
+    let made = made.unwrap_or_else(|| panic!("{}", problems.render(files.sources())));
+    let _sources = diag::among(files.sources());
     let mut weights = WeightTable::declared(&made.weights);
     let [entry] = &made.entries[..] else {
         panic!("one model has one entry")

@@ -8,8 +8,8 @@ mod sema;
 mod texts;
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard};
 
 use sema::Files;
 use texts::{Sized, items, model, refused, taken};
@@ -42,8 +42,12 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
-/// One at a time, so that what is counted is one text's.
 static TURN: Mutex<()> = Mutex::new(());
+
+/// One test at a time, from before its first text is made, so that what is counted is one text's.
+fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(|e| e.into_inner())
+}
 
 /// No check takes more, whatever the text.
 const MAX_TAKEN: usize = 20_000_000;
@@ -51,7 +55,6 @@ const MAX_BYTES: usize = 200 << 20;
 
 /// What a check says, and how often it took memory.
 fn checked(name: &str, text: &str) -> (String, usize) {
-    let _turn = TURN.lock().unwrap_or_else(|e| e.into_inner());
     let mut files = Files::default();
     files.texts.insert("m.vsr".into(), text.into());
     let mut problems = Problems::new();
@@ -78,6 +81,7 @@ fn checked(name: &str, text: &str) -> (String, usize) {
 
 #[test]
 fn each_limit_has_its_error() {
+    let _turn = turn();
     for (name, text, says) in refused() {
         let (said, _) = checked(name, &text);
         assert!(
@@ -91,6 +95,7 @@ fn each_limit_has_its_error() {
 /// Twice the text takes about twice the work.
 #[test]
 fn work_grows_with_the_text() {
+    let _turn = turn();
     for (name, text, n) in taken() {
         let (said, once) = checked(name, &text(n));
         assert_eq!(said, "", "{name}");
@@ -106,6 +111,7 @@ fn work_grows_with_the_text() {
 /// Formatting, too: a line may be as long as an item.
 #[test]
 fn formatting_grows_with_the_text() {
+    let _turn = turn();
     let nested = |n: usize| {
         let open = "y = if N > 3 { 1 } else {\n".repeat(n);
         let wide = "w".repeat(120);
@@ -172,9 +178,8 @@ fn formatting_grows_with_the_text() {
     ];
     for (name, text, n) in texts {
         let cost = |n: usize| {
-            let _turn = TURN.lock().unwrap_or_else(|e| e.into_inner());
-            let before = N_TAKEN.load(Relaxed);
             let text = text(n);
+            let before = N_TAKEN.load(Relaxed);
             let mut problems = Problems::new();
             let formatted = syntax::format(0, &text, &mut problems);
             let said: Vec<String> = problems.iter().map(|diag| diag.message.clone()).collect();
@@ -245,19 +250,20 @@ fn growing(dice: &mut Dice, depth: usize) -> String {
 
 #[test]
 fn texts_that_grow_at_random_end() {
-    let n_texts: u64 = std::env::var("GROWING_TEXTS").map_or(150, |n| n.parse().unwrap());
+    const N_TEXTS: u64 = 150;
+    let _turn = turn();
     let before = "op f(x: [...S]) -> [...S] = g(g(x))\nop g(x: [...S]) -> [...S] = x*x + 1\n\
         block B(n: int)(x: [N]) -> [N] {\n  y = if n > 0 { x } else { x |> relu }\n  y |> C() |> C()\n}\n\
         block C()(x: [N]) -> [N] = f(f(x))\n";
     let mut n_refused = 0;
-    for seed in 0..n_texts {
+    for seed in 0..N_TEXTS {
         let body = growing(&mut Dice(seed), 3);
         let text = model(before, &format!("a = [1, 2]\nn = 2\nb = true\n{body}x"));
         let (said, _) = checked(&format!("seed {seed}:\n{text}"), &text);
-        n_refused += usize::from(!said.is_empty());
+        n_refused += u64::from(!said.is_empty());
     }
     assert!(
-        n_refused > n_texts as usize / 4,
-        "{n_refused} of {n_texts} are refused"
+        n_refused > N_TEXTS / 4,
+        "{n_refused} of {N_TEXTS} are refused"
     );
 }

@@ -2,6 +2,7 @@
 
 #[path = "lsp/client.rs"]
 mod client;
+mod program;
 
 use client::Client;
 use serde_json::{Value, json};

@@ -1,15 +1,19 @@
 //! `vsrc compile` over what is there: the old network or the new one at every moment, whoever reads and whenever it is
 //! killed; everything else in the folder stays. With the program itself.
 
+#![cfg(unix)]
 #![allow(clippy::unwrap_used)]
 
 mod folder;
+mod program;
 
 use folder::files;
+use program::{assert_refused, command, succeed, vsrc};
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::Child;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A network that is recognised by its number.
@@ -23,23 +27,6 @@ fn workplace() -> tempfile::TempDir {
         fs::write(dir.path().join(format!("{n}.vsr")), text(n)).unwrap();
     }
     dir
-}
-
-fn command(dir: &Path, words: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_vsrc"));
-    command.current_dir(dir).args(words.split_whitespace());
-    command.stdin(Stdio::null());
-    command
-}
-
-fn vsrc(dir: &Path, words: &str) -> Output {
-    command(dir, words).output().unwrap()
-}
-
-fn succeed(dir: &Path, words: &str) {
-    let done = vsrc(dir, words);
-    let err = String::from_utf8_lossy(&done.stderr);
-    assert_eq!(done.status.code(), Some(0), "vsrc {words}\n{err}");
 }
 
 /// The number of the network in a folder.
@@ -111,10 +98,8 @@ fn a_web_page_is_no_compiled_network() {
         } else {
             dir.path()
         };
-        let done = vsrc(at, words);
-        let err = String::from_utf8_lossy(&done.stderr);
-        assert_eq!(done.status.code(), Some(1), "{err}");
-        assert!(err.contains("manifest.json is in the way"), "{err}");
+        let parts = ["manifest.json is in the way"];
+        assert_refused(words, &vsrc(at, words), 1, &parts);
         assert_eq!(files(&site), before);
     }
 }
@@ -155,7 +140,8 @@ fn state(folder: &Path) -> BTreeMap<PathBuf, u64> {
     state
 }
 
-/// Waits until a folder has changed so often, then ends the program as a power cut would. Whether it had not ended itself.
+/// Waits until a folder has changed so often, then ends the program as a power cut would. Whether it did not end by
+/// itself, which must be a good end.
 fn kill_after(child: &mut Child, folder: &Path, n_changes: usize) -> bool {
     let (mut n_seen, mut last) = (0, state(folder));
     while n_seen <= n_changes && child.try_wait().unwrap().is_none() {
@@ -163,9 +149,10 @@ fn kill_after(child: &mut Child, folder: &Path, n_changes: usize) -> bool {
         n_seen += usize::from(now != last);
         last = now;
     }
-    let is_killed = child.try_wait().unwrap().is_none();
     child.kill().unwrap();
-    child.wait().unwrap();
+    let end = child.wait().unwrap();
+    let is_killed = end.signal() == Some(libc::SIGKILL);
+    assert!(is_killed || end.success(), "{end}");
     is_killed
 }
 
@@ -220,10 +207,11 @@ fn keep_one(folder: &Path) -> PathBuf {
 #[test]
 fn killed_before_there_was_a_network_there_is_none_or_the_whole() {
     let dir = workplace();
-    for n_changes in 0.. {
-        let out = dir.path().join(format!("out{n_changes}"));
+    let (mut n_killed, mut n_changes) = (0, 0);
+    for round in 0..1000 {
+        let out = dir.path().join(format!("out{round}"));
         fs::create_dir(&out).unwrap();
-        let words = format!("compile 1.vsr -o out{n_changes} -q");
+        let words = format!("compile 1.vsr -o out{round} -q");
         let mut child = command(dir.path(), &words).spawn().unwrap();
         let is_killed = kill_after(&mut child, &out, n_changes);
         match vsr_artifact::read(&out) {
@@ -239,10 +227,16 @@ fn killed_before_there_was_a_network_there_is_none_or_the_whole() {
             2,
             "the manifest and its files"
         );
+        n_killed += usize::from(is_killed);
+        n_changes += 1;
         if !is_killed {
-            break;
+            if n_killed > 3 {
+                break;
+            }
+            n_changes = 0;
         }
     }
+    assert!(n_killed > 3, "{n_killed} were killed");
 }
 
 #[test]
@@ -261,11 +255,17 @@ fn readers_see_whole_networks_while_others_compile() {
         });
         let writer = |n: usize| {
             let dir = dir.path();
-            move || (0..12).for_each(|_| succeed(dir, &format!("compile {n}.vsr -o out -q")))
+            move || {
+                for _ in 0..12 {
+                    succeed(dir, &format!("compile {n}.vsr -o out -q"));
+                }
+            }
         };
         let writers = [scope.spawn(writer(1)), scope.spawn(writer(2))];
-        writers.into_iter().for_each(|w| w.join().unwrap());
+        let ends = writers.map(|writer| writer.join());
+        // Whatever their ends: the reader waits for this.
         is_done.store(true, Ordering::Relaxed);
+        ends.into_iter().for_each(|end| end.unwrap());
         let seen = reader.join().unwrap();
         assert!(seen.iter().all(|n| *n > 0), "{seen:?}");
     });

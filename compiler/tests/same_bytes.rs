@@ -1,14 +1,15 @@
 //! The same text gives the same artifact, wherever it lies and however it is named; nothing in it tells of the machine.
 
+#![cfg(unix)]
 #![allow(clippy::unwrap_used)]
 
 mod folder;
+mod program;
 
 use folder::files;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 const NET: &str = r##"use Up, edges from "parts/up.vsr"
 use twice from "../shared/twice.vsr"
@@ -73,17 +74,10 @@ fn project(at: &Path) -> PathBuf {
 }
 
 fn compile(at: &Path, text: &str, out: &Path) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_vsrc"));
-    command
-        .current_dir(at)
-        .args(["compile", text, "-q", "-o"])
-        .arg(out);
-    let done = command.output().unwrap();
-    assert!(
-        done.status.success(),
-        "{}",
-        String::from_utf8_lossy(&done.stderr)
-    );
+    let mut command = program::command(at, "compile -q -o");
+    let done = command.arg(out).arg(text).output().unwrap();
+    let err = program::text(&done.stderr);
+    assert!(done.status.success(), "{err}");
 }
 
 #[test]

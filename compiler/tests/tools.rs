@@ -2,48 +2,39 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::path::PathBuf;
+mod program;
+
+use program::text;
+use std::path::Path;
 use std::process::{Command, Output};
 
-fn vsrc(args: &[&str]) -> Output {
+/// The program in the repository.
+fn command(words: &str) -> Command {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let mut command = program::command(Path::new(root), words);
     // No cache folder: the roofs of whoever runs the tests shall not matter.
-    let mut command = Command::new(env!("CARGO_BIN_EXE_vsrc"));
-    let command = command.current_dir(root).args(args);
+    command.env("XDG_CACHE_HOME", "/nonexistent");
     command
-        .env("XDG_CACHE_HOME", "/nonexistent")
-        .output()
-        .unwrap()
 }
 
-fn folder(name: &str) -> PathBuf {
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let _ = std::fs::remove_dir_all(&path);
-    path
+fn succeed(mut command: Command) -> Output {
+    let out = command.output().unwrap();
+    let said = text(&out.stderr);
+    assert_eq!(out.status.code(), Some(0), "{command:?}: {said}");
+    out
 }
 
-fn error(args: &[&str], says: &str) {
-    let out = vsrc(args);
-    let text = String::from_utf8_lossy(&out.stderr).to_string();
-    assert_eq!(out.status.code(), Some(1), "{args:?}: {text}");
-    assert!(text.contains(says), "{args:?}: {text}");
-    assert!(out.stdout.is_empty(), "{args:?}");
+/// One error that says this, and no result.
+fn error(mut command: Command, says: &str) {
+    let out = command.output().unwrap();
+    program::assert_refused(&format!("{command:?}"), &out, 1, &[says]);
+    assert!(out.stdout.is_empty(), "{command:?}");
 }
 
 #[test]
 fn report_prints_json_on_standard_output() {
-    let out = vsrc(&[
-        "report",
-        "models/vdsr.vsr",
-        "--profile",
-        "picture",
-        "--json",
-        "--set",
-        "H=64",
-        "--set",
-        "W=64",
-    ]);
-    assert_eq!(out.status.code(), Some(0));
+    let words = "report models/vdsr.vsr --profile picture --json --set H=64 --set W=64";
+    let out = succeed(command(words));
     let json: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
     assert_eq!(json["parameters"], 664_704);
     assert_eq!(json["roof"]["name"], "laptop");
@@ -52,112 +43,75 @@ fn report_prints_json_on_standard_output() {
 
 #[test]
 fn report_takes_roofs_from_a_file_and_says_so() {
-    let dir = folder("roofs");
-    std::fs::create_dir_all(&dir).unwrap();
-    let file = dir.join("roofs.json");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("roofs.json");
     let roofs = vsr_artifact::roofs::Roofs {
         machine: "an abacus".into(),
         ..vsr_artifact::roofs::named("desktop").unwrap()
     };
     std::fs::write(&file, roofs.text()).unwrap();
-    let path = file.to_str().unwrap();
-    let out = vsrc(&[
-        "report",
-        "models/vdsr.vsr",
-        "--profile",
-        "picture",
-        "--roofs",
-        path,
-        "--threads",
-        "2",
-    ]);
-    let text = String::from_utf8(out.stdout).unwrap();
+    let with_file = |words: &str| {
+        let mut command = command(&format!("report models/vdsr.vsr {words} --roofs"));
+        command.arg(&file);
+        command
+    };
+    let said = text(&succeed(with_file("--profile picture --threads 2")).stdout);
     assert!(
-        text.contains("256 GFLOP/s") && text.contains("measured on an abacus"),
-        "{text}"
+        said.contains("256 GFLOP/s") && said.contains("measured on an abacus"),
+        "{said}"
     );
-    error(
-        &[
-            "report",
-            "models/vdsr.vsr",
-            "--roofs",
-            path,
-            "--threads",
-            "99",
-        ],
-        "there is no roof for 99 threads",
-    );
-    error(
-        &["report", "models/vdsr.vsr", "--roofs", "abacus"],
-        "named roofs: laptop, desktop",
-    );
+    let says = "there is no roof for 99 threads";
+    error(with_file("--threads 99"), says);
+    let says = "named roofs: laptop, desktop";
+    error(command("report models/vdsr.vsr --roofs abacus"), says);
     std::fs::write(&file, "{}").unwrap();
-    error(
-        &["report", "models/vdsr.vsr", "--roofs", path],
-        "vsr-run bench --roofs",
-    );
+    error(with_file(""), "vsr-run bench --roofs");
 }
 
 #[test]
 fn errors_have_exit_code_1() {
-    error(&["report", "none.vsr"], "cannot read none.vsr");
-    error(
-        &["report", "models/vdsr.vsr", "--profile", "pictur"],
-        "pictur",
-    );
-    error(
-        &["graph", "models/vdsr.vsr", "-o", "picture.bmp"],
-        "End the name in .svg, .html or .dot",
-    );
-    error(
-        &[
-            "graph",
-            "models/vdsr.vsr",
-            "-o",
-            "x.svg",
-            "--set",
-            "depht=2",
-        ],
-        "depht",
-    );
-    error(
-        &["doc", "none.vsr", "-o", folder("no-doc").to_str().unwrap()],
-        "cannot read none.vsr",
-    );
+    let dir = tempfile::tempdir().unwrap();
+    for (words, says) in [
+        ("report none.vsr", "cannot read none.vsr"),
+        ("report models/vdsr.vsr --profile pictur", "pictur"),
+        (
+            "graph models/vdsr.vsr -o picture.bmp",
+            "End the name in .svg, .html or .dot",
+        ),
+        ("graph models/vdsr.vsr -o x.svg --set depht=2", "depht"),
+    ] {
+        error(command(words), says);
+    }
+    let mut doc = command("doc none.vsr -o");
+    doc.arg(dir.path().join("no-doc"));
+    error(doc, "cannot read none.vsr");
 }
 
 #[test]
 fn graph_writes_what_the_name_says_or_to_a_pipe() {
-    let dir = folder("graph");
+    let dir = tempfile::tempdir().unwrap();
     for (name, starts) in [
         ("a.svg", "<svg"),
         ("b.html", "<!DOCTYPE html>"),
         ("c.dot", "digraph"),
     ] {
-        let path = dir.join(name);
-        let out = vsrc(&["graph", "models/vdsr.vsr", "-o", path.to_str().unwrap()]);
-        assert_eq!(
-            out.status.code(),
-            Some(0),
-            "{}",
-            String::from_utf8_lossy(&out.stderr)
-        );
+        let path = dir.path().join("new").join(name);
+        let mut graph = command("graph models/vdsr.vsr -o");
+        graph.arg(&path);
+        succeed(graph);
         assert!(std::fs::read_to_string(&path).unwrap().starts_with(starts));
     }
-    let out = vsrc(&["graph", "models/vdsr.vsr", "-o", "-", "--format", "svg"]);
+    let out = succeed(command("graph models/vdsr.vsr -o - --format svg"));
     assert!(out.stdout.starts_with(b"<svg") && out.stdout.ends_with(b"</svg>\n"));
 }
 
 #[test]
 fn doc_writes_pages() {
-    let dir = folder("doc");
-    let out = vsrc(&["doc", "models/vdsr.vsr", "-o", dir.to_str().unwrap()]);
-    assert_eq!(
-        out.status.code(),
-        Some(0),
-        "{}",
-        String::from_utf8_lossy(&out.stderr)
-    );
+    let dir = tempfile::tempdir().unwrap();
+    let pages = dir.path().join("doc");
+    let mut doc = command("doc models/vdsr.vsr -o");
+    doc.arg(&pages);
+    succeed(doc);
     for page in [
         "index.html",
         "style.css",
@@ -165,19 +119,18 @@ fn doc_writes_pages() {
         "models/vdsr.html",
         "models/vdsr.Vdsr.html",
     ] {
-        assert!(dir.join(page).is_file(), "{page}");
+        assert!(pages.join(page).is_file(), "{page}");
     }
 }
 
 #[test]
 fn help_shows_examples() {
-    for command in ["report", "graph", "doc", "compile", "check", "fmt", "lsp"] {
-        let out = vsrc(&[command, "--help"]);
-        let text = String::from_utf8(out.stdout).unwrap();
-        let has_examples = text.contains("Examples:") || command == "lsp";
+    for name in ["report", "graph", "doc", "compile", "check", "fmt", "lsp"] {
+        let said = text(&succeed(command(&format!("{name} --help"))).stdout);
+        let has_examples = said.contains("Examples:") || name == "lsp";
         assert!(
-            has_examples && text.contains(vsr_artifact::EXIT_CODES),
-            "{command}\n{text}"
+            has_examples && said.contains(vsr_artifact::EXIT_CODES),
+            "{name}\n{said}"
         );
     }
 }
@@ -187,15 +140,15 @@ fn help_shows_examples() {
 #[test]
 fn a_place_where_nobody_may_write_is_the_users_error() {
     if !std::path::Path::new("/sys/kernel").is_dir() {
-        println!("skipped: no /sys");
+        eprintln!("skipped: no /sys");
         return;
     }
-    for args in [
-        ["graph", "models/vdsr.vsr", "-o", "/sys/vsr.svg"],
-        ["compile", "models/vdsr.vsr", "-o", "/sys/vsr"],
-        ["doc", "models/vdsr.vsr", "-o", "/sys/vsr"],
+    for words in [
+        "graph models/vdsr.vsr -o /sys/vsr.svg",
+        "compile models/vdsr.vsr -o /sys/vsr",
+        "doc models/vdsr.vsr -o /sys/vsr",
     ] {
-        error(&args, "/sys/vsr");
+        error(command(words), "/sys/vsr");
     }
 }
 
@@ -208,11 +161,9 @@ fn a_write_protected_file_is_the_users_error_and_stays() {
     let path = dir.path().join("a.svg");
     std::fs::write(&path, "precious").unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o444)).unwrap();
-    let output = path.to_str().unwrap();
-    error(
-        &["graph", "models/vdsr.vsr", "-o", output],
-        "a.svg: it is write-protected",
-    );
+    let mut graph = command("graph models/vdsr.vsr -o");
+    graph.arg(&path);
+    error(graph, "a.svg: it is write-protected");
     assert_eq!(std::fs::read(&path).unwrap(), b"precious");
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
 }

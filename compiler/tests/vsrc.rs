@@ -1,8 +1,10 @@
 //! `vsrc` itself with bad input: one clear error, an exit code that says whose fault it was, nothing left behind.
 
+mod program;
+
+use program::{assert_refused, vsrc};
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
 
 const NET: &str = "model Net()(x: [N]) -> [N] = max(x, 0)\n\nprofile case { N = 12 }\n";
 
@@ -10,12 +12,6 @@ fn workplace() -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("a temporary folder");
     fs::write(dir.path().join("net.vsr"), NET).expect("a file");
     dir
-}
-
-fn vsrc(dir: &Path, words: &str) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_vsrc"));
-    command.current_dir(dir).args(words.split_whitespace());
-    command.output().expect("the program starts")
 }
 
 fn names(dir: &Path) -> Vec<String> {
@@ -26,22 +22,6 @@ fn names(dir: &Path) -> Vec<String> {
         .collect();
     names.sort();
     names
-}
-
-fn assert_refused(words: &str, done: &Output, code: i32, parts: &[&str]) {
-    let err = String::from_utf8_lossy(&done.stderr);
-    assert_eq!(done.status.code(), Some(code), "vsrc {words}\n{err}");
-    assert_eq!(
-        err.lines().filter(|l| l.starts_with("error")).count(),
-        1,
-        "vsrc {words}\n{err}"
-    );
-    for bad in ["panicked", "os error"] {
-        assert!(!err.contains(bad), "vsrc {words}\n{err}");
-    }
-    for part in parts {
-        assert!(err.contains(part), "vsrc {words}: no `{part}` in\n{err}");
-    }
 }
 
 #[test]
@@ -87,28 +67,4 @@ fn every_wrong_path_is_named() {
         assert_eq!(names(dir), before, "vsrc {words} leaves something");
     }
     assert_eq!(names(&dir.join("mine")), ["manifest.json"]);
-}
-
-/// A disk that takes no more bytes: no artifact, or the old one.
-#[test]
-fn a_full_disk_leaves_the_old_artifact_or_none() {
-    let dir = workplace();
-    let dir = dir.path();
-    let limited = |blocks: u32| {
-        let script =
-            format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" compile net.vsr -o out");
-        let mut command = Command::new("sh");
-        command
-            .args(["-c", &script, env!("CARGO_BIN_EXE_vsrc")])
-            .current_dir(dir);
-        command.output().expect("sh starts")
-    };
-    assert_refused("compile on a full disk", &limited(1), 2, &["cannot write"]);
-    assert_eq!(names(dir), ["net.vsr"]);
-    assert!(vsrc(dir, "compile net.vsr -o out -q").status.success());
-    let old = fs::read(dir.join("out/manifest.json")).expect("a manifest");
-    fs::write(dir.join("net.vsr"), NET.replace("12", "24")).expect("a file");
-    assert_refused("compile on a full disk", &limited(1), 2, &["cannot write"]);
-    assert_eq!(names(dir), ["net.vsr", "out"]);
-    assert!(fs::read(dir.join("out/manifest.json")).expect("a manifest") == old);
 }

@@ -1,9 +1,11 @@
 //! A small editor: starts the server in a folder of its own, frames messages, waits for answers and diagnostics.
 
+use crate::program::command;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -23,8 +25,7 @@ pub struct Client {
 impl Client {
     pub fn start() -> Client {
         let folder = tempfile::tempdir().expect("a folder is made");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_vsrc"))
-            .arg("lsp")
+        let mut child = command(Path::new("."), "lsp")
             .env("XDG_CACHE_HOME", folder.path().join("cache"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -5,7 +5,6 @@ use super::common::*;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use vsr_runtime::tensors::{self, View};
 
 #[test]
@@ -340,15 +339,9 @@ fn a_damaged_artifact_is_refused() {
     succeed(dir, "upscale net in.y4m -o out.y4m -q");
 }
 
-/// The program, allowed to write files of `blocks` times 512 bytes at most: what a full disk does to it.
-fn run_limited(dir: &Path, blocks: u32, words: &str) -> Done {
-    let script = format!("ulimit -f {blocks}; exec \"$0\" {words}");
-    let mut command = Command::new("/bin/sh");
-    command
-        .args(["-c", &script, env!("CARGO_BIN_EXE_vsr-run")])
-        .env("PATH", programs())
-        .current_dir(dir);
-    command.output().expect("sh starts").into()
+/// The program, allowed to write files of so many bytes at most: what a full disk does to it.
+fn run_in_bytes(dir: &Path, most: u64, words: &str) -> Done {
+    run_within(dir, words, libc::RLIMIT_FSIZE as Resource, most)
 }
 
 #[test]
@@ -367,7 +360,7 @@ fn a_full_disk_leaves_nothing_half_written() {
         fs::create_dir_all(dir.join("shot")).unwrap();
         let before = names(dir);
         let words = format!("upscale net in.y4m -o {output}");
-        let done = run_limited(dir, 4, &words);
+        let done = run_in_bytes(dir, 2048, &words);
         check(
             &words,
             &done,
@@ -394,7 +387,7 @@ fn a_full_disk_leaves_nothing_half_written() {
     let words = "exec net --inputs x.safetensors -o y.safetensors";
     check(
         words,
-        &run_limited(dir, 4, words),
+        &run_in_bytes(dir, 2048, words),
         2,
         &["cannot write y.safetensors"],
     );
@@ -419,7 +412,7 @@ fn training_on_a_full_disk_keeps_the_last_checkpoint() {
     ];
     let before = kept.map(|n| bytes(dir.join("run").join(n)));
     let all = names(dir);
-    let done = run_limited(dir, 2, "train net --resume run --epochs 3 -q");
+    let done = run_in_bytes(dir, 1024, "train net --resume run --epochs 3 -q");
     check("train", &done, 2, &["cannot write run/"]);
     assert_eq!(names(dir), all);
     assert!(kept.map(|n| bytes(dir.join("run").join(n))) == before);

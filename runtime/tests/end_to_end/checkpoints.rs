@@ -22,58 +22,54 @@ fn change(path: &Path, at: usize, mask: u8) -> Vec<u8> {
     whole
 }
 
+/// Where the numbers begin, and bytes all over the file: everywhere in the numbers, and in the header but for its spaces.
+fn places(file: &[u8]) -> (usize, Vec<usize>) {
+    let head = file.first_chunk().copied().map(u64::from_le_bytes);
+    let numbers = 8 + head.expect("a length") as usize;
+    let is_space = |b: &&u8| **b == b' ';
+    let n_spaces = file[..numbers].iter().rev().take_while(is_space).count();
+    let in_head = (0..numbers - n_spaces).step_by(41);
+    let n = file.len();
+    let in_numbers = (numbers..n).step_by(n / 23).chain([n - 1]);
+    (numbers, in_head.chain(in_numbers).collect())
+}
+
 #[test]
 fn damaged_checkpoints_are_refused() {
     let dir = trained();
     let dir = dir.path();
     write_film(&dir.join("in.y4m"), 16, 16, 1);
-    for (name, words) in [
-        ("state", "train net --resume run --epochs 4"),
-        (
-            "best",
-            "upscale net in.y4m -o out.y4m --weights run/best.safetensors",
-        ),
-        (
-            "last",
-            "exec net --inputs run/last.safetensors -o x --weights run/last.safetensors",
-        ),
-    ] {
+    let upscale = "upscale net in.y4m -q -o out.y4m --overwrite --weights";
+    let resume = "train net --resume run -q --epochs 4";
+    for name in ["best", "last", "state"] {
         let name = format!("run/{name}.safetensors");
+        let is_state = name.contains("state");
+        let words = match is_state {
+            true => resume.to_string(),
+            false => format!("{upscale} {name}"),
+        };
         let path = dir.join(&name);
-        let n = bytes(&path).len();
-        let head = u64::from_le_bytes(bytes(&path)[..8].try_into().unwrap()) as usize;
-        // Everywhere in the numbers, and in the header but for its spaces.
-        let spaces = bytes(&path)[..8 + head]
-            .iter()
-            .rev()
-            .take_while(|b| **b == b' ')
-            .count();
-        let places = (0..8 + head - spaces)
-            .step_by(41)
-            .chain((8 + head..n).step_by(n / 23))
-            .chain([n - 1]);
-        for at in places {
-            let whole = change(&path, at, 1 << (at % 7));
-            refuse(dir, words, 1, &[&name]);
-            if name == "run/best.safetensors" && at >= 8 + head {
-                let parts = [&*name, "is damaged", "goes on without this file"];
-                refuse(dir, "train net --resume run --epochs 4", 1, &parts);
-            }
-            fs::write(&path, whole).unwrap();
-        }
         let whole = bytes(&path);
-        for content in [
-            &whole[..n - 1],
-            &whole[..n / 2],
-            &[&whole[..], b"\0"].concat(),
-            b"",
-        ] {
-            fs::write(&path, content).unwrap();
-            refuse(dir, words, 1, &[&name]);
+        let (numbers, places) = places(&whole);
+        for at in places {
+            change(&path, at, 1 << (at % 7));
+            refuse(dir, &words, 1, &[&name]);
+            if name.contains("best") && at >= numbers {
+                let parts = [&*name, "is damaged", "goes on without this file"];
+                refuse(dir, resume, 1, &parts);
+            }
+            fs::write(&path, &whole).unwrap();
         }
+        let n = whole.len();
+        let longer = [&whole[..], b"\0"].concat();
+        for content in [&whole[..n - 1], &whole[..n / 2], &longer, b""] {
+            fs::write(&path, content).unwrap();
+            refuse(dir, &words, 1, &[&name]);
+        }
+        // It was for the damage.
         fs::write(&path, whole).unwrap();
+        succeed(dir, &words);
     }
-    succeed(dir, "train net --resume run --epochs 4 -q");
 }
 
 /// A checkpoint without its hash could be any: it is not resumed. Weights without one are those of other programs.
@@ -172,14 +168,6 @@ fn other_damage_of_the_metrics_is_refused() {
     assert_eq!(metrics(&dir.join("run")).len(), 1);
 }
 
-/// The notes of a resumed run.
-fn notes(done: &Done) -> Vec<&str> {
-    done.err
-        .lines()
-        .filter(|l| l.starts_with("note: "))
-        .collect()
-}
-
 #[test]
 fn another_artifact_is_named_in_one_line() {
     let dir = trained();
@@ -190,7 +178,7 @@ fn another_artifact_is_named_in_one_line() {
         .replace("B = 2", "B = 3");
     compile(&text, &dir.join("other"));
     let done = succeed(dir, "train other --resume run --epochs 5 -q");
-    let [note] = notes(&done)[..] else {
+    let [note] = done.said("note: ")[..] else {
         panic!("{}", done.err)
     };
     assert!(
@@ -231,7 +219,7 @@ fn other_data_are_named_and_what_was_held_out_stays_so() {
     let done = succeed(&elsewhere, "train ../net --resume ../run --epochs 4");
     let expected =
         "note: the run began with other data: 1 new (e.y4m), 1 gone (b.y4m), 1 changed (c.y4m)";
-    assert_eq!(notes(&done), [expected], "{}", done.err);
+    assert_eq!(done.said("note: "), [expected], "{}", done.err);
     let split = "2 clips (9 frames) to train, 1 clips (4 frames) held out; held out are the clips that were";
     assert!(done.err.contains(split), "{}", done.err);
     let state = tensors::read(&dir.join("run/state.safetensors")).unwrap();

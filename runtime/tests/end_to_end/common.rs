@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::io::Write;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use vsr_compiler::backend::clif::Target;
 use vsr_compiler::diag::{Problems, Sources};
@@ -117,6 +119,14 @@ pub struct Done {
     pub err: String,
 }
 
+impl Done {
+    /// The lines of standard error that begin so: `warning: `, `note: `.
+    pub fn said(&self, start: &str) -> Vec<&str> {
+        let lines = self.err.lines().filter(|l| l.starts_with(start));
+        lines.collect()
+    }
+}
+
 impl From<Output> for Done {
     fn from(o: Output) -> Done {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -150,8 +160,69 @@ pub fn start(dir: &Path, words: &str) -> Child {
     command.spawn().expect("the program starts")
 }
 
-/// Waits until something is so, for at most a minute.
-pub fn wait_for(what: &str, so: impl Fn() -> bool) {
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub type Resource = libc::__rlimit_resource_t;
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub type Resource = libc::c_int;
+
+/// The command may take no more than this of something.
+pub fn limit(command: &mut Command, resource: Resource, most: u64) {
+    let set = move || {
+        let limit = libc::rlimit {
+            rlim_cur: most as libc::rlim_t,
+            rlim_max: most as libc::rlim_t,
+        };
+        // SAFETY: a system call, and nothing else, between fork and exec.
+        match unsafe { libc::setrlimit(resource, &limit) } {
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
+        }
+    };
+    // SAFETY: as above.
+    unsafe { command.pre_exec(set) };
+}
+
+/// Runs to the end within a limit.
+pub fn run_within(dir: &Path, words: &str, resource: Resource, most: u64) -> Done {
+    let mut command = command(dir, words);
+    limit(&mut command, resource, most);
+    command.output().expect("the program starts").into()
+}
+
+/// A film that is being enlarged and has not all come: its first frame is written, half of its second one is there, and
+/// the rest never comes. It ends when its input is dropped, or when it is told to.
+pub fn half_fed(dir: &Path, output: &str) -> (Child, ChildStdin) {
+    const SIDE: usize = 448;
+    let path = dir.join("fed.y4m");
+    write_film(&path, SIDE, SIDE, 2);
+    let film = bytes(&path);
+    std::fs::remove_file(path).expect("it is ours");
+    // More than a pipe and its reader's buffers hold: once it is written, the second frame is being read.
+    let half = SIDE * SIDE * 3 / 4;
+    assert!(half > 2 * 65_536);
+    let words = format!("upscale net - -q -o {output}");
+    let mut command = match output.ends_with(".mkv") {
+        true => command_with_ffmpeg(dir, &words).expect("it was there before"),
+        false => command(dir, &words),
+    };
+    command.stdin(Stdio::piped());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the program starts");
+    let mut input = child.stdin.take().expect("a pipe");
+    let fed = input.write_all(&film[..film.len() - half]);
+    fed.expect("the program reads");
+    (child, input)
+}
+
+/// A test that says nothing: why, on standard error itself, which is shown although the test passes.
+pub fn skipped(why: &str) {
+    let said = writeln!(std::io::stderr(), "skipped: {why}");
+    said.expect("standard error takes a line");
+}
+
+/// Waits until something is so. After a minute it is given up, since a test that hangs names no fault; nothing takes near
+/// to that, however busy the machine: nothing is measured.
+pub fn wait_for(what: &str, mut so: impl FnMut() -> bool) {
     let start = Instant::now();
     while !so() {
         assert!(
@@ -249,8 +320,7 @@ pub fn refuse(dir: &Path, words: &str, code: i32, parts: &[&str]) -> String {
 pub fn check(words: &str, done: &Done, code: i32, parts: &[&str]) {
     let Done { code: got, err, .. } = done;
     assert_eq!(*got, Some(code), "vsr-run {words}\n{err}");
-    let n_errors = err.lines().filter(|l| l.starts_with("error: ")).count();
-    assert_eq!(n_errors, 1, "vsr-run {words}\n{err}");
+    assert_eq!(done.said("error: ").len(), 1, "vsr-run {words}\n{err}");
     for bad in [
         "panicked",
         "os error",

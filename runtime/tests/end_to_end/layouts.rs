@@ -38,19 +38,17 @@ profile tile {{ B = 2  N = 2 }}
 const BODIES: [&str; 2] = ["Linear(2) @a", "Linear(2) @a |> BatchNorm() @b"];
 
 fn write(path: &Path, tensors: &BTreeMap<String, tensors::Tensor>) {
-    let view = |(name, t): (&'_ String, &'_ tensors::Tensor)| View {
-        name: Box::leak(name.clone().into_boxed_str()),
-        shape: Box::leak(t.shape.clone().into_boxed_slice()),
-        data: Box::leak(t.data.clone().into_boxed_slice()),
-    };
-    let views: Vec<View> = tensors.iter().map(view).collect();
-    tensors::write(path, &views, &BTreeMap::new()).unwrap();
+    let views = tensors.iter().map(|(name, t)| View {
+        name,
+        shape: &t.shape,
+        data: &t.data,
+    });
+    tensors::write(path, &views.collect::<Vec<_>>(), &BTreeMap::new()).unwrap();
 }
 
 /// The file as a public checkpoint has it: other names, and something that no network reads.
 fn publish(from: &Path, to: &Path) {
-    let file = tensors::read(from).unwrap();
-    let renamed = file.tensors.into_iter().map(|(name, t)| {
+    let renamed = read(from).into_iter().map(|(name, t)| {
         let name = match name.strip_prefix("a.") {
             Some(rest) => format!("net.{rest}"),
             None => name,
@@ -66,16 +64,31 @@ fn publish(from: &Path, to: &Path) {
     write(to, &all);
 }
 
+fn read(path: &Path) -> BTreeMap<String, tensors::Tensor> {
+    tensors::read(path).unwrap().tensors
+}
+
+/// A folder with the network, compiled, and an input for it.
+fn place(body: &str, optimizer: &str, ema: &str) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    compile(&network(body, optimizer, ema), &dir.path().join("net"));
+    let x = tensors::Tensor {
+        shape: vec![2, 2],
+        data: vec![1.0, 2.0, 3.0, 5.0],
+    };
+    let inputs = BTreeMap::from([("x".to_string(), x)]);
+    write(&dir.path().join("x.safetensors"), &inputs);
+    dir
+}
+
 fn all_outputs(dir: &Path, words: &str) -> BTreeMap<String, tensors::Tensor> {
     succeed(
         dir,
         &format!("exec net --inputs x.safetensors -o y.safetensors {words}"),
     );
-    let mut all = tensors::read(&dir.join("y.safetensors")).unwrap().tensors;
+    let mut all = read(&dir.join("y.safetensors"));
     if words.contains("--save-weights") {
-        let saved = tensors::read(&dir.join("saved.safetensors"))
-            .unwrap()
-            .tensors;
+        let saved = read(&dir.join("saved.safetensors"));
         all.extend(saved.into_iter().map(|(k, t)| (format!("saved {k}"), t)));
     }
     all
@@ -83,75 +96,63 @@ fn all_outputs(dir: &Path, words: &str) -> BTreeMap<String, tensors::Tensor> {
 
 #[test]
 fn every_entry_takes_every_form_with_every_training() {
-    for (body, optimizer, ema) in BODIES.iter().flat_map(|body| {
-        ["Plain", "Sgd", "Adam"]
-            .iter()
-            .flat_map(move |o| ["", "ema = decay"].map(move |e| (*body, *o, e)))
-    }) {
-        let dir = tempfile::tempdir().unwrap();
-        let dir = dir.path();
-        compile(&network(body, optimizer, ema), &dir.join("net"));
-        let x = View {
-            name: "x",
-            shape: &[2, 2],
-            data: &[1.0, 2.0, 3.0, 5.0],
-        };
-        tensors::write(&dir.join("x.safetensors"), &[x], &BTreeMap::new()).unwrap();
-        // A step from first weights: what training keeps is no longer as it began.
-        let save = "exec net --entry train --inputs x.safetensors -o y.safetensors --seed 3 --save-weights";
-        succeed(dir, &format!("{save} everything.safetensors"));
-        let everything = tensors::read(&dir.join("everything.safetensors"))
-            .unwrap()
-            .tensors;
-        let model: BTreeMap<_, _> = everything
-            .iter()
-            .filter(|(name, _)| name.starts_with("a.") || name.starts_with("b."))
-            .filter(|(name, _)| !name.contains("optimizer"))
-            .map(|(k, t)| (k.clone(), t.clone()))
-            .collect();
-        write(&dir.join("model.safetensors"), &model);
-        for name in ["everything", "model"] {
-            publish(
-                &dir.join(format!("{name}.safetensors")),
-                &dir.join(format!("{name}-public.safetensors")),
-            );
-            for words in [
-                "--entry infer",
-                "--entry eval",
-                "--entry train --save-weights saved.safetensors",
-            ] {
-                let own = all_outputs(dir, &format!("{words} --weights {name}.safetensors"));
-                let public =
-                    all_outputs(dir, &format!("{words} --weights {name}-public.safetensors"));
-                assert!(own == public, "{body}, {optimizer}, {ema}: {name}, {words}");
+    for body in BODIES {
+        for optimizer in ["Plain", "Sgd", "Adam"] {
+            for ema in ["", "ema = decay"] {
+                every_entry_takes_every_form(body, optimizer, ema);
             }
         }
-        let extra = everything.len() - model.len();
-        assert_eq!(
-            extra == 0,
-            optimizer == "Plain" && ema.is_empty(),
-            "{body}, {optimizer}, {ema}"
-        );
     }
+}
+
+fn every_entry_takes_every_form(body: &str, optimizer: &str, ema: &str) {
+    let dir = place(body, optimizer, ema);
+    let dir = dir.path();
+    // A step from first weights: what training keeps is no longer as it began.
+    let save =
+        "exec net --entry train --inputs x.safetensors -o y.safetensors --seed 3 --save-weights";
+    succeed(dir, &format!("{save} everything.safetensors"));
+    let everything = read(&dir.join("everything.safetensors"));
+    let model: BTreeMap<_, _> = everything
+        .iter()
+        .filter(|(name, _)| name.starts_with("a.") || name.starts_with("b."))
+        .filter(|(name, _)| !name.contains("optimizer"))
+        .map(|(k, t)| (k.clone(), t.clone()))
+        .collect();
+    write(&dir.join("model.safetensors"), &model);
+    for name in ["everything", "model"] {
+        publish(
+            &dir.join(format!("{name}.safetensors")),
+            &dir.join(format!("{name}-public.safetensors")),
+        );
+        for words in [
+            "--entry infer",
+            "--entry eval",
+            "--entry train --save-weights saved.safetensors",
+        ] {
+            let own = all_outputs(dir, &format!("{words} --weights {name}.safetensors"));
+            let public = all_outputs(dir, &format!("{words} --weights {name}-public.safetensors"));
+            assert!(own == public, "{body}, {optimizer}, {ema}: {name}, {words}");
+        }
+    }
+    let extra = everything.len() - model.len();
+    assert_eq!(
+        extra == 0,
+        optimizer == "Plain" && ema.is_empty(),
+        "{body}, {optimizer}, {ema}"
+    );
 }
 
 /// A part of the optimiser's state is no state: it is not left out in silence.
 #[test]
 fn half_of_the_optimizers_state_is_refused() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = place(BODIES[0], "Adam", "");
     let dir = dir.path();
-    compile(&network(BODIES[0], "Adam", ""), &dir.join("net"));
-    let x = View {
-        name: "x",
-        shape: &[2, 2],
-        data: &[1.0; 4],
-    };
-    tensors::write(&dir.join("x.safetensors"), &[x], &BTreeMap::new()).unwrap();
     succeed(
         dir,
         "exec net --entry train --inputs x.safetensors -o y.safetensors --save-weights w.safetensors",
     );
-    let mut all = tensors::read(&dir.join("w.safetensors")).unwrap().tensors;
+    let mut all = read(&dir.join("w.safetensors"));
     let lost = all.keys().find(|k| !k.starts_with("a.")).unwrap().clone();
     all.remove(&lost);
     write(&dir.join("w.safetensors"), &all);
@@ -171,9 +172,7 @@ fn weights_that_are_no_numbers_are_named_and_refused_when_strict() {
     let dir = dir.path();
     write_film(&dir.join("in.y4m"), 16, 16, 1);
     succeed(dir, "train net --out run --epochs 1 --steps 1 --valid 1 -q");
-    let mut all = tensors::read(&dir.join("run/last.safetensors"))
-        .unwrap()
-        .tensors;
+    let mut all = read(&dir.join("run/last.safetensors"));
     all.get_mut("conv.bias").unwrap().data[3] = f32::NAN;
     all.get_mut("conv.weight").unwrap().data[0] = f32::INFINITY;
     write(&dir.join("sick.safetensors"), &all);
@@ -189,11 +188,7 @@ fn weights_that_are_no_numbers_are_named_and_refused_when_strict() {
         let words = format!("{words} --weights sick.safetensors");
         refuse(dir, &format!("{words} --strict"), 1, &parts);
         let done = succeed(dir, &words);
-        let warnings: Vec<&str> = done
-            .err
-            .lines()
-            .filter(|l| l.starts_with("warning: "))
-            .collect();
+        let warnings = done.said("warning: ");
         assert!(
             warnings.len() == 1 && parts.iter().all(|p| warnings[0].contains(p)),
             "{}",

@@ -5,7 +5,6 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::process::Stdio;
 use vsr_runtime::tensors::{self, View};
 
 /// A name that clears the screen, forges an error and reorders what follows.
@@ -15,8 +14,8 @@ const SHOWN: &str = r"e\u001b[2J\u000aerror: vil\u202e\u009b31m";
 /// The program with words that may hold blanks.
 fn run_words(dir: &Path, words: &[&str]) -> Done {
     let mut command = command(dir, "");
-    command.args(words).stdin(Stdio::null());
-    command.output().expect("the program starts").into()
+    let done = command.args(words).output();
+    done.expect("the program starts").into()
 }
 
 fn is_clean(text: &str) {
