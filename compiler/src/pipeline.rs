@@ -54,8 +54,7 @@ pub fn compile(
     watch: &mut Watch,
     problems: &mut Problems,
 ) -> Option<Compiled> {
-    let mut elaborated = graphs(loader, path, options, watch, problems)?;
-    drop_unread(&mut elaborated);
+    let elaborated = graphs(loader, path, options, watch, problems)?;
     let _sources = diag::among(loader.sources());
     let files = files(loader.sources(), &elaborated);
     let (header, weight_files) = header(&elaborated, &files);
@@ -113,10 +112,9 @@ pub fn check(loader: &mut dyn Loader, path: &str, options: &Options, problems: &
         return;
     }
     let mut watch = Watch::default();
-    let Some(mut elaborated) = graphs(loader, path, options, &mut watch, problems) else {
+    let Some(elaborated) = graphs(loader, path, options, &mut watch, problems) else {
         return;
     };
-    drop_unread(&mut elaborated);
     let _sources = diag::among(loader.sources());
     let mut weights = WeightTable::declared(&elaborated.weights);
     for entry in &elaborated.entries {
@@ -158,20 +156,28 @@ pub fn graphs(
     watch: &mut Watch,
     problems: &mut Problems,
 ) -> Option<Elaborated> {
-    let elaborate = || sema::elaborate(loader, path, options, problems);
-    let mut elaborated = watch.timed("elaborate", elaborate)?;
-    check_precision(&elaborated, problems)?;
+    let mut elaborated = elaborate(loader, path, options, watch, problems)?;
     for entry in &mut elaborated.entries {
-        optimise(entry, watch);
+        let _entry = diag::context(format!("entry {} {}", entry.name, entry.profile));
+        watch.heading(&format!("entry {} {}", entry.name, entry.profile));
+        entry.graph = pass::optimise(std::mem::take(&mut entry.graph), watch);
     }
+    drop_unread(&mut elaborated);
     Some(elaborated)
 }
 
-/// All passes over one entry's graph.
-pub(crate) fn optimise(entry: &mut EntryGraph, watch: &mut Watch) {
-    let _entry = diag::context(format!("entry {} {}", entry.name, entry.profile));
-    watch.heading(&format!("entry {} {}", entry.name, entry.profile));
-    entry.graph = pass::optimise(std::mem::take(&mut entry.graph), watch);
+/// The graphs of all entries as the text says them, with gradients and updates. None: see `problems`.
+pub fn elaborate(
+    loader: &mut dyn Loader,
+    path: &str,
+    options: &Options,
+    watch: &mut Watch,
+    problems: &mut Problems,
+) -> Option<Elaborated> {
+    let elaborate = || sema::elaborate(loader, path, options, problems);
+    let elaborated = watch.timed("elaborate", elaborate)?;
+    check_precision(&elaborated, problems)?;
+    Some(elaborated)
 }
 
 /// The graphs of `infer` entries as text, or of all entries, with their gradients.

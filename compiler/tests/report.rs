@@ -10,7 +10,7 @@ use vsr_compiler::backend::clif::Target;
 use vsr_compiler::diag::Problems;
 use vsr_compiler::pipeline;
 use vsr_compiler::report::{Report, Roofline, report, text};
-use vsr_compiler::sema::Options;
+use vsr_compiler::sema::{self as front, Loader, Options};
 use vsr_compiler::watch::Watch;
 
 fn roofline() -> Roofline {
@@ -334,4 +334,48 @@ fn a_second_profile_has_a_name_of_its_own() {
         made.entries["infer large"].flops,
         4 * made.entries["infer"].flops
     );
+}
+
+/// One equation each, whose kernel computes nothing twice.
+#[test]
+fn a_hover_counts_what_the_report_counts() {
+    for body in [
+        "x |> Conv2d(8, bias=false) @a",
+        "x |> Conv2d(8, stride=2, groups=2, bias=false) @a",
+        "tanh(x*2 + 1)*x",
+        "max_pool(x)",
+    ] {
+        let text = format!(
+            "model M()(x: [B, C, H, W]) {{\n  {body}\n}}\n\nprofile p {{ B = 1  C = 4  H = 8  W = 8 }}\n"
+        );
+        let texts = [("m.vsr", text.as_str())];
+        let made = of(&texts, "m.vsr", &Options::default(), None);
+        let mut files = Files::default();
+        files.texts.insert("m.vsr".into(), text.clone());
+        let mut problems = Problems::new();
+        let checked = front::check(
+            &mut files,
+            "m.vsr",
+            &Options::default(),
+            true,
+            &mut problems,
+        );
+        let hovers = checked.facts.at.values().map(|fact| fact.flops);
+        let flops = made.entries["infer"].flops;
+        assert!(flops > 0, "{body}");
+        assert_eq!(hovers.max(), Some(flops), "{body}");
+    }
+}
+
+#[test]
+fn what_does_not_compile_has_no_report() {
+    let text = "model M()(x: [N]) -> [N] = 2*x\n\nprofile p { N = 8  float = bf16 }\n";
+    let mut files = Files::default();
+    files.texts.insert("m.vsr".into(), text.into());
+    let (options, mut problems) = (Options::default(), Problems::new());
+    let roof = roofline();
+    let made = report(&mut files, "m.vsr", &options, None, roof, &mut problems);
+    assert!(made.is_none());
+    let told = problems.render(files.sources());
+    assert!(told.contains("profile p is for bf16"), "{told}");
 }

@@ -8,6 +8,7 @@ pub mod adjoint;
 mod band;
 pub mod canon;
 pub mod classify;
+pub mod cost;
 mod derive;
 pub mod eval;
 mod expr;

@@ -13,7 +13,7 @@ use crate::diag::{self, Problems};
 use crate::ir::origins::Origins;
 use crate::pipeline;
 use crate::schedule::{self, EntryPlan, LaunchPlan, WeightDecl, WeightKind, WeightTable};
-use crate::sema::{self, Loader, Options};
+use crate::sema::{Loader, Options};
 use crate::tile;
 use crate::watch::Watch;
 use serde::Serialize;
@@ -98,15 +98,15 @@ pub fn report(
     roof: Roofline,
     problems: &mut Problems,
 ) -> Option<Report> {
-    let made = sema::elaborate(loader, path, options, problems)?;
-    let (mut weights, mut watch) = (WeightTable::declared(&made.weights), Watch::default());
+    let mut watch = Watch::default();
+    let made = pipeline::graphs(loader, path, options, &mut watch, problems)?;
+    let mut weights = WeightTable::declared(&made.weights);
     let _sources = diag::among(loader.sources());
     let mut rows = blocks::Rows::new(depth);
     let mut entries = BTreeMap::new();
-    for mut entry in made.entries {
+    for entry in made.entries {
         let _entry = diag::context(format!("entry {} {}", entry.name, entry.profile));
         rows.name(&entry.calls);
-        pipeline::optimise(&mut entry, &mut watch);
         let plan = pipeline::plan(&entry, &mut weights, |rules| rules, &mut watch).plan;
         let key = match entries.contains_key(entry.name) {
             true => format!("{} {}", entry.name, entry.profile),

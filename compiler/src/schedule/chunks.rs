@@ -4,9 +4,9 @@
 //! and layouts alone decide, never the number of threads.
 
 use super::group::{Context, Group, Member};
-use super::inline::cost;
 use super::lower::{KernelBuilder, add, int};
 use super::net::for_each_read;
+use crate::equation::cost::cost;
 use crate::equation::index::Ix;
 use crate::equation::{Equation, Expr, Pos, Read, Reducer};
 use crate::tile::interpret::uses;

@@ -14,7 +14,7 @@ use super::reach::Reach;
 use crate::equation::Reducer;
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use super::inline::{cost, run as inline};
+pub use super::inline::run as inline;
 
 /// Members that one kernel may have.
 const MOST_MEMBERS: usize = 8;
@@ -284,7 +284,7 @@ impl Fuser<'_> {
             return None;
         }
         if equation.reducer == Reducer::Sum
-            && super::inline::cost(&equation.body).reads >= 2
+            && crate::equation::cost::cost(&equation.body).reads >= 2
             && contraction
         {
             return None;

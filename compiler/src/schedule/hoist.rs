@@ -2,8 +2,8 @@
 //!
 //! `w[i] - rate*m[i]/(1 - beta**n[])` must not raise to a power once for each weight.
 
-use super::inline::cost;
 use super::net::{self, Def, Net, ValueId};
+use crate::equation::cost::cost;
 use crate::equation::index::Ix;
 use crate::equation::{Binary, Expr, Lit, Pos, Read, Unary};
 

@@ -1,66 +1,13 @@
 //! Inlining: a pointwise value is computed where it is read, when that costs less than storing it.
 
 use super::net::{self, Def, Net, ValueId, for_each_read};
+use crate::equation::cost::cost;
 use crate::equation::index::Ix;
 use crate::equation::{Equation, Expr, Pos, Read, Reducer, Unary};
 
 /// Largest body that inlining may build.
 const MOST_NODES: u64 = 96;
 const MOST_READS: u64 = 14;
-
-#[derive(Clone, Copy, Default, Debug, PartialEq)]
-pub struct Cost {
-    pub arithmetic: u64,
-    /// exp, log, tanh…: runtime calls over a row.
-    pub maths: u64,
-    pub reads: u64,
-}
-
-pub fn cost(e: &Expr) -> Cost {
-    let mut c = Cost::default();
-    count(e, &mut c);
-    c
-}
-
-fn count(e: &Expr, c: &mut Cost) {
-    match e {
-        Expr::Lit(_) | Expr::Index(_) => {}
-        Expr::Random { .. } => c.maths += 1,
-        Expr::Read(r) => {
-            c.reads += 1;
-            for at in &r.at {
-                if let Pos::Computed(e) = at {
-                    count(e, c);
-                }
-            }
-        }
-        Expr::Unary(op, a) => {
-            let native = matches!(
-                op,
-                Unary::Neg | Unary::Abs | Unary::Sqrt | Unary::Floor | Unary::Stop
-            );
-            if native {
-                c.arithmetic += 1
-            } else {
-                c.maths += 1
-            }
-            count(a, c);
-        }
-        Expr::Binary(op, a, b) => {
-            if *op == crate::equation::Binary::Pow {
-                c.maths += 1
-            } else {
-                c.arithmetic += 1
-            }
-            count(a, c);
-            count(b, c);
-        }
-        Expr::Select(_, args) => {
-            c.arithmetic += 2;
-            args.iter().for_each(|a| count(a, c));
-        }
-    }
-}
 
 pub fn run(net: &mut Net) {
     for id in net.order() {

@@ -412,7 +412,7 @@ fn kernels(
             Anchor::Scatter => scatter::build(ctx, group, "scatter"),
         };
         let members = group.members.iter().map(|m| describe(ctx, m)).collect();
-        let flops = group.members.iter().map(work).sum();
+        let flops = group.members.iter().map(|m| m.equation.flops()).sum();
         let equation_flops = group.members.iter().map(|m| stood_for(ctx, m)).sum();
         let bytes = traffic(ctx, &builder);
         let stored = group.members.iter().filter(|m| m.stored);
@@ -492,20 +492,14 @@ fn describe(ctx: &Context, member: &super::group::Member) -> String {
     )
 }
 
-/// Two operations a term of a sum, one for each other arithmetic node of the body.
-fn work(member: &super::group::Member) -> u64 {
-    let points: i64 = member.extents().iter().product();
-    let nodes = crate::schedule::fuse::cost(&member.equation.body).arithmetic;
-    let reduce = u64::from(!member.equation.reduced.is_empty());
-    points as u64 * (nodes + reduce)
-}
-
 /// A filtered value's pieces that are still sums count as they are.
 fn stood_for(ctx: &Context, member: &super::group::Member) -> u64 {
     match ctx.net.values[member.value].stands_for {
-        Some(0) if member.equation.reducer != crate::equation::Reducer::Map => work(member),
+        Some(0) if member.equation.reducer != crate::equation::Reducer::Map => {
+            member.equation.flops()
+        }
         Some(flops) => flops,
-        None => work(member),
+        None => member.equation.flops(),
     }
 }
 

@@ -4,9 +4,9 @@
 //! reads is chosen.
 
 use super::group::{Group, Member};
-use super::inline::cost;
 use super::net::{Net, ValueId, for_each_read};
 use crate::equation::Reducer;
+use crate::equation::cost::cost;
 
 /// Largest expression that a member may become, reads of other members written out.
 const MOST_NODES: u64 = 192;

@@ -7,7 +7,6 @@ use super::scope::Env;
 use super::value::Value;
 use super::walk;
 use crate::diag::Span;
-use crate::equation::{Equation, Reducer};
 use crate::ir::graph::{Graph, NodeId, Op};
 use crate::syntax::ast;
 use rustc_hash::FxHashMap as HashMap;
@@ -18,7 +17,7 @@ pub struct Fact {
     pub value: Option<String>,
     /// Of a call: weights that it declares, and operations of its equations (a multiply-add is two).
     pub parameters: i64,
-    pub flops: f64,
+    pub flops: u64,
     /// The profile under which this was seen.
     pub profile: String,
 }
@@ -74,7 +73,7 @@ impl<'a> Elab<'a, '_> {
             .map(|n| flops(graph, NodeId::from(n as u32)))
             .sum();
         for place in [span, d.name.span] {
-            let is_new = |fact: &Fact| fact.flops == 0.0 && fact.parameters == 0;
+            let is_new = |fact: &Fact| fact.flops == 0 && fact.parameters == 0;
             if !self.program.is_standard(place) && is_new(self.fact(place)) {
                 let fact = self.fact(place);
                 (fact.parameters, fact.flops) = (parameters, flops);
@@ -103,18 +102,10 @@ impl<'a> Elab<'a, '_> {
     }
 }
 
-/// A multiply-add is two operations; any other point of an equation's box is one.
-fn flops(graph: &Graph, node: NodeId) -> f64 {
-    let pieces = match &graph.node(node).op {
-        Op::Equation(pieces) => pieces.as_slice(),
-        Op::Scatter(piece) => std::slice::from_ref(piece),
-        _ => &[],
-    };
-    let of = |equation: &Equation| {
-        let extents = equation.free.iter().chain(&equation.reduced);
-        let points = extents.fold(1.0, |n, extent| n * *extent as f64);
-        let is_sum = equation.reducer == Reducer::Sum && !equation.reduced.is_empty();
-        if is_sum { 2.0 * points } else { points }
-    };
-    pieces.iter().map(|piece| of(piece)).sum()
+fn flops(graph: &Graph, node: NodeId) -> u64 {
+    match &graph.node(node).op {
+        Op::Equation(pieces) => pieces.iter().map(|p| p.flops()).sum(),
+        Op::Scatter(equation) => equation.flops(),
+        _ => 0,
+    }
 }

@@ -88,12 +88,13 @@ fn cost(fact: &Fact) -> Option<String> {
     if fact.parameters > 0 {
         parts.push(format!("{} parameters", thousands(fact.parameters)));
     }
-    if fact.flops > 0.0 {
+    if fact.flops > 0 {
+        let flops = fact.flops as f64;
         let (size, unit) = [(1e9, "GFLOP"), (1e6, "MFLOP"), (1e3, "kFLOP")]
             .into_iter()
-            .find(|(size, _)| fact.flops >= *size)
+            .find(|(size, _)| flops >= *size)
             .unwrap_or((1.0, "FLOP"));
-        parts.push(format!("{:.2} {unit}", fact.flops / size));
+        parts.push(format!("{:.2} {unit}", flops / size));
     }
     (!parts.is_empty()).then(|| parts.join(", "))
 }
