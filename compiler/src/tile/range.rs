@@ -155,8 +155,13 @@ impl<'a> Facts<'a> {
     }
 
     pub fn range(&self, int: &Int) -> Range {
-        let linear = self.linear(int);
-        self.refined(linear, self.conditions.len())
+        self.range_by(int, self.conditions.len())
+    }
+
+    /// By the first so many conditions. One that speaks of `v // 2` brings that into what is asked of `v`: within, only
+    /// conditions before it are used, so that there is an end.
+    fn range_by(&self, int: &Int, n_conditions: usize) -> Range {
+        self.refined(self.linear(int), n_conditions)
     }
 
     /// Both ends are reached: a sum of variables that no condition ties together. (What confines one alone is in its range.)
@@ -184,7 +189,7 @@ impl<'a> Facts<'a> {
             if c.terms.iter().any(empty) {
                 return true;
             }
-            let range = self.plain(c);
+            let range = self.plain(c, self.conditions.len());
             range.lo > range.hi || range.hi < 0 || range.lo >= *extent
         };
         self.conditions.iter().any(never)
@@ -218,7 +223,7 @@ impl<'a> Facts<'a> {
 
     /// The interval, with one condition after another put in the place of its variables where that narrows it.
     fn refined(&self, linear: Linear, n_conditions: usize) -> Range {
-        let mut best = self.plain(&linear);
+        let mut best = self.plain(&linear, n_conditions);
         for (i, (condition, extent)) in self.conditions[..n_conditions].iter().enumerate() {
             for (atom, k) in &condition.terms {
                 let Some((_, have)) = linear.terms.iter().find(|(a, _)| a == atom) else {
@@ -239,16 +244,17 @@ impl<'a> Facts<'a> {
         best
     }
 
-    fn plain(&self, linear: &Linear) -> Range {
+    fn plain(&self, linear: &Linear, n_conditions: usize) -> Range {
         let terms = linear
             .terms
             .iter()
-            .map(|(atom, k)| self.atom(atom).scale(*k));
+            .map(|(atom, k)| self.atom(atom, n_conditions).scale(*k));
         terms.fold(Range::point(linear.constant), Range::add)
     }
 
-    fn atom(&self, atom: &Int) -> Range {
-        let two = |a: &Int, b: &Int| (self.range(a), self.range(b));
+    fn atom(&self, atom: &Int, n_conditions: usize) -> Range {
+        let of = |int: &Int| self.range_by(int, n_conditions);
+        let two = |a: &Int, b: &Int| (of(a), of(b));
         match atom {
             Int::Var(v) => self.var(*v),
             Int::Div(a, b) => {
@@ -325,7 +331,7 @@ impl<'a> Facts<'a> {
                 }
             }
             atom => {
-                let range = self.atom(atom);
+                let range = self.atom(atom, self.conditions.len());
                 if range.lo == range.hi {
                     constant(range.lo)
                 } else {
@@ -348,7 +354,7 @@ impl<'a> Facts<'a> {
         if own.terms.iter().any(|(a, _)| !matches!(a, Int::Var(_))) {
             return None;
         }
-        let range = self.plain(&own);
+        let range = self.plain(&own, self.conditions.len());
         let strides = tasks.iter().filter(|t| t.2 > 1).map(|(var, step, count)| {
             let k = linear
                 .terms
@@ -400,6 +406,16 @@ mod tests {
         facts.assume(&i, &c(5));
         facts.assume(&j, &c(7));
         assert_eq!(facts.range(&add(mul(i, 7), j)), Range { lo: 2, hi: 27 });
+    }
+
+    #[test]
+    fn a_condition_on_a_part_of_itself_has_an_end() {
+        let mut facts = Facts::new(&[]);
+        facts.bind(0, &c(10));
+        let half = Int::Div(Box::new(v(0)), Box::new(c(2)));
+        facts.assume(&add(half.clone(), v(0)), &c(6));
+        assert_eq!(facts.range(&v(0)), Range { lo: 0, hi: 5 });
+        assert_eq!(facts.range(&half), Range { lo: 0, hi: 2 });
     }
 
     #[test]

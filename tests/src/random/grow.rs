@@ -157,6 +157,10 @@ impl Grower {
         }
     }
 
+    fn is_large(&self) -> bool {
+        self.most_points == LARGE_POINTS
+    }
+
     fn name(&mut self, letter: &str) -> String {
         self.n_names += 1;
         format!("{letter}{}", self.n_names)

@@ -3,9 +3,15 @@
 use super::{Grower, Scope, binary, int, plus};
 use crate::random::program::{Expr, Value};
 
+/// Terms around those from which a sum is cut.
+const LONG: [i64; 4] = [8_191, 8_192, 9_000, 20_000];
+
 impl Grower {
     /// Any equation.
     pub(super) fn equation(&mut self) {
+        if self.is_large() && self.rng.chance(40) {
+            return self.turns();
+        }
         let shape = self.shape();
         let free = self.indices(&shape, "i", false);
         let scope = Scope { vars: free.clone() };
@@ -18,6 +24,40 @@ impl Grower {
             false => self.number(&scope, 3),
         };
         self.push(shape, false, Value::Equation { free, body });
+    }
+
+    /// Long sums of several tensors in turn along an axis: pieces of one value, each cut for its digits.
+    pub(super) fn turns(&mut self) {
+        let (n_rows, n_turns) = (self.rng.int(1, 3), self.rng.int(2, 3));
+        let long = *self.rng.pick(&LONG);
+        let free = self.indices(&[n_turns * n_rows], "i", false);
+        let over = self.indices(&[long], "k", false);
+        let (row, k) = (
+            Expr::Var(free[0].name.clone()),
+            Expr::Var(over[0].name.clone()),
+        );
+        let mut read = || Expr::Read {
+            of: self.tensor_of(&[n_rows, long]),
+            at: vec![binary("//", row.clone(), int(n_turns)), k.clone()],
+            other: None,
+        };
+        let mut body = read();
+        for turn in 1..n_turns {
+            let is_turn = [binary("%", row.clone(), int(n_turns)), int(turn)];
+            let [a, b] = is_turn;
+            let other = binary("*", Expr::Num(2.0), read());
+            body = Expr::Select("==", Box::new([a, b, other, body]));
+        }
+        let body = Expr::Reduce {
+            how: "sum",
+            over,
+            body: Box::new(body),
+        };
+        self.push(
+            vec![n_turns * n_rows],
+            false,
+            Value::Equation { free, body },
+        );
     }
 
     pub(super) fn reduction(&mut self, scope: &Scope, depth: usize) -> Expr {

@@ -84,6 +84,7 @@ impl Grower {
             }
             false => Expr::Unary("floor", Box::new(self.position_value(scope))),
         };
+        let base = self.far(base);
         let p = match (self.rng.below(6), self.var(scope)) {
             (0 | 1, Some(v)) => binary("+", base, v),
             (2, _) => plus(base, self.rng.int(-2, 2)),
@@ -94,6 +95,21 @@ impl Grower {
             0 => (Expr::Call("clamp", vec![p, int(0), int(n - 1)]), true),
             1 => (binary("%", p, int(n)), true),
             _ => (p, false),
+        }
+    }
+
+    /// A position as it is, or one that 32 bits may not hold: times several factors, and what else keeps it whole.
+    fn far(&mut self, base: Expr) -> Expr {
+        const FACTORS: [i64; 5] = [3, 700, 1024, 1025, 65_537];
+        match self.rng.below(12) {
+            0 => Expr::Unary("abs", Box::new(base)),
+            1 => Expr::Unary("stop", Box::new(base)),
+            2 | 3 => {
+                let factors = [*self.rng.pick(&FACTORS), *self.rng.pick(&FACTORS)];
+                let product = binary("*", base, int(factors[0]));
+                binary("*", int(factors[1]), product)
+            }
+            _ => base,
         }
     }
 
