@@ -5,8 +5,8 @@
 
 use std::time::Instant;
 use vsr_compiler::diag::{Problems, Sources};
+use vsr_compiler::pass_manager::PassManager;
 use vsr_compiler::sema::{self, Loader, Options};
-use vsr_compiler::watch::Watch;
 use vsr_compiler::{pipeline, syntax};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../");
@@ -57,7 +57,7 @@ fn n_nodes(path: &str, is_optimised: bool) -> usize {
             &mut files,
             path,
             &options,
-            &mut Watch::default(),
+            &mut PassManager::default(),
             &mut problems,
         ),
         false => sema::elaborate(&mut files, path, &options, &mut problems),

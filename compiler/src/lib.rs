@@ -1,7 +1,7 @@
 //! vsr-compiler: a neural network for video, as text, to an artifact in memory. The library does no IO.
 //!
 //! This is the architecture page. `pipeline.rs` shows every stage on one screen; each folder is one stage. Passes over a
-//! graph or a schedule have one form (`watch.rs`): a name, a reason for their place, and a verifier of their level behind
+//! graph or a schedule have one form (`pass_manager.rs`): a name, a reason for their place, and a verifier of their level behind
 //! each, always in debug builds, else by `--verify`; a schedule is verified and printed as the graph that it means.
 //!
 //! | stage | folder | in -> out |
@@ -127,6 +127,7 @@ pub mod doc;
 pub mod equation;
 pub mod ir;
 pub mod pass;
+pub mod pass_manager;
 pub mod picture;
 pub mod pipeline;
 pub mod report;
@@ -135,4 +136,3 @@ pub mod sema;
 pub mod stack;
 pub mod syntax;
 pub mod tile;
-pub mod watch;

@@ -8,9 +8,9 @@ use crate::backend::clif::{self, Target};
 use crate::diag::{self, Class, Diag, Problems, Sources};
 use crate::ir;
 use crate::ir::graph::{Graph, Op};
+use crate::pass_manager::{Emit, Ir, PassManager};
 use crate::schedule::{self, EntryPlan, Rules, WeightTable};
 use crate::sema::{self, Elaborated, EntryGraph, Loader, Options, TrainInfo, WeightKind};
-use crate::watch::{Emit, Level, Watch};
 use crate::{pass, stack, tile};
 use std::collections::BTreeSet;
 use vsr_artifact::Artifact;
@@ -51,20 +51,20 @@ pub fn compile(
     path: &str,
     options: &Options,
     target: Target,
-    watch: &mut Watch,
+    manager: &mut PassManager,
     problems: &mut Problems,
 ) -> Option<Compiled> {
-    let elaborated = graphs(loader, path, options, watch, problems)?;
+    let elaborated = graphs(loader, path, options, manager, problems)?;
     let _sources = diag::among(loader.sources());
     let files = files(loader.sources(), &elaborated);
     let (header, weight_files) = header(&elaborated, &files);
     let mut weights = WeightTable::declared(&elaborated.weights);
     let mut planned = vec![];
     for entry in elaborated.entries {
-        let made = plan(&entry, &mut weights, |rules| rules, watch);
-        if watch.emit == Some(Emit::Schedule) {
+        let made = plan(&entry, &mut weights, |rules| rules, manager);
+        if manager.emit == Some(Emit::Schedule) {
             let name = format!("{} {}", made.name, made.profile);
-            watch.text += &schedule::print(&name, &made.plan);
+            manager.text += &schedule::print(&name, &made.plan);
         }
         check_memory(&entry, &made.plan, &weights, problems);
         planned.push(made);
@@ -72,7 +72,7 @@ pub fn compile(
     if !problems.is_empty() {
         return None;
     }
-    let assembled = watch.timed("code", || {
+    let assembled = manager.timed("code", || {
         assemble(header, &weights.weights, planned, target)
     });
     let assembled = match assembled {
@@ -82,12 +82,12 @@ pub fn compile(
             return None;
         }
     };
-    match watch.emit {
+    match manager.emit {
         Some(Emit::Tile) => {
             let kernels: Vec<String> = assembled.kernels.iter().map(tile::print).collect();
-            watch.text += &kernels.join("\n");
+            manager.text += &kernels.join("\n");
         }
-        Some(Emit::Clif) => watch.text += &clif::text(&assembled.kernels, target),
+        Some(Emit::Clif) => manager.text += &clif::text(&assembled.kernels, target),
         _ => {}
     }
     let artifact = Artifact {
@@ -111,14 +111,14 @@ pub fn check(loader: &mut dyn Loader, path: &str, options: &Options, problems: &
     if !problems.is_empty() || !checked.limits_memory() {
         return;
     }
-    let mut watch = Watch::default();
-    let Some(elaborated) = graphs(loader, path, options, &mut watch, problems) else {
+    let mut manager = PassManager::default();
+    let Some(elaborated) = graphs(loader, path, options, &mut manager, problems) else {
         return;
     };
     let _sources = diag::among(loader.sources());
     let mut weights = WeightTable::declared(&elaborated.weights);
     for entry in &elaborated.entries {
-        let made = plan(entry, &mut weights, |rules| rules, &mut watch);
+        let made = plan(entry, &mut weights, |rules| rules, &mut manager);
         check_memory(entry, &made.plan, &weights, problems);
     }
 }
@@ -128,10 +128,10 @@ pub fn plan(
     entry: &EntryGraph,
     weights: &mut WeightTable,
     change: impl FnOnce(Rules) -> Rules,
-    watch: &mut Watch,
+    manager: &mut PassManager,
 ) -> Planned {
     let _entry = diag::context(format!("entry {} {}", entry.name, entry.profile));
-    watch.heading(&format!("entry {} {}", entry.name, entry.profile));
+    manager.heading(&format!("entry {} {}", entry.name, entry.profile));
     let field = field(entry.name, &entry.graph);
     let rules = Rules::new(entry.name == "train", field.is_none().then_some(FILTERED));
     let axes = entry
@@ -142,7 +142,7 @@ pub fn plan(
         name: entry.name.to_string(),
         profile: entry.profile.clone(),
         dims: entry.dims.clone(),
-        plan: schedule::plan(&entry.graph, weights, change(rules), watch),
+        plan: schedule::plan(&entry.graph, weights, change(rules), manager),
         axes: axes.collect(),
         field,
     }
@@ -153,14 +153,14 @@ pub fn graphs(
     loader: &mut dyn Loader,
     path: &str,
     options: &Options,
-    watch: &mut Watch,
+    manager: &mut PassManager,
     problems: &mut Problems,
 ) -> Option<Elaborated> {
-    let mut elaborated = elaborate(loader, path, options, watch, problems)?;
+    let mut elaborated = elaborate(loader, path, options, manager, problems)?;
     for entry in &mut elaborated.entries {
         let _entry = diag::context(format!("entry {} {}", entry.name, entry.profile));
-        watch.heading(&format!("entry {} {}", entry.name, entry.profile));
-        entry.graph = pass::optimise(std::mem::take(&mut entry.graph), watch);
+        manager.heading(&format!("entry {} {}", entry.name, entry.profile));
+        entry.graph = pass::optimise(std::mem::take(&mut entry.graph), manager);
     }
     drop_unread(&mut elaborated);
     Some(elaborated)
@@ -171,11 +171,11 @@ pub fn elaborate(
     loader: &mut dyn Loader,
     path: &str,
     options: &Options,
-    watch: &mut Watch,
+    manager: &mut PassManager,
     problems: &mut Problems,
 ) -> Option<Elaborated> {
     let elaborate = || sema::elaborate(loader, path, options, problems);
-    let elaborated = watch.timed("elaborate", elaborate)?;
+    let elaborated = manager.timed("elaborate", elaborate)?;
     check_precision(&elaborated, problems)?;
     Some(elaborated)
 }

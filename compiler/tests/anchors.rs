@@ -9,8 +9,8 @@ use vsr_compiler::equation::{Equation, Pos, Reducer};
 use vsr_compiler::ir::expr::for_each_read;
 use vsr_compiler::ir::graph::{Graph, Op};
 use vsr_compiler::pass::optimise;
+use vsr_compiler::pass_manager::PassManager;
 use vsr_compiler::sema::Options;
-use vsr_compiler::watch::Watch;
 
 fn train(set: &[(&str, &str)]) -> Graph {
     let set = set
@@ -29,7 +29,7 @@ fn train(set: &[(&str, &str)]) -> Graph {
         .into_iter()
         .find(|e| e.name == "train")
         .unwrap();
-    optimise(entry.graph, &mut Watch::default())
+    optimise(entry.graph, &mut PassManager::default())
 }
 
 fn scatters(graph: &Graph) -> usize {

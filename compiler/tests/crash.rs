@@ -7,9 +7,9 @@ use sema::Files;
 use vsr_compiler::assemble::{Header, assemble};
 use vsr_compiler::backend::clif::Target;
 use vsr_compiler::diag::{self, Problems};
+use vsr_compiler::pass_manager::PassManager;
 use vsr_compiler::schedule::{EntryPlan, WeightTable};
 use vsr_compiler::sema::{Loader, Options};
-use vsr_compiler::watch::Watch;
 use vsr_compiler::{pipeline, stack};
 
 const TEXT: &str = "
@@ -32,7 +32,7 @@ fn said(broken: impl Fn(&mut EntryPlan) + Send + Sync) -> String {
 
 fn compile(broken: &impl Fn(&mut EntryPlan)) -> usize {
     let (mut files, mut problems) = (Files::default(), Problems::new());
-    let mut watch = Watch::default();
+    let mut manager = PassManager::default();
     files.texts.insert("net.vsr".into(), TEXT.into());
     let options = Options {
         name: None,
@@ -40,14 +40,14 @@ fn compile(broken: &impl Fn(&mut EntryPlan)) -> usize {
         set: vec![],
     };
     let _text = diag::context("net.vsr");
-    let made = pipeline::graphs(&mut files, "net.vsr", &options, &mut watch, &mut problems);
+    let made = pipeline::graphs(&mut files, "net.vsr", &options, &mut manager, &mut problems);
     let made = made.unwrap_or_else(|| panic!("{}", problems.render(files.sources())));
     let _sources = diag::among(files.sources());
     let mut weights = WeightTable::declared(&made.weights);
     let [entry] = &made.entries[..] else {
         panic!("one model has one entry")
     };
-    let mut planned = pipeline::plan(entry, &mut weights, |rules| rules, &mut watch);
+    let mut planned = pipeline::plan(entry, &mut weights, |rules| rules, &mut manager);
     broken(&mut planned.plan);
     let made = assemble(
         Header::default(),

@@ -15,8 +15,8 @@ use vsr_compiler::ir::graph::{Graph, NodeId, Op, Origin};
 use vsr_compiler::ir::philox::Stream;
 use vsr_compiler::ir::verify::verify;
 use vsr_compiler::pass::optimise;
+use vsr_compiler::pass_manager::PassManager;
 use vsr_compiler::sema::Options;
-use vsr_compiler::watch::Watch;
 
 /// How the inputs are filled.
 #[derive(Clone, Copy, PartialEq)]
@@ -341,7 +341,7 @@ fn check(case: &Case) {
     let inputs = differentiate(&mut graph);
     verify(&graph).unwrap_or_else(|flaw| panic!("{}: {flaw}", case.call));
     compare(case, &graph, &inputs);
-    let graph = optimise(graph, &mut Watch::default());
+    let graph = optimise(graph, &mut PassManager::default());
     let scatters = graph
         .ids()
         .filter(|id| matches!(graph.node(*id).op, Op::Scatter(_)))

@@ -11,8 +11,8 @@ use vsr_compiler::ir::graph::{Graph, Init, NodeId, Op, Origin};
 use vsr_compiler::ir::print::print;
 use vsr_compiler::ir::verify::verify;
 use vsr_compiler::pass::optimise;
+use vsr_compiler::pass_manager::PassManager;
 use vsr_compiler::syntax::parse;
-use vsr_compiler::watch::Watch;
 
 fn v(i: usize) -> Ix {
     Ix::var(i)
@@ -133,7 +133,7 @@ fn check(name: &str, build: impl Fn(&mut Case) -> NodeId) -> Graph {
     }
     verify(&graph).unwrap_or_else(|flaw| panic!("{name}: {flaw}"));
     compare(name, &graph);
-    let optimised = optimise(graph, &mut Watch::default());
+    let optimised = optimise(graph, &mut PassManager::default());
     compare(&format!("{name}, optimised"), &optimised);
     optimised
 }
@@ -454,7 +454,7 @@ fn given_gradient() {
     let grads = gradients(&mut case.b, loss, &[x]);
     case.b.output("y", custom);
     case.b.output("g", grads[0].unwrap());
-    let graph = optimise(graph, &mut Watch::default());
+    let graph = optimise(graph, &mut PassManager::default());
     assert!(
         graph
             .ids()
@@ -480,7 +480,7 @@ fn unreached_and_stopped() {
     let grads = gradients(&mut case.b, loss, &[x, other]);
     assert_eq!(grads[1], None);
     case.b.output("g", grads[0].unwrap());
-    let graph = optimise(graph, &mut Watch::default());
+    let graph = optimise(graph, &mut PassManager::default());
     let values = evaluate(&graph, &Given::default()).unwrap();
     let key = graph.ids().next().unwrap();
     assert_eq!(

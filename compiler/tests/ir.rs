@@ -17,8 +17,8 @@ use vsr_compiler::ir::print::print;
 use vsr_compiler::ir::simplify::simplify;
 use vsr_compiler::ir::verify::verify;
 use vsr_compiler::pass::optimise;
+use vsr_compiler::pass_manager::PassManager;
 use vsr_compiler::sema::Options;
-use vsr_compiler::watch::Watch;
 
 fn v(i: usize) -> Ix {
     Ix::var(i)
@@ -201,11 +201,11 @@ fn passes_come_to_rest() {
     };
     let made = sema::model("models/vdsr.vsr", &options);
     for entry in made.entries {
-        let once = optimise(entry.graph, &mut Watch::default());
+        let once = optimise(entry.graph, &mut PassManager::default());
         let text = print(&once);
         assert_eq!(
             text,
-            print(&optimise(once, &mut Watch::default())),
+            print(&optimise(once, &mut PassManager::default())),
             "{}",
             entry.name
         );

@@ -6,9 +6,9 @@
 mod sema;
 
 use sema::run;
+use vsr_compiler::pass_manager::PassManager;
 use vsr_compiler::schedule::{EntryPlan, LaunchPlan, Rules, Slot, WeightTable, plan};
 use vsr_compiler::sema::Options;
-use vsr_compiler::watch::Watch;
 
 fn scheduled(text: &str, entry: &str) -> (EntryPlan, WeightTable) {
     filtered(text, entry, None)
@@ -19,9 +19,9 @@ fn filtered(text: &str, entry: &str, filtered: Option<i64>) -> (EntryPlan, Weigh
     let made = run(&[("case.vsr", text)], "case.vsr", &Options::default()).unwrap();
     let mut weights = WeightTable::declared(&made.weights);
     let chosen = made.entries.into_iter().find(|e| e.name == entry).unwrap();
-    let graph = vsr_compiler::pass::optimise(chosen.graph, &mut Watch::default());
+    let graph = vsr_compiler::pass::optimise(chosen.graph, &mut PassManager::default());
     let rules = Rules::new(entry == "train", filtered);
-    let plan = plan(&graph, &mut weights, rules, &mut Watch::default());
+    let plan = plan(&graph, &mut weights, rules, &mut PassManager::default());
     (plan, weights)
 }
 

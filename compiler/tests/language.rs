@@ -17,10 +17,10 @@ use vsr_compiler::backend::clif::Target;
 use vsr_compiler::diag::Problems;
 use vsr_compiler::ir::eval::{Given, evaluate};
 use vsr_compiler::ir::philox::Stream;
+use vsr_compiler::pass_manager::PassManager;
 use vsr_compiler::pipeline;
 use vsr_compiler::sema::{Elaborated, Loader, Options, WeightKind};
 use vsr_compiler::syntax::format;
-use vsr_compiler::watch::Watch;
 use vsr_weightfile::{DType, Header, Tensor};
 
 const PROFILE: &str = "profile p { B = 1  C = 2  N = 4  H = 4  W = 4  T = 3 }";
@@ -160,7 +160,7 @@ fn refused(mut files: Files, text: &str, options: &Options) -> Option<String> {
         "example.vsr",
         options,
         target,
-        &mut Watch::default(),
+        &mut PassManager::default(),
         &mut problems,
     );
     (!problems.is_empty()).then(|| problems.render(files.sources()))

@@ -20,8 +20,8 @@ use vsr_compiler::autodiff::gradients;
 use vsr_compiler::ir::build::Builder;
 use vsr_compiler::ir::eval::{Given, evaluate_nodes};
 use vsr_compiler::ir::graph::{NodeId, Op, Origin};
+use vsr_compiler::pass_manager::PassManager;
 use vsr_compiler::sema::{Elaborated, Options, Weight};
-use vsr_compiler::watch::Watch;
 
 fn count(shape: &[i64]) -> usize {
     shape.iter().product::<i64>() as usize
@@ -220,7 +220,8 @@ model Outer()(z: [B, 4, H, W], t: f32[B]) -> [B, 4, H, W] =
 profile p { B = 1  H = 8  W = 4 }
 ";
     let made = run(&[("outer.vsr", text)], "outer.vsr", &Options::default()).unwrap();
-    let graph = vsr_compiler::pass::optimise(made.entries[0].graph.clone(), &mut Watch::default());
+    let graph =
+        vsr_compiler::pass::optimise(made.entries[0].graph.clone(), &mut PassManager::default());
     let needed = graph.ancestors(&[graph.outputs[0].1]);
     let read: Vec<&str> = graph
         .ids()

@@ -9,10 +9,10 @@ use vsr_compiler::ir::graph::{Graph, Op};
 use vsr_compiler::ir::philox::Stream;
 use vsr_compiler::ir::print::print;
 use vsr_compiler::pass::optimise;
+use vsr_compiler::pass_manager::{Emit, PassManager};
 use vsr_compiler::pipeline;
 use vsr_compiler::schedule::{self, Rules, WeightTable};
 use vsr_compiler::sema::Options;
-use vsr_compiler::watch::{Emit, Watch};
 
 fn infer(path: &str, text: Option<&str>, set: &[(&str, &str)]) -> Graph {
     let texts: Vec<(&str, &str)> = text.map(|text| (path, text)).into_iter().collect();
@@ -27,7 +27,7 @@ fn infer(path: &str, text: Option<&str>, set: &[(&str, &str)]) -> Graph {
     let made =
         sema::run(&texts, path, &options).unwrap_or_else(|error| panic!("{error}\n{text:?}"));
     let entry = made.entries.iter().find(|e| e.name == "infer").unwrap();
-    optimise(entry.graph.clone(), &mut Watch::default())
+    optimise(entry.graph.clone(), &mut PassManager::default())
 }
 
 fn values(graph: &Graph) -> Vec<f64> {
@@ -75,10 +75,10 @@ fn schedule_keeps(graph: &Graph) {
     let passes = passes.filter(|[level, ..]| *level == "schedule");
     let mut n = 0;
     for [_, name, _] in passes.take_while(|p| p[1] != "contractions") {
-        let mut watch = Watch::emitting(Some(Emit::After(name)));
+        let mut manager = PassManager::emitting(Some(Emit::After(name)));
         let rules = Rules::new(false, Some(0));
-        schedule::plan(graph, &mut WeightTable::default(), rules, &mut watch);
-        assert_means(&watch.text, graph);
+        schedule::plan(graph, &mut WeightTable::default(), rules, &mut manager);
+        assert_means(&manager.text, graph);
         n += 1;
     }
     assert!(n >= 8, "{n} passes");

@@ -6,8 +6,8 @@ mod sema;
 use vsr_compiler::ir::field::{Reach, Unbounded, of_pictures, reach};
 use vsr_compiler::ir::graph::{Graph, NodeId, Op};
 use vsr_compiler::pass::optimise;
+use vsr_compiler::pass_manager::PassManager;
 use vsr_compiler::sema::Options;
-use vsr_compiler::watch::Watch;
 
 fn input(graph: &Graph) -> NodeId {
     graph
@@ -28,7 +28,7 @@ fn of(body: &str) -> [Result<Reach, Unbounded>; 2] {
         .unwrap_or_else(|e| panic!("{e}"));
     rows_and_columns(&optimise(
         made.entries[0].graph.clone(),
-        &mut Watch::default(),
+        &mut PassManager::default(),
     ))
 }
 
@@ -75,7 +75,7 @@ fn vdsr_reaches_one_pixel_a_layer() {
         stride: 1,
     };
     assert_eq!(
-        of_pictures(&optimise(entry.graph.clone(), &mut Watch::default())),
+        of_pictures(&optimise(entry.graph.clone(), &mut PassManager::default())),
         Some(Ok([side; 2]))
     );
 }
@@ -87,7 +87,7 @@ fn a_list_reaches_as_far_as_its_farthest_layer() {
         ..Options::default()
     };
     let made = sema::model("models/vgg16.vsr", &taps);
-    let graph = optimise(made.entries[0].graph.clone(), &mut Watch::default());
+    let graph = optimise(made.entries[0].graph.clone(), &mut PassManager::default());
     assert_eq!(graph.outputs.len(), 3);
     // Convolutions reach 2, then 2 of every second, then 3 of every fourth pixel; and that one is three pixels wider.
     let side = Reach {

@@ -8,10 +8,10 @@ use sema::Files;
 use vsr_artifact::roofs::{Roof, named};
 use vsr_compiler::backend::clif::Target;
 use vsr_compiler::diag::Problems;
+use vsr_compiler::pass_manager::PassManager;
 use vsr_compiler::pipeline;
 use vsr_compiler::report::{Report, Roofline, report, text};
 use vsr_compiler::sema::{self as front, Loader, Options};
-use vsr_compiler::watch::Watch;
 
 fn roofline() -> Roofline {
     let roofs = named("laptop").unwrap();
@@ -236,7 +236,7 @@ fn memory_and_flops_are_those_of_the_artifact() {
         "models/vsr.vsr",
         &options,
         target,
-        &mut Watch::default(),
+        &mut PassManager::default(),
         &mut problems,
     )
     .unwrap();

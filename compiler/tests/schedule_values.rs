@@ -7,9 +7,9 @@ use vsr_compiler::equation::{Binary, Equation, Expr, Lit, Pos, Read, Reducer, Un
 use vsr_compiler::ir::build::Builder;
 use vsr_compiler::ir::eval::{Given, evaluate};
 use vsr_compiler::ir::graph::{Graph, Init, NodeId, Origin};
+use vsr_compiler::pass_manager::PassManager;
 use vsr_compiler::schedule::interpret::Memory;
 use vsr_compiler::schedule::{Rules, WeightTable, plan as schedule};
-use vsr_compiler::watch::Watch;
 
 fn v(i: usize) -> Ix {
     Ix::var(i)
@@ -125,7 +125,7 @@ fn check(graph: &Graph, what: &str) -> String {
 
 fn check_with(graph: &Graph, what: &str, rules: Rules) -> String {
     let mut weights = WeightTable::default();
-    let plan = schedule(graph, &mut weights, rules, &mut Watch::default());
+    let plan = schedule(graph, &mut weights, rules, &mut PassManager::default());
     let mut inputs = BTreeMap::new();
     let mut stored = BTreeMap::new();
     for port in &plan.inputs {
@@ -394,10 +394,10 @@ fn check_step(shape: [i64; 4], convolutions: &[(i64, [i64; 2])], filtered: Optio
         let new = add(&mut b, &shape, &[], Reducer::Map, body, &[*w, g]);
         b.update(*w, new, here());
     }
-    let graph = vsr_compiler::pass::optimise(graph, &mut Watch::default());
+    let graph = vsr_compiler::pass::optimise(graph, &mut PassManager::default());
     let mut weights = WeightTable::default();
     let rules = Rules::new(true, filtered);
-    let plan = schedule(&graph, &mut weights, rules, &mut Watch::default());
+    let plan = schedule(&graph, &mut weights, rules, &mut PassManager::default());
     let x = numbers(shape.iter().product(), 7);
     let inputs: BTreeMap<String, Vec<f64>> = [("x".to_string(), x)].into();
     let values: Vec<Vec<f64>> = weights

@@ -16,9 +16,9 @@ use std::path::{Path, PathBuf};
 use vsr_artifact::{roofs, shown_path};
 use vsr_compiler::backend::clif::Target;
 use vsr_compiler::diag::{Problems, Sources};
+use vsr_compiler::pass_manager::PassManager;
 use vsr_compiler::pipeline;
 use vsr_compiler::sema::{Loader, Options as CompileOptions};
-use vsr_compiler::watch::Watch;
 
 const NET: &str = r#"
 model Net()(x: [B, 3, H, W]) -> [B, 3, 2*H, 2*W] {
@@ -73,7 +73,7 @@ fn compile(folder: &Path) {
         "net.vsr",
         &options,
         target,
-        &mut Watch::default(),
+        &mut PassManager::default(),
         &mut problems,
     );
     let made = made.unwrap_or_else(|| panic!("{}", problems.render(loader.sources())));

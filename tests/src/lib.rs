@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use safetensors::SafeTensors;
 use vsr_compiler::backend::clif::Target;
 use vsr_compiler::diag::{Problems, Sources};
+use vsr_compiler::pass_manager::PassManager;
 use vsr_compiler::pipeline::{self, Compiled};
 use vsr_compiler::sema::{Loader, Options};
-use vsr_compiler::watch::Watch;
 use vsr_kernels::Level;
 use vsr_runtime::session::{self, Session};
 
@@ -83,7 +83,7 @@ fn compiled_of(
         path,
         &options,
         Target::X86_64V3,
-        &mut Watch::default(),
+        &mut PassManager::default(),
         &mut problems,
     );
     compiled.unwrap_or_else(|| panic!("{}", problems.render(files.sources())))

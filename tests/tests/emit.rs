@@ -4,10 +4,10 @@
 use vsr_compiler::backend::clif::Target;
 use vsr_compiler::diag::{Problems, Sources};
 use vsr_compiler::ir::print;
+use vsr_compiler::pass_manager::PassManager;
 use vsr_compiler::pipeline::{compile, emit_of, graphs};
 use vsr_compiler::sema::{Loader, Options};
 use vsr_compiler::syntax;
-use vsr_compiler::watch::Watch;
 use vsr_tests::{Repository, root};
 
 fn ast(path: &str) -> String {
@@ -44,7 +44,7 @@ fn graph(path: &str, profile: &str, set: &[(&str, &str)], entry: Option<&str>) -
         &mut files,
         path,
         &options(profile, set),
-        &mut Watch::default(),
+        &mut PassManager::default(),
         &mut problems,
     );
     let made = made.unwrap_or_else(|| panic!("{}", problems.render(files.sources())));
@@ -60,17 +60,17 @@ fn graph(path: &str, profile: &str, set: &[(&str, &str)], entry: Option<&str>) -
 fn emit(path: &str, profile: &str, set: &[(&str, &str)], stage: &str) -> String {
     let (mut files, mut problems) = (Repository::default(), Problems::new());
     let options = options(profile, set);
-    let mut watch = Watch::emitting(emit_of(stage));
+    let mut manager = PassManager::emitting(emit_of(stage));
     let made = compile(
         &mut files,
         path,
         &options,
         Target::X86_64V3,
-        &mut watch,
+        &mut manager,
         &mut problems,
     );
     assert!(made.is_some(), "{}", problems.render(files.sources()));
-    watch.text
+    manager.text
 }
 
 const SMALL: [(&str, &str); 4] = [("width", "8"), ("depth", "3"), ("H", "16"), ("W", "16")];

@@ -4,9 +4,9 @@
 use std::path::Path;
 use vsr_compiler::backend::clif::Target;
 use vsr_compiler::diag::{Problems, Sources};
+use vsr_compiler::pass_manager::PassManager;
 use vsr_compiler::pipeline;
 use vsr_compiler::sema::{Loader, Options};
-use vsr_compiler::watch::Watch;
 use vsr_runtime::metrics::resize::imresize_rgb;
 use vsr_runtime::metrics::{channels, psnr};
 use vsr_runtime::session::{self, Session};
@@ -58,7 +58,7 @@ fn compiled(folder: &Path) -> Session {
         "models/vdsr.vsr",
         &options,
         Target::X86_64V3,
-        &mut Watch::default(),
+        &mut PassManager::default(),
         &mut problems,
     );
     let artifact = result

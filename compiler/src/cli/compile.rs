@@ -8,9 +8,9 @@ use vsr_artifact::manifest::{Entry, Manifest, WeightKind};
 use vsr_artifact::{folding, shown, shown_path};
 use vsr_compiler::backend::clif::Target;
 use vsr_compiler::diag::{self, Problems};
+use vsr_compiler::pass_manager::{Emit, PassManager};
 use vsr_compiler::pipeline::{self, Compiled};
 use vsr_compiler::sema::{Loader, Options, join};
-use vsr_compiler::watch::{Emit, Watch};
 
 #[derive(clap::Args)]
 #[command(after_help = format!("Examples:
@@ -103,13 +103,13 @@ pub fn run(args: &Compile) -> Result<(), Failure> {
         profiles: args.profile.clone(),
         set: args.set.clone(),
     };
-    let mut watch = Watch::default();
-    watch.verifies |= args.verify;
+    let mut manager = PassManager::default();
+    manager.verifies |= args.verify;
     if let Some(stage @ (Stage::Graph | Stage::Grad)) = args.emit {
-        return print_graphs(args, &options, stage == Stage::Grad, &mut watch);
+        return print_graphs(args, &options, stage == Stage::Grad, &mut manager);
     }
     if let Some(Stage::Of(emit)) = args.emit {
-        watch.emit = Some(emit);
+        manager.emit = Some(emit);
     }
     let target = Target::from_name(&args.target).expect("clap knows the targets");
     let (mut files, mut problems) = (Files::default(), Problems::new());
@@ -118,7 +118,7 @@ pub fn run(args: &Compile) -> Result<(), Failure> {
         &args.file,
         &options,
         target,
-        &mut watch,
+        &mut manager,
         &mut problems,
     );
     let Some(Compiled {
@@ -131,10 +131,10 @@ pub fn run(args: &Compile) -> Result<(), Failure> {
     let absent = artifact.manifest.frozen.absent.iter();
     check_strict(args, absent.map(|a| (&*a.name, &*a.file)))?;
     if args.timings {
-        vsr_artifact::console::err(&timings(&watch));
+        vsr_artifact::console::err(&timings(&manager));
     }
-    if watch.emit.is_some() {
-        return print_document(&watch.text);
+    if manager.emit.is_some() {
+        return print_document(&manager.text);
     }
     vsr_artifact::write(&args.output, &artifact)?;
     vsr_artifact::link_weights(&args.output, &weight_files)?;
@@ -194,10 +194,10 @@ fn print_graphs(
     args: &Compile,
     options: &Options,
     with_training: bool,
-    watch: &mut Watch,
+    manager: &mut PassManager,
 ) -> Result<(), Failure> {
     let (mut files, mut problems) = (Files::default(), Problems::new());
-    let made = pipeline::graphs(&mut files, &args.file, options, watch, &mut problems);
+    let made = pipeline::graphs(&mut files, &args.file, options, manager, &mut problems);
     let Some(made) = made else {
         return Err(files.refuse(problems));
     };
@@ -293,14 +293,18 @@ fn summary_text(manifest: &Manifest, code_bytes: usize, seconds: f64, args: &Com
 }
 
 /// A line for each stage and pass, and how much of all it took.
-fn timings(watch: &Watch) -> String {
-    let all: f64 = watch.times.iter().map(|(_, time)| time.as_secs_f64()).sum();
+fn timings(manager: &PassManager) -> String {
+    let all: f64 = manager
+        .times
+        .iter()
+        .map(|(_, time)| time.as_secs_f64())
+        .sum();
     let line = |(name, time): &(String, std::time::Duration)| {
         let seconds = time.as_secs_f64();
         let percent = 100.0 * seconds / all.max(f64::MIN_POSITIVE);
         format!("{name:<24} {seconds:>9.4} s {percent:>5.1} %\n")
     };
-    watch.times.iter().map(line).collect()
+    manager.times.iter().map(line).collect()
 }
 
 fn megabytes(bytes: u64) -> String {

@@ -9,7 +9,7 @@ use crate::ir::expr;
 use crate::ir::graph::{Graph, NodeId, Op};
 use crate::ir::print::print;
 use crate::ir::verify::verify;
-use crate::watch::{Level, Pass, Watch};
+use crate::pass_manager::{Ir, Pass, PassManager};
 
 pub const PASSES: &[Pass<Graph>] = &[
     Pass {
@@ -29,7 +29,7 @@ pub const PASSES: &[Pass<Graph>] = &[
     },
 ];
 
-impl Level for Graph {
+impl Ir for Graph {
     const NAME: &'static str = "graph";
 
     fn verify(&self) -> Result<(), String> {
@@ -41,8 +41,8 @@ impl Level for Graph {
     }
 }
 
-pub fn optimise(mut graph: Graph, watch: &mut Watch) -> Graph {
-    watch.run(&mut graph, PASSES);
+pub fn optimise(mut graph: Graph, manager: &mut PassManager) -> Graph {
+    manager.run(&mut graph, PASSES);
     graph
 }
 

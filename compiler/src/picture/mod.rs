@@ -22,9 +22,9 @@ mod svg;
 mod tree;
 
 use crate::diag::{Class, Diag, Problems};
+use crate::pass_manager::PassManager;
 use crate::pipeline;
 use crate::sema::{EntryGraph, Loader, Options};
-use crate::watch::Watch;
 pub use svg::escape;
 
 use level::{Item, Level, Stage};
@@ -52,7 +52,7 @@ pub fn picture(
     options: &Options,
     problems: &mut Problems,
 ) -> Option<Picture> {
-    let made = pipeline::elaborate(loader, path, options, &mut Watch::default(), problems)?;
+    let made = pipeline::elaborate(loader, path, options, &mut PassManager::default(), problems)?;
     let Some(entry) = made.entries.iter().find(|e| e.name == "infer") else {
         let text =
             "there is no profile to draw: `train` holds a training step, not the network alone";

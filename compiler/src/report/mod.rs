@@ -11,11 +11,11 @@ pub use text::{count, text, thousands};
 use crate::backend::clif;
 use crate::diag::{self, Problems};
 use crate::ir::origins::Origins;
+use crate::pass_manager::PassManager;
 use crate::pipeline;
 use crate::schedule::{self, EntryPlan, LaunchPlan, WeightDecl, WeightKind, WeightTable};
 use crate::sema::{Loader, Options};
 use crate::tile;
-use crate::watch::Watch;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use vsr_artifact::roofs::Roof;
@@ -98,8 +98,8 @@ pub fn report(
     roof: Roofline,
     problems: &mut Problems,
 ) -> Option<Report> {
-    let mut watch = Watch::default();
-    let made = pipeline::graphs(loader, path, options, &mut watch, problems)?;
+    let mut manager = PassManager::default();
+    let made = pipeline::graphs(loader, path, options, &mut manager, problems)?;
     let mut weights = WeightTable::declared(&made.weights);
     let _sources = diag::among(loader.sources());
     let mut rows = blocks::Rows::new(depth);
@@ -107,7 +107,7 @@ pub fn report(
     for entry in made.entries {
         let _entry = diag::context(format!("entry {} {}", entry.name, entry.profile));
         rows.name(&entry.calls);
-        let plan = pipeline::plan(&entry, &mut weights, |rules| rules, &mut watch).plan;
+        let plan = pipeline::plan(&entry, &mut weights, |rules| rules, &mut manager).plan;
         let key = match entries.contains_key(entry.name) {
             true => format!("{} {}", entry.name, entry.profile),
             false => entry.name.to_string(),

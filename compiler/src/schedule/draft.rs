@@ -8,7 +8,7 @@ use super::net::{Def, Net, Value, ValueId, WeightTable};
 use super::plan::{Contractions, Rules};
 use crate::ir;
 use crate::ir::graph::{Graph, NodeId, Op, Origin};
-use crate::watch::Level;
+use crate::pass_manager::Ir;
 
 /// What the passes of the schedule rewrite.
 pub(super) struct Draft<'a> {
@@ -18,7 +18,7 @@ pub(super) struct Draft<'a> {
     pub weights: &'a WeightTable,
 }
 
-impl Level for Draft<'_> {
+impl Ir for Draft<'_> {
     const NAME: &'static str = "schedule";
 
     fn verify(&self) -> Result<(), String> {

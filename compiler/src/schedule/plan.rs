@@ -16,8 +16,8 @@ use super::{
 use crate::diag::{self, Span};
 use crate::ir::graph::Graph;
 use crate::ir::origins::{self, Origins};
+use crate::pass_manager::{Ir, Pass, PassManager};
 use crate::tile::{self, Kernel};
-use crate::watch::{Level, Pass, Watch};
 use std::collections::BTreeMap;
 
 pub struct EntryPlan {
@@ -193,7 +193,7 @@ pub fn plan(
     graph: &Graph,
     weights: &mut WeightTable,
     rules: Rules,
-    watch: &mut Watch,
+    manager: &mut PassManager,
 ) -> EntryPlan {
     let mut draft = Draft {
         net: Net::from_graph(graph, weights),
@@ -201,16 +201,16 @@ pub fn plan(
         contractions: Contractions::new(),
         weights,
     };
-    watch.run(&mut draft, &rewriting());
+    manager.run(&mut draft, &rewriting());
     let Draft {
         net, contractions, ..
     } = draft;
     let order = net.order();
     let folded = folded(&net, &order, rules.weights_change);
-    let layouts = watch.timed("schedule: layouts", || {
+    let layouts = manager.timed("schedule: layouts", || {
         layout::choose(&net, &order, &votes(&net, &contractions))
     });
-    let groups = watch.timed("schedule: kernels", || {
+    let groups = manager.timed("schedule: kernels", || {
         let groups = fuse::groups(&net, &order, contractions, &folded, &layouts, rules.fuses);
         order::shorten(&net, groups, &folded, &layouts)
     });
@@ -219,13 +219,13 @@ pub fn plan(
         layouts: &layouts,
         streamed: rules.streamed,
     };
-    let plan = watch.timed("lower", || {
+    let plan = manager.timed("lower", || {
         let origins = Origins::of(graph).with_outputs(graph);
         let pending = kernels(&ctx, &groups, &folded, &origins);
         place(&ctx, &order, pending, &folded)
     });
-    if watch.verifies {
-        watch.timed("verify kernels", || verify_kernels(&plan));
+    if manager.verifies {
+        manager.timed("verify kernels", || verify_kernels(&plan));
     }
     plan
 }

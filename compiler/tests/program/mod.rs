@@ -4,6 +4,11 @@
 // Each test that takes this file in uses a part of it.
 #![allow(dead_code)]
 
+#[cfg(unix)]
+mod limit;
+
+#[cfg(unix)]
+pub use limit::{Resource, limit};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -37,29 +42,11 @@ pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-pub type Resource = libc::__rlimit_resource_t;
-#[cfg(all(unix, not(all(target_os = "linux", target_env = "gnu"))))]
-pub type Resource = libc::c_int;
-
 /// Runs to the end, and may take no more than this of something.
 #[cfg(unix)]
 pub fn vsrc_within(dir: &Path, words: &str, resource: Resource, most: u64) -> Output {
-    use std::os::unix::process::CommandExt;
     let mut command = command(dir, words);
-    let set = move || {
-        let limit = libc::rlimit {
-            rlim_cur: most as libc::rlim_t,
-            rlim_max: most as libc::rlim_t,
-        };
-        // SAFETY: a system call, and nothing else, between fork and exec.
-        match unsafe { libc::setrlimit(resource, &limit) } {
-            0 => Ok(()),
-            _ => Err(std::io::Error::last_os_error()),
-        }
-    };
-    // SAFETY: as above.
-    unsafe { command.pre_exec(set) };
+    limit(&mut command, resource, most);
     command.output().expect("the program starts")
 }
 

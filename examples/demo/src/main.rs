@@ -13,9 +13,9 @@ use std::time::Instant;
 use vsr_artifact::{console, shown_path};
 use vsr_compiler::backend::clif::Target;
 use vsr_compiler::diag::{Problems, Sources};
+use vsr_compiler::pass_manager::PassManager;
 use vsr_compiler::pipeline;
 use vsr_compiler::sema::{Loader, Options};
-use vsr_compiler::watch::Watch;
 use vsr_runtime::eval::command::EvalArgs;
 use vsr_runtime::metrics::resize::imresize_rgb;
 use vsr_runtime::picture::{Picture, beside};
@@ -145,7 +145,7 @@ fn compile(to: &Path) -> Outcome<()> {
             "models/vsr.vsr",
             &options,
             Target::X86_64V3,
-            &mut Watch::default(),
+            &mut PassManager::default(),
             &mut problems,
         );
         artifacts.push(

@@ -1,17 +1,21 @@
 //! Compiles texts to folders, runs the program, reads what it wrote.
 
+// The compiler's tests limit it in the same way.
+#[path = "../../../compiler/tests/program/limit.rs"]
+mod limit;
+
+pub use limit::{Resource, limit};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::Write;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use vsr_compiler::backend::clif::Target;
 use vsr_compiler::diag::{Problems, Sources};
+use vsr_compiler::pass_manager::PassManager;
 use vsr_compiler::pipeline;
 use vsr_compiler::sema::{Loader, Options};
-use vsr_compiler::watch::Watch;
 use vsr_runtime::tensors;
 use vsr_runtime::video::{Frame, Older, OutputSpec, create_writer, open_reader};
 
@@ -72,7 +76,7 @@ pub fn compile(text: &str, folder: &Path) {
         "net.vsr",
         &options,
         Target::X86_64V3,
-        &mut Watch::default(),
+        &mut PassManager::default(),
         &mut problems,
     );
     let made = made.unwrap_or_else(|| panic!("{}", problems.render(loader.sources())));
@@ -158,28 +162,6 @@ pub fn start(dir: &Path, words: &str) -> Child {
     let mut command = command(dir, words);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command.spawn().expect("the program starts")
-}
-
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-pub type Resource = libc::__rlimit_resource_t;
-#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-pub type Resource = libc::c_int;
-
-/// The command may take no more than this of something.
-pub fn limit(command: &mut Command, resource: Resource, most: u64) {
-    let set = move || {
-        let limit = libc::rlimit {
-            rlim_cur: most as libc::rlim_t,
-            rlim_max: most as libc::rlim_t,
-        };
-        // SAFETY: a system call, and nothing else, between fork and exec.
-        match unsafe { libc::setrlimit(resource, &limit) } {
-            0 => Ok(()),
-            _ => Err(std::io::Error::last_os_error()),
-        }
-    };
-    // SAFETY: as above.
-    unsafe { command.pre_exec(set) };
 }
 
 /// Runs to the end within a limit.

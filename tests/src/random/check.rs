@@ -13,12 +13,11 @@ use vsr_compiler::diag::Problems;
 use vsr_compiler::ir::eval::{Given, Noise, Stops, Values, evaluate};
 use vsr_compiler::ir::graph::{Graph, Op};
 use vsr_compiler::ir::philox::Stream;
+use vsr_compiler::pass_manager::PassManager;
 use vsr_compiler::pipeline;
 use vsr_compiler::schedule::interpret::Memory;
 use vsr_compiler::schedule::{self, EntryPlan, Rules, WeightTable};
 use vsr_compiler::sema::{self, Elaborated, EntryGraph, Loader, Options};
-use vsr_compiler::tile;
-use vsr_compiler::watch::Watch;
 
 /// Where two that must agree do not.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,7 +28,7 @@ pub struct Finding {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// A panic of the house.
+    /// A panic of the house: a verifier's, too, of a pass or of a kernel.
     Panic,
     /// What the check accepts does not compile.
     Refused,
@@ -37,8 +36,6 @@ pub enum Kind {
     Graph,
     /// A derived gradient is not the loss's slope.
     Gradient,
-    /// The verifier refuses a kernel.
-    Verifier,
     /// Kernels, interpreted, do not give what the graph means, or touch what they must not.
     Schedule,
     /// Native code does not give what the graph means.
@@ -158,8 +155,8 @@ fn compile(source: &Source) -> Result<Checked, Finding> {
     let mut checked = Checked::default();
     let mut weights = WeightTable::declared(&graphs.weights);
     for entry in &graphs.entries {
-        let plan = pipeline::plan(entry, &mut weights, |rules| rules, &mut watch()).plan;
-        checked.kernels += kernels(entry, &plan)?;
+        let plan = pipeline::plan(entry, &mut weights, |rules| rules, &mut manager()).plan;
+        checked.kernels += plan.setup.len() + plan.launches.len();
     }
     native::compiled(source)?;
     Ok(checked)
@@ -200,14 +197,14 @@ fn graphs_of(
     options: &Options,
     problems: &mut Problems,
 ) -> Option<Elaborated> {
-    pipeline::graphs(loader, path, options, &mut watch(), problems)
+    pipeline::graphs(loader, path, options, &mut manager(), problems)
 }
 
 /// In release builds, too, everything is verified.
-fn watch() -> Watch {
-    Watch {
+fn manager() -> PassManager {
+    PassManager {
         verifies: true,
-        ..Watch::default()
+        ..PassManager::default()
     }
 }
 
@@ -240,9 +237,14 @@ fn run(source: &Source, written: &Elaborated, seed: u64) -> Result<Checked, Find
     let mut weights = WeightTable::declared(&graphs.weights);
     for (entry, given, expected) in &entries {
         for variant in Variant::ALL {
-            let plan =
-                pipeline::plan(entry, &mut weights, |rules| variant.of(rules), &mut watch()).plan;
-            checked.kernels += kernels(entry, &plan)?;
+            let plan = pipeline::plan(
+                entry,
+                &mut weights,
+                |rules| variant.of(rules),
+                &mut manager(),
+            )
+            .plan;
+            checked.kernels += plan.setup.len() + plan.launches.len();
             let anchored = |name: &str| plan.launches.iter().filter(|l| l.anchor == name).count();
             checked.contractions += anchored("contraction");
             checked.scatters += anchored("scatter");
@@ -553,25 +555,6 @@ fn one_slope(along: &[f64], gradient: &[f64], loss: LossAlong) -> Result<Slope, 
     Ok(Slope::Other(format!(
         "derived {derived}, the loss's slope is {low} to {high}"
     )))
-}
-
-/// The tile verifier on every kernel.
-fn kernels(entry: &EntryGraph, plan: &EntryPlan) -> Result<usize, Finding> {
-    for launch in plan.setup.iter().chain(&plan.launches) {
-        let (kernel, args) = tile::lift(&launch.kernel);
-        let lens: Vec<i64> = launch.lens.iter().map(|n| *n as i64).collect();
-        if let Err(errors) = tile::verify(&kernel, &args, &lens) {
-            let text = format!(
-                "{} {}: {}\n{}",
-                entry.name,
-                launch.label,
-                errors.join("; "),
-                tile::print(&kernel)
-            );
-            return found(Kind::Verifier, text);
-        }
-    }
-    Ok(plan.setup.len() + plan.launches.len())
 }
 
 /// The plan, interpreted, against the graph.

@@ -44,6 +44,7 @@ struct Grower {
     program: Program,
     /// Extents from which most axes are drawn.
     extents: Vec<i64>,
+    is_large: bool,
     most_points: i64,
     most_elements: i64,
     n_names: usize,
@@ -151,14 +152,11 @@ impl Grower {
             rng,
             program,
             extents,
+            is_large,
             most_points,
             most_elements,
             n_names: 0,
         }
-    }
-
-    fn is_large(&self) -> bool {
-        self.most_points == LARGE_POINTS
     }
 
     fn name(&mut self, letter: &str) -> String {

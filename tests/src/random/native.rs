@@ -8,10 +8,10 @@ use vsr_compiler::assemble::{Header, Planned, assemble};
 use vsr_compiler::backend::clif::Target;
 use vsr_compiler::diag::Problems;
 use vsr_compiler::ir::eval::Given;
+use vsr_compiler::pass_manager::PassManager;
 use vsr_compiler::pipeline;
 use vsr_compiler::schedule::WeightTable;
 use vsr_compiler::sema::{Elaborated, EntryGraph, Loader, Options};
-use vsr_compiler::watch::Watch;
 use vsr_kernels::Level;
 use vsr_runtime::session::{self, Session};
 
@@ -131,8 +131,8 @@ fn wild(name: &str, values: &[f64]) -> Vec<f32> {
 pub fn compiled(source: &Source) -> Result<Artifact, Finding> {
     let compiled =
         |loader: &mut dyn Loader, path: &str, options: &Options, problems: &mut Problems| {
-            let watch = &mut Watch::default();
-            pipeline::compile(loader, path, options, Target::X86_64V3, watch, problems)
+            let manager = &mut PassManager::default();
+            pipeline::compile(loader, path, options, Target::X86_64V3, manager, problems)
         };
     match source.with(compiled) {
         Ok(compiled) => Ok(compiled.artifact),
@@ -154,11 +154,11 @@ pub fn same_bytes(source: &Source, graphs: &Elaborated) -> Result<(), Finding> {
 fn assembled(graphs: &Elaborated, target: Target, variant: Variant) -> Result<Artifact, Finding> {
     let mut weights = WeightTable::declared(&graphs.weights);
     // What it plans has been verified: the same plans were interpreted.
-    let mut watch = Watch {
+    let mut manager = PassManager {
         verifies: false,
-        ..Watch::default()
+        ..PassManager::default()
     };
-    let plan = |entry| pipeline::plan(entry, &mut weights, |rules| variant.of(rules), &mut watch);
+    let plan = |entry| pipeline::plan(entry, &mut weights, |rules| variant.of(rules), &mut manager);
     let planned: Vec<Planned> = graphs.entries.iter().map(plan).collect();
     match assemble(Header::default(), &weights.weights, planned, target) {
         Ok(made) => Ok(Artifact {

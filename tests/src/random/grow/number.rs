@@ -9,7 +9,7 @@ const LONG: [i64; 4] = [8_191, 8_192, 9_000, 20_000];
 impl Grower {
     /// Any equation.
     pub(super) fn equation(&mut self) {
-        if self.is_large() && self.rng.chance(40) {
+        if self.is_large && self.rng.chance(40) {
             return self.turns();
         }
         let shape = self.shape();
@@ -43,10 +43,9 @@ impl Grower {
         };
         let mut body = read();
         for turn in 1..n_turns {
-            let is_turn = [binary("%", row.clone(), int(n_turns)), int(turn)];
-            let [a, b] = is_turn;
+            let a = binary("%", row.clone(), int(n_turns));
             let other = binary("*", Expr::Num(2.0), read());
-            body = Expr::Select("==", Box::new([a, b, other, body]));
+            body = Expr::Select("==", Box::new([a, int(turn), other, body]));
         }
         let body = Expr::Reduce {
             how: "sum",

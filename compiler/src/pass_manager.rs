@@ -1,7 +1,8 @@
-//! Passes, and who watches them: after each, the program is verified, timed and printed, as it was asked.
+//! Runs passes: after each, the program is verified, timed and printed, as it was asked.
 //!
-//! Enters a program of some level (graph, schedule) and the list of its passes; leaves the program as the last pass made it.
-//! A pass that breaks an invariant of its level ends compiling with the pass's name: it is a fault of ours, never the text's.
+//! Enters an intermediate program (graph, schedule) and the list of its passes; leaves the program as the last pass made it.
+//! A pass that breaks an invariant of its form ends compiling with the pass's name: it is a fault of ours, never the text's.
+//! No pass is chosen, reordered or left out here.
 
 use std::time::{Duration, Instant};
 
@@ -13,8 +14,8 @@ pub struct Pass<P> {
     pub run: fn(&mut P),
 }
 
-/// A program between two passes.
-pub trait Level {
+/// A form of the program that passes rewrite: its intermediate representation.
+pub trait Ir {
     const NAME: &'static str;
     /// The first invariant that does not hold.
     fn verify(&self) -> Result<(), String>;
@@ -33,8 +34,8 @@ pub enum Emit {
 
 /// What is asked of a compilation beside its result, and what came of it.
 #[derive(Debug)]
-pub struct Watch {
-    /// Whether each level is verified after each of its passes, and every kernel.
+pub struct PassManager {
+    /// Whether the program is verified after each pass, and every kernel.
     pub verifies: bool,
     pub emit: Option<Emit>,
     /// What was asked for, as text.
@@ -44,9 +45,9 @@ pub struct Watch {
 }
 
 /// Debug builds, which run the tests, verify everything.
-impl Default for Watch {
-    fn default() -> Watch {
-        Watch {
+impl Default for PassManager {
+    fn default() -> PassManager {
+        PassManager {
             verifies: cfg!(debug_assertions),
             emit: None,
             text: String::new(),
@@ -55,16 +56,16 @@ impl Default for Watch {
     }
 }
 
-impl Watch {
-    pub fn emitting(emit: Option<Emit>) -> Watch {
-        Watch {
+impl PassManager {
+    pub fn emitting(emit: Option<Emit>) -> PassManager {
+        PassManager {
             emit,
-            ..Watch::default()
+            ..PassManager::default()
         }
     }
 
     /// All passes in order.
-    pub fn run<P: Level>(&mut self, program: &mut P, passes: &[Pass<P>]) {
+    pub fn run<P: Ir>(&mut self, program: &mut P, passes: &[Pass<P>]) {
         for pass in passes {
             let name = pass.name;
             self.timed(&format!("{}: {name}", P::NAME), || (pass.run)(program));
