@@ -52,16 +52,12 @@ fn check(path: &str) {
 fn n_nodes(path: &str, is_optimised: bool) -> usize {
     let (mut files, mut problems) = (Repository::default(), Problems::new());
     let options = Options::default();
-    let made = match is_optimised {
-        true => pipeline::graphs(
-            &mut files,
-            path,
-            &options,
-            &mut PassManager::default(),
-            &mut problems,
-        ),
-        false => sema::elaborate(&mut files, path, &options, &mut problems),
+    let stage = match is_optimised {
+        true => pipeline::graphs,
+        false => pipeline::differentiated,
     };
+    let mut manager = PassManager::default();
+    let made = stage(&mut files, path, &options, &mut manager, &mut problems);
     let made = made.unwrap_or_else(|| panic!("{}", problems.render(&files.0)));
     made.entries.iter().map(|e| e.graph.len()).sum()
 }

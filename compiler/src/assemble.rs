@@ -1,13 +1,19 @@
-//! Plans of all entries to one artifact: shared kernels, shared weights, one block of constants, a manifest.
+//! The stage `assemble`: what was made becomes one artifact, with shared weights, one block of constants, and a manifest.
 //!
-//! Enters plans; leaves bytes. The same plans give the same bytes: everything is kept in order of first use.
+//! Enters plans, their kernels and code; leaves bytes. Nothing is decided here but places, and the same plans give the same bytes:
+//! everything is kept in order of first use.
 
-use crate::backend::clif;
-use crate::diag::{self, Span};
+mod header;
+
+pub use header::{files, header};
+
+use crate::backend::clif::Code;
 use crate::ir::graph;
+use crate::lower::{EntryCalls, KernelCall, Lowered};
 use crate::schedule::{EntryPlan, LaunchPlan, PlannedBuffer, Slot, WeightDecl, WeightKind};
 use crate::tile::{self, Kernel};
 use std::collections::BTreeMap;
+use vsr_artifact::Artifact;
 use vsr_artifact::manifest::{
     Entry, Field, Frozen, Init, KernelInfo, Launch, Layout, Manifest, Model, Place, Port, Target,
     Train, Weight,
@@ -24,14 +30,6 @@ pub struct Planned {
     pub field: Option<Field>,
 }
 
-pub struct Assembled {
-    pub manifest: Manifest,
-    pub code: Vec<u8>,
-    pub consts: Vec<u8>,
-    /// The distinct kernels, for `--emit tile`.
-    pub kernels: Vec<Kernel>,
-}
-
 #[derive(Default)]
 pub struct Header {
     pub model: Model,
@@ -43,38 +41,30 @@ pub struct Header {
 
 const ALIGN: usize = 64;
 
+/// Constants of all entries, each once.
 #[derive(Default)]
 struct Shared {
-    kernels: Vec<Kernel>,
-    anchors: Vec<String>,
-    /// Label and place of the first launch of each kernel.
-    origins: Vec<(String, Option<Span>)>,
-    by_identity: BTreeMap<[u8; 32], u32>,
     consts: Vec<u8>,
     by_content: BTreeMap<[u8; 32], u64>,
-    scratch: Vec<u64>,
 }
 
-/// Err: there is no thread to work on.
+/// `lowered` are the kernels of `plans`, and `code` is theirs. The artifact has no sources yet.
 pub fn assemble(
     header: Header,
     weights: &[WeightDecl],
-    entries: Vec<Planned>,
-    target: clif::Target,
-) -> std::io::Result<Assembled> {
+    plans: Vec<Planned>,
+    lowered: &Lowered,
+    code: Code,
+) -> Artifact {
     let mut shared = Shared::default();
     let (weights, storage_bytes) = lay_weights(weights);
-    let entries: Vec<Entry> = entries
-        .into_iter()
-        .map(|e| shared.entry(e, &weights))
-        .collect();
-    let around = |i: usize| diag::kernel(&shared.origins[i].0, shared.origins[i].1);
-    let code = clif::compile(&shared.kernels, target, &around)?;
+    let entry = |(plan, calls)| shared.entry(plan, calls, &code, &weights);
+    let entries = plans.into_iter().zip(&lowered.entries).map(entry).collect();
     let info = |(i, k): (usize, &Kernel)| KernelInfo {
         name: k.name.clone(),
         offset: code.offsets[i],
         rows: code.rows[i].clone(),
-        anchor: shared.anchors[i].clone(),
+        anchor: lowered.origins[i].anchor.to_string(),
     };
     let manifest = Manifest {
         format: 1,
@@ -88,20 +78,20 @@ pub fn assemble(
         layouts: header.layouts,
         storage_bytes,
         entries,
-        kernels: shared.kernels.iter().enumerate().map(info).collect(),
+        kernels: lowered.kernels.iter().enumerate().map(info).collect(),
         target: Target {
-            name: target.name().to_string(),
+            name: code.target.to_string(),
             features: code.features.clone(),
         },
         code_hash: blake3::hash(&code.bytes).to_hex().to_string(),
         consts_hash: blake3::hash(&shared.consts).to_hex().to_string(),
     };
-    Ok(Assembled {
+    Artifact {
         manifest,
         code: code.bytes,
         consts: shared.consts,
-        kernels: shared.kernels,
-    })
+        sources: vec![],
+    }
 }
 
 fn lay_weights(decls: &[WeightDecl]) -> (Vec<Weight>, u64) {
@@ -141,9 +131,8 @@ fn kind(kind: &WeightKind) -> vsr_artifact::manifest::WeightKind {
 }
 
 impl Shared {
-    fn entry(&mut self, e: Planned, weights: &[Weight]) -> Entry {
+    fn entry(&mut self, e: Planned, calls: &EntryCalls, code: &Code, weights: &[Weight]) -> Entry {
         let flops = e.plan.launches.iter().map(|l| l.equation_flops).sum();
-        self.scratch.clear();
         let port = |shared: &mut Shared, b: &PlannedBuffer| Port {
             name: b.name.clone(),
             shape: b.shape.iter().map(|n| *n as u64).collect(),
@@ -156,18 +145,15 @@ impl Shared {
         };
         let inputs = e.plan.inputs.iter().map(|b| port(self, b)).collect();
         let outputs = e.plan.outputs.iter().map(|b| port(self, b)).collect();
-        let setup = e
-            .plan
-            .setup
-            .iter()
-            .map(|l| self.launch(l, weights))
-            .collect();
-        let launches = e
-            .plan
-            .launches
-            .iter()
-            .map(|l| self.launch(l, weights))
-            .collect();
+        let mut launches = |plans: &[LaunchPlan], calls: &[KernelCall]| -> Vec<Launch> {
+            let both = plans.iter().zip(calls);
+            both.map(|(l, call)| self.launch(l, call, weights))
+                .collect()
+        };
+        let setup = launches(&e.plan.setup, &calls.setup);
+        let launches = launches(&e.plan.launches, &calls.launches);
+        let called = calls.setup.iter().chain(&calls.launches);
+        let scratch = called.map(|c| code.scratch[c.kernel as usize]);
         Entry {
             name: e.name,
             profile: e.profile,
@@ -175,7 +161,7 @@ impl Shared {
             inputs,
             outputs,
             arena_bytes: e.plan.arena_bytes,
-            scratch_bytes: self.scratch.iter().copied().max().unwrap_or(0),
+            scratch_bytes: scratch.max().unwrap_or(0),
             flops,
             launches,
             setup,
@@ -184,27 +170,16 @@ impl Shared {
         }
     }
 
-    fn launch(&mut self, l: &LaunchPlan, weights: &[Weight]) -> Launch {
-        let _context = diag::kernel(&l.label, l.span);
-        let (kernel, args) = tile::lift(&l.kernel);
-        let identity = tile::identity(&kernel);
-        self.scratch.push(clif::scratch_bytes(&kernel));
-        let next = self.kernels.len() as u32;
-        let id = *self.by_identity.entry(identity).or_insert(next);
-        if id == next {
-            self.kernels.push(kernel);
-            self.anchors.push(l.anchor.to_string());
-            self.origins.push((l.label.clone(), l.span));
-        }
+    fn launch(&mut self, l: &LaunchPlan, call: &KernelCall, weights: &[Weight]) -> Launch {
         let bytes = |(len, buffer): (&u64, &tile::Buffer)| match buffer.kind {
             tile::BufferKind::Table => 8 * len,
             _ => 4 * len,
         };
         Launch {
             lens: l.lens.iter().zip(&l.kernel.buffers).map(bytes).collect(),
-            kernel: id,
+            kernel: call.kernel,
             buffers: l.buffers.iter().map(|s| self.place(s, weights)).collect(),
-            args,
+            args: call.args.clone(),
             tasks: l.tasks,
             flops: l.flops,
             equation_flops: l.equation_flops,

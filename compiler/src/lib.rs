@@ -1,20 +1,22 @@
 //! vsr-compiler: a neural network for video, as text, to an artifact in memory. The library does no IO.
 //!
-//! This is the architecture page. `pipeline.rs` shows every stage on one screen; each folder is one stage. Passes over a
-//! graph or a schedule have one form (`pass_manager.rs`): a name, a reason for their place, and a verifier of their level behind
-//! each, always in debug builds, else by `--verify`; a schedule is verified and printed as the graph that it means.
+//! This is the architecture page. `pipeline.rs` has every stage of every command in one list: parse, elaborate, differentiate,
+//! optimise, schedule, lower, code, assemble. Passes over a graph, a schedule or a tile program have one form
+//! (`pass_manager.rs`): a name, a reason for their place, and a verifier of their level behind each, always in debug builds,
+//! else by `--verify`; a schedule is verified and printed as the graph that it means.
 //!
 //! | stage | folder | in -> out |
 //! |---|---|---|
-//! | syntax | `syntax/` | text -> tree with spans; linear time, depth limits, several errors in one run |
-//! | elaboration | `sema/` | trees -> graph: names, dims as integers, blocks, labels; everything but equations runs here |
+//! | parse | `syntax/` | text -> tree with spans; linear time, depth limits, several errors in one run |
+//! | elaborate | `sema/` | trees -> graph: names, dims as integers, blocks, labels; everything but equations runs here |
+//! | differentiate | `training.rs`, `autodiff/` | a loss -> gradients, clipping, the optimiser's new weights, their running means |
 //! | calculus | `equation/` | index equations -> affine pieces; adjoints in gather form; classes; the f64 oracle |
-//! | graph | `ir/`, `pass/`, `autodiff/` | the only user of petgraph; built canonical, verified, printed as text that parses |
+//! | optimise | `ir/`, `pass/` | the only user of petgraph; built canonical, verified, printed as text that parses |
 //! | schedule | `schedule/` | graph -> groups, layouts, contractions, memory, launches |
-//! | tiles | `tile/` | kernels as small programs over tiles; printed, lifted, interpreted |
+//! | lower | `schedule/`, `tile/`, `lower.rs` | kernels as small programs over tiles; lifted, each once, rewritten for rows, printed, interpreted |
 //! | code | `backend/clif/` | tiles -> position-independent machine code |
 //! | wide rows | `backend/wide/` | what happens along a row -> the widest vectors of each level |
-//! | artifact | `assemble.rs` | plans -> manifest, code, constants |
+//! | assemble | `assemble.rs` | plans, kernels, code -> manifest, code, constants |
 //! | report | `report/` | plans -> parameters, FLOPs, bytes, memory, time by block; no code is made |
 //! | picture | `picture/` | the elaborated graph and its calls -> boxes and wires: SVG, a page, Graphviz text |
 //! | pages | `doc/` | `##` comments and signatures -> HTML or Markdown |
@@ -23,7 +25,7 @@
 //! that nothing written gets lost), `sema/check.rs` (`vsrc check`: all errors, also beside broken items), and in the
 //! binary `cli/lsp` (`vsrc lsp`: the check's facts and the names' occurrences).
 //!
-//! Arrows: doc -> picture -> report -> pipeline -> {syntax, sema, autodiff, pass, schedule, tile, backend} -> ir ->
+//! Arrows: doc -> picture -> report -> pipeline -> {assemble, lower, syntax, sema, training, autodiff, pass, schedule, tile, backend} -> ir ->
 //! equation -> diag. The runtime shares only two crates with this one: `vsr-artifact`, and `vsr-weightfile`, which reads
 //! the headers of weight files.
 //! The language is described in `stdlib/README.md`.
@@ -39,6 +41,9 @@
 //! - **A check elaborates a sketch.** `Builder::sketch` keeps equations as they are written: nothing is folded, shared or
 //!   differentiated, since shapes, bounds and names need none of it. So all profiles of a network are checked at the
 //!   speed of typing; gradients are replaced by which weights the loss reaches.
+//! - **An optimiser is elaborated before its gradients are known.** `sema` hands over a `TrainStep`: the loss, and for each weight
+//!   that it depends on the optimiser's equations for a placeholder. The stage `differentiate` derives the gradients, clips
+//!   them, and copies those equations with the real ones in the placeholder's place, as it does with a `grad` clause.
 //! - **The grammar reads dense text.** The scan, which must walk over brackets and comments anyway, leaves one space for
 //!   whatever parts two tokens, and where each byte came from: a grammar that skips blanks itself asks at every step.
 //! - **Errors stand at the user's line.** What fails inside of the standard library is reported at the call that led
@@ -69,7 +74,7 @@
 //!   (`backend/wide/maths.rs`), with the bits of the runtime's functions, which short rows call. A reduction comes to its one
 //!   number in registers: 64 bytes that are read soon after 16 of them were written wait for the memory. Two vectors are
 //!   computed in step, since the machine looks only so far ahead for what it can do.
-//! - **The next row's reduction goes ahead** of this row's last statement, where that stores (`backend/clif/rotate.rs`): a row
+//! - **The next row's reduction goes ahead** of this row's last statement, where that stores (`tile/software_pipeline.rs`): a row
 //!   is read while another is written, and nothing waits for what a reduction comes to. Softmax.
 //! - **Layouts are turned in squares.** Where results are adjacent along one index and operands along another, blocks are cut
 //!   along both (`schedule/chunks.rs`), and both loops of the copy are one call, which turns a cache line each way in registers
@@ -126,6 +131,7 @@ pub mod diag;
 pub mod doc;
 pub mod equation;
 pub mod ir;
+pub mod lower;
 pub mod pass;
 pub mod pass_manager;
 pub mod picture;
@@ -136,3 +142,4 @@ pub mod sema;
 pub mod stack;
 pub mod syntax;
 pub mod tile;
+pub mod training;

@@ -40,8 +40,18 @@ pub struct PassManager {
     pub emit: Option<Emit>,
     /// What was asked for, as text.
     pub text: String,
-    /// Stages and passes in the order in which they first ended, over all entries.
-    pub times: Vec<(String, Duration)>,
+    /// Stages and what they consist of, in the order in which they first began, over all entries.
+    pub times: Vec<Time>,
+    /// Stages under way.
+    depth: usize,
+}
+
+#[derive(Clone, Debug)]
+pub struct Time {
+    pub name: String,
+    /// 0: a stage; deeper: a part of what stands before it.
+    pub depth: usize,
+    pub taken: Duration,
 }
 
 /// Debug builds, which run the tests, verify everything.
@@ -52,6 +62,7 @@ impl Default for PassManager {
             emit: None,
             text: String::new(),
             times: vec![],
+            depth: 0,
         }
     }
 }
@@ -60,6 +71,14 @@ impl PassManager {
     pub fn emitting(emit: Option<Emit>) -> PassManager {
         PassManager {
             emit,
+            ..PassManager::default()
+        }
+    }
+
+    /// Whether it verifies is said, and no matter of the build.
+    pub fn verifying(verifies: bool) -> PassManager {
+        PassManager {
+            verifies,
             ..PassManager::default()
         }
     }
@@ -82,13 +101,25 @@ impl PassManager {
 
     /// Times add up under one name.
     pub fn timed<R>(&mut self, name: &str, work: impl FnOnce() -> R) -> R {
+        self.stage(name, |_| work())
+    }
+
+    /// As [`timed`](Self::timed), for what has parts.
+    pub fn stage<R>(&mut self, name: &str, work: impl FnOnce(&mut PassManager) -> R) -> R {
+        let known = self.times.iter().position(|time| time.name == name);
+        let at = known.unwrap_or_else(|| {
+            self.times.push(Time {
+                name: name.to_string(),
+                depth: self.depth,
+                taken: Duration::ZERO,
+            });
+            self.times.len() - 1
+        });
         let start = Instant::now();
-        let result = work();
-        let taken = start.elapsed();
-        match self.times.iter_mut().find(|(known, _)| known == name) {
-            Some((_, time)) => *time += taken,
-            None => self.times.push((name.to_string(), taken)),
-        }
+        self.depth += 1;
+        let result = work(self);
+        self.depth -= 1;
+        self.times[at].taken += start.elapsed();
         result
     }
 

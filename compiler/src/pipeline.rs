@@ -1,28 +1,70 @@
-//! Every stage in order, on one screen: text -> syntax -> graph -> passes -> schedule -> tiles -> code -> artifact. Whoever
-//! needs less stops earlier: the same functions, the same order.
+//! Every stage of every command, in order. A command stops at one of them, or prints what it leaves.
 //!
 //! Enters a path and a loader of files; leaves an artifact in memory, or problems. Nothing is read or written here.
 
-use crate::assemble::{Header, Planned, assemble};
+use crate::assemble::{self, Header, Planned, assemble};
 use crate::backend::clif::{self, Target};
-use crate::diag::{self, Class, Diag, Problems, Sources};
+use crate::diag::{self, Class, Diag, Problems};
 use crate::ir;
 use crate::ir::graph::{Graph, Op};
+use crate::lower::{Lowered, lower};
 use crate::pass_manager::{Emit, Ir, PassManager};
 use crate::schedule::{self, EntryPlan, Rules, WeightTable};
-use crate::sema::{self, Elaborated, EntryGraph, Loader, Options, TrainInfo, WeightKind};
-use crate::{pass, stack, tile};
+use crate::sema::{self, Elaborated, EntryGraph, Loader, Options, WeightKind};
+use crate::tile::{self, Launched};
+use crate::{pass, stack, training};
 use std::collections::BTreeSet;
 use vsr_artifact::Artifact;
-use vsr_artifact::manifest::{
-    Absent, Field, Frozen, FrozenTensor, Layout, Model, Place, Port, Stored, Train,
-};
+use vsr_artifact::manifest::Field;
+
+/// Name, and what it leaves of what it got.
+pub struct Stage {
+    pub name: &'static str,
+    pub what: &'static str,
+}
+
+/// The table of contents. `check`, the editor and pictures stop behind `elaborate`, a report behind `optimise`, `compile` at the end.
+pub const STAGES: [Stage; 8] = [
+    Stage {
+        name: "parse",
+        what: "texts to syntax trees: the file, what it uses, and the standard library",
+    },
+    Stage {
+        name: "elaborate",
+        what: "trees to a graph of index equations for each entry: names, dims, blocks and `if` are gone",
+    },
+    Stage {
+        name: "differentiate",
+        what: "a loss to gradients, clipped together, to the optimiser's new weights and their running means",
+    },
+    Stage {
+        name: "optimise",
+        what: "graphs to simpler ones: parts shared, constants folded, what nothing needs dropped",
+    },
+    Stage {
+        name: "schedule",
+        what: "equations to groups of them in order, each to be one kernel, with layouts for all that is stored",
+    },
+    Stage {
+        name: "lower",
+        what: "groups to tile programs, the byte of every buffer, and each distinct kernel once, rewritten for rows",
+    },
+    Stage {
+        name: "code",
+        what: "tile programs to machine code",
+    },
+    Stage {
+        name: "assemble",
+        what: "all of it to one artifact",
+    },
+];
 
 /// Every pass in order: its level, its name, and why it stands where it stands.
 pub fn passes() -> Vec<[&'static str; 3]> {
     let of_graph = pass::PASSES.iter().map(|p| [Graph::NAME, p.name, p.why]);
     let of_schedule = schedule::passes();
-    of_graph.chain(of_schedule).collect()
+    let of_tile = tile::PASSES.iter().map(|p| [Launched::NAME, p.name, p.why]);
+    of_graph.chain(of_schedule).chain(of_tile).collect()
 }
 
 /// What `--emit` may print of what is made of the graphs. None: nothing has this name.
@@ -56,50 +98,65 @@ pub fn compile(
 ) -> Option<Compiled> {
     let elaborated = graphs(loader, path, options, manager, problems)?;
     let _sources = diag::among(loader.sources());
-    let files = files(loader.sources(), &elaborated);
-    let (header, weight_files) = header(&elaborated, &files);
     let mut weights = WeightTable::declared(&elaborated.weights);
     let mut planned = vec![];
-    for entry in elaborated.entries {
-        let made = plan(&entry, &mut weights, |rules| rules, manager);
+    for entry in &elaborated.entries {
+        let made = plan(entry, &mut weights, |rules| rules, manager);
         if manager.emit == Some(Emit::Schedule) {
             let name = format!("{} {}", made.name, made.profile);
             manager.text += &schedule::print(&name, &made.plan);
         }
-        check_memory(&entry, &made.plan, &weights, problems);
+        check_memory(entry, &made.plan, &weights, problems);
         planned.push(made);
     }
     if !problems.is_empty() {
         return None;
     }
-    let assembled = manager.timed("code", || {
-        assemble(header, &weights.weights, planned, target)
-    });
-    let assembled = match assembled {
-        Ok(assembled) => assembled,
+    let files = assemble::files(loader.sources(), &elaborated);
+    let (header, weight_files) = assemble::header(&elaborated, &files);
+    match link(header, &weights, planned, target, manager) {
+        Ok(artifact) => Some(Compiled {
+            artifact: Artifact {
+                sources: files,
+                ..artifact
+            },
+            weight_files,
+        }),
         Err(error) => {
             problems.cannot(stack::no_thread(&error));
-            return None;
+            None
         }
-    };
+    }
+}
+
+/// The kernels of some entries, each once.
+pub fn lowered(plans: &[Planned], manager: &mut PassManager) -> Lowered {
+    manager.stage("lower", |manager| lower(plans, manager))
+}
+
+/// Plans of entries to an artifact without sources. Err: there is no thread to work on.
+pub fn link(
+    header: Header,
+    weights: &WeightTable,
+    plans: Vec<Planned>,
+    target: Target,
+    manager: &mut PassManager,
+) -> std::io::Result<Artifact> {
+    let lowered = lowered(&plans, manager);
+    let code = manager.timed("code", || {
+        clif::compile(&lowered.kernels, target, &|kernel| lowered.context(kernel))
+    })?;
     match manager.emit {
         Some(Emit::Tile) => {
-            let kernels: Vec<String> = assembled.kernels.iter().map(tile::print).collect();
+            let kernels: Vec<String> = lowered.kernels.iter().map(tile::print).collect();
             manager.text += &kernels.join("\n");
         }
-        Some(Emit::Clif) => manager.text += &clif::text(&assembled.kernels, target),
+        Some(Emit::Clif) => manager.text += &clif::text(&lowered.kernels, target),
         _ => {}
     }
-    let artifact = Artifact {
-        manifest: assembled.manifest,
-        code: assembled.code,
-        consts: assembled.consts,
-        sources: files,
-    };
-    Some(Compiled {
-        artifact,
-        weight_files,
-    })
+    Ok(manager.timed("assemble", || {
+        assemble(header, &weights.weights, plans, &lowered, code)
+    }))
 }
 
 /// All that compiling a file would say. Where a profile limits its `memory`, that takes a plan, though no code.
@@ -156,17 +213,34 @@ pub fn graphs(
     manager: &mut PassManager,
     problems: &mut Problems,
 ) -> Option<Elaborated> {
-    let mut elaborated = elaborate(loader, path, options, manager, problems)?;
+    let mut elaborated = differentiated(loader, path, options, manager, problems)?;
     for entry in &mut elaborated.entries {
         let _entry = diag::context(format!("entry {} {}", entry.name, entry.profile));
         manager.heading(&format!("entry {} {}", entry.name, entry.profile));
-        entry.graph = pass::optimise(std::mem::take(&mut entry.graph), manager);
+        let graph = std::mem::take(&mut entry.graph);
+        entry.graph = manager.stage("optimise", |manager| pass::optimise(graph, manager));
     }
     drop_unread(&mut elaborated);
     Some(elaborated)
 }
 
-/// The graphs of all entries as the text says them, with gradients and updates. None: see `problems`.
+/// The graphs of all entries, with gradients and updates as they are derived. None: see `problems`.
+pub fn differentiated(
+    loader: &mut dyn Loader,
+    path: &str,
+    options: &Options,
+    manager: &mut PassManager,
+    problems: &mut Problems,
+) -> Option<Elaborated> {
+    let mut elaborated = elaborate(loader, path, options, manager, problems)?;
+    for entry in &mut elaborated.entries {
+        let _entry = diag::context(format!("entry {} {}", entry.name, entry.profile));
+        manager.timed("differentiate", || training::differentiate(entry));
+    }
+    Some(elaborated)
+}
+
+/// The graphs of all entries as the text says them. None: see `problems`.
 pub fn elaborate(
     loader: &mut dyn Loader,
     path: &str,
@@ -174,7 +248,8 @@ pub fn elaborate(
     manager: &mut PassManager,
     problems: &mut Problems,
 ) -> Option<Elaborated> {
-    let elaborate = || sema::elaborate(loader, path, options, problems);
+    let files = manager.timed("parse", || sema::load(loader, path, problems))?;
+    let elaborate = || sema::elaborate(&files, loader.sources(), options, problems);
     let elaborated = manager.timed("elaborate", elaborate)?;
     check_precision(&elaborated, problems)?;
     Some(elaborated)
@@ -190,24 +265,21 @@ pub fn print_graphs(made: &Elaborated, with_training: bool) -> String {
     made.entries.iter().filter(wanted).map(text).collect()
 }
 
-/// Frozen weights that no entry needs any more (what only a missing prompt reaches) take no memory.
+/// Frozen weights that no entry needs any more (what only a missing prompt reaches) take no memory, nor do an optimiser's states
+/// for a weight that no derivative reaches.
 fn drop_unread(elaborated: &mut Elaborated) {
-    let mut read = BTreeSet::new();
-    for graph in elaborated.entries.iter().map(|e| &e.graph) {
-        for id in graph.ids() {
-            if let Op::Param {
-                key,
-                trained: false,
-                ..
-            } = &graph.node(id).op
-            {
-                read.insert(key.clone());
-            }
-        }
-    }
+    let graphs = elaborated.entries.iter().map(|e| &e.graph);
+    let ops = graphs.flat_map(|graph| graph.ids().map(|id| &graph.node(id).op));
+    let keys = ops.filter_map(|op| match op {
+        Op::Param { key, .. } | Op::State { key, .. } => Some(key.clone()),
+        _ => None,
+    });
+    let read: BTreeSet<String> = keys.collect();
+    let is_optional =
+        |kind: &WeightKind| matches!(kind, WeightKind::Frozen(_) | WeightKind::Optimizer { .. });
     elaborated
         .weights
-        .retain(|w| !matches!(w.kind, WeightKind::Frozen(_)) || read.contains(&w.key));
+        .retain(|w| !is_optional(&w.kind) || read.contains(&w.key));
 }
 
 fn check_precision(elaborated: &Elaborated, problems: &mut Problems) -> Option<()> {
@@ -258,133 +330,4 @@ fn field(entry: &str, graph: &Graph) -> Option<Field> {
         halo: [rows.halo as u64, columns.halo as u64],
         stride: [rows.stride as u64, columns.stride as u64],
     })
-}
-
-/// A name that no other has: `net-2.vsr` where `net.vsr` is taken.
-fn unique(name: String, taken: &mut BTreeSet<String>) -> String {
-    let (stem, ending) = match name.rsplit_once('.') {
-        Some((stem, ending)) if !ending.contains('/') => (stem, format!(".{ending}")),
-        _ => (name.as_str(), String::new()),
-    };
-    let others = (2..).map(|n| format!("{stem}-{n}{ending}"));
-    let mut names = std::iter::once(name.clone()).chain(others);
-    let free = names.find(|name| !taken.contains(name)).unwrap_or_default();
-    taken.insert(free.clone());
-    free
-}
-
-/// A text's name inside of the artifact: where it lies from the first one, and nothing of where that lies.
-fn source_name(name: &str) -> String {
-    let own = match name.starts_with('/') {
-        true => name.rsplit('/').next().unwrap_or_default(),
-        false => name,
-    };
-    let parts = own
-        .split(['/', '\\'])
-        .filter(|p| !p.is_empty() && *p != ".");
-    let words: Vec<&str> = parts.map(|p| if p == ".." { "up" } else { p }).collect();
-    words.join("/").replace(['<', '>', ':'], "_")
-}
-
-/// Names and texts of all files, the standard library's too.
-fn files(sources: &Sources, e: &Elaborated) -> Vec<(String, Vec<u8>)> {
-    let mut taken = BTreeSet::new();
-    let mut file = |(id, name): &(u32, String)| {
-        let name = unique(source_name(name), &mut taken);
-        (name, sources.text(*id).as_bytes().to_vec())
-    };
-    e.texts.iter().map(&mut file).collect()
-}
-
-fn header(e: &Elaborated, files: &[(String, Vec<u8>)]) -> (Header, Vec<(String, String)>) {
-    let (frozen, weight_files) = frozen(e);
-    let header = Header {
-        model: Model {
-            name: e.model.name.clone(),
-            doc: e.model.doc.clone(),
-            parameters: e.model.parameters.clone(),
-        },
-        train: e.train.as_ref().map(train),
-        frozen,
-        layouts: e.layouts.iter().map(layout).collect(),
-        source_hash: vsr_artifact::source_hash(files),
-    };
-    (header, weight_files)
-}
-
-/// Where the frozen weights lie, and which networks go without. Each file's name, and its path as the loader knows it.
-fn frozen(e: &Elaborated) -> (Frozen, Vec<(String, String)>) {
-    let mut frozen = Frozen::default();
-    let (mut own, mut files, mut taken) = (vec![], vec![], BTreeSet::new());
-    for weight in &e.weights {
-        let WeightKind::Frozen(source) = &weight.kind else {
-            continue;
-        };
-        let known = own.iter().position(|name| *name == source.file);
-        let file = known.unwrap_or_else(|| {
-            own.push(source.file.clone());
-            let path = e.weight_files.iter().find(|(name, _)| *name == source.file);
-            let path = path.map_or(source.file.clone(), |(_, path)| path.clone());
-            files.push((weight_file(&source.file, &mut taken), path));
-            own.len() - 1
-        });
-        frozen.tensors.push(FrozenTensor {
-            file: file as u32,
-            stored: stored(&weight.key, &source.part),
-        });
-    }
-    frozen.files = files.iter().map(|(name, _)| name.clone()).collect();
-    let absent = e.absent.iter().map(|(name, file)| Absent {
-        name: name.clone(),
-        file: file.clone(),
-    });
-    frozen.absent = absent.collect();
-    (frozen, files)
-}
-
-/// The runtime looks for weight files by their last names, so these differ.
-fn weight_file(name: &str, taken: &mut BTreeSet<String>) -> String {
-    let (folder, last) = name.rsplit_once('/').unwrap_or(("", name));
-    let free = unique(last.to_string(), taken);
-    match free == last {
-        true => name.to_string(),
-        false if folder.is_empty() => free,
-        false => format!("{folder}/{free}"),
-    }
-}
-
-fn stored(weight: &str, part: &sema::Renamed) -> Stored {
-    Stored {
-        weight: weight.to_string(),
-        key: part.key.clone(),
-        rows: part.rows.map(|(low, high)| [low as u64, high as u64]),
-        transposed: part.transposed,
-    }
-}
-
-fn layout(l: &sema::Layout) -> Layout {
-    let tensors = l.tensors.iter().map(|(weight, part)| stored(weight, part));
-    Layout {
-        name: l.name.clone(),
-        tensors: tensors.collect(),
-        ignored: l.ignored.clone(),
-    }
-}
-
-fn train(t: &TrainInfo) -> Train {
-    let port = |p: &sema::PortDecl| Port {
-        name: p.name.clone(),
-        shape: p.shape.iter().map(|n| *n as u64).collect(),
-        axes: p.axes.clone(),
-        at: Place::Arena(0),
-    };
-    Train {
-        name: t.name.clone(),
-        epochs: t.epochs,
-        steps: t.steps,
-        data: t.data.iter().map(port).collect(),
-        data_path: t.data_path.clone(),
-        tunable: t.tunable.clone(),
-        ema: t.ema,
-    }
 }

@@ -2,8 +2,7 @@
 //! convolution's three products reach the contraction path.
 #![allow(clippy::unwrap_used)]
 
-mod sema;
-
+use crate::sema;
 use vsr_compiler::equation::classify::{Anchor, classify};
 use vsr_compiler::equation::{Equation, Pos, Reducer};
 use vsr_compiler::ir::expr::for_each_read;

@@ -1,8 +1,6 @@
 //! `vsrc fmt` and `vsrc check` as commands: what they print, what they write, how they end.
 
-mod program;
-
-use program::{command, text, vsrc};
+use crate::program::{command, text, vsrc};
 use std::io::Write;
 use std::path::Path;
 use std::process::Stdio;

@@ -4,7 +4,7 @@
 mod sema;
 
 use sema::Files;
-use vsr_compiler::assemble::{Header, assemble};
+use vsr_compiler::assemble::Header;
 use vsr_compiler::backend::clif::Target;
 use vsr_compiler::diag::{self, Problems};
 use vsr_compiler::pass_manager::PassManager;
@@ -49,11 +49,12 @@ fn compile(broken: &impl Fn(&mut EntryPlan)) -> usize {
     };
     let mut planned = pipeline::plan(entry, &mut weights, |rules| rules, &mut manager);
     broken(&mut planned.plan);
-    let made = assemble(
+    let made = pipeline::link(
         Header::default(),
-        &weights.weights,
+        &weights,
         vec![planned],
         Target::X86_64V3,
+        &mut manager,
     );
     made.expect("there are threads").code.len()
 }

@@ -2,9 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod sema;
-
-use sema::Files;
+use crate::sema::Files;
 use std::collections::{BTreeMap, BTreeSet};
 use vsr_compiler::diag::Problems;
 use vsr_compiler::doc::{Format, pages};

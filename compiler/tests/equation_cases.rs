@@ -1,9 +1,7 @@
 //! The calculus on the operators of networks: canonical pieces mean what was written, derived gradients equal finite
 //! differences, and every equation is found to be what it should be.
 
-mod equation;
-
-use equation::{Case, Random, parse};
+use crate::equation::{Case, Random, parse};
 use vsr_compiler::equation::classify::classify;
 use vsr_compiler::equation::{Equation, Pos};
 

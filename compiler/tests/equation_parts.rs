@@ -1,8 +1,6 @@
 //! Receptive fields, resampling matrices, promises, and what a canonical form may not do.
 
-mod equation;
-
-use equation::{Case, Random, close, parse};
+use crate::equation::{Case, Random, close, parse};
 use vsr_compiler::equation::Reducer;
 use vsr_compiler::equation::classify::{Anchor, classify, promise};
 use vsr_compiler::equation::eval::{Tensor, eval};

@@ -1,8 +1,7 @@
 //! The calculus on equations drawn by seed: quasi-affine positions, conditions, every reducer, reads that leave.
 
-mod equation;
-
-use equation::{Case, Random};
+use crate::equation;
+use crate::equation::{Case, Random};
 use vsr_compiler::equation::index::Ix;
 use vsr_compiler::equation::{Binary, Equation, Expr, Lit, Pos, Read, Reducer, Relation, Unary};
 

@@ -2,11 +2,9 @@
 //!
 //! Enters: texts, and headers of weight files in memory. No tensor is read here.
 
-mod sema;
-
 use std::fmt::Write;
 
-use sema::{Files, entry, parameters, run_with};
+use crate::sema::{Files, entry, parameters, run_with};
 use vsr_compiler::ir::graph::Op;
 use vsr_compiler::sema::{Elaborated, Options, Source, WeightKind};
 use vsr_weightfile::{DType, Header, Tensor};

@@ -5,13 +5,10 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod golden;
-mod sema;
-
 use std::path::{Path, PathBuf};
 
-use golden::{Golden, distance, folder, golden, input, product};
-use sema::{entry, model};
+use crate::golden::{Golden, distance, folder, golden, input, product};
+use crate::sema::{entry, model};
 use vsr_compiler::autodiff::gradients;
 use vsr_compiler::ir::build::Builder;
 use vsr_compiler::ir::eval::{Given, evaluate, evaluate_nodes};

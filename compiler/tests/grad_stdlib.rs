@@ -2,8 +2,7 @@
 //! at random values and where conventions bite.
 #![allow(clippy::unwrap_used)]
 
-mod sema;
-
+use crate::sema;
 use std::collections::BTreeSet;
 
 use vsr_compiler::autodiff::gradients;

@@ -4,9 +4,8 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)]
 
-mod program;
-
-use program::{assert_refused, command, text};
+use crate::program;
+use crate::program::{assert_refused, command, text};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};

@@ -2,8 +2,7 @@
 //! come to rest.
 #![allow(clippy::unwrap_used)]
 
-mod sema;
-
+use crate::sema;
 use std::sync::Arc;
 
 use proptest::prelude::*;

@@ -3,9 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod sema;
-
-use sema::run;
+use crate::sema::run;
 use vsr_compiler::pass_manager::PassManager;
 use vsr_compiler::schedule::{EntryPlan, LaunchPlan, Rules, Slot, WeightTable, plan};
 use vsr_compiler::sema::Options;

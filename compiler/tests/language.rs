@@ -8,11 +8,9 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod sema;
-
 use std::collections::BTreeMap;
 
-use sema::{Files, run_with};
+use crate::sema::{Files, run_with};
 use vsr_compiler::backend::clif::Target;
 use vsr_compiler::diag::Problems;
 use vsr_compiler::ir::eval::{Given, evaluate};

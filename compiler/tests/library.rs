@@ -4,9 +4,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod sema;
-
-use sema::{checked, entry, model, run};
+use crate::sema::{checked, entry, model, run};
 use std::collections::BTreeMap;
 use vsr_compiler::ir::eval::{Given, evaluate};
 use vsr_compiler::sema::Options;

@@ -2,8 +2,6 @@
 
 #[path = "lsp/client.rs"]
 mod client;
-mod program;
-
 use client::Client;
 use serde_json::{Value, json};
 

@@ -4,11 +4,8 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)]
 
-mod folder;
-mod program;
-
-use folder::files;
-use program::{Resource, assert_refused, command, succeed, text, vsrc, vsrc_within};
+use crate::folder::files;
+use crate::program::{Resource, assert_refused, command, succeed, text, vsrc, vsrc_within};
 use std::fs;
 use std::path::Path;
 use std::process::Output;

@@ -6,16 +6,14 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod golden;
 #[path = "../../tests/src/reference.rs"]
 mod reference;
-mod sema;
-
 use std::collections::BTreeMap;
 
-use golden::{Golden, distance, folder, golden, input, product};
+use crate::golden;
+use crate::golden::{Golden, distance, folder, golden, input, product};
+use crate::sema::{model, run};
 use reference::{fnv, noise, weight};
-use sema::{model, run};
 use vsr_compiler::autodiff::gradients;
 use vsr_compiler::ir::build::Builder;
 use vsr_compiler::ir::eval::{Given, evaluate_nodes};

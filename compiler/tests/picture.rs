@@ -2,9 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod sema;
-
-use sema::Files;
+use crate::sema::Files;
 use vsr_compiler::diag::Problems;
 use vsr_compiler::picture::layout::{Path, Placed, Rect};
 use vsr_compiler::picture::{Picture, picture};

@@ -2,8 +2,7 @@
 //! graph with the same values; one small network's text by snapshot.
 #![allow(clippy::unwrap_used)]
 
-mod sema;
-
+use crate::sema;
 use vsr_compiler::ir::eval::{Given, evaluate};
 use vsr_compiler::ir::graph::{Graph, Op};
 use vsr_compiler::ir::philox::Stream;

@@ -1,8 +1,7 @@
 //! Reach of whole networks: halo and stride where they are finite, the line that forbids exact tiles where not.
 #![allow(clippy::unwrap_used)]
 
-mod sema;
-
+use crate::sema;
 use vsr_compiler::ir::field::{Reach, Unbounded, of_pictures, reach};
 use vsr_compiler::ir::graph::{Graph, NodeId, Op};
 use vsr_compiler::pass::optimise;

@@ -4,11 +4,8 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)]
 
-mod folder;
-mod program;
-
-use folder::files;
-use program::{assert_refused, command, succeed, vsrc};
+use crate::folder::files;
+use crate::program::{assert_refused, command, succeed, vsrc};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::process::ExitStatusExt;

@@ -2,9 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod sema;
-
-use sema::Files;
+use crate::sema::Files;
 use vsr_artifact::roofs::{Roof, named};
 use vsr_compiler::backend::clif::Target;
 use vsr_compiler::diag::Problems;

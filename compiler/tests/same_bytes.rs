@@ -3,10 +3,8 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)]
 
-mod folder;
-mod program;
-
-use folder::files;
+use crate::folder::files;
+use crate::program;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,6 @@
 //! What the language promises about layers, state, randomness, choices and promises.
 
-mod sema;
-
-use sema::{entry, run};
+use crate::sema::{entry, run};
 use std::collections::BTreeSet;
 use vsr_compiler::ir::eval::{Given, evaluate};
 use vsr_compiler::ir::graph::{Graph, Op};

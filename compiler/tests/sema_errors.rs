@@ -1,8 +1,6 @@
 //! What elaboration says about wrong texts: one snapshot of all messages, and how they behave together.
 
-mod sema;
-
-use sema::run;
+use crate::sema::run;
 use vsr_compiler::sema::Options;
 
 /// Name, text. A text without a profile gets one.

@@ -1,8 +1,6 @@
 //! The networks of `models/`: weights, entries and inputs.
 
-mod sema;
-
-use sema::{entry, model, parameters};
+use crate::sema::{entry, model, parameters};
 use vsr_compiler::ir::graph::Op;
 use vsr_compiler::sema::{Options, WeightKind};
 

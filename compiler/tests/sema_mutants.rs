@@ -1,8 +1,7 @@
 //! No text makes elaboration panic or hang: mutants of real networks, from a fixed seed. A check, which elaborates only a
 //! sketch, agrees with elaboration on what is wrong.
 
-mod sema;
-
+use crate::sema;
 use std::time::{Duration, Instant};
 use vsr_compiler::sema::Options;
 

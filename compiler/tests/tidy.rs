@@ -101,6 +101,27 @@ fn paths_are_shown_in_one_way() {
     assert_eq!(raw_paths(concat!("x\npath.dis", "play()")).len(), 1);
 }
 
+/// One program has all tests of a crate, and a file that it does not name would not be built.
+#[test]
+fn every_file_of_tests_is_run() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for (folder, alone) in [
+        ("compiler/tests", &["crash", "limits"][..]),
+        ("tests/tests", &[]),
+    ] {
+        let folder = root.join(folder);
+        let main = fs::read_to_string(folder.join("main.rs")).unwrap();
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_stem().unwrap().to_string_lossy();
+            let is_rust = path.extension().is_some_and(|e| e == "rs");
+            if is_rust && name != "main" && !alone.contains(&&*name) {
+                assert!(main.contains(&format!("\nmod {name};\n")), "{name}");
+            }
+        }
+    }
+}
+
 #[test]
 fn the_rules_find_what_they_forbid() {
     let bad = format!("fn f() {{\n    {}!()\n}}\n", "todo");

@@ -2,9 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod program;
-
-use program::text;
+use crate::program;
+use crate::program::text;
 use std::path::Path;
 use std::process::{Command, Output};
 

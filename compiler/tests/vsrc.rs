@@ -1,8 +1,6 @@
 //! `vsrc` itself with bad input: one clear error, an exit code that says whose fault it was, nothing left behind.
 
-mod program;
-
-use program::{assert_refused, vsrc};
+use crate::program::{assert_refused, vsrc};
 use std::fs;
 use std::path::Path;
 

@@ -4,7 +4,7 @@
 //! single equation's gradients are is the calculus' matter (`equation::adjoint`); here they are collected and summed.
 
 mod collect;
-mod custom;
+mod instantiate;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use crate::equation::adjoint::{Adjoint, Part, Source, adjoint};
 use crate::ir::build::Builder;
 use crate::ir::graph::{NodeId, Op, Origin};
 use collect::{Contribution, collect};
+pub use instantiate::instantiate;
 
 /// The gradient of `loss`, a scalar, with respect to each of `wrt`; None: the loss does not depend on it.
 pub fn gradients(b: &mut Builder<'_>, loss: NodeId, wrt: &[NodeId]) -> Vec<Option<NodeId>> {
@@ -87,7 +88,7 @@ impl<'a, 'g> Reverse<'a, 'g> {
                 let inputs = &node.operands[1..];
                 for (input, grad) in inputs.iter().zip(grads) {
                     if self.wanted[input.index()] {
-                        let real = custom::instantiate(self.b, *grad, *placeholder, dy);
+                        let real = instantiate(self.b, &[*grad], *placeholder, dy)[0];
                         self.pending[input.index()].push(Contribution::Node(real));
                     }
                 }

@@ -8,8 +8,8 @@ use vsr_artifact::manifest::{Entry, Manifest, WeightKind};
 use vsr_artifact::{folding, shown, shown_path};
 use vsr_compiler::backend::clif::Target;
 use vsr_compiler::diag::{self, Problems};
-use vsr_compiler::pass_manager::{Emit, PassManager};
-use vsr_compiler::pipeline::{self, Compiled};
+use vsr_compiler::pass_manager::{Emit, PassManager, Time};
+use vsr_compiler::pipeline::{self, Compiled, STAGES, Stage};
 use vsr_compiler::sema::{Loader, Options, join};
 
 #[derive(clap::Args)]
@@ -20,12 +20,15 @@ use vsr_compiler::sema::{Loader, Options, join};
   vsrc compile models/vdsr.vsr --emit after:inline
   vsrc compile models/vdsr.vsr --timings
 
+Stages, in order:
+{}
+
 Passes, in order:
 {}
 
 The folder may hold other things, such as weights and runs: only a compiled network of before is replaced, in one step.
 
-{EXIT_CODES}", passes()))]
+{EXIT_CODES}", stages(), passes()))]
 pub struct Compile {
     /// The .vsr file
     file: String,
@@ -44,8 +47,8 @@ pub struct Compile {
     #[arg(long)]
     strict: bool,
     /// Print a stage instead of writing the artifact: ast, graph, grad, schedule, tile, clif, or after:PASS
-    #[arg(long, value_parser = stage, value_name = "STAGE")]
-    emit: Option<Stage>,
+    #[arg(long, value_parser = printed, value_name = "STAGE")]
+    emit: Option<Printed>,
     /// Verify the program after every pass, and every kernel
     #[arg(long)]
     verify: bool,
@@ -65,25 +68,31 @@ pub struct Compile {
 
 /// What `--emit` names.
 #[derive(Clone, Copy, PartialEq)]
-enum Stage {
+enum Printed {
     Ast,
     Graph,
     Grad,
     Of(Emit),
 }
 
-fn stage(name: &str) -> Result<Stage, String> {
+fn printed(name: &str) -> Result<Printed, String> {
     let known = match name {
-        "ast" => Some(Stage::Ast),
-        "graph" => Some(Stage::Graph),
-        "grad" => Some(Stage::Grad),
-        name => pipeline::emit_of(name).map(Stage::Of),
+        "ast" => Some(Printed::Ast),
+        "graph" => Some(Printed::Graph),
+        "grad" => Some(Printed::Grad),
+        name => pipeline::emit_of(name).map(Printed::Of),
     };
     known.ok_or_else(|| {
         let names: Vec<&str> = pipeline::passes().iter().map(|p| p[1]).collect();
         let names = names.join(", ");
         format!("ast, graph, grad, schedule, tile, clif, or after: and one of {names}")
     })
+}
+
+fn stages() -> String {
+    let line = |stage: &Stage| format!("  {:<14} {}", stage.name, stage.what);
+    let lines: Vec<String> = STAGES.iter().map(line).collect();
+    lines.join("\n")
 }
 
 fn passes() -> String {
@@ -95,7 +104,7 @@ fn passes() -> String {
 pub fn run(args: &Compile) -> Result<(), Failure> {
     let start = Instant::now();
     let _context = diag::context(&args.file);
-    if args.emit == Some(Stage::Ast) {
+    if args.emit == Some(Printed::Ast) {
         return print_ast(&args.file);
     }
     let options = Options {
@@ -105,10 +114,10 @@ pub fn run(args: &Compile) -> Result<(), Failure> {
     };
     let mut manager = PassManager::default();
     manager.verifies |= args.verify;
-    if let Some(stage @ (Stage::Graph | Stage::Grad)) = args.emit {
-        return print_graphs(args, &options, stage == Stage::Grad, &mut manager);
+    if let Some(printed @ (Printed::Graph | Printed::Grad)) = args.emit {
+        return print_graphs(args, &options, printed == Printed::Grad, &mut manager);
     }
-    if let Some(Stage::Of(emit)) = args.emit {
+    if let Some(Printed::Of(emit)) = args.emit {
         manager.emit = Some(emit);
     }
     let target = Target::from_name(&args.target).expect("clap knows the targets");
@@ -292,17 +301,15 @@ fn summary_text(manifest: &Manifest, code_bytes: usize, seconds: f64, args: &Com
     lines.join("\n")
 }
 
-/// A line for each stage and pass, and how much of all it took.
+/// A line for each stage, with its parts below, and how much of all it took.
 fn timings(manager: &PassManager) -> String {
-    let all: f64 = manager
-        .times
-        .iter()
-        .map(|(_, time)| time.as_secs_f64())
-        .sum();
-    let line = |(name, time): &(String, std::time::Duration)| {
-        let seconds = time.as_secs_f64();
+    let stages = manager.times.iter().filter(|time| time.depth == 0);
+    let all: f64 = stages.map(|time| time.taken.as_secs_f64()).sum();
+    let line = |time: &Time| {
+        let name = format!("{}{}", "  ".repeat(time.depth), time.name);
+        let seconds = time.taken.as_secs_f64();
         let percent = 100.0 * seconds / all.max(f64::MIN_POSITIVE);
-        format!("{name:<24} {seconds:>9.4} s {percent:>5.1} %\n")
+        format!("{name:<26} {seconds:>9.4} s {percent:>5.1} %\n")
     };
     manager.times.iter().map(line).collect()
 }

@@ -13,7 +13,7 @@ use crate::equation::index::Ix;
 use crate::equation::matrix::as_matrix;
 use crate::equation::{Equation, Expr, Lit, Pos, Read, Reducer};
 use crate::ir::expr;
-use crate::ir::graph::{Graph, Init, NodeId, Op, Origin};
+use crate::ir::graph::{Graph, Init, Node, NodeId, Op, Origin};
 use crate::ir::region::whole;
 use crate::ir::reuse::{self, Functions};
 use crate::ir::{eval, simplify, view};
@@ -42,6 +42,26 @@ enum Key {
     Scatter(Equation, Vec<NodeId>, Vec<i64>),
 }
 
+impl Key {
+    /// None: the node is one of its own.
+    fn of(node: &Node) -> Option<Key> {
+        let (operands, shape) = (node.operands.clone(), node.shape.clone());
+        Some(match &node.op {
+            Op::Input { name } if name.starts_with('$') => return None,
+            Op::Input { name } => Key::Input(name.clone(), shape),
+            Op::Param { key, .. } | Op::State { key, .. } => Key::Weight(key.clone()),
+            Op::Const(data) => Key::Const(data.iter().map(|x| x.to_bits()).collect(), shape),
+            Op::Random { key, normal } => Key::Random(*key, *normal, shape),
+            Op::Equation(pieces) => {
+                let pieces = pieces.iter().map(|p| (**p).clone()).collect();
+                Key::Equation(pieces, operands, shape)
+            }
+            Op::Scatter(equation) => Key::Scatter((**equation).clone(), operands, shape),
+            Op::Update | Op::Custom { .. } => return None,
+        })
+    }
+}
+
 /// What makes two canonicalisations the same: the equation, its operands' shapes, its shape.
 type Form = (Equation, Vec<Vec<i64>>, Vec<i64>);
 
@@ -53,6 +73,27 @@ impl<'g> Builder<'g> {
             functions: Functions::default(),
             forms: HashMap::new(),
             is_sketch: false,
+        }
+    }
+
+    /// Goes on with a graph that a builder has made: what is there already is found again.
+    pub fn resume(graph: &'g mut Graph) -> Builder<'g> {
+        let (mut known, mut functions) = (HashMap::new(), Functions::default());
+        for id in graph.ids() {
+            let node = graph.node(id);
+            if let Some(key) = Key::of(node) {
+                known.entry(key).or_insert(id);
+            }
+            if let Op::Equation(pieces) = &node.op {
+                let pieces: Vec<Equation> = pieces.iter().map(|p| (**p).clone()).collect();
+                let function = reuse::function_of(&pieces, &node.operands, &node.shape);
+                functions.note(function, node.shape.clone(), id);
+            }
+        }
+        Builder {
+            known,
+            functions,
+            ..Builder::new(graph)
         }
     }
 

@@ -47,10 +47,10 @@ pub fn optimise(mut graph: Graph, manager: &mut PassManager) -> Graph {
 }
 
 /// Only nodes that an output or an update needs, and everything that is given from outside; a frozen weight that
-/// nothing needs is not even loaded.
+/// nothing needs is not even loaded, and an optimiser's state is there for its weight's update.
 pub fn drop_dead(graph: &Graph) -> Graph {
     let is_root = |id: &NodeId| match &graph.node(*id).op {
-        Op::Update | Op::Param { trained: true, .. } | Op::State { .. } => true,
+        Op::Update | Op::Param { trained: true, .. } | Op::State { of: None, .. } => true,
         Op::Input { name } => !name.starts_with('$'),
         _ => false,
     };

@@ -11,11 +11,11 @@ pub use text::{count, text, thousands};
 use crate::backend::clif;
 use crate::diag::{self, Problems};
 use crate::ir::origins::Origins;
+use crate::lower::Lowered;
 use crate::pass_manager::PassManager;
 use crate::pipeline;
 use crate::schedule::{self, EntryPlan, LaunchPlan, WeightDecl, WeightKind, WeightTable};
 use crate::sema::{Loader, Options};
-use crate::tile;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use vsr_artifact::roofs::Roof;
@@ -107,13 +107,15 @@ pub fn report(
     for entry in made.entries {
         let _entry = diag::context(format!("entry {} {}", entry.name, entry.profile));
         rows.name(&entry.calls);
-        let plan = pipeline::plan(&entry, &mut weights, |rules| rules, &mut manager).plan;
+        let planned = pipeline::plan(&entry, &mut weights, |rules| rules, &mut manager);
+        let lowered = pipeline::lowered(std::slice::from_ref(&planned), &mut manager);
+        let plan = planned.plan;
         let key = match entries.contains_key(entry.name) {
             true => format!("{} {}", entry.name, entry.profile),
             false => entry.name.to_string(),
         };
         let origins = Origins::of(&entry.graph);
-        let mut cost = cost(&plan, entry.profile);
+        let mut cost = cost(&plan, &lowered, entry.profile);
         for launch in &plan.launches {
             let work = work(launch, &weights.weights, &roof.roof);
             cost.add(&work, launch, &roof.roof);
@@ -152,11 +154,8 @@ pub(crate) fn elements(w: &WeightDecl) -> u64 {
 }
 
 /// What the plan knows of the whole.
-fn cost(plan: &EntryPlan, profile: String) -> EntryCost {
-    let all = plan.setup.iter().chain(&plan.launches);
-    let scratch = all
-        .map(|l| clif::scratch_bytes(&tile::lift(&l.kernel).0))
-        .max();
+fn cost(plan: &EntryPlan, lowered: &Lowered, profile: String) -> EntryCost {
+    let scratch = lowered.kernels.iter().map(clif::scratch_bytes).max();
     EntryCost {
         profile,
         arena_bytes: plan.arena_bytes,

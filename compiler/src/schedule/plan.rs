@@ -4,7 +4,7 @@ use super::contraction::{self, Contraction};
 use super::draft::Draft;
 use super::fuse;
 use super::group::{Anchor, Context, Group};
-use super::layout;
+use super::layout::{self, Layout};
 use super::lower::{KernelBuilder, Source};
 use super::net::{Def, Net, ValueId, WeightTable};
 use super::place::{bytes_of, place};
@@ -201,9 +201,35 @@ pub fn plan(
         contractions: Contractions::new(),
         weights,
     };
-    manager.run(&mut draft, &rewriting());
+    let scheduled = manager.stage("schedule", |manager| {
+        manager.run(&mut draft, &rewriting());
+        schedule(draft, manager)
+    });
+    manager.stage("lower", |manager| {
+        let origins = Origins::of(graph).with_outputs(graph);
+        let plan = scheduled.lower(&origins, rules.streamed);
+        if manager.verifies {
+            manager.timed("verify kernels", || verify_kernels(&plan));
+        }
+        plan
+    })
+}
+
+/// What is computed, how it lies, what is computed together, and when.
+struct Scheduled {
+    net: Net,
+    layouts: Vec<Option<Layout>>,
+    order: Vec<ValueId>,
+    groups: Vec<Group>,
+    folded: Vec<bool>,
+}
+
+fn schedule(draft: Draft, manager: &mut PassManager) -> Scheduled {
     let Draft {
-        net, contractions, ..
+        net,
+        contractions,
+        rules,
+        ..
     } = draft;
     let order = net.order();
     let folded = folded(&net, &order, rules.weights_change);
@@ -214,20 +240,25 @@ pub fn plan(
         let groups = fuse::groups(&net, &order, contractions, &folded, &layouts, rules.fuses);
         order::shorten(&net, groups, &folded, &layouts)
     });
-    let ctx = Context {
-        net: &net,
-        layouts: &layouts,
-        streamed: rules.streamed,
-    };
-    let plan = manager.timed("lower", || {
-        let origins = Origins::of(graph).with_outputs(graph);
-        let pending = kernels(&ctx, &groups, &folded, &origins);
-        place(&ctx, &order, pending, &folded)
-    });
-    if manager.verifies {
-        manager.timed("verify kernels", || verify_kernels(&plan));
+    Scheduled {
+        net,
+        layouts,
+        order,
+        groups,
+        folded,
     }
-    plan
+}
+
+impl Scheduled {
+    fn lower(&self, origins: &Origins<'_>, streamed: i64) -> EntryPlan {
+        let ctx = Context {
+            net: &self.net,
+            layouts: &self.layouts,
+            streamed,
+        };
+        let pending = kernels(&ctx, &self.groups, &self.folded, origins);
+        place(&ctx, &self.order, pending, &self.folded)
+    }
 }
 
 /// Every kernel is well formed, and stays inside of its memory.

@@ -11,11 +11,10 @@ use super::module::{Def, Program};
 use super::scalar;
 use super::scope::Env;
 use super::settings::{Profile, Settings};
-use super::value::{Dims, Kind, Num, Value};
-use super::{EntryGraph, PortDecl, TrainInfo};
+use super::value::{Num, Value};
+use super::{EntryGraph, PortDecl, TrainInfo, TrainStep, TrainedWeight};
 use crate::diag::{Class, Problems, Span};
-use crate::equation::index::Ix;
-use crate::equation::{Binary, Expr, Pos, Read, Reducer, Relation};
+use crate::equation::Relation;
 use crate::ir::build::Builder;
 use crate::ir::graph::{Graph, Init, NodeId};
 use crate::syntax::ast;
@@ -133,6 +132,7 @@ struct Parts {
     inputs: Vec<PortDecl>,
     outputs: Outputs,
     info: Option<TrainInfo>,
+    step: Option<TrainStep>,
 }
 
 struct Finished {
@@ -193,6 +193,7 @@ fn made(name: &'static str, profile: &Profile<'_>, mut graph: Graph, finished: F
         inputs: parts.inputs,
         graph,
         calls: finished.calls,
+        step: parts.step,
     };
     Made {
         entry,
@@ -234,6 +235,7 @@ impl<'a> Elab<'a, '_> {
             inputs: ports,
             outputs,
             info: None,
+            step: None,
         })
     }
 
@@ -376,10 +378,11 @@ impl<'a> Elab<'a, '_> {
         let metrics = std::mem::take(&mut self.train.metrics);
         outputs.extend(metrics.into_iter().filter(|m| m.0 != "loss"));
         let mut inputs = self.train.data.clone();
+        let mut learnt = None;
         if self.training {
             let given = self.scalar_input("rate", item.name.span);
             let step = scalars[0].1;
-            self.learn(item, &env, loss, given, step)?;
+            learnt = Some(self.learn(item, &env, loss, given, step)?);
             let names = ["step", "epoch", "rate"];
             inputs.extend(names.map(|name| PortDecl {
                 name: name.into(),
@@ -403,6 +406,7 @@ impl<'a> Elab<'a, '_> {
             inputs,
             outputs,
             info: Some(info),
+            step: learnt,
         })
     }
 
@@ -516,7 +520,7 @@ impl<'a> Elab<'a, '_> {
         }
     }
 
-    /// Gradients, clipping, the optimiser for each weight, and what the step stores.
+    /// What the step learns: the optimiser's equations for each weight that the loss depends on.
     fn learn(
         &mut self,
         item: &'a ast::Train,
@@ -524,7 +528,7 @@ impl<'a> Elab<'a, '_> {
         loss: NodeId,
         given: NodeId,
         step: NodeId,
-    ) -> Fallible<()> {
+    ) -> Fallible<TrainStep> {
         let span = item.name.span;
         let optimizer = match self.required(item, env, "optimizer")? {
             Value::Layer(layer) => layer,
@@ -544,56 +548,54 @@ impl<'a> Elab<'a, '_> {
             return self.fail(span, fault(Class::Param, text));
         }
         let ema = self.optional_number(item, env, "ema")?;
+        // The model's own, before those of the optimiser.
+        let states = self.new_states(0..self.weights.len());
+        let mut weights = vec![];
+        for at in self.learnt(item, loss)? {
+            let mut weight = self.optimise(optimizer, at, rate, span)?;
+            weight.mean = ema.map(|_| self.running_mean(at, span));
+            weights.push(weight);
+        }
+        Ok(TrainStep {
+            loss,
+            step,
+            clip,
+            ema,
+            weights,
+            states,
+            span,
+        })
+    }
 
-        let trained: Vec<(String, NodeId)> = self
-            .weights
-            .iter()
-            .filter(|w| w.kind == WeightKind::Trained)
-            .map(|w| (w.key.clone(), w.node))
+    /// Numbers of the weights that the loss depends on by what has a derivative. A check takes the first one for all of them: an
+    /// optimiser is the same text for each.
+    fn learnt(&mut self, item: &'a ast::Train, loss: NodeId) -> Fallible<Vec<usize>> {
+        let reached = self.reached(loss);
+        let is_learnt = |w: &Weight| w.kind == WeightKind::Trained && reached.contains(&w.node);
+        let all = self.weights.iter().enumerate();
+        let mut learnt: Vec<usize> = all
+            .filter(|(_, w)| is_learnt(w))
+            .map(|(at, _)| at)
             .collect();
-        let nodes: Vec<NodeId> = trained.iter().map(|t| t.1).collect();
-        let gradients = match self.b.is_sketch() {
-            true => self.sketched_gradients(loss, &nodes, span),
-            false => crate::autodiff::gradients(&mut self.b, loss, &nodes),
-        };
-        // Derivatives that come out as zero leave the weights alone; whether the text may mean that, the sketch decides.
-        self.train.is_idle = !self.b.is_sketch() && gradients.iter().all(Option::is_none);
-        if self.b.is_sketch() && gradients.iter().all(Option::is_none) {
+        // Whether the text may mean that nothing is learnt, the sketch decides, where nothing is folded.
+        self.train.is_idle = !self.b.is_sketch() && learnt.is_empty();
+        if self.b.is_sketch() && learnt.is_empty() {
             let help = "the loss must depend on the model's result, and not only through `stop` or `floor`";
             let fault = fault(Class::Grad, "`loss` reaches no parameter").help(help);
             return self.fail(binding(item, "loss"), fault);
         }
-        let reached: Vec<(String, NodeId, NodeId)> = trained
-            .into_iter()
-            .zip(gradients)
-            .filter_map(|((key, node), gradient)| Some((key, node, gradient?)))
-            .collect();
-        let scale = match clip {
-            Some(largest) => Some(self.clip_scale(&reached, largest, span)?),
-            None => None,
-        };
-        let mut updates = vec![];
-        for (key, node, gradient) in reached {
-            let gradient = match scale {
-                Some(scale) => self.product(gradient, scale, span)?,
-                None => gradient,
-            };
-            let new = self.optimise(optimizer, &key, node, gradient, rate, span)?;
-            if let Some(decay) = ema {
-                updates.push(self.running_mean(&key, node, new, decay, step, span)?);
-            }
-            updates.push((node, new));
+        if self.b.is_sketch() {
+            learnt.truncate(1);
         }
-        let states: Vec<(NodeId, NodeId)> = self
-            .nexts
-            .iter()
+        Ok(learnt)
+    }
+
+    /// Those of some weights and states that have a new value, and the value.
+    fn new_states(&self, of: std::ops::Range<usize>) -> Vec<(NodeId, NodeId)> {
+        let nexts = self.nexts.range(of);
+        nexts
             .map(|(at, new)| (self.weights[*at].node, *new))
-            .collect();
-        for (old, new) in states.into_iter().chain(updates) {
-            let origin = self.origin("", "update", span);
-            self.b.update(old, new, origin);
-        }
-        Ok(())
+            .collect()
     }
 
     /// The rate given at run time, unless it is negative: then the source's own.
@@ -616,85 +618,19 @@ impl<'a> Elab<'a, '_> {
         self.force_num(&chosen, "", "rate", span)
     }
 
-    /// `min(1, largest / (norm + 1e-6))`, norm over all gradients together.
-    fn clip_scale(
-        &mut self,
-        reached: &[(String, NodeId, NodeId)],
-        largest: f64,
-        span: Span,
-    ) -> Fallible<NodeId> {
-        let mut total: Option<Num> = None;
-        for (_, _, gradient) in reached {
-            let square = self.sum_of_squares(*gradient, span)?;
-            let square = self.lift_tensor(square);
-            let sum = match total {
-                None => Ok(square),
-                Some(total) => scalar::binary(scalar::Arith::Add, &total, &square),
-            };
-            let mut sum = self.at(span, sum)?;
-            if sum.size > super::elab::MAX_PENDING {
-                let node = self.force_num(&sum, "", "norm", span)?;
-                sum = self.lift_tensor(node);
-            }
-            total = Some(sum);
-        }
-        let total = total.unwrap_or_else(|| Num::float(0.0));
-        let norm = scalar::unary(crate::equation::Unary::Sqrt, &total);
-        let scale = norm
-            .and_then(|n| scalar::binary(scalar::Arith::Add, &n, &Num::float(1e-6)))
-            .and_then(|n| scalar::binary(scalar::Arith::Div, &Num::float(largest), &n))
-            .and_then(|s| scalar::extreme(Binary::Min, &Num::float(1.0), &s));
-        let scale = self.at(span, scale)?;
-        self.force_num(&scale, "", "clip", span)
-    }
-
-    fn sum_of_squares(&mut self, node: NodeId, span: Span) -> Fallible<NodeId> {
-        let shape = self.shape_of(node);
-        let at: Vec<Pos> = (0..shape.sizes.len())
-            .map(|v| Pos::Ix(Ix::var(v)))
-            .collect();
-        let read = || {
-            Box::new(Expr::Read(Read {
-                operand: node.index(),
-                at: at.clone(),
-                outside: None,
-            }))
-        };
-        let body = Expr::Binary(Binary::Mul, read(), read());
-        let ids: Vec<usize> = (0..shape.sizes.len()).collect();
-        let reducer = if ids.is_empty() {
-            Reducer::Map
-        } else {
-            Reducer::Sum
-        };
-        let (equation, operands) = super::lower::equation(body, reducer, &[], &ids, &shape.sizes);
-        let origin = self.origin("", "norm", span);
-        self.emit(
-            equation,
-            operands,
-            Rc::new(Dims::default()),
-            Kind::Float,
-            origin,
-        )
-    }
-
-    fn product(&mut self, a: NodeId, b: NodeId, span: Span) -> Fallible<NodeId> {
-        let (x, y) = (self.lift_tensor(a), self.lift_tensor(b));
-        let product = self.at(span, scalar::binary(scalar::Arith::Mul, &x, &y))?;
-        self.force_num(&product, "", "clip", span)
-    }
-
-    /// The optimiser's block for one weight, with state of its own.
+    /// The optimiser's block for one weight, with state of its own, and a gradient that is not known yet.
     fn optimise(
         &mut self,
         optimizer: usize,
-        key: &str,
-        weight: NodeId,
-        gradient: NodeId,
+        at: usize,
         rate: NodeId,
         span: Span,
-    ) -> Fallible<NodeId> {
-        let of: Rc<str> = key.into();
+    ) -> Fallible<TrainedWeight> {
+        let (of, weight): (Rc<str>, NodeId) =
+            (self.weights[at].key.as_str().into(), self.weights[at].node);
+        let origin = self.origin("", "$gradient", span);
+        let shape = self.b.shape(weight).to_vec();
+        let gradient = self.b.input("$gradient", shape, origin);
         let layer = {
             let l = &self.layers[optimizer];
             Layer {
@@ -717,6 +653,7 @@ impl<'a> Elab<'a, '_> {
             span: place,
         });
         let env = Env::new(0, None, "".into());
+        let first_state = self.weights.len();
         let value = self.apply(layer, given.into(), place, &env)?;
         let new = self.node_of(&value, "optimizer", place)?;
         let (want, got) = (self.shape_of(weight), self.shape_of(new));
@@ -728,59 +665,32 @@ impl<'a> Elab<'a, '_> {
             );
             return self.fail(span, fault(Class::Shape, text));
         }
-        Ok(new)
+        Ok(TrainedWeight {
+            weight,
+            gradient,
+            new,
+            states: self.new_states(first_state..self.weights.len()),
+            mean: None,
+        })
     }
 
-    /// `mean = decay*mean + (1 - decay)*new`, which starts at the first new value.
-    fn running_mean(
-        &mut self,
-        key: &str,
-        weight: NodeId,
-        new: NodeId,
-        decay: f64,
-        step: NodeId,
-        span: Span,
-    ) -> Fallible<(NodeId, NodeId)> {
-        let shape = self.shape_of(weight);
-        let state_key = vsr_artifact::manifest::mean_key(key);
+    /// A state for the running mean of a weight.
+    fn running_mean(&mut self, at: usize, span: Span) -> NodeId {
+        let Weight { key: of, shape, .. } = self.weights[at].clone();
+        let key = vsr_artifact::manifest::mean_key(&of);
         let origin = self.origin("ema", "mean", span);
         let init = Init::Constant(0.0);
-        let state = self.b.state(
-            &state_key,
-            init,
-            Some(key.into()),
-            shape.sizes.clone(),
-            origin,
-        );
+        let owner = Some(of.clone());
+        let node = self.b.state(&key, init, owner, shape.clone(), origin);
+        let kind = WeightKind::Optimizer { of };
         self.weights.push(Weight {
-            key: state_key,
-            shape: shape.sizes.clone(),
+            key,
+            shape,
             init,
             span,
-            node: state,
-            kind: WeightKind::Optimizer { of: key.into() },
+            node,
+            kind,
         });
-        let (old, fresh, step) = (
-            self.lift_tensor(state),
-            self.lift_tensor(new),
-            self.lift_tensor(step),
-        );
-        let mixed = scalar::binary(scalar::Arith::Mul, &Num::float(decay), &old)
-            .and_then(|a| {
-                Ok((
-                    a,
-                    scalar::binary(scalar::Arith::Mul, &Num::float(1.0 - decay), &fresh)?,
-                ))
-            })
-            .and_then(|(a, b)| scalar::binary(scalar::Arith::Add, &a, &b))
-            .and_then(|m| {
-                scalar::select(
-                    &scalar::compare(Relation::Lt, &step, &Num::int(1))?,
-                    &fresh,
-                    &m,
-                )
-            });
-        let mixed = self.at(span, mixed)?;
-        Ok((state, self.force_num(&mixed, "ema", "mean", span)?))
+        node
     }
 }

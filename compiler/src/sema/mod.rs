@@ -28,13 +28,13 @@ mod module;
 mod number;
 mod param;
 mod promise;
+mod reached;
 mod read;
 mod rename;
 mod run;
 mod scalar;
 mod scope;
 mod settings;
-mod sketch;
 mod stdlib;
 mod tensor;
 mod turns;
@@ -52,7 +52,7 @@ pub use rename::Renamed;
 pub use stdlib::FILES as STANDARD_LIBRARY;
 
 use crate::diag::{Class, Diag, Problems, Sources, Span};
-use crate::ir::graph::Graph;
+use crate::ir::graph::{Graph, NodeId};
 use crate::stack;
 use entries::{Found, Wanted};
 use entry::Made;
@@ -121,6 +121,39 @@ pub struct EntryGraph {
     pub graph: Graph,
     /// The blocks and ops that made the graph, outer ones first.
     pub calls: Vec<Call>,
+    /// What is to be learnt, in a `train` entry: gradients and updates are no part of the text, and are a stage of their own.
+    pub step: Option<TrainStep>,
+}
+
+/// A training step beside its loss.
+#[derive(Clone, Debug)]
+pub struct TrainStep {
+    pub loss: NodeId,
+    /// The step's number, an input.
+    pub step: NodeId,
+    /// The largest norm of all gradients together.
+    pub clip: Option<f64>,
+    /// The decay of the weights' running mean.
+    pub ema: Option<f64>,
+    /// The weights that the loss depends on.
+    pub weights: Vec<TrainedWeight>,
+    /// States of the model, and their new values.
+    pub states: Vec<(NodeId, NodeId)>,
+    /// The `train` item's name.
+    pub span: Span,
+}
+
+/// A weight, and the optimiser's equations for it.
+#[derive(Clone, Debug)]
+pub struct TrainedWeight {
+    pub weight: NodeId,
+    /// An input that stands for the gradient.
+    pub gradient: NodeId,
+    pub new: NodeId,
+    /// The optimiser's states for this weight, and their new values.
+    pub states: Vec<(NodeId, NodeId)>,
+    /// The state that holds the weight's running mean.
+    pub mean: Option<NodeId>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -152,41 +185,39 @@ pub fn refused_precision(profile: &str, precision: &str, at: Option<Span>) -> Op
     Some(Diag::new(Class::Param, span, text).help(help))
 }
 
-/// Elaborates the file at `path` and all it uses. `None`: `problems` says why.
+/// Elaborates a file and all it uses, as [`load`] found them. `None`: `problems` says why.
 pub fn elaborate(
-    loader: &mut dyn Loader,
-    path: &str,
+    files: &[Loaded],
+    sources: &Sources,
     options: &Options,
     problems: &mut Problems,
 ) -> Option<Elaborated> {
-    elaborate_as(Wanted::Graphs, loader, path, options, problems)
+    elaborate_as(Wanted::Graphs, files, sources, options, problems)
 }
 
 /// As [`elaborate`], with every equation as it is written: nothing is folded, shared, made canonical or differentiated
 /// (gradients are inputs). The oracle evaluates such a graph, and so it holds all that comes after against the text.
 pub fn as_written(
-    loader: &mut dyn Loader,
-    path: &str,
+    files: &[Loaded],
+    sources: &Sources,
     options: &Options,
     problems: &mut Problems,
 ) -> Option<Elaborated> {
-    elaborate_as(Wanted::Sketches, loader, path, options, problems)
+    elaborate_as(Wanted::Sketches, files, sources, options, problems)
 }
 
 fn elaborate_as(
     wanted: Wanted,
-    loader: &mut dyn Loader,
-    path: &str,
+    files: &[Loaded],
+    sources: &Sources,
     options: &Options,
     problems: &mut Problems,
 ) -> Option<Elaborated> {
-    let files = module::load(loader, path, problems)?;
     if !problems.is_empty() {
         return None;
     }
-    let sources: &Sources = loader.sources();
     on_deep_stack(problems, |found| {
-        elaborate_loaded(wanted, &files, sources, options, found)
+        elaborate_loaded(wanted, files, sources, options, found)
     })
     .flatten()
 }
@@ -208,7 +239,7 @@ fn on_deep_stack<T: Send>(
 
 fn elaborate_loaded(
     wanted: Wanted,
-    files: &[module::Loaded],
+    files: &[Loaded],
     sources: &Sources,
     options: &Options,
     problems: &mut Problems,

@@ -12,6 +12,7 @@ use crate::syntax::ast::{self, ItemKind};
 use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use vsr_weightfile::Header;
 
 /// Where texts come from. Paths are as the source writes them, relative to the first file's own place.
@@ -33,7 +34,7 @@ pub struct Loaded {
     pub path: String,
     /// Relative to the first file's folder: the same wherever that lies. One of the library begins with `stdlib/`.
     pub name: String,
-    pub ast: ast::File,
+    pub ast: Arc<ast::File>,
     pub standard: bool,
     /// Files of this module's `use` items, in order.
     pub uses: Vec<Option<usize>>,
@@ -126,18 +127,52 @@ fn parse_together(sources: &mut Sources, own: Vec<Text>) -> Vec<(Loaded, Problem
         text: Cow::Borrowed(text),
         standard: true,
     });
+    let n_own = own.len();
     let all: Vec<Text> = own.into_iter().chain(standard).collect();
     let numbered: Vec<(u32, &str)> = all
         .iter()
         .map(|file| (sources.add(&file.path, &*file.text), &*file.text))
         .collect();
-    let trees = crate::syntax::parse_all(&numbered);
+    let first = numbered[n_own].0;
+    let known = kept().get(&first).cloned();
+    let is_new = known.is_none();
+    let parsed = crate::syntax::parse_all(&numbered[..if is_new { numbered.len() } else { n_own }]);
+    let parsed = parsed
+        .into_iter()
+        .map(|(ast, found)| (Arc::new(ast), found));
+    let known = known
+        .into_iter()
+        .flatten()
+        .map(|ast| (ast, Problems::new()));
+    let trees: Vec<(Arc<ast::File>, Problems)> = parsed.chain(known).collect();
+    if is_new {
+        keep(first, &trees[n_own..]);
+    }
     let loaded = |(text, (ast, found)): (Text, _)| (Loaded::of(text, ast), found);
     all.into_iter().zip(trees).map(loaded).collect()
 }
 
+/// Trees of the standard library, by the number of its first file, which is part of every place in them: an editor's texts and
+/// tests are parsed without it.
+type Kept = BTreeMap<u32, Vec<Arc<ast::File>>>;
+
+/// Of more numbers, none is kept.
+const MAX_KEPT: usize = 8;
+
+fn kept() -> std::sync::MutexGuard<'static, Kept> {
+    static KEPT: Mutex<Kept> = Mutex::new(Kept::new());
+    KEPT.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn keep(first: u32, trees: &[(Arc<ast::File>, Problems)]) {
+    let mut kept = kept();
+    if kept.len() < MAX_KEPT && trees.iter().all(|(_, found)| found.is_empty()) {
+        kept.insert(first, trees.iter().map(|(ast, _)| ast.clone()).collect());
+    }
+}
+
 impl Loaded {
-    fn of(text: Text, ast: ast::File) -> Loaded {
+    fn of(text: Text, ast: Arc<ast::File>) -> Loaded {
         Loaded {
             path: text.path,
             name: text.name,
@@ -152,7 +187,7 @@ impl Loaded {
 fn parse(sources: &mut Sources, text: Text, problems: &mut Problems) -> Loaded {
     let id = sources.add(&text.path, &*text.text);
     let ast = crate::syntax::parse(id, &text.text, problems);
-    Loaded::of(text, ast)
+    Loaded::of(text, Arc::new(ast))
 }
 
 fn resolve_uses(

@@ -8,15 +8,22 @@
 //! The builder writes extents as constants; `lift` turns constants above 16 into arguments, so that kernels of one
 //! shape share one body.
 
+pub(crate) mod coalesce;
+pub(crate) mod dag;
+mod interchange;
 pub mod interpret;
 mod lift;
+mod passes;
 mod print;
 mod range;
+pub(crate) mod software_pipeline;
+pub(crate) mod sum;
 mod verify;
 pub mod walk;
 mod wide;
 
 pub use lift::lift;
+pub use passes::{Launched, PASSES};
 pub use print::{identity, print};
 pub use verify::{Report, verify};
 pub use wide::{Leaf, Wide};

@@ -60,6 +60,14 @@ impl Linear {
         self.constant += other.constant * by;
         self
     }
+
+    fn times(&self, by: i64) -> Linear {
+        let nothing = Linear {
+            terms: vec![],
+            constant: 0,
+        };
+        nothing.add(self, by)
+    }
 }
 
 /// What is known of variables, tiles and conditions.
@@ -108,36 +116,43 @@ impl<'a> Facts<'a> {
         self.tiles.insert(tile, range);
     }
 
-    /// `var < extent`, where the extent depends on other variables: `min(48, n - v)` says `var + v < n`.
+    /// `var < extent`, where the extent depends on other variables: `min(48, n - v)` says `var + v < n`, and `5*min(48, n - v)` says
+    /// `var + 5*v < 5*n`.
     pub fn below(&mut self, var: Var, extent: &Int) {
-        match extent {
-            Int::Min(a, b) => {
-                self.below(var, a);
-                self.below(var, b);
+        for most in self.upper_bounds(extent) {
+            if most.terms.is_empty() {
+                continue;
             }
-            extent => {
-                let mut index = Linear {
-                    terms: vec![(Int::Var(var), 1)],
-                    constant: 0,
-                };
-                let extent = self.linear(extent);
-                if extent.terms.is_empty() {
-                    return;
-                }
-                index = index.add(
-                    &Linear {
-                        terms: extent.terms,
-                        constant: 0,
-                    },
-                    -1,
-                );
-                if !index.terms.is_empty()
-                    && index.terms.iter().all(|(_, k)| *k > 0)
-                    && extent.constant > 0
-                {
-                    self.conditions.push((index, extent.constant));
-                }
+            let index = Linear {
+                terms: vec![(Int::Var(var), 1)],
+                constant: 0,
+            };
+            let moving = Linear {
+                terms: most.terms,
+                constant: 0,
+            };
+            let index = index.add(&moving, -1);
+            let grows = index.terms.iter().all(|(_, k)| *k > 0);
+            if !index.terms.is_empty() && grows && most.constant > 0 {
+                self.conditions.push((index, most.constant));
             }
+        }
+    }
+
+    /// None of these is less than the integer.
+    fn upper_bounds(&self, int: &Int) -> Vec<Linear> {
+        let factor = |int: &Int| {
+            let linear = self.linear(int);
+            (linear.terms.is_empty() && linear.constant > 0).then_some(linear.constant)
+        };
+        match int {
+            Int::Min(a, b) => [self.upper_bounds(a), self.upper_bounds(b)].concat(),
+            Int::Mul(a, b) => match (factor(a), factor(b)) {
+                (_, Some(k)) => self.upper_bounds(a).iter().map(|a| a.times(k)).collect(),
+                (Some(k), _) => self.upper_bounds(b).iter().map(|b| b.times(k)).collect(),
+                _ => vec![self.linear(int)],
+            },
+            int => vec![self.linear(int)],
         }
     }
 
@@ -428,5 +443,16 @@ mod tests {
         );
         facts.bind(1, &rest);
         assert_eq!(facts.range(&add(v(0), v(1))), Range { lo: 0, hi: 99 });
+    }
+
+    #[test]
+    fn joined_tails_end_where_the_whole_ends() {
+        let mut facts = Facts::new(&[]);
+        facts.bind_range(0, Range { lo: 0, hi: 96 });
+        let left = Int::Sub(Box::new(c(100)), Box::new(v(0)));
+        let rest = Int::Min(Box::new(c(48)), Box::new(left));
+        facts.bind(1, &mul(mul(rest, 5), 2));
+        let at = add(mul(v(0), 10), v(1));
+        assert_eq!(facts.range(&at), Range { lo: 0, hi: 999 });
     }
 }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use vsr_compiler::diag::{Problems, Sources};
-use vsr_compiler::sema::{Elaborated, EntryGraph, Loader, Options, WeightKind, elaborate};
+use vsr_compiler::pass_manager::PassManager;
+use vsr_compiler::pipeline::differentiated;
+use vsr_compiler::sema::{Elaborated, EntryGraph, Loader, Options, WeightKind};
 use vsr_weightfile::Header;
 
 /// Files of the repository, and files that stand in the test.
@@ -64,7 +66,8 @@ pub fn run_with(
         files.texts.insert((*name).to_string(), (*text).to_string());
     }
     let mut problems = Problems::new();
-    match elaborate(&mut files, path, options, &mut problems) {
+    let mut manager = PassManager::default();
+    match differentiated(&mut files, path, options, &mut manager, &mut problems) {
         Some(made) => {
             assert!(problems.is_empty());
             Ok(made)

@@ -85,7 +85,7 @@ pub fn shape_of(program: &Program) -> Option<Vec<i64>> {
     asked.train = None;
     asked.outputs = vec![asked.lines.last()?.name.clone()];
     let source = Source::of_text(&asked.to_string());
-    let made = source.with(sema::as_written).ok()?;
+    let made = source.with(as_written).ok()?;
     let graph = &made.entries.first()?.graph;
     let [(_, node)] = graph.outputs.as_slice() else {
         return None;
@@ -107,7 +107,7 @@ pub fn check(program: &Program, seed: u64) -> Outcome {
 /// As [`check`], however much work it is.
 pub fn check_source(source: &Source, seed: u64) -> Outcome {
     // The check makes the same sketch, and keeps none.
-    let written = catch_unwind(AssertUnwindSafe(|| source.with(sema::as_written)));
+    let written = catch_unwind(AssertUnwindSafe(|| source.with(as_written)));
     match written {
         Ok(Err(_)) => None,
         Ok(Ok(written)) => Some(guarded(|| run(source, &written, seed))),
@@ -200,12 +200,20 @@ fn graphs_of(
     pipeline::graphs(loader, path, options, &mut manager(), problems)
 }
 
+/// The graphs as the text has them.
+fn as_written(
+    loader: &mut dyn Loader,
+    path: &str,
+    options: &Options,
+    problems: &mut Problems,
+) -> Option<Elaborated> {
+    let files = sema::load(loader, path, problems)?;
+    sema::as_written(&files, loader.sources(), options, problems)
+}
+
 /// In release builds, too, everything is verified.
 fn manager() -> PassManager {
-    PassManager {
-        verifies: true,
-        ..PassManager::default()
-    }
+    PassManager::verifying(true)
 }
 
 fn elaborated(

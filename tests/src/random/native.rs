@@ -4,7 +4,7 @@ use super::check::{Checked, Expected, Finding, Kind, Variant, differs, found};
 use super::rng::Rng;
 use super::source::Source;
 use vsr_artifact::Artifact;
-use vsr_compiler::assemble::{Header, Planned, assemble};
+use vsr_compiler::assemble::{Header, Planned};
 use vsr_compiler::backend::clif::Target;
 use vsr_compiler::diag::Problems;
 use vsr_compiler::ir::eval::Given;
@@ -154,21 +154,13 @@ pub fn same_bytes(source: &Source, graphs: &Elaborated) -> Result<(), Finding> {
 fn assembled(graphs: &Elaborated, target: Target, variant: Variant) -> Result<Artifact, Finding> {
     let mut weights = WeightTable::declared(&graphs.weights);
     // What it plans has been verified: the same plans were interpreted.
-    let mut manager = PassManager {
-        verifies: false,
-        ..PassManager::default()
-    };
+    let mut manager = PassManager::verifying(false);
     let plan = |entry| pipeline::plan(entry, &mut weights, |rules| variant.of(rules), &mut manager);
     let planned: Vec<Planned> = graphs.entries.iter().map(plan).collect();
-    match assemble(Header::default(), &weights.weights, planned, target) {
-        Ok(made) => Ok(Artifact {
-            manifest: made.manifest,
-            code: made.code,
-            consts: made.consts,
-            sources: vec![],
-        }),
-        Err(why) => found(Kind::Panic, why.to_string()),
-    }
+    // The tile passes' results have not.
+    manager.verifies = true;
+    pipeline::link(Header::default(), &weights, planned, target, &mut manager)
+        .or_else(|why| found(Kind::Panic, why.to_string()))
 }
 
 /// Of each entry, every output and every new weight.

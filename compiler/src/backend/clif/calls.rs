@@ -5,13 +5,13 @@
 //! are the statement's own: those go where they belong. What is computed, and in which order it is summed up, is the
 //! statement's affair: nothing here changes a bit of it.
 
-use super::dag::{Dag, Node, NodeId, Space, WRITTEN};
 use super::lower::{Lower, MEMORY};
 use super::plan::{Plan, ROW_BYTES, Shape, VALUE_ROW};
 use super::stmt::Sums;
-use super::sum::{Stride, Sum};
 use super::sweep::{Range, Sink};
 use crate::equation::{Binary, Unary};
+use crate::tile::dag::{Dag, Node, NodeId, Space, WRITTEN};
+use crate::tile::sum::{Stride, Sum};
 use crate::tile::{Compute, Mode};
 use cranelift_codegen::ir::types::F32;
 use cranelift_codegen::ir::{InstBuilder, Value};
@@ -115,7 +115,7 @@ impl Lower<'_, '_> {
     /// The sum of what the statement before has computed.
     pub fn take_sums(&mut self, sum: &Compute) {
         let mut dag = Dag::new(Some(sum.to.into()));
-        let plan = Plan::new(sum, &self.kernel.args, &mut dag);
+        let plan = Plan::new(sum, &mut dag);
         self.dag = dag;
         let place = self.lanes_place();
         let total = self.b.ins().load(F32, MEMORY, place, 0);

@@ -1,7 +1,7 @@
 //! `contract`: fills one `ContractCall` on the stack and calls the runtime.
 
-use super::dag::Space;
 use super::lower::Lower;
+use crate::tile::dag::Space;
 use crate::tile::{Contract, ContractInit, Int, To};
 use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{InstBuilder, Value};

@@ -4,10 +4,10 @@
 //! that one iteration computes. Everything else is a scalar, spread when a vector needs it.
 
 use super::calls::{Source, Target};
-use super::dag::{BoundId, GuardId, Math, Node, NodeId, Space};
 use super::lower::{Lower, MEMORY};
-use super::sum::{Stride, Sum};
 use crate::equation::{Binary, Relation, Unary};
+use crate::tile::dag::{BoundId, GuardId, Math, Node, NodeId, Space};
+use crate::tile::sum::{Stride, Sum};
 use cranelift_codegen::ir::condcodes::FloatCC;
 use cranelift_codegen::ir::immediates::{Ieee32, V128Imm};
 use cranelift_codegen::ir::types::{F32, F32X4, I32, I32X4};
@@ -304,7 +304,7 @@ impl Lower<'_, '_> {
     pub fn row_pointer(&mut self, id: NodeId) -> Option<Value> {
         let base = self.cached(|s| s.rows.get(&id))?;
         let var = self.row_var.expect("rows belong to a variable");
-        let at = Sum::atom(self.dag.atom_id(super::dag::Atom::Var(var))).scale(4);
+        let at = Sum::atom(self.dag.atom_id(crate::tile::dag::Atom::Var(var))).scale(4);
         let offset = self.sum(&at);
         Some(self.b.ins().iadd(base, offset))
     }

@@ -1,10 +1,10 @@
 //! Integers and addresses: sums of products to instructions, each part in the outermost scope where it is asked for.
 
-use super::dag::{Atom, BoundId, NodeId, Space};
 use super::emit::comparison;
 use super::lower::{Known, Lower, MEMORY};
-use super::sum::{AtomId, Stride, Sum, Term};
 use crate::equation::{Binary, EXACT, NOWHERE};
+use crate::tile::dag::{Atom, BoundId, NodeId, Space};
+use crate::tile::sum::{AtomId, Stride, Sum, Term};
 use crate::tile::{Int, Var, Wide};
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::types::{F32X4, F64, I32X4, I64};

@@ -1,10 +1,10 @@
 //! One kernel to one function: prologue, the loop over tasks, scopes of values, and loops.
 
-use super::dag::{BoundId, Dag, NodeId, Space};
 use super::plan::Scratch;
 use super::stmt::Sums;
-use super::sum::{AtomId, Sum};
 use crate::backend::wide::Program;
+use crate::tile::dag::{BoundId, Dag, NodeId, Space};
+use crate::tile::sum::{AtomId, Sum};
 use crate::tile::{Compute, Int, Kernel, TileKind, Var};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::I64;

@@ -8,18 +8,14 @@
 //! calls the code and before each of its functions returns.
 
 mod calls;
-mod collapse;
 mod contract;
-mod dag;
 mod emit;
 mod integer;
 mod lower;
 mod nest;
 mod plan;
 mod reduce;
-mod rotate;
 mod stmt;
-mod sum;
 mod sweep;
 mod turn;
 mod weave;
@@ -132,6 +128,10 @@ pub struct Code {
     pub offsets: Vec<u64>,
     /// Where each kernel's wide rows start, for AVX2 and for AVX-512.
     pub rows: Vec<Vec<[u64; 2]>>,
+    /// Scratch that one thread needs to run each kernel, in bytes.
+    pub scratch: Vec<u64>,
+    /// The target's name.
+    pub target: &'static str,
     /// What the processor must have, as `is_x86_feature_detected!` names it.
     pub features: Vec<String>,
 }
@@ -162,6 +162,8 @@ pub fn compile(
         bytes: vec![],
         offsets: vec![],
         rows: vec![],
+        scratch: vec![],
+        target: target.name(),
         features,
     };
     let mut known: HashMap<Program, [u64; 2]> = HashMap::new();
@@ -176,6 +178,7 @@ pub fn compile(
             rows.push(*at);
         }
         code.rows.push(rows);
+        code.scratch.push(part.scratch);
     }
     Ok(code)
 }
@@ -192,6 +195,7 @@ impl Code {
 /// One kernel's function and wide rows.
 struct Part {
     bytes: Vec<u8>,
+    scratch: u64,
     rows: Vec<(Program, [Vec<u8>; 2])>,
 }
 
@@ -247,6 +251,7 @@ fn machine_code(kernel: &Kernel, isa: &OwnedTargetIsa, target: Target) -> Result
     };
     Ok(Part {
         bytes: code.code_buffer().to_vec(),
+        scratch: plan::scratch_bytes(kernel),
         rows: rows.into_iter().map(levels).collect(),
     })
 }

@@ -1,10 +1,10 @@
 //! The loop nest of one `Compute`: opens loops, hoists what does not depend on the inner ones, stores results.
 
-use super::dag::{Atom, Dag, Node, NodeId, operands};
 use super::lower::{Lower, MEMORY};
 use super::plan::{Plan, Shape, identity, range_step};
-use super::sum::{Stride, Sum};
 use crate::equation::{Binary, Lit};
+use crate::tile::dag::{Atom, Dag, Node, NodeId, operands};
+use crate::tile::sum::{Stride, Sum};
 use crate::tile::{Compute, Leaf, Mode, ReduceOp};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{F32, F32X4};
@@ -17,7 +17,7 @@ const MOST_INDUCTIONS: usize = 6;
 impl Lower<'_, '_> {
     pub fn compute(&mut self, compute: &Compute) {
         let mut dag = Dag::new(Some(compute.to.into()));
-        let plan = Plan::new(compute, &self.kernel.args, &mut dag);
+        let plan = Plan::new(compute, &mut dag);
         self.dag = dag;
         self.levels = plan.levels();
         self.row_var = plan.vector_var();
@@ -158,7 +158,7 @@ impl Lower<'_, '_> {
     }
 
     /// Whether the term is one number: not an element of its own in each lane of a vector.
-    fn is_plain(&self, term: &super::sum::Term) -> bool {
+    fn is_plain(&self, term: &crate::tile::sum::Term) -> bool {
         let moving = |a: &u32| matches!(self.dag.atom(*a), Atom::Var(_) | Atom::Arg(_));
         term.atoms
             .iter()

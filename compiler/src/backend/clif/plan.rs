@@ -1,10 +1,10 @@
 //! How one `Compute` becomes loops: their order, what is vectorised, and which rows of scratch its maths needs.
 
-use super::dag::{Atom, BoundId, Dag, Node, NodeId, Reach, Space, WRITTEN, operands};
-use super::sum::{Stride, Sum};
 use crate::equation::{Binary, Lit};
+use crate::tile::dag::{Atom, BoundId, Dag, Node, NodeId, Reach, Space, WRITTEN, operands};
+use crate::tile::sum::{Stride, Sum};
 use crate::tile::{
-    ArgFact, Bound, Compute, Int, Kernel, Leaf, Mode, Reduce, ReduceOp, Stmt, TileKind, Val, Var,
+    Bound, Compute, Int, Kernel, Leaf, Mode, Reduce, ReduceOp, Stmt, TileKind, Val, Var,
 };
 use std::collections::HashMap;
 
@@ -76,9 +76,7 @@ pub fn way_row(way: i64) -> NodeId {
 }
 
 impl Plan {
-    pub fn new(compute: &Compute, args: &[ArgFact], dag: &mut Dag) -> Plan {
-        let collapsed = super::collapse::collapse(compute, args);
-        let compute = &collapsed;
+    pub fn new(compute: &Compute, dag: &mut Dag) -> Plan {
         let reduce = compute.reduce.as_ref().filter(|r| !r.dims.is_empty());
         let reduced: Vec<Var> = reduce.map_or(vec![], |r| r.dims.iter().map(|d| d.0).collect());
         let (own, left_out) = split_bounds(compute, &reduced, dag);
@@ -410,7 +408,7 @@ impl Scratch {
             at += (tile.len * size + 63) / 64 * 64;
         }
         let mut needs = Needs::default();
-        needs.body(&kernel.body, &kernel.args);
+        needs.body(&kernel.body);
         let lanes = at + SINGLE_BYTES;
         let arguments = lanes + LANE_BYTES;
         let zeros = arguments + ARGUMENT_BYTES;
@@ -441,12 +439,12 @@ struct Needs {
 }
 
 impl Needs {
-    fn body(&mut self, body: &[Stmt], args: &[ArgFact]) {
+    fn body(&mut self, body: &[Stmt]) {
         for stmt in body {
             match stmt {
-                Stmt::For { body, .. } | Stmt::If { body, .. } => self.body(body, args),
+                Stmt::For { body, .. } | Stmt::If { body, .. } => self.body(body),
                 Stmt::Compute(c) => {
-                    let plan = Plan::new(c, args, &mut Dag::new(Some(c.to.into())));
+                    let plan = Plan::new(c, &mut Dag::new(Some(c.to.into())));
                     self.rows = self.rows.max(plan.n_rows);
                     self.guards |= !plan.reach.bounds.is_empty();
                 }

@@ -2,7 +2,6 @@
 
 use super::calls::SUMS;
 use super::lower::{Known, Lower, MEMORY};
-use super::rotate::{Rotated, rotated};
 use crate::tile::{Bound, Compute, Digit, Int, Mode, ReduceOp, Stmt, TileId, To, Val, Var};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Value};
@@ -90,11 +89,6 @@ impl Lower<'_, '_> {
     }
 
     fn for_loop(&mut self, var: Var, extent: &Int, step: i64, body: &[Stmt]) {
-        let rotated = rotated(self.kernel, var, extent, step, body);
-        if let Some(Rotated { first, .. }) = &rotated {
-            self.body(&[Stmt::Compute(first.clone())]);
-        }
-        let body = rotated.as_ref().map_or(body, |r| &r.body);
         let end = self.int(extent);
         let start = self.iconst(0);
         self.counted(start, end, step, &[], &mut |s, i, _| {
@@ -150,7 +144,7 @@ impl Lower<'_, '_> {
             starts.push(self.b.ins().isub(rest, whole));
             rest = quotient;
         }
-        let base = self.base(super::dag::Space::Tile(tile));
+        let base = self.base(crate::tile::dag::Space::Tile(tile));
         let zero = self.iconst(0);
         self.counted(zero, end, 1, &starts, &mut |s, i, current| {
             for (digit, now) in digits.iter().zip(current) {

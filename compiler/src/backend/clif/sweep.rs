@@ -4,13 +4,13 @@
 //! calls are made, and the rest goes on with their results.
 
 use super::calls::SUMS;
-use super::dag::{BoundId, Math, Node, NodeId};
 use super::lower::{LoopBody, Lower, MEMORY};
 use super::plan::{Plan, ROW, ROW_BYTES, VALUE_ROW, combiner, range_step};
 use super::stmt::Sums;
 use super::wide::{Draft, WORTH};
 use crate::equation::Binary;
 use crate::tile::ReduceOp;
+use crate::tile::dag::{BoundId, Math, Node, NodeId};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{F32, F32X4};
 use cranelift_codegen::ir::{InstBuilder, Value};

@@ -3,10 +3,10 @@
 //!
 //! Enters a plan of a map; leaves its loops in that order, and the call. Guards and what is computed stay with the other ways.
 
-use super::dag::{Dag, Node, NodeId, Space};
 use super::lower::Lower;
 use super::plan::{Loop, Plan};
-use super::sum::{Stride, Sum};
+use crate::tile::dag::{Dag, Node, NodeId, Space};
+use crate::tile::sum::{Stride, Sum};
 use crate::tile::{Mode, Var};
 use cranelift_codegen::ir::Value;
 use std::mem::offset_of;

@@ -3,12 +3,12 @@
 //!
 //! Enters a plan of a map; leaves its loops in that order, and the calls. Guards and maths stay with the other ways.
 
-use super::dag::{Dag, Node};
 use super::lower::Lower;
 use super::plan::{Plan, ROW_BYTES, way_row};
-use super::sum::{Stride, Sum};
 use super::sweep::{Range, Sink};
 use crate::tile::Mode;
+use crate::tile::dag::{Dag, Node};
+use crate::tile::sum::{Stride, Sum};
 use cranelift_codegen::ir::{InstBuilder, Value};
 use std::mem::offset_of;
 use vsr_artifact::abi::FnTable;

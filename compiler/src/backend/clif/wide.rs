@@ -4,14 +4,14 @@
 //! its addresses and how long it is are computed here, with everything else. A draft emits nothing: whoever asked for it decides.
 
 use super::calls::SUMS;
-use super::dag::{GuardId, Math, Node, NodeId, Space, WRITTEN};
 use super::lower::{Lower, MEMORY};
 use super::nest::{mode_op, neutral_of};
 use super::plan::{ARGUMENT_BYTES, Plan, VALUE_ROW, combiner};
-use super::sum::{Stride, Sum};
 use super::sweep::{Range, Sink};
 use crate::backend::wide::{Level, Op, Ops, Program, Reduction, Store, ValueId, fits};
 use crate::equation::{Binary, Unary};
+use crate::tile::dag::{GuardId, Math, Node, NodeId, Space, WRITTEN};
+use crate::tile::sum::{Stride, Sum};
 use crate::tile::{Mode, ReduceOp, Stmt};
 use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{AbiParam, InstBuilder, Signature};

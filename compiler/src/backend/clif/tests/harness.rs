@@ -1,9 +1,9 @@
 //! Maps compiled kernels into this process, runs them with a plain Rust function table, and compares with the interpreter.
 
-use super::super::{Target, compile, scratch_bytes};
+use super::super::{Target, compile};
 use crate::diag::context;
 use crate::tile::interpret::{Data, interpret, n_tasks};
-use crate::tile::{BufferKind, Kernel, lift, print, verify};
+use crate::tile::{BufferKind, Kernel, Launched, PASSES, lift, print, verify};
 use vsr_artifact::abi::{ContractCall, Env, FnTable, KernelFn, RowFn};
 
 /// Elements before and after every buffer that nobody may write.
@@ -184,6 +184,13 @@ pub fn run(
     level: usize,
 ) -> Vec<Data<f32>> {
     let around = |_| context(kernel.name.as_str());
+    let mut launched = Launched {
+        kernel: kernel.clone(),
+        args: args.to_vec(),
+        lens: vec![],
+    };
+    PASSES.iter().for_each(|pass| (pass.run)(&mut launched));
+    let kernel = &launched.kernel;
     let code = compile(std::slice::from_ref(kernel), target, &around).expect("there are threads");
     let mut pages = memmap2::MmapMut::map_anon(code.bytes.len()).expect("memory");
     pages.copy_from_slice(&code.bytes);
@@ -220,7 +227,7 @@ pub fn run(
             }
         }
     }
-    let bytes = scratch_bytes(kernel) as usize;
+    let bytes = code.scratch[0] as usize;
     let mut scratch = vec![0xA5u8; bytes + 128];
     let aligned = scratch.as_ptr().align_offset(64);
     let fns = table();

@@ -1,10 +1,10 @@
 //! Compiled kernels against the interpreter, on both targets.
 
 mod cases;
-mod collapse;
+mod coalesce;
 mod harness;
 mod random;
-mod rotate;
 mod rows;
 mod snapshots;
+mod software_pipeline;
 mod turn;

@@ -1,11 +1,11 @@
 //! Copies of what lies across.
 
-use super::super::dag::Dag;
 use super::super::plan::Plan;
 use super::cases::{add, bin, bound, c, lit, map, mul, run, single, v};
 use super::harness::{check, kernel, values};
 use crate::equation::Binary;
 use crate::tile::BufferKind::{In, InOut};
+use crate::tile::dag::Dag;
 use crate::tile::{Compute, Mode, Stmt, Tile, TileKind, To, Val};
 
 /// dst[b, r, i] = src[b, i, r] for r < rows, i < n, with rows some elements apart.
@@ -28,7 +28,7 @@ fn turned(rows: i64, n: i64, gap: i64) -> Compute {
 
 fn is_turned(compute: &Compute) -> bool {
     let mut dag = Dag::new(Some(compute.to.into()));
-    Plan::new(compute, &[], &mut dag).is_turned
+    Plan::new(compute, &mut dag).is_turned
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! Loops of a reduction that become one row. Those of maps: `cases`.
 
-use super::super::collapse::collapse;
 use super::cases::{add, bin, c, lit, mul, reduction, run, v};
 use super::harness::kernel;
 use crate::equation::Binary;
 use crate::tile::BufferKind::{In, InOut};
+use crate::tile::coalesce::coalesce;
 use crate::tile::{ArgFact, Int, ReduceOp, Stmt, Val};
 
 #[test]
@@ -21,7 +21,8 @@ fn reductions_over_what_lies_together_are_one_row() {
         );
         let reduce = sum.reduce.as_mut().expect("it reduces");
         reduce.dims[1].1 = n;
-        let joined = collapse(&sum, args);
+        let mut joined = sum.clone();
+        coalesce(&mut joined, args);
         (joined.reduce.expect("it reduces").dims.len(), sum)
     };
     for (far, n, lanes, want) in [
@@ -50,7 +51,8 @@ fn reductions_over_what_lies_together_are_one_row() {
             c(0),
         );
         sum.reduce.as_mut().expect("it reduces").dims[1].1 = Int::Arg(0);
-        collapse(&sum, &args).reduce.expect("it reduces").dims.len()
+        coalesce(&mut sum, &args);
+        sum.reduce.expect("it reduces").dims.len()
     };
     assert_eq!((at(64), at(16)), (1, 2));
 }

@@ -1,4 +1,4 @@
-//! Rows one behind the other: the next row's first reduction is done before this row's last statement.
+//! The pass `pipeline`: rows one behind the other, the next row's first reduction is done before this row's last statement.
 //!
 //! ```text
 //! for r { m = max(x[r]); e = exp(x[r] - m), s = sum(e); y[r] = e/s }
@@ -13,23 +13,68 @@
 //! two that only read would follow each other: there, all is left as it is.
 
 use super::dag::{Dag, Space};
-use super::wide::LEAST;
-use crate::tile::walk::substitute;
-use crate::tile::{Bound, BufferKind, Compute, Int, Kernel, Mode, Stmt, To, Var};
+use super::walk::substitute;
+use super::{Bound, BufferKind, Compute, Int, Kernel, Mode, Stmt, To, Var};
 
-pub struct Rotated {
-    pub first: Compute,
+/// A row of fewer elements is not worth it.
+const LEAST: i64 = 32;
+
+/// A loop whose first reduction is done one row ahead.
+#[derive(Debug)]
+pub struct Pipelined {
+    /// The first row's reduction, before the loop.
+    pub prologue: Compute,
     pub body: Vec<Stmt>,
 }
 
-/// The first iteration's part, and the loop's body from then on.
-pub fn rotated(
+/// All loops of a kernel, as far as they can be.
+pub fn pipeline(kernel: &mut Kernel) {
+    let body = std::mem::take(&mut kernel.body);
+    kernel.body = statements(kernel, body);
+}
+
+fn statements(kernel: &Kernel, body: Vec<Stmt>) -> Vec<Stmt> {
+    body.into_iter()
+        .flat_map(|stmt| statement(kernel, stmt))
+        .collect()
+}
+
+fn statement(kernel: &Kernel, stmt: Stmt) -> Vec<Stmt> {
+    match stmt {
+        Stmt::For {
+            var,
+            extent,
+            step,
+            body,
+        } => {
+            let (before, body) = match pipelined(kernel, var, &extent, step, &body) {
+                Some(made) => (Some(Stmt::Compute(made.prologue)), made.body),
+                None => (None, statements(kernel, body)),
+            };
+            let after = Stmt::For {
+                var,
+                extent,
+                step,
+                body,
+            };
+            before.into_iter().chain([after]).collect()
+        }
+        Stmt::If { bounds, body } => vec![Stmt::If {
+            bounds,
+            body: statements(kernel, body),
+        }],
+        other => vec![other],
+    }
+}
+
+/// One loop. None: its rows do not allow it.
+pub fn pipelined(
     kernel: &Kernel,
     var: Var,
     extent: &Int,
     step: i64,
     body: &[Stmt],
-) -> Option<Rotated> {
+) -> Option<Pipelined> {
     let parts: Vec<&Compute> = body
         .iter()
         .map(|stmt| match stmt {
@@ -74,8 +119,8 @@ pub fn rotated(
             body: vec![Stmt::Compute(at(head, var, &next))],
         },
     );
-    Some(Rotated {
-        first: at(head, var, &Int::Const(0)),
+    Some(Pipelined {
+        prologue: at(head, var, &Int::Const(0)),
         body,
     })
 }

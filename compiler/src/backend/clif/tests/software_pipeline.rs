@@ -1,10 +1,10 @@
 //! Loops over rows whose first reduction goes ahead.
 
-use super::super::rotate::rotated;
 use super::cases::{add, bin, c, map, mul, reduction, run, un, v};
 use super::harness::kernel;
 use crate::equation::{Binary, Unary};
 use crate::tile::BufferKind::{In, InOut};
+use crate::tile::software_pipeline::pipelined;
 use crate::tile::{Compute, Kernel, Mode, ReduceOp, Stmt, Tile, TileKind, To, Val};
 
 const ROW: u32 = 0;
@@ -58,10 +58,10 @@ fn looped(mut k: Kernel, rows: i64, step: i64, body: &[Compute]) -> Kernel {
 /// Where the next row's reduction stands in the loop, if it goes ahead.
 fn ahead(k: &Kernel, body: &[Compute]) -> Option<usize> {
     let body: Vec<Stmt> = body.iter().cloned().map(Stmt::Compute).collect();
-    let rotated = rotated(k, ROW, &c(5), 1, &body)?;
-    assert_eq!(rotated.body.len(), body.len());
+    let pipelined = pipelined(k, ROW, &c(5), 1, &body)?;
+    assert_eq!(pipelined.body.len(), body.len());
     let is_if = |s: &Stmt| matches!(s, Stmt::If { .. });
-    rotated.body.iter().position(is_if)
+    pipelined.body.iter().position(is_if)
 }
 
 #[test]

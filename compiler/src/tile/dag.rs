@@ -3,8 +3,8 @@
 //! Recognises the activations that the runtime computes in one call. Emits nothing.
 
 use super::sum::{AtomId, Stride, Sum, Term};
+use super::{Bound, BufferId, Int, Leaf, TileId, Val, Var, Wide};
 use crate::equation::{Binary, Lit, Relation, Unary};
-use crate::tile::{Bound, BufferId, Int, Leaf, TileId, Val, Var, Wide};
 use std::collections::HashMap;
 use std::hash::Hash;
 

@@ -1,32 +1,13 @@
-//! What a check puts in the place of differentiation: which weights a loss depends on, through what has a derivative. The
-//! gradients themselves are placeholders; one weight's stands for all, since an optimiser is the same text for each.
+//! Which weights a loss depends on, through what has a derivative: by what is written, and before anything is derived.
 
 use super::elab::Elab;
-use crate::diag::Span;
 use crate::equation::{Equation, Expr, Unary};
 use crate::ir::graph::{NodeId, Op};
 use rustc_hash::FxHashSet as HashSet;
 
 impl Elab<'_, '_> {
-    pub fn sketched_gradients(
-        &mut self,
-        loss: NodeId,
-        weights: &[NodeId],
-        span: Span,
-    ) -> Vec<Option<NodeId>> {
-        let reached = self.reached(loss);
-        let first = weights.iter().position(|weight| reached.contains(weight));
-        let placeholder = first.map(|at| {
-            let shape = self.b.shape(weights[at]).to_vec();
-            let origin = self.origin("", "$gradient", span);
-            self.b.input("$gradient", shape, origin)
-        });
-        let at = |n: usize| placeholder.filter(|_| Some(n) == first);
-        (0..weights.len()).map(at).collect()
-    }
-
     /// All nodes that the derivative of `loss` passes.
-    fn reached(&self, loss: NodeId) -> HashSet<NodeId> {
+    pub fn reached(&self, loss: NodeId) -> HashSet<NodeId> {
         let graph = self.b.graph();
         let mut reached = HashSet::default();
         let mut todo = vec![loss];

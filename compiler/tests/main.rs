@@ -1,0 +1,47 @@
+//! All tests of this crate in one program: it is linked once, and its tests run side by side. What belongs to a whole process has
+//! one of its own: what its memory is counted in (`limits.rs`), and what becomes of its panics (`crash.rs`).
+
+mod anchors;
+mod cli;
+mod cli_compile;
+mod diag;
+mod doc;
+mod equation;
+mod equation_calculus;
+mod equation_cases;
+mod equation_parts;
+mod equation_random;
+mod folder;
+mod format;
+mod frozen;
+mod fuzz_seeds;
+mod gallery;
+mod golden;
+mod goldens;
+mod grad_stdlib;
+mod gradients;
+mod inputs;
+mod ir;
+mod kernel_counts;
+mod language;
+mod library;
+mod lsp;
+mod machine;
+mod networks;
+mod picture;
+mod print_graph;
+mod program;
+mod reach;
+mod replace;
+mod report;
+mod same_bytes;
+mod schedule_values;
+mod sema;
+mod sema_behaviour;
+mod sema_errors;
+mod sema_models;
+mod sema_mutants;
+mod syntax;
+mod tidy;
+mod tools;
+mod vsrc;

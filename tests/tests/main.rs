@@ -1,0 +1,10 @@
+//! All tests of the whole chain in one program: it is linked once, and its tests run side by side.
+
+mod emit;
+mod memory;
+mod native;
+mod networks;
+mod random_programs;
+mod tiling;
+mod training;
+mod vgg16;
