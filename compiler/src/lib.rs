@@ -20,6 +20,7 @@
 //! | report | `report/` | plans -> parameters, FLOPs, bytes, memory, time by block; no code is made |
 //! | picture | `picture/` | the elaborated graph and its calls -> boxes and wires: SVG, a page, Graphviz text |
 //! | pages | `doc/` | `##` comments and signatures -> HTML or Markdown |
+//! | project | `project/` | a name -> the texts of a new project (`vsrc new`) |
 //!
 //! Tools from the same parser: `syntax/format` (`vsrc fmt`: tokens with the tree's structure, never the tree alone, so
 //! that nothing written gets lost), `sema/check.rs` (`vsrc check`: all errors, also beside broken items), and in the
@@ -136,6 +137,7 @@ pub mod pass;
 pub mod pass_manager;
 pub mod picture;
 pub mod pipeline;
+pub mod project;
 pub mod report;
 pub mod schedule;
 pub mod sema;

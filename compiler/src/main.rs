@@ -9,7 +9,7 @@
 mod cli;
 
 use clap::{Parser, Subcommand};
-use cli::{Failure, check, compile, doc, finish, fmt, graph, lsp, machine, print, report};
+use cli::{Failure, check, compile, doc, finish, fmt, graph, lsp, machine, new, print, report};
 use std::process::ExitCode;
 use vsr_artifact::{EXIT_CODES, console};
 use vsr_compiler::{diag, stack};
@@ -31,6 +31,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Begin a project: a folder with a small network that compiles and trains
+    New(new::New),
     /// Compile a network to a folder of native code
     Compile(compile::Compile),
     /// Report all errors of files, and compile nothing
@@ -64,6 +66,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> ExitCode {
     match command {
+        Command::New(args) => finish(new::run(&args), false),
         Command::Compile(args) => finish(compile::run(&args), args.json),
         Command::Check(args) => finish(check::run(&args), false),
         Command::Lsp(args) => finish(lsp::run(&args), false),

@@ -28,6 +28,7 @@ mod library;
 mod lsp;
 mod machine;
 mod networks;
+mod new;
 mod picture;
 mod print_graph;
 mod program;

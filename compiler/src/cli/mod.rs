@@ -8,6 +8,7 @@ pub mod fmt;
 pub mod graph;
 pub mod lsp;
 pub mod machine;
+pub mod new;
 pub mod report;
 
 use std::io::{IsTerminal, Read};

@@ -2,7 +2,7 @@
 
 macro_rules! files {
     ($($name:literal),* $(,)?) => {
-        &[$(($name, include_str!(concat!("../../../stdlib/", $name)))),*]
+        &[$(($name, include_str!(concat!("../../stdlib/", $name)))),*]
     };
 }
 

@@ -6,7 +6,10 @@
 // A reader that has gone must end no program: `console` speaks.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+mod compare;
+
 use clap::Parser;
+use compare::Frames;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -18,11 +21,10 @@ use vsr_compiler::pipeline;
 use vsr_compiler::sema::{Loader, Options};
 use vsr_runtime::eval::command::EvalArgs;
 use vsr_runtime::metrics::resize::imresize_rgb;
-use vsr_runtime::picture::{Picture, beside};
 use vsr_runtime::session::{self, Session};
 use vsr_runtime::upscale::command::UpscaleArgs;
 use vsr_runtime::video::image_writer::write_image;
-use vsr_runtime::video::{Limits, open_reader};
+use vsr_runtime::video::{Frame, Limits, open_reader};
 use vsr_runtime::weights::Scope;
 use vsr_runtime::{eval, train, upscale};
 
@@ -249,46 +251,34 @@ fn score(session: &mut Session, args: &Args, compiled: &Path, clip: &Path) -> Ou
         .try_for_each(|line| print(&format!("score  {line}")))
 }
 
-/// Bicubic, ours, the truth, side by side: a crop of the middle frame.
+/// Bicubic, ours, the truth, side by side: of the middle frame, the place where ours gains most.
 fn compare(args: &Args, clip: &Path, low: &Path) -> Outcome<()> {
     let middle = args.frames / 2;
-    let mut truth = open_reader(clip).map_err(text)?;
-    let mut target = None;
-    for _ in 0..=middle {
-        target = truth.next_frame().map_err(text)?;
-    }
-    let target = target.ok_or("the clip is shorter than asked")?;
-    let [mut small, mut ours] = [low, &args.out.join("high")].map(|p| open_reader(p).map_err(text));
-    let nth = |r: &mut Outcome<Box<dyn vsr_runtime::video::FrameReader>>| -> Outcome<vsr_runtime::video::Frame> {
-        let reader = r.as_mut().map_err(|e| e.clone())?;
-        let mut last = None;
-        for _ in 0..=middle {
-            last = reader.next_frame().map_err(text)?;
-        }
-        last.ok_or_else(|| "a picture is missing".to_string())
-    };
-    let (small, ours) = (nth(&mut small)?, nth(&mut ours)?);
-    let size = (target.width, target.height);
+    let truth = nth_frame(clip, middle)?;
+    let small = nth_frame(low, middle)?;
+    let ours = nth_frame(&args.out.join("high"), middle)?;
+    let size = (truth.width, truth.height);
     let bicubic = imresize_rgb(&small.rgb, (small.width, small.height), size);
-    let (w, h) = (320.min(size.0), 240.min(size.1));
-    let (x, y) = ((size.0 - w) / 2, (size.1 - h) / 2);
-    let crop = |rgb: &[u8]| Picture {
-        width: w,
-        height: h,
-        rgb: (y..y + h)
-            .flat_map(|row| &rgb[3 * (row * size.0 + x)..][..3 * w])
-            .copied()
-            .collect(),
+    let frames = Frames {
+        size,
+        bicubic: &bicubic,
+        ours: &ours.rgb,
+        truth: &truth.rgb,
     };
-    let shown = beside(&[
-        ("bicubic", crop(&bicubic)),
-        ("ours", crop(&ours.rgb)),
-        ("target", crop(&target.rgb)),
-    ]);
+    let (shown, (x, y)) = frames.compare();
     let path = args.out.join("compare.png");
     write_image(&path, shown.width, shown.height, &shown.rgb).map_err(text)?;
     print(&format!(
-        "view   {} (bicubic | ours | target)",
+        "view   {} (bicubic | ours | original; where ours gains most, at {x}, {y})",
         shown_path(&path)
     ))
+}
+
+fn nth_frame(film: &Path, n: u64) -> Outcome<Frame> {
+    let mut reader = open_reader(film).map_err(text)?;
+    for _ in 0..n {
+        reader.next_frame().map_err(text)?;
+    }
+    let frame = reader.next_frame().map_err(text)?;
+    frame.ok_or_else(|| format!("{} is shorter than asked", shown_path(film)))
 }

@@ -16,6 +16,7 @@ mod leftovers;
 mod limits;
 mod mean;
 mod names;
+mod new;
 mod other_program;
 mod outputs;
 mod pipes;
