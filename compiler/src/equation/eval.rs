@@ -4,7 +4,7 @@
 //! of its tensor without `outside`, at a point where every guard holds, is an internal error and panics.
 
 use super::index::{Atom, Ix};
-use super::{Equation, Expr, Pos, Read, Reducer, Relation, Unary};
+use super::{Binary, Equation, Expr, Pos, Read, Reducer, Relation, Unary};
 
 /// Row-major.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +45,8 @@ pub struct Hooks<'a> {
     pub round: Option<&'a dyn Fn(f64) -> f64>,
     /// What `stop` gives for these values: itself, unless a test holds them still.
     pub stop: Option<&'a dyn Fn(Vec<f64>) -> Vec<f64>>,
+    /// By this share of itself, a number that is floored or compared is off: roundings may decide otherwise.
+    pub tilt: f64,
 }
 
 impl<'a> Hooks<'a> {
@@ -53,6 +55,7 @@ impl<'a> Hooks<'a> {
             random,
             round: None,
             stop: None,
+            tilt: 0.0,
         }
     }
 }
@@ -104,8 +107,13 @@ struct Output {
 }
 
 impl Output {
+    /// Whether what is written is added to what is there.
+    fn adds(&self) -> bool {
+        self.written.is_empty()
+    }
+
     fn put(&mut self, cell: Option<usize>, value: f64, equation: &Equation) {
-        match (cell, self.written.is_empty()) {
+        match (cell, self.adds()) {
             (Some(i), true) => self.tensor.data[i] += value,
             (None, true) => {}
             (None, false) => panic!("a write outside of {:?}: {equation:?}", self.tensor.shape),
@@ -210,9 +218,9 @@ impl Run<'_> {
             if points.inside[i] {
                 out.put(inside[i].then_some(flat[i]), values[i], self.equation);
             }
-            if let (true, true, Some(round)) = (points.inside[i], inside[i], self.hooks.round) {
+            if points.inside[i] && inside[i] && out.adds() {
                 let cell = &mut out.tensor.data[flat[i]];
-                *cell = round(*cell);
+                *cell = self.rounded(*cell);
             }
         }
     }
@@ -234,11 +242,11 @@ impl Run<'_> {
                 .filter(|_| (0..*n).contains(&i))
                 .map(|cell| cell * *n as usize + i as usize);
         }
-        out.put(
-            cell,
-            self.rounded(sum.value(self.equation.reducer)),
-            self.equation,
-        );
+        let value = match self.equation.reducer {
+            reducer @ (Reducer::Max | Reducer::Min) => sum.value(reducer),
+            reducer => self.rounded(sum.value(reducer)),
+        };
+        out.put(cell, value, self.equation);
     }
 
     /// Flat indices into a tensor, and where they are inside of it.
@@ -291,6 +299,7 @@ impl Run<'_> {
     /// Values at all points; only those of active points matter.
     fn expr(&self, e: &Expr, points: &Points, active: &[bool]) -> Vec<f64> {
         match e {
+            Expr::Lit(lit) if is_f32(lit.get()) => vec![lit.get(); points.len],
             Expr::Lit(lit) => vec![self.rounded(lit.get()); points.len],
             Expr::Index(ix) => points.index(ix).into_iter().map(|i| i as f64).collect(),
             Expr::Read(read) => self.read(read, points, active),
@@ -300,9 +309,25 @@ impl Run<'_> {
                     .stop
                     .map_or_else(|| a.clone(), |stop| stop(a.clone()))
             }
+            Expr::Unary(Unary::Floor, a) => {
+                let mut a = self.expr(a, points, active);
+                a.iter_mut().for_each(|a| *a = self.tilted(*a).floor());
+                a
+            }
+            Expr::Unary(op @ (Unary::Neg | Unary::Abs), a) => {
+                let mut a = self.expr(a, points, active);
+                a.iter_mut().for_each(|a| *a = op.of(*a));
+                a
+            }
             Expr::Unary(op, a) => {
                 let mut a = self.expr(a, points, active);
                 a.iter_mut().for_each(|a| *a = self.rounded(op.of(*a)));
+                a
+            }
+            Expr::Binary(op @ (Binary::Min | Binary::Max), a, b) => {
+                let mut a = self.expr(a, points, active);
+                let b = self.expr(b, points, active);
+                a.iter_mut().zip(b).for_each(|(a, b)| *a = op.of(*a, b));
                 a
             }
             Expr::Binary(op, a, b) => {
@@ -326,6 +351,23 @@ impl Run<'_> {
         self.hooks.round.map_or(x, |round| round(x))
     }
 
+    /// A number that is about to be floored; a whole one is no matter of roundings.
+    fn tilted(&self, x: f64) -> f64 {
+        if x.fract() == 0.0 {
+            return x;
+        }
+        x + self.hooks.tilt * x.abs()
+    }
+
+    /// Whether two numbers are so; equal ones are no matter of roundings.
+    fn holds(&self, relation: Relation, a: f64, b: f64) -> bool {
+        let is_order = !matches!(relation, Relation::Eq | Relation::Ne);
+        match is_order && a != b {
+            true => relation.holds(a + self.hooks.tilt * a.abs().max(b.abs()), b),
+            false => relation.holds(a, b),
+        }
+    }
+
     /// Only the chosen side is read.
     fn select(
         &self,
@@ -341,7 +383,7 @@ impl Run<'_> {
         let chosen: Vec<bool> = a
             .iter()
             .zip(b)
-            .map(|(a, b)| relation.holds(*a, b))
+            .map(|(a, b)| self.holds(relation, *a, b))
             .collect();
         let both = |side: bool| -> Vec<bool> {
             chosen
@@ -379,6 +421,11 @@ impl Points {
         }
         sum
     }
+}
+
+/// Whether f32 has the number itself.
+fn is_f32(x: f64) -> bool {
+    f64::from(x as f32) == x
 }
 
 /// A reduction under way, over any number of points.

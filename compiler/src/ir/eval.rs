@@ -25,12 +25,16 @@ pub struct Given {
 
 /// Roundings that a narrower arithmetic would make: every result that is no whole number is off by a random share of up
 /// to `size`, the same for the same number in the same node, so that roundings of equal terms add up as they do there.
-/// Two such runs tell how far off a number may come.
+/// What is compared or floored is [`TILT`] times that off, up for even seeds and down for odd ones: where roundings may decide
+/// otherwise, one of two runs does. Two such runs tell how far off a number may come.
 #[derive(Clone, Copy, Debug)]
 pub struct Noise {
     pub seed: u64,
     pub size: f64,
 }
+
+/// Roundings by which a number that decides something may be off.
+const TILT: f64 = 16.0;
 
 /// What `stop` gave in a first run, and gives again in all others: so a loss has the slope that its gradient is derived
 /// for. Evaluation has one order, and so have these.
@@ -125,6 +129,13 @@ pub fn evaluate_nodes(graph: &Graph, given: &Given, roots: &[NodeId]) -> Result<
 }
 
 impl Noise {
+    fn tilt(self) -> f64 {
+        match self.seed.is_multiple_of(2) {
+            true => TILT * self.size,
+            false => -TILT * self.size,
+        }
+    }
+
     /// Whole numbers come out of every arithmetic as they are.
     fn of(self, x: f64, node: u64) -> f64 {
         if x.fract() == 0.0 {
@@ -156,6 +167,7 @@ fn node(graph: &Graph, given: &Given, values: &Values, id: NodeId) -> Result<Vec
         random: &random,
         round: given.noise.is_some().then_some(&round),
         stop: Some(&stop),
+        tilt: given.noise.map_or(0.0, Noise::tilt),
     };
     let value = match &node.op {
         Op::Input { name } => given
@@ -210,4 +222,71 @@ pub fn constant(pieces: &[Equation], operands: &[Tensor], shape: &[i64]) -> Vec<
     let random = |key, normal, index| Stream::default().number(key, normal, index);
     let value = eval_with(pieces, &operands, shape, Hooks::new(&random));
     value.data.into_iter().map(|x| x as f32).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::equation::{Expr, Reducer, Relation, Unary};
+    use crate::ir::build::{Builder, map, straight};
+    use crate::ir::graph::Origin;
+
+    const NOISE: f64 = 1.0 / (1 << 22) as f64;
+
+    /// What a network of one input gives without noise, and for each seed of noise.
+    fn runs(make: impl Fn(&mut Builder<'_>, NodeId) -> NodeId, x: &[f64]) -> Vec<Vec<f64>> {
+        let mut graph = Graph::default();
+        let mut b = Builder::new(&mut graph);
+        let input = b.input("x", vec![x.len() as i64], Origin::default());
+        let output = make(&mut b, input);
+        b.output("y", output);
+        let run = |noise| {
+            let mut given = Given {
+                noise,
+                ..Given::default()
+            };
+            given.inputs.insert("x".into(), x.to_vec());
+            let values = evaluate(&graph, &given).expect("all is given");
+            values.output(&graph, "y").expect("it has a value").to_vec()
+        };
+        let seeds = (0..3).map(|seed| Some(Noise { seed, size: NOISE }));
+        std::iter::once(None).chain(seeds).map(run).collect()
+    }
+
+    fn read(operand: usize, shape: &[i64]) -> Expr {
+        Expr::read(operand, straight(shape))
+    }
+
+    #[test]
+    fn a_maximum_is_one_of_its_numbers_with_roundings_too() {
+        let is_largest = |b: &mut Builder<'_>, x| {
+            let max = Equation {
+                free: vec![],
+                reduced: vec![3],
+                reducer: Reducer::Max,
+                body: read(0, &[3]),
+                guards: vec![],
+                write: vec![],
+            };
+            let most = b.equation(max, vec![x], vec![], Origin::default());
+            let parts = [read(0, &[3]), read(1, &[]), Expr::lit(1.0), Expr::lit(0.0)];
+            let body = Expr::select(Relation::Eq, parts);
+            b.equation(map(&[3], body), vec![x, most], vec![3], Origin::default())
+        };
+        for run in runs(is_largest, &[0.3, 0.7, 0.1]) {
+            assert_eq!(run, [0.0, 1.0, 0.0]);
+        }
+    }
+
+    #[test]
+    fn what_roundings_may_decide_is_decided_either_way() {
+        let floor = |b: &mut Builder<'_>, x| {
+            let body = Expr::unary(Unary::Floor, read(0, &[4]));
+            b.equation(map(&[4], body), vec![x], vec![4], Origin::default())
+        };
+        let runs = runs(floor, &[3.0 - 1e-6, 3.0 + 1e-6, 3.0, 3.5]);
+        assert_eq!(runs[0], [2.0, 3.0, 3.0, 3.0]);
+        assert_eq!(runs[1], [3.0, 3.0, 3.0, 3.0]);
+        assert_eq!(runs[2], [2.0, 2.0, 3.0, 3.0]);
+    }
 }
