@@ -2,7 +2,7 @@
 
 use crate::equation::{Case, Random, close, parse};
 use vsr_compiler::equation::Reducer;
-use vsr_compiler::equation::classify::{Anchor, classify, promise};
+use vsr_compiler::equation::classify::{Anchor, Piece, classify, promise};
 use vsr_compiler::equation::eval::{Tensor, eval};
 use vsr_compiler::equation::field::fields;
 use vsr_compiler::equation::matrix::as_matrix;
@@ -120,7 +120,14 @@ fn kept(kernel: &str, text: &str, tensors: &str, ranges: &str) -> Result<(), Str
         bracket(right)
     };
     let names = bracket(left).into_iter().chain(reduced).collect();
-    promise(kernel, &[(case.equation, names)])
+    let operands = (0..case.operands.len()).collect();
+    let piece = Piece {
+        equation: case.equation,
+        names,
+        operands,
+        result: usize::MAX,
+    };
+    promise(kernel, &[piece])
 }
 
 #[test]

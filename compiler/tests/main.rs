@@ -32,6 +32,7 @@ mod new;
 mod picture;
 mod print_graph;
 mod program;
+mod promises;
 mod reach;
 mod replace;
 mod report;

@@ -6,6 +6,7 @@ use super::fold::factors;
 use super::index::Atom;
 use super::matrix::mark;
 use super::rewrite::for_each_read;
+use super::softmax::{Over, normaliser, softmax};
 use super::{Equation, Expr, Pos, Reducer};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,9 +184,54 @@ fn roles(
     (!class.m.is_empty() && !class.n.is_empty() && !class.k.is_empty()).then_some(class)
 }
 
-/// Why an op's equations do not keep the promise of `kernel name`; `name_of` gives an index's name in an equation.
-pub fn promise(name: &str, equations: &[(Equation, Vec<String>)]) -> Result<(), String> {
-    let classes: Vec<Class> = equations.iter().map(|(q, _)| classify(q)).collect();
+/// One piece of an op's equation.
+pub struct Piece {
+    pub equation: Equation,
+    /// Of its indices, free ones first.
+    pub names: Vec<String>,
+    /// What its operands and its result are known by among the op's equations.
+    pub operands: Vec<usize>,
+    pub result: usize,
+}
+
+impl Piece {
+    fn over(&self) -> Over<'_> {
+        Over {
+            equation: &self.equation,
+            operands: &self.operands,
+        }
+    }
+}
+
+/// Whether two of the equations are a softmax that the scheduler finds.
+fn has_softmax(equations: &[Piece]) -> bool {
+    let found = |y: &Piece| {
+        let read = normaliser(&y.equation)?;
+        let lse = y.operands[read.operand];
+        let lse = equations.iter().find(|piece| piece.result == lse)?;
+        softmax(y.over(), lse.over())
+    };
+    equations.iter().any(|y| found(y).is_some())
+}
+
+/// Whether a map reads what a reduction leaves, and what it reduces: rows are brought to a scale.
+fn has_normalised_rows(equations: &[Piece]) -> bool {
+    let is_row = |q: &Equation| classify(q).anchor == Anchor::RowReduction;
+    let rows = || equations.iter().filter(|piece| is_row(&piece.equation));
+    let maps = equations
+        .iter()
+        .filter(|p| p.equation.reducer == Reducer::Map);
+    let reads = |map: &Piece, row: &Piece| {
+        let shared = row.operands.iter().any(|o| map.operands.contains(o));
+        shared && map.operands.contains(&row.result)
+    };
+    maps.into_iter()
+        .any(|map| rows().any(|row| reads(map, row)))
+}
+
+/// Why an op's equations do not keep the promise of `kernel name`.
+pub fn promise(name: &str, equations: &[Piece]) -> Result<(), String> {
+    let classes: Vec<Class> = equations.iter().map(|p| classify(&p.equation)).collect();
     let has = |wanted: &[Anchor]| classes.iter().any(|c| wanted.contains(&c.anchor));
     let kept = match name {
         "conv" => has(&[Anchor::Contraction]),
@@ -198,17 +244,13 @@ pub fn promise(name: &str, equations: &[(Equation, Vec<String>)]) -> Result<(), 
                     Anchor::GatherContraction,
                 ])
         }
-        "softmax" | "group_norm" | "layer_norm" => {
-            has(&[Anchor::RowReduction]) && has(&[Anchor::Pointwise])
-        }
+        "softmax" => has_softmax(equations),
+        "group_norm" | "layer_norm" => has_normalised_rows(equations),
         "attention" => {
-            classes
-                .iter()
-                .filter(|c| c.anchor == Anchor::Contraction)
-                .count()
-                >= 2
+            let products = classes.iter().filter(|c| c.anchor == Anchor::Contraction);
+            products.count() >= 2 && has_softmax(equations)
         }
-        "sample" => equations.iter().any(|(q, _)| reads_computed(&q.body)),
+        "sample" => equations.iter().any(|p| reads_computed(&p.equation.body)),
         _ => {
             return Err(format!(
                 "there is no kernel `{name}`: conv, deform_conv, softmax, group_norm, layer_norm, attention, sample"
@@ -222,8 +264,18 @@ pub fn promise(name: &str, equations: &[(Equation, Vec<String>)]) -> Result<(), 
     }
 }
 
-fn obstacle(name: &str, equations: &[(Equation, Vec<String>)]) -> String {
-    for (q, names) in equations {
+fn obstacle(name: &str, equations: &[Piece]) -> String {
+    if name == "softmax" || name == "attention" && !has_softmax(equations) {
+        return "no equation here is `exp(t - lse t)` along one axis, the same `t` both times"
+            .into();
+    }
+    if matches!(name, "group_norm" | "layer_norm") {
+        return "no equation here reads both a row's reduction and what it reduces".into();
+    }
+    for Piece {
+        equation: q, names, ..
+    } in equations
+    {
         if q.reducer != Reducer::Sum {
             continue;
         }

@@ -19,6 +19,7 @@ pub mod index;
 pub mod matrix;
 mod ops;
 pub mod rewrite;
+pub mod softmax;
 pub(crate) mod solve;
 mod work;
 
@@ -56,6 +57,15 @@ pub struct Equation {
     pub guards: Vec<Guard>,
     /// One position for each axis of the output. Affine and injective after `canon`, except in a scatter.
     pub write: Vec<Pos>,
+}
+
+impl Equation {
+    /// Whether each position that is written is 0 or an index.
+    pub fn has_bare_writes(&self) -> bool {
+        let is_bare = |ix: &index::Ix| ix.as_var().is_some() || ix.as_constant() == Some(0);
+        let mut positions = self.write.iter();
+        positions.all(|p| matches!(p, Pos::Ix(ix) if is_bare(ix)))
+    }
 }
 
 /// `0 <= index < extent`

@@ -206,7 +206,7 @@ impl Fuser<'_> {
         let reduced: i64 = equation.reduced.iter().product();
         let same = equation.free == group.space
             && equation.write == first.write
-            && join::bare_writes(equation);
+            && equation.has_bare_writes();
         let nest = matches!(group.anchor, Anchor::Nest) && group.members.len() < MOST_MEMBERS - 1;
         let rows = reduced <= ROW && (first.reducer != Reducer::Map || reduced == 1);
         let free = !self.taken.contains(&id)

@@ -195,14 +195,6 @@ fn space_of(digit: &Digit) -> Option<usize> {
     }
 }
 
-/// Every position is 0 or an index.
-pub fn bare_writes(equation: &Equation) -> bool {
-    equation
-        .write
-        .iter()
-        .all(|p| matches!(p, Pos::Ix(ix) if ix.as_var().is_some() || ix.as_constant() == Some(0)))
-}
-
 /// Every position is 0, an index, or the digits of one number.
 pub fn digit_writes(equation: &Equation) -> bool {
     let digits = |ix: &Ix| ix.as_constant() == Some(0) || digits_of(ix, &equation.free).is_some();

@@ -304,7 +304,7 @@ fn leaves_as_it_is(net: &Net, output: usize) -> bool {
     let used = net.order().iter().any(|v| net.operands(*v).contains(&id));
     let once = net.roots().iter().filter(|r| **r == id).count() == 1;
     let digits = |e: &crate::equation::Equation| {
-        e.reducer == crate::equation::Reducer::Map && !super::join::bare_writes(e)
+        e.reducer == crate::equation::Reducer::Map && !e.has_bare_writes()
     };
     !used && once && net.single(id).is_some_and(digits)
 }

@@ -4,9 +4,8 @@
 //! four values take the place of the two: the row's maximum, the exponentials less it, one over their sum, the product.
 //! One kernel holds them all, with the exponentials in a tile. A log-sum-exp that anyone else reads is left alone.
 
-use super::join::bare_writes;
-use super::net::{self, Def, Net, ValueId};
-use crate::equation::index::Ix;
+use super::net::{Def, Net, ValueId};
+use crate::equation::softmax::{Over, Softmax, moved, normaliser, softmax};
 use crate::equation::{Binary, Equation, Expr, Lit, Pos, Read, Reducer, Unary};
 
 /// A row that stays in a tile.
@@ -22,79 +21,33 @@ pub fn rewrite(net: &mut Net) {
     }
 }
 
-/// `y = exp(term - lse[at])`
 struct Found {
     y: Equation,
-    term: Expr,
     lse: Equation,
     /// Operands of the log-sum-exp.
     operands: Vec<ValueId>,
-    at: Vec<Pos>,
-    /// The index of the log-sum-exp's equation that each index of y is; None: it has one value.
-    places: Vec<Option<usize>>,
-}
-
-fn moved(ix: &Ix, places: &[Option<usize>]) -> Ix {
-    ix.substitute(&|v| places[v].map_or(Ix::constant(0), Ix::var))
+    softmax: Softmax,
 }
 
 fn find(net: &Net, users: &[Vec<ValueId>], id: ValueId) -> Option<Found> {
     let y = net.single(id)?;
-    let Expr::Unary(Unary::Exp, inside) = &y.body else {
-        return None;
-    };
-    let Expr::Binary(Binary::Sub, term, less) = &**inside else {
-        return None;
-    };
-    let Expr::Read(read) = &**less else {
-        return None;
-    };
     let own = net.operands(id);
-    let value = own[read.operand];
+    let value = own[normaliser(y)?.operand];
     let lse = net.single(value)?;
-    let plain = y.reducer == Reducer::Map && lse.reducer == Reducer::Lse;
-    let free = y.guards.is_empty() && lse.guards.is_empty() && bare_writes(y) && bare_writes(lse);
-    let alone = users[value] == [id] && !net.values[value].fixed && read.outside.is_none();
+    let alone = users[value] == [id] && !net.values[value].fixed;
     let row: i64 = lse.reduced.iter().product();
-    let short = (2..=LONGEST).contains(&row) && lse.reduced.len() == 1;
-    if !(plain && free && alone && short) {
+    if !alone || !(2..=LONGEST).contains(&row) {
         return None;
     }
-    let places = places(y, lse, read)?;
-    let term_of_row = net::rebuild(term, &|ix| moved(ix, &places), &Expr::Read);
     let operands = net.operands(value).to_vec();
-    let same = net::by_value(&term_of_row, own) == net::by_value(&lse.body, &operands);
-    same.then(|| Found {
+    let over = |equation, operands| Over { equation, operands };
+    let softmax = softmax(over(y, own), over(lse, &operands))?;
+    Some(Found {
         y: y.clone(),
-        term: (**term).clone(),
         lse: lse.clone(),
         operands,
-        at: read.at.clone(),
-        places,
+        softmax,
     })
-}
-
-/// Each index of y as an index of the log-sum-exp: those it is read at, and the one that is left, which it reduces.
-fn places(y: &Equation, lse: &Equation, read: &Read) -> Option<Vec<Option<usize>>> {
-    let mut places = vec![None; y.free.len()];
-    for (write, at) in lse.write.iter().zip(&read.at) {
-        let (Pos::Ix(write), Pos::Ix(at)) = (write, at) else {
-            return None;
-        };
-        match (write.as_var(), at.as_var()) {
-            (Some(l), Some(v)) if places[v].is_none() && y.free[v] == lse.free[l] => {
-                places[v] = Some(l);
-            }
-            (None, None) if at.as_constant() == Some(0) => {}
-            _ => return None,
-        }
-    }
-    let mut left = (0..places.len()).filter(|v| places[*v].is_none() && y.free[*v] > 1);
-    let (row, None) = (left.next()?, left.next()) else {
-        return None;
-    };
-    places[row] = Some(lse.free.len());
-    (y.free[row] == lse.reduced[0]).then_some(places)
 }
 
 fn build(net: &mut Net, id: ValueId, f: &Found) {
@@ -122,15 +75,19 @@ fn build(net: &mut Net, id: ValueId, f: &Found) {
     let mut each = f.y.clone();
     let mut operands = net.operands(id).to_vec();
     operands.push(most);
-    let less = read(operands.len() - 1, f.at.clone());
-    let shifted = Expr::Binary(Binary::Sub, Box::new(f.term.clone()), Box::new(less));
+    let less = read(operands.len() - 1, f.softmax.at.clone());
+    let shifted = Expr::Binary(
+        Binary::Sub,
+        Box::new(f.softmax.term.clone()),
+        Box::new(less),
+    );
     each.body = Expr::Unary(Unary::Exp, Box::new(shifted));
     let mut pieces = vec![each];
     super::plan::compact(&mut pieces, &mut operands);
     let each = net.push(shape, Def::Compute { pieces, operands }, label.clone());
     // y's axes, seen from the row: its own index is the reduced one.
     let along = f.y.write.iter().map(|p| match p {
-        Pos::Ix(ix) => Pos::Ix(moved(ix, &f.places)),
+        Pos::Ix(ix) => Pos::Ix(moved(ix, &f.softmax.places)),
         Pos::Computed(_) => unreachable!("writes are bare"),
     });
     let mut sum = f.lse.clone();
@@ -151,7 +108,7 @@ fn build(net: &mut Net, id: ValueId, f: &Found) {
     y.body = Expr::Binary(
         Binary::Mul,
         Box::new(read(0, f.y.write.clone())),
-        Box::new(read(1, f.at.clone())),
+        Box::new(read(1, f.softmax.at.clone())),
     );
     net.values[id].def = compute(y, vec![each, over]);
 }

@@ -142,22 +142,29 @@ impl<'a> Elab<'a, '_> {
             return self.fail(span, fault(Class::Type, text));
         };
         let (equation, operands) = lower::equation(body, reducer, free, reduced, &self.extents);
+        let origin = self.origin(&env.path, name, span);
+        if self.promised.is_none() {
+            return self.emit(equation, operands, dims, kind, origin);
+        }
+        let (written, read, out) = (equation.clone(), operands.clone(), dims.sizes.clone());
+        let result = self.emit(equation, operands, dims, kind, origin)?;
         if let Some(promised) = &mut self.promised {
             let names = free
                 .iter()
                 .chain(reduced)
                 .map(|v| self.index_names[*v].to_string())
                 .collect();
-            let shapes = operands.iter().map(|o| self.b.shape(*o).to_vec()).collect();
+            let shapes = read.iter().map(|o| self.b.shape(*o).to_vec()).collect();
             promised.push(Promised {
-                equation: equation.clone(),
+                equation: written,
+                operands: read,
+                result,
                 shapes,
-                out: dims.sizes.clone(),
+                out,
                 names,
             });
         }
-        let origin = self.origin(&env.path, name, span);
-        self.emit(equation, operands, dims, kind, origin)
+        Ok(result)
     }
 
     fn written(&mut self, items: &'a [ast::Ix], env: &Env<'a>) -> Fallible<Vec<Written<'a>>> {

@@ -7,12 +7,16 @@ use super::error::{Fallible, fault};
 use super::module::Def;
 use crate::diag::Class;
 use crate::equation::canon::canonicalise;
-use crate::equation::classify;
+use crate::equation::classify::{self, Piece};
 use crate::equation::{Equation, Pos};
+use crate::ir::graph::NodeId;
 
 /// An equation as written, with the names of its indices, free ones first.
 pub struct Promised {
     pub equation: Equation,
+    pub operands: Vec<NodeId>,
+    /// The node that it became.
+    pub result: NodeId,
     pub shapes: Vec<Vec<i64>>,
     pub out: Vec<i64>,
     pub names: Vec<String>,
@@ -32,8 +36,13 @@ impl<'a> Elab<'a, '_> {
         let result = f(self);
         let promised = std::mem::replace(&mut self.promised, outer).unwrap_or_default();
         let value = result?;
-        let equations: Vec<(Equation, Vec<String>)> = promised.iter().flat_map(canonical).collect();
-        match classify::promise(&kernel.text, &equations) {
+        let equations: Vec<Piece> = promised.iter().flat_map(canonical).collect();
+        let kept = classify::promise(&kernel.text, &equations);
+        // They are part of the op around this one, too.
+        if let Some(outer) = &mut self.promised {
+            outer.extend(promised);
+        }
+        match kept {
             Ok(()) => Ok(value),
             Err(why) => {
                 let text = format!(
@@ -53,7 +62,7 @@ impl<'a> Elab<'a, '_> {
 /// The pieces, each index named by the axis of the result that it writes, or by its place among the reduced ones.
 ///
 /// A promise is about the text: with one channel, say, an index would vanish, so every extent is at least 2 here.
-fn canonical(promised: &Promised) -> Vec<(Equation, Vec<String>)> {
+fn canonical(promised: &Promised) -> Vec<Piece> {
     let wide = |extents: &[i64]| -> Vec<i64> { extents.iter().map(|e| (*e).max(2)).collect() };
     let equation = Equation {
         free: wide(&promised.equation.free),
@@ -63,12 +72,13 @@ fn canonical(promised: &Promised) -> Vec<(Equation, Vec<String>)> {
     let shapes: Vec<Vec<i64>> = promised.shapes.iter().map(|s| wide(s)).collect();
     let shapes: Vec<&[i64]> = shapes.iter().map(Vec::as_slice).collect();
     let pieces = canonicalise(&equation, &shapes, &wide(&promised.out)).pieces;
-    let pair = |piece: Equation| (named(&piece, promised), piece);
-    pieces
-        .into_iter()
-        .map(pair)
-        .map(|(names, piece)| (piece, names))
-        .collect()
+    let piece = |equation: Equation| Piece {
+        names: named(&equation, promised),
+        equation,
+        operands: promised.operands.iter().map(|o| o.index()).collect(),
+        result: promised.result.index(),
+    };
+    pieces.into_iter().map(piece).collect()
 }
 
 fn named(piece: &Equation, promised: &Promised) -> Vec<String> {
