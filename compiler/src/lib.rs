@@ -77,9 +77,9 @@
 //!   computed in step, since the machine looks only so far ahead for what it can do.
 //! - **The next row's reduction goes ahead** of this row's last statement, where that stores (`tile/software_pipeline.rs`): a row
 //!   is read while another is written, and nothing waits for what a reduction comes to. Softmax.
-//! - **Layouts are turned in squares.** Where results are adjacent along one index and operands along another, blocks are cut
-//!   along both (`schedule/chunks.rs`), and both loops of the copy are one call, which turns a cache line each way in registers
-//!   (`backend/clif/turn.rs`). What is computed as well is computed along the operand, in a tile that is turned on its way out.
+//! - **Transpositions are tiled.** Where results are contiguous along one index and operands along another, both are
+//!   tiled (`schedule/chunks.rs`), and both loops of the copy are one call, which transposes squares of a cache line each way in
+//!   registers (`backend/clif/transpose.rs`). A map with arithmetic runs along its operand, into a tile that is stored transposed.
 //! - **Rows of a pixel shuffle are woven.** Along the adjacent index there are two or four elements: rows are computed along
 //!   the long one and put together by the runtime.
 //! - **Mean and variance take one walk.** Over more terms than a cache holds, both are found block by block and then put

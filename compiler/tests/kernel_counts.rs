@@ -169,7 +169,7 @@ fn what_is_gathered_across_its_rows_is_copied_first() {
 }
 
 #[test]
-fn subpixels_do_not_turn_the_channels_of_a_shuffle() {
+fn subpixels_do_not_transpose_the_channels_of_a_shuffle() {
     let text = "model Case()(x: [B, C, H, W]) -> [B, 16, 2*H, 2*W] {\n\
                 x |> Conv2d(128) @a |> pixel_shuffle(2) |> relu |> Conv2d(16) @b\n}\n\
                 profile case { B = 1  C = 32  H = 16  W = 24 }\n";
@@ -209,7 +209,7 @@ fn sums_that_are_stored_as_they_are_go_to_their_place_at_once() {
 }
 
 #[test]
-fn layouts_are_turned_in_blocks_of_lines() {
+fn layouts_are_transposed_in_blocks_of_lines() {
     use vsr_compiler::tile::Stmt;
     let kernel = |value: &str| {
         let text = format!(

@@ -304,7 +304,7 @@ fn large_group_norm(side: usize) {
 
 /// Channels last, as they are and computed, where blocks have rests and where they have none.
 #[test]
-fn turned_layouts_hold_the_same_numbers() {
+fn transposed_layouts_hold_the_same_numbers() {
     for (op, scale, shift) in [("turned", 1.0, 0.0), ("turned_scaled", 2.0, 1.0)] {
         for (c, h, w) in [(64, 16, 96), (33, 20, 70), (9, 3, 300), (4, 30, 40)] {
             let size = |name: &str, n: usize| (name.to_string(), n.to_string());

@@ -26,8 +26,8 @@ pub struct Chunks {
     pub inner: Vec<Inner>,
     /// The innermost loop runs over adjacent elements, members' own indices around it.
     pub space_last: bool,
-    /// The innermost loop runs over adjacent elements of an operand; results are turned on their way out of a tile.
-    pub turned: bool,
+    /// The innermost loop runs over adjacent elements of an operand; results are stored transposed, from a tile.
+    pub transposed: bool,
 }
 
 /// An inner loop: index of the space, loop variable, extent, size of the chunk.
@@ -68,15 +68,16 @@ impl Chunks {
             vars: vec![int(0); n],
             inner: vec![],
             space_last,
-            turned: false,
+            transposed: false,
         };
-        let turned = along_operand(ctx, group, &order).or_else(|| along_maths(ctx, group, &order));
-        match turned.filter(|_| space_last) {
+        let transposed =
+            along_operand(ctx, group, &order).or_else(|| along_maths(ctx, group, &order));
+        match transposed.filter(|_| space_last) {
             Some(by_operand) => chunks.cut_across(group, &order, &by_operand, work, b),
             None => match lies_across(ctx, group, &order) {
                 Some(Across::Copy(along)) => chunks.cut_block(group, &order, along, RUN, b),
                 Some(Across::Computed(by_operand)) => {
-                    chunks.turned = true;
+                    chunks.transposed = true;
                     let along = order[order.len() - 1];
                     chunks.cut_block(group, &by_operand, along, 2 * RUN, b);
                 }
@@ -143,7 +144,7 @@ impl Chunks {
         work: i64,
         b: &mut KernelBuilder,
     ) {
-        self.turned = true;
+        self.transposed = true;
         let mut budget = (POINTS / work).max(1);
         for (i, &v) in by_operand.iter().rev().enumerate() {
             let extent = group.space[v];
@@ -158,7 +159,7 @@ impl Chunks {
         }
     }
 
-    /// Where a layout is turned: at most `run` of the order's last index and, around it, of the one that is adjacent on the
+    /// Of a transposition: at most `run` of the order's last index and, around it, of the one that is adjacent on the
     /// other side.
     fn cut_block(
         &mut self,
@@ -171,7 +172,7 @@ impl Chunks {
         let mut order: Vec<usize> = order.iter().copied().filter(|v| *v != across).collect();
         order.insert(order.len() - 1, across);
         // What waits in a tile is read while the block before is stored: blocks that the nearest cache holds beside each other.
-        let mut budget = if self.turned { POINTS / 4 } else { POINTS };
+        let mut budget = if self.transposed { POINTS / 4 } else { POINTS };
         for (i, &v) in order.iter().rev().enumerate() {
             let extent = group.space[v];
             let most = if i == 0 { run } else { budget };

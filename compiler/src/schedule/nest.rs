@@ -18,7 +18,7 @@ use crate::tile::{Compute, Int, Mode, Reduce, ReduceOp, Stmt, TileId, TileKind, 
 pub fn build(ctx: &Context, group: &Group, name: &str) -> KernelBuilder {
     let mut b = KernelBuilder::new(name);
     let mut plan = Chunks::plan(ctx, group, &mut b);
-    let around = rows_in_turn(group, &mut plan);
+    let around = fused_row_loops(group, &mut plan);
     let in_place = within::in_place(ctx.net, group);
     let mut nest = Nest {
         ctx,
@@ -46,16 +46,16 @@ pub fn build(ctx: &Context, group: &Group, name: &str) -> KernelBuilder {
     b
 }
 
-/// Takes the loops over a task's rows out of the plan, where members go over rows worth a pass each: then one row is
-/// finished before the next is begun, and its passes find it in the nearest cache.
-fn rows_in_turn(group: &Group, plan: &mut Chunks) -> Vec<Inner> {
+/// Takes the loops over a task's rows out of the plan, where members go over rows worth a pass each: the passes of a
+/// multi-pass reduction are fused at row granularity, so that each hits L1.
+fn fused_row_loops(group: &Group, plan: &mut Chunks) -> Vec<Inner> {
     const LONG: i64 = 128;
     let n = group.space.len();
     let passes = group.members.iter().filter(|m| {
         let own: i64 = m.extents()[n..].iter().product();
         own >= LONG
     });
-    match passes.count() >= 2 && !plan.space_last && !plan.turned {
+    match passes.count() >= 2 && !plan.space_last && !plan.transposed {
         true => std::mem::take(&mut plan.inner),
         false => vec![],
     }
@@ -148,10 +148,10 @@ impl Nest<'_> {
         let (ctx, group) = (self.ctx, self.group);
         let member = &group.members[i];
         let later = &group.members[i + 1..];
-        // What is turned on its way out waits in a tile; a reduction does so anyway.
-        let turned = self.plan.turned && member.equation.reducer == Reducer::Map;
+        // What is stored transposed waits in a tile; so does a reduction, anyway.
+        let transposed = self.plan.transposed && member.equation.reducer == Reducer::Map;
         let read = |m: &Member| within::reads(m, member.value) > 0 || is_mean_of(member, m);
-        let kept = turned || later.iter().any(read);
+        let kept = transposed || later.iter().any(read);
         let n = group.space.len();
         let extents = member.extents();
         let (vars, mut loops) = self.loops(member, b);
@@ -195,7 +195,7 @@ impl Nest<'_> {
             false => value,
         };
         if member.stored {
-            if self.plan.turned {
+            if self.plan.transposed {
                 let strides = out_strides(ctx, member);
                 loops.sort_by_key(|(v, ..)| (-strides[*v].abs(), *v));
                 lengthen_by(&mut loops, |l| l.3);

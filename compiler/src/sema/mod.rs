@@ -21,6 +21,7 @@ mod eval;
 mod facts;
 mod frozen;
 mod index_equation;
+mod iterations;
 mod layout;
 mod limits;
 mod lower;
@@ -37,7 +38,6 @@ mod scope;
 mod settings;
 mod stdlib;
 mod tensor;
-mod turns;
 mod value;
 pub(crate) mod walk;
 

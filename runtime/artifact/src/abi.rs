@@ -72,7 +72,7 @@ pub struct FnTable {
     ),
     /// dst[r·dst_step + i] = src[i·src_step + r] for r in 0..rows, i in 0..n; past the caches if `past` is 1.
     /// Meanwhile, next[i·next_step + r] is fetched, which need not exist.
-    pub turn: unsafe extern "C" fn(
+    pub transpose: unsafe extern "C" fn(
         dst: *mut f32,
         dst_step: i64,
         src: *const f32,

@@ -17,7 +17,7 @@ mod plan;
 mod reduce;
 mod stmt;
 mod sweep;
-mod turn;
+mod transpose;
 mod weave;
 mod wide;
 

@@ -37,7 +37,7 @@ impl Lower<'_, '_> {
         }
         self.open(plan, 0, plan.n_outer, &mut |s| match plan.ways {
             Some(ways) => s.woven_row(plan, ways),
-            None if plan.is_turned => s.turned(plan),
+            None if plan.is_transposed => s.transposed(plan),
             None => s.map_row(plan),
         });
     }

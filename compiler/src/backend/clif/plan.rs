@@ -29,8 +29,8 @@ pub struct Plan {
     pub vectorised: bool,
     /// The last loop but one is no loop: the rows of its values are woven into one.
     pub ways: Option<i64>,
-    /// The last two loops are a copy of what lies across.
-    pub is_turned: bool,
+    /// The last two loops are a transposition.
+    pub is_transposed: bool,
     /// Results go through a row, and from there past the caches.
     pub streamed: bool,
     pub value: NodeId,
@@ -107,7 +107,7 @@ impl Plan {
             v: None,
             vectorised: false,
             ways: None,
-            is_turned: false,
+            is_transposed: false,
             streamed: false,
             value,
             to,
@@ -134,7 +134,7 @@ impl Plan {
             self.n_outer = compute.dims.len().saturating_sub(1);
             self.v = compute.dims.len().checked_sub(1);
             self.vectorised = along;
-            if along && (self.weave(dag) || self.turn(dag)) {
+            if along && (self.weave(dag) || self.transpose(dag)) {
                 return;
             }
             self.streamed = along && self.may_stream(dag);

@@ -2,7 +2,7 @@
 
 use vsr_artifact::abi::{ContractCall, Env, FnTable};
 use vsr_kernels::maths::{Call, Function, Lanes};
-use vsr_kernels::turn::{Turn, turn};
+use vsr_kernels::transpose::{Transpose, transpose};
 use vsr_kernels::weave::{Weave, weave};
 use vsr_kernels::{Affine, Level, maths, philox, stream};
 
@@ -63,12 +63,12 @@ macro_rules! tables {
                 unsafe { weave(LEVEL, ways, Weave { dst, src, step, n, past_caches }) }
             }
 
-            unsafe extern "C" fn turned(
+            unsafe extern "C" fn strided(
                 dst: *mut f32, dst_step: i64, src: *const f32, src_step: i64, rows: i64, n: i64,
                 next: *const f32, next_step: i64, past: i64,
             ) {
                 let past_caches = past == 1;
-                unsafe { turn(LEVEL, Turn { dst, dst_step, src, src_step, rows, n, next, next_step, past_caches }) }
+                unsafe { transpose(LEVEL, Transpose { dst, dst_step, src, src_step, rows, n, next, next_step, past_caches }) }
             }
 
             pub static TABLE: FnTable = FnTable {
@@ -85,7 +85,7 @@ macro_rules! tables {
                 random,
                 stream: copy,
                 weave: rows,
-                turn: turned,
+                transpose: strided,
             };
         }
     )* };

@@ -79,7 +79,7 @@ unsafe extern "C" fn weave(
     }
 }
 
-unsafe extern "C" fn turn(
+unsafe extern "C" fn transpose(
     dst: *mut f32,
     dst_step: i64,
     src: *const f32,
@@ -162,7 +162,7 @@ fn table() -> FnTable {
         random: random_fn,
         stream,
         weave,
-        turn,
+        transpose,
     }
 }
 
