@@ -80,8 +80,8 @@
 //! - **Transpositions are tiled.** Where results are contiguous along one index and operands along another, both are
 //!   tiled (`schedule/chunks.rs`), and both loops of the copy are one call, which transposes squares of a cache line each way in
 //!   registers (`backend/clif/transpose.rs`). A map with arithmetic runs along its operand, into a tile that is stored transposed.
-//! - **Rows of a pixel shuffle are woven.** Along the adjacent index there are two or four elements: rows are computed along
-//!   the long one and put together by the runtime.
+//! - **Rows of a pixel shuffle are interleaved.** Along the contiguous index there are two or four elements: rows are computed
+//!   along the long one, and the runtime interleaves them (`backend/clif/interleave.rs`).
 //! - **Mean and variance take one walk.** Over more terms than a cache holds, both are found block by block and then put
 //!   together (`schedule/moments.rs`).
 //! - **A thread keeps its share.** Each thread begins a launch with the same part of its tasks, and takes from others' when it

@@ -61,12 +61,12 @@ pub struct FnTable {
     /// dst[i] = scale·src[i] + shift (scale is ±1 or shift is -0), past the caches where that helps.
     pub stream:
         unsafe extern "C" fn(dst: *mut f32, src: *const f32, n: i64, scale: f32, shift: f32),
-    /// dst[ways·i + k] = src[k·step + i] for i in 0..n; past the caches if `past` is 1.
-    pub weave: unsafe extern "C" fn(
+    /// dst[n_rows·i + k] = src[k·step + i] for i in 0..n; past the caches if `past` is 1.
+    pub interleave: unsafe extern "C" fn(
         dst: *mut f32,
         src: *const f32,
         step: i64,
-        ways: i64,
+        n_rows: i64,
         n: i64,
         past: i64,
     ),

@@ -11,6 +11,7 @@ mod calls;
 mod contract;
 mod emit;
 mod integer;
+mod interleave;
 mod lower;
 mod nest;
 mod plan;
@@ -18,7 +19,6 @@ mod reduce;
 mod stmt;
 mod sweep;
 mod transpose;
-mod weave;
 mod wide;
 
 use crate::backend::wide::{Level, Program, emit};

@@ -35,8 +35,8 @@ impl Lower<'_, '_> {
         if plan.loops.is_empty() {
             return self.when(plan, 0, &mut |s| s.store_scalar(plan));
         }
-        self.open(plan, 0, plan.n_outer, &mut |s| match plan.ways {
-            Some(ways) => s.woven_row(plan, ways),
+        self.open(plan, 0, plan.n_outer, &mut |s| match plan.n_interleaved {
+            Some(n_rows) => s.interleaved_row(plan, n_rows),
             None if plan.is_transposed => s.transposed(plan),
             None => s.map_row(plan),
         });

@@ -27,8 +27,8 @@ pub struct Plan {
     /// Index of the loop that is cut into vectors or chunks.
     pub v: Option<usize>,
     pub vectorised: bool,
-    /// The last loop but one is no loop: the rows of its values are woven into one.
-    pub ways: Option<i64>,
+    /// The last loop but one is no loop: the rows of its values are interleaved.
+    pub n_interleaved: Option<i64>,
     /// The last two loops are a transposition.
     pub is_transposed: bool,
     /// Results go through a row, and from there past the caches.
@@ -70,9 +70,9 @@ pub enum Shape {
 /// The row of a plan's value or accumulators.
 pub const VALUE_ROW: NodeId = NodeId::MAX;
 
-/// The row of a value to be woven.
-pub fn way_row(way: i64) -> NodeId {
-    VALUE_ROW - 1 - way as NodeId
+/// The k-th of the rows that are interleaved.
+pub fn source_row(k: i64) -> NodeId {
+    VALUE_ROW - 1 - k as NodeId
 }
 
 impl Plan {
@@ -106,7 +106,7 @@ impl Plan {
             n_outer: 0,
             v: None,
             vectorised: false,
-            ways: None,
+            n_interleaved: None,
             is_transposed: false,
             streamed: false,
             value,
@@ -134,7 +134,7 @@ impl Plan {
             self.n_outer = compute.dims.len().saturating_sub(1);
             self.v = compute.dims.len().checked_sub(1);
             self.vectorised = along;
-            if along && (self.weave(dag) || self.transpose(dag)) {
+            if along && (self.interleave(dag) || self.transpose(dag)) {
                 return;
             }
             self.streamed = along && self.may_stream(dag);
@@ -262,8 +262,8 @@ impl Plan {
     /// Gives a row to every call along the vectorised loop, and to values on their way into accumulators.
     fn rows(&mut self, dag: &Dag) {
         let mut next = 0;
-        for way in 0..self.ways.unwrap_or(0) {
-            self.rows.insert(way_row(way), next);
+        for k in 0..self.n_interleaved.unwrap_or(0) {
+            self.rows.insert(source_row(k), next);
             next += 1;
         }
         if self.streamed || matches!(self.shape, Shape::Row | Shape::Lanes | Shape::Chain) {

@@ -1,9 +1,9 @@
 //! The functions that compiled code may call, one table for each level of the microkernels.
 
 use vsr_artifact::abi::{ContractCall, Env, FnTable};
+use vsr_kernels::interleave::{Interleave, interleave};
 use vsr_kernels::maths::{Call, Function, Lanes};
 use vsr_kernels::transpose::{Transpose, transpose};
-use vsr_kernels::weave::{Weave, weave};
 use vsr_kernels::{Affine, Level, maths, philox, stream};
 
 /// The table for a level. It lives as long as the process.
@@ -58,9 +58,9 @@ macro_rules! tables {
                 unsafe { stream::stream(LEVEL, dst, src, n, Affine { scale, shift }) }
             }
 
-            unsafe extern "C" fn rows(dst: *mut f32, src: *const f32, step: i64, ways: i64, n: i64, past: i64) {
+            unsafe extern "C" fn rows(dst: *mut f32, src: *const f32, step: i64, n_rows: i64, n: i64, past: i64) {
                 let past_caches = past == 1;
-                unsafe { weave(LEVEL, ways, Weave { dst, src, step, n, past_caches }) }
+                unsafe { interleave(LEVEL, n_rows, Interleave { dst, src, step, n, past_caches }) }
             }
 
             unsafe extern "C" fn strided(
@@ -84,7 +84,7 @@ macro_rules! tables {
                 pow,
                 random,
                 stream: copy,
-                weave: rows,
+                interleave: rows,
                 transpose: strided,
             };
         }

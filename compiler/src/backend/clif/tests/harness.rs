@@ -62,18 +62,18 @@ unsafe extern "C" fn stream(dst: *mut f32, src: *const f32, n: i64, scale: f32, 
     }
 }
 
-unsafe extern "C" fn weave(
+unsafe extern "C" fn interleave(
     dst: *mut f32,
     src: *const f32,
     step: i64,
-    ways: i64,
+    n_rows: i64,
     n: i64,
     _past: i64,
 ) {
     for i in 0..n {
-        for k in 0..ways {
+        for k in 0..n_rows {
             unsafe {
-                *dst.offset((ways * i + k) as isize) = *src.offset((k * step + i) as isize);
+                *dst.offset((n_rows * i + k) as isize) = *src.offset((k * step + i) as isize);
             }
         }
     }
@@ -161,7 +161,7 @@ fn table() -> FnTable {
         pow,
         random: random_fn,
         stream,
-        weave,
+        interleave,
         transpose,
     }
 }
