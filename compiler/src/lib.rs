@@ -63,8 +63,8 @@
 //!   terms, maps. Gradients in the taps likewise. It is a rewrite of equations, so fusion, layouts, packing and the
 //!   microkernel stay as they are. `infer` of a network with a finite field does without: its tiles agree to the bit.
 //!   `flops` in manifests and reports are those of the equations; each launch also knows what its kernel does.
-//! - **A row's exponentials are computed once.** `exp(t - lse t)` becomes exponentials over their sum (`schedule/shares.rs`),
-//!   by the shape of the two equations, and stays one kernel.
+//! - **Softmax normalisation computes each exponential once.** `exp(t - lse t)` becomes exponentials over their sum
+//!   (`schedule/softmax.rs`), by the shape of the two equations, and stays one kernel.
 //! - **Rows of several passes are finished in turn.** Where members of a nest go over long rows (softmax, layer norm), the loop
 //!   over a task's rows stands around all of them, so each pass finds its row in the nearest cache. Maths whose results the
 //!   next statement sums up leaves the sum, too. Calls read and write in place, and scale or shift their argument.

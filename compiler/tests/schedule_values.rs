@@ -251,9 +251,9 @@ fn softmax_over_rows_is_one_kernel_and_attention_is_right() {
     b.output("p", p);
     b.output("out", out);
     let text = check(&graph, "attention");
-    // The row's maximum, its exponentials, their sum and the shares: one kernel between two contractions.
-    let shares = ["Max [2, 20]", "Map [2, 20, 12]", "Sum [2, 20]"];
-    assert!(shares.iter().all(|s| text.contains(s)), "{text}");
+    // The row's maximum, its exponentials, their sum and the softmax: one kernel between two contractions.
+    let softmax = ["Max [2, 20]", "Map [2, 20, 12]", "Sum [2, 20]"];
+    assert!(softmax.iter().all(|s| text.contains(s)), "{text}");
     assert_eq!(text.matches(" nest ").count(), 3, "{text}");
 }
 

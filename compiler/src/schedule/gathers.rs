@@ -1,7 +1,7 @@
 //! Reads at computed positions: which index makes a row of them, and a copy for what lies across it.
 //!
 //! Enters the net; leaves copies of leaves that are gathered from more often than a copy costs. How the copies lie is
-//! decided as for all values: `votes` speaks for the row. What is computed is never copied: it can lie as its readers like.
+//! decided as for all values: `preferences` speaks for the row. What is computed is never copied: it can lie as its readers like.
 
 use super::layout;
 use super::net::{Def, Net, ValueId, for_each_read};

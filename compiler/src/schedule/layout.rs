@@ -68,17 +68,17 @@ impl Layout {
     }
 }
 
-/// Layouts of all values: outer values are row-major, others put the axis with the most votes innermost.
-pub fn choose(net: &Net, order: &[ValueId], votes: &[Vec<f64>]) -> Vec<Option<Layout>> {
-    let mut votes = votes.to_vec();
-    spread(net, order, &mut votes);
+/// Layouts of all values: outer values are row-major, others put the axis that is preferred most innermost.
+pub fn choose(net: &Net, order: &[ValueId], preferences: &[Vec<f64>]) -> Vec<Option<Layout>> {
+    let mut preferences = preferences.to_vec();
+    propagate(net, order, &mut preferences);
     let mut layouts = vec![None; net.values.len()];
     for &id in order {
         let value = &net.values[id];
         let layout = if net.is_leaf(id) || value.fixed {
             Layout::row_major(&value.shape)
         } else {
-            let innermost = value.innermost.or_else(|| best(&votes[id]));
+            let innermost = value.innermost.or_else(|| best(&preferences[id]));
             Layout::with_innermost(&value.shape, innermost, value.halo.clone())
         };
         layouts[id] = Some(layout);
@@ -86,28 +86,28 @@ pub fn choose(net: &Net, order: &[ValueId], votes: &[Vec<f64>]) -> Vec<Option<La
     layouts
 }
 
-fn best(votes: &[f64]) -> Option<usize> {
-    let most = votes.iter().cloned().fold(0.0, f64::max);
+fn best(preferences: &[f64]) -> Option<usize> {
+    let most = preferences.iter().cloned().fold(0.0, f64::max);
     (most > 0.0)
-        .then(|| votes.iter().position(|v| *v == most))
+        .then(|| preferences.iter().position(|v| *v == most))
         .flatten()
 }
 
-/// Values without votes take those of their users, then of their operands, through reads at plain indices.
-fn spread(net: &Net, order: &[ValueId], votes: &mut [Vec<f64>]) {
+/// Propagation: values without preferences take those of their users, then of their operands, through reads at plain indices.
+fn propagate(net: &Net, order: &[ValueId], preferences: &mut [Vec<f64>]) {
     // What is computed from a contraction's result lies as the contraction would like it, whoever reads it later.
     for &id in order {
-        let follows = |o: &ValueId| votes[*o].iter().any(|v| *v > 0.0) && is_product(net, *o);
+        let follows = |o: &ValueId| preferences[*o].iter().any(|v| *v > 0.0) && is_product(net, *o);
         if net.operands(id).iter().any(follows) {
-            pass_votes(net, id, votes, Direction::ToResult);
+            pass_preferences(net, id, preferences, Direction::ToResult);
         }
     }
     for _ in 0..4 {
         for &id in order.iter().rev() {
-            pass_votes(net, id, votes, Direction::ToOperands);
+            pass_preferences(net, id, preferences, Direction::ToOperands);
         }
         for &id in order {
-            pass_votes(net, id, votes, Direction::ToResult);
+            pass_preferences(net, id, preferences, Direction::ToResult);
         }
     }
 }
@@ -124,7 +124,7 @@ enum Direction {
     ToResult,
 }
 
-fn pass_votes(net: &Net, id: ValueId, votes: &mut [Vec<f64>], direction: Direction) {
+fn pass_preferences(net: &Net, id: ValueId, preferences: &mut [Vec<f64>], direction: Direction) {
     let Def::Compute { pieces, operands } = &net.values[id].def else {
         return;
     };
@@ -143,18 +143,21 @@ fn pass_votes(net: &Net, id: ValueId, votes: &mut [Vec<f64>], direction: Directi
                 }
             }
         });
-        let (operand_votes, own) = match direction {
-            Direction::ToOperands => (true, votes[id].clone()),
+        let (to_operands, own) = match direction {
+            Direction::ToOperands => (true, preferences[id].clone()),
             Direction::ToResult => (false, vec![]),
         };
         let empty = |v: &[f64]| v.iter().all(|v| *v == 0.0);
-        let free: Vec<bool> = pairs.iter().map(|(o, _, _)| empty(&votes[*o])).collect();
-        let result_free = empty(&votes[id]);
+        let free: Vec<bool> = pairs
+            .iter()
+            .map(|(o, _, _)| empty(&preferences[*o]))
+            .collect();
+        let result_free = empty(&preferences[id]);
         for ((operand, axis, out_axis), operand_free) in pairs.into_iter().zip(free) {
-            if operand_votes && operand_free {
-                votes[operand][axis] += own[out_axis] * 0.5;
-            } else if !operand_votes && result_free {
-                votes[id][out_axis] += votes[operand][axis] * 0.5;
+            if to_operands && operand_free {
+                preferences[operand][axis] += own[out_axis] * 0.5;
+            } else if !to_operands && result_free {
+                preferences[id][out_axis] += preferences[operand][axis] * 0.5;
             }
         }
     }

@@ -25,14 +25,14 @@ mod order;
 mod place;
 mod plan;
 mod positions;
+mod preferences;
 mod print;
 mod reach;
 mod scatter;
-mod shares;
+mod softmax;
 mod split;
 mod unroll;
 mod updates;
-mod votes;
 mod winograd;
 mod within;
 

@@ -1,7 +1,7 @@
 //! The schedule's working form of one entry: values and their defining equations, free to be rewritten.
 //!
 //! Enters a canonical graph; every value here is computed by pieces over boxes, given from outside, or stored.
-//! Nothing is rewritten here: passes do that. Fusing, copying and packing keep every bit; `winograd`, `shares`, `split`,
+//! Nothing is rewritten here: passes do that. Fusing, copying and packing keep every bit; `winograd`, `softmax`, `split`,
 //! `hoist` and `unroll` give other roundings, chosen by extents alone.
 
 pub use crate::equation::rewrite::{for_each_read, rebuild, rebuild_pos};

@@ -8,9 +8,9 @@ use super::layout::{self, Layout};
 use super::lower::{KernelBuilder, Source};
 use super::net::{Def, Net, ValueId, WeightTable};
 use super::place::{bytes_of, place};
-use super::votes::votes;
+use super::preferences::preferences;
 use super::{
-    fill, gathers, hoist, inline, matmul, nest, order, scatter, shares, split, unroll, updates,
+    fill, gathers, hoist, inline, matmul, nest, order, scatter, softmax, split, unroll, updates,
     winograd,
 };
 use crate::diag::{self, Span};
@@ -145,7 +145,7 @@ fn rewriting<'a>() -> Vec<Pass<Draft<'a>>> {
         Pass {
             name: "softmax",
             why: "computes a row's exponentials once; behind the cuts, so that a row's maximum and sum stay in one kernel",
-            run: |draft| shares::rewrite(&mut draft.net),
+            run: |draft| softmax::rewrite(&mut draft.net),
         },
         Pass {
             name: "unroll",
@@ -234,7 +234,7 @@ fn schedule(draft: Draft, manager: &mut PassManager) -> Scheduled {
     let order = net.order();
     let folded = folded(&net, &order, rules.weights_change);
     let layouts = manager.timed("schedule: layouts", || {
-        layout::choose(&net, &order, &votes(&net, &contractions))
+        layout::choose(&net, &order, &preferences(&net, &contractions))
     });
     let groups = manager.timed("schedule: kernels", || {
         let groups = fuse::groups(&net, &order, contractions, &folded, &layouts, rules.fuses);

@@ -1,4 +1,4 @@
-//! A row's exponentials are computed once: `exp(t - lse t)` becomes the exponentials over their sum.
+//! Softmax normalisation, each exponential computed once: `exp(t - lse t)` becomes the exponentials over their sum.
 //!
 //! Enters the net after inlining; where a map is the exponential of a term less the log-sum-exp of such terms along a row,
 //! four values take the place of the two: the row's maximum, the exponentials less it, one over their sum, the product.
@@ -9,8 +9,8 @@ use super::net::{self, Def, Net, ValueId};
 use crate::equation::index::Ix;
 use crate::equation::{Binary, Equation, Expr, Lit, Pos, Read, Reducer, Unary};
 
-/// A row that stays in a tile.
-const LONGEST: i64 = 4096;
+/// A longer row does not stay in a tile.
+const MAX_ROW_ELEMENTS: i64 = 4096;
 
 pub fn rewrite(net: &mut Net) {
     let order = net.order();
@@ -23,7 +23,7 @@ pub fn rewrite(net: &mut Net) {
 }
 
 /// `y = exp(term - lse[at])`
-struct Found {
+struct SoftmaxPattern {
     y: Equation,
     term: Expr,
     lse: Equation,
@@ -38,7 +38,7 @@ fn moved(ix: &Ix, places: &[Option<usize>]) -> Ix {
     ix.substitute(&|v| places[v].map_or(Ix::constant(0), Ix::var))
 }
 
-fn find(net: &Net, users: &[Vec<ValueId>], id: ValueId) -> Option<Found> {
+fn find(net: &Net, users: &[Vec<ValueId>], id: ValueId) -> Option<SoftmaxPattern> {
     let y = net.single(id)?;
     let Expr::Unary(Unary::Exp, inside) = &y.body else {
         return None;
@@ -56,7 +56,7 @@ fn find(net: &Net, users: &[Vec<ValueId>], id: ValueId) -> Option<Found> {
     let free = y.guards.is_empty() && lse.guards.is_empty() && bare_writes(y) && bare_writes(lse);
     let alone = users[value] == [id] && !net.values[value].fixed && read.outside.is_none();
     let row: i64 = lse.reduced.iter().product();
-    let short = (2..=LONGEST).contains(&row) && lse.reduced.len() == 1;
+    let short = (2..=MAX_ROW_ELEMENTS).contains(&row) && lse.reduced.len() == 1;
     if !(plain && free && alone && short) {
         return None;
     }
@@ -64,7 +64,7 @@ fn find(net: &Net, users: &[Vec<ValueId>], id: ValueId) -> Option<Found> {
     let term_of_row = net::rebuild(term, &|ix| moved(ix, &places), &Expr::Read);
     let operands = net.operands(value).to_vec();
     let same = net::by_value(&term_of_row, own) == net::by_value(&lse.body, &operands);
-    same.then(|| Found {
+    same.then(|| SoftmaxPattern {
         y: y.clone(),
         term: (**term).clone(),
         lse: lse.clone(),
@@ -97,7 +97,7 @@ fn places(y: &Equation, lse: &Equation, read: &Read) -> Option<Vec<Option<usize>
     (y.free[row] == lse.reduced[0]).then_some(places)
 }
 
-fn build(net: &mut Net, id: ValueId, f: &Found) {
+fn build(net: &mut Net, id: ValueId, f: &SoftmaxPattern) {
     let shape = net.values[id].shape.clone();
     let row_shape: Vec<i64> = f.lse.write.iter().map(|p| extent(p, &f.lse.free)).collect();
     let label = net.values[id].label.clone();
