@@ -71,8 +71,8 @@ impl Member {
 pub struct Context<'a> {
     pub net: &'a Net,
     pub layouts: &'a [Option<Layout>],
-    /// Elements from which a result is stored past the caches.
-    pub streamed: i64,
+    /// Elements from which a result is stored non-temporally.
+    pub min_non_temporal_elements: i64,
 }
 
 impl Context<'_> {
@@ -82,10 +82,10 @@ impl Context<'_> {
             .expect("every value in order has a layout")
     }
 
-    /// How a value is stored: past the caches, if it is so large that its reader would not find it there anyway.
+    /// How a value is stored: non-temporally, if it is so large that its reader would not find it there anyway.
     pub fn store_mode(&self, value: ValueId) -> Mode {
-        match self.layout(value).len >= self.streamed {
-            true => Mode::Stream,
+        match self.layout(value).len >= self.min_non_temporal_elements {
+            true => Mode::NonTemporal,
             false => Mode::Store,
         }
     }

@@ -89,8 +89,8 @@ pub struct Rules {
     pub filtered: Option<i64>,
     /// Kernels take what follows or precedes their values; without, each value has a kernel of its own (for tests).
     pub fuses: bool,
-    /// Results of at least so many elements are stored past the caches: their readers would not find them there anyway.
-    pub streamed: i64,
+    /// Results of at least so many elements are stored non-temporally: their readers would not find them in a cache anyway.
+    pub min_non_temporal_elements: i64,
     /// Multiplications from which a sum of products is a contraction.
     pub least_product: i64,
 }
@@ -101,14 +101,14 @@ impl Rules {
             weights_change,
             filtered,
             fuses: true,
-            streamed: LARGE,
+            min_non_temporal_elements: MIN_NON_TEMPORAL_ELEMENTS,
             least_product: contraction::LEAST,
         }
     }
 }
 
 /// Elements that do not stay in a cache until they are read again.
-const LARGE: i64 = 8 << 20;
+const MIN_NON_TEMPORAL_ELEMENTS: i64 = 8 << 20;
 
 /// What rewrites values, in order. Behind these the net is as it will run; the rest chooses layouts, kernels and places.
 fn rewriting<'a>() -> Vec<Pass<Draft<'a>>> {
@@ -207,7 +207,7 @@ pub fn plan(
     });
     manager.stage("lower", |manager| {
         let origins = Origins::of(graph).with_outputs(graph);
-        let plan = scheduled.lower(&origins, rules.streamed);
+        let plan = scheduled.lower(&origins, rules.min_non_temporal_elements);
         if manager.verifies {
             manager.timed("verify kernels", || verify_kernels(&plan));
         }
@@ -250,11 +250,11 @@ fn schedule(draft: Draft, manager: &mut PassManager) -> Scheduled {
 }
 
 impl Scheduled {
-    fn lower(&self, origins: &Origins<'_>, streamed: i64) -> EntryPlan {
+    fn lower(&self, origins: &Origins<'_>, min_non_temporal_elements: i64) -> EntryPlan {
         let ctx = Context {
             net: &self.net,
             layouts: &self.layouts,
-            streamed,
+            min_non_temporal_elements,
         };
         let pending = kernels(&ctx, &self.groups, &self.folded, origins);
         place(&ctx, &self.order, pending, &self.folded)

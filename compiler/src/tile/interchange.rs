@@ -18,7 +18,7 @@ const SHORT_FOR_MATHS: i64 = 16;
 
 /// The loop that should be innermost instead of a short one: adjacent elements somewhere, in most accesses if possible.
 fn longer_row(compute: &Compute) -> Option<usize> {
-    if compute.reduce.is_some() || !matches!(compute.mode, Mode::Store | Mode::Stream) {
+    if compute.reduce.is_some() || !matches!(compute.mode, Mode::Store | Mode::NonTemporal) {
         return None;
     }
     let mut dag = Dag::new(None);

@@ -12,8 +12,8 @@ pub struct Interleave {
     pub step: i64,
     /// Elements of each row.
     pub n: i64,
-    /// Nobody reads the result soon.
-    pub past_caches: bool,
+    /// Stores bypass the caches: nobody reads the result soon.
+    pub non_temporal: bool,
 }
 
 /// # Safety
@@ -48,9 +48,9 @@ impl Interleave {
         self.src.wrapping_offset((k * self.step) as isize)
     }
 
-    /// Whether whole vectors of so many bytes may be stored past the caches.
-    fn streams(&self, bytes: usize) -> bool {
-        self.past_caches && (self.dst as usize).is_multiple_of(bytes)
+    /// Whether whole vectors of so many bytes may be stored non-temporally.
+    fn stores_non_temporal(&self, bytes: usize) -> bool {
+        self.non_temporal && (self.dst as usize).is_multiple_of(bytes)
     }
 }
 
@@ -64,7 +64,7 @@ macro_rules! widths {
         unsafe fn $name<const N_ROWS: usize>(w: Interleave) -> i64 {
             use std::arch::x86_64::*;
             let pair = $pair;
-            let streams = w.streams(4 * $lanes);
+            let non_temporal = w.stores_non_temporal(4 * $lanes);
             let whole = w.n.max(0) / $lanes * $lanes;
             for i in (0..whole as usize).step_by($lanes) {
                 unsafe {
@@ -79,7 +79,7 @@ macro_rules! widths {
                     }
                     for (k, v) in out.into_iter().enumerate() {
                         let to = w.dst.add(N_ROWS * i + $lanes * k);
-                        match streams {
+                        match non_temporal {
                             true => $stream(to, v),
                             false => $store(to, v),
                         }
@@ -115,7 +115,7 @@ mod tests {
         let step = 130;
         let src: Vec<f32> = (0..4 * step).map(|i| i as f32).collect();
         for level in Level::available() {
-            for (n_rows, n, first, past_caches) in [
+            for (n_rows, n, first, non_temporal) in [
                 (2, 100, 0, true),
                 (2, 33, 3, true),
                 (4, 64, 0, true),
@@ -132,7 +132,7 @@ mod tests {
                         src: src.as_ptr(),
                         step: step as i64,
                         n,
-                        past_caches,
+                        non_temporal,
                     };
                     interleave(level, n_rows, w);
                 }

@@ -18,8 +18,8 @@ pub struct Transpose {
     /// Asked for meanwhile: what is read next, `next[i·next_step + r]`.
     pub next: *const f32,
     pub next_step: i64,
-    /// Nobody reads the result soon.
-    pub past_caches: bool,
+    /// Stores bypass the caches: nobody reads the result soon.
+    pub non_temporal: bool,
 }
 
 /// # Safety
@@ -69,10 +69,10 @@ impl Transpose {
         }
     }
 
-    /// Whether whole lines of so many floats may be stored past the caches.
-    fn streams(&self, floats: i64) -> bool {
+    /// Whether whole lines of so many floats may be stored non-temporally.
+    fn stores_non_temporal(&self, floats: i64) -> bool {
         let aligned = (self.dst as usize).is_multiple_of(4 * floats as usize);
-        self.past_caches && aligned && self.dst_step % floats == 0
+        self.non_temporal && aligned && self.dst_step % floats == 0
     }
 }
 
@@ -99,7 +99,7 @@ macro_rules! widths {
         unsafe fn $name(t: Transpose) {
             use std::arch::x86_64::*;
             let transposed = $transposed;
-            let streams = t.streams($side);
+            let non_temporal = t.stores_non_temporal($side);
             let square = |t: Transpose, r: i64, i: i64| {
                 t.fetch(r, i, $side);
                 let mut x = [$zero(); $side];
@@ -108,7 +108,7 @@ macro_rules! widths {
                 }
                 for (k, y) in transposed(x).into_iter().enumerate() {
                     let to = t.to(r + k as i64, i);
-                    match streams {
+                    match non_temporal {
                         true => unsafe { $stream(to, y) },
                         false => unsafe { $store(to, y) },
                     }
@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn every_level_transposes_just_that() {
         for level in Level::available() {
-            for (rows, n, first, past_caches) in [
+            for (rows, n, first, non_temporal) in [
                 (16i64, 32i64, 0, true),
                 (16, 16, 0, true),
                 (64, 48, 0, true),
@@ -201,10 +201,10 @@ mod tests {
                     n,
                     next: src.as_ptr(),
                     next_step: src_step,
-                    past_caches,
+                    non_temporal,
                 };
                 unsafe { transpose(level, t) };
-                crate::stream::fence();
+                crate::non_temporal::fence();
                 for (at, have) in dst.iter().enumerate() {
                     let at = at as i64 - aligned as i64;
                     let (r, i) = (at.div_euclid(dst_step), at.rem_euclid(dst_step));

@@ -1,4 +1,4 @@
-//! Calls of the runtime along a row: maths, random numbers, stores past the caches.
+//! Calls of the runtime along a row: maths, random numbers, non-temporal stores.
 //!
 //! A call takes its elements from memory or from the row of another call, scaled or shifted by what is the same for all
 //! of them; where that is not enough, they are computed into its own row before. Results stay in that row, unless they
@@ -127,11 +127,11 @@ impl Lower<'_, '_> {
         self.plus(self.scratch, self.scratch_layout.lanes)
     }
 
-    /// Stores the chunk's values past the caches.
-    pub fn stream(&mut self, plan: &Plan, chunk: Range) {
+    /// Stores the chunk's values non-temporally.
+    pub fn store_non_temporal(&mut self, plan: &Plan, chunk: Range) {
         let operand = self.operand(plan, plan.value);
         if operand.is_none()
-            && let Some(draft) = self.draft(plan, chunk.fixed, Sink::Past)
+            && let Some(draft) = self.draft(plan, chunk.fixed, Sink::NonTemporal)
         {
             return self.wide(plan, chunk, &draft);
         }
@@ -146,7 +146,7 @@ impl Lower<'_, '_> {
         let to = self.destination(plan, chunk);
         let n = self.b.ins().isub(chunk.hi, chunk.lo);
         let args = [to, source.from, n, source.scale, source.shift];
-        self.call(offset_of!(FnTable, stream), &args);
+        self.call(offset_of!(FnTable, copy_non_temporal), &args);
     }
 
     /// Whether the statement is one call along its row, whose results may go to their destination at once.
@@ -168,10 +168,10 @@ impl Lower<'_, '_> {
             && !plan.reach.nodes.iter().any(read)
     }
 
-    /// Whether the statement copies its row past the caches, or a multiple.
+    /// Whether the statement copies its row non-temporally, or a multiple.
     pub fn is_copy(&self, plan: &Plan) -> bool {
         let copied = |o: &Operand| matches!(o.elements, Elements::At(..));
-        plan.streamed && self.operand(plan, plan.value).as_ref().is_some_and(copied)
+        plan.is_non_temporal && self.operand(plan, plan.value).as_ref().is_some_and(copied)
     }
 
     fn destination(&mut self, plan: &Plan, chunk: Range) -> Value {

@@ -76,11 +76,11 @@ impl Lower<'_, '_> {
                 s.address(plan, chunk, plan.to, &plan.at)
             });
             let n = s.b.ins().isub(chunk.hi, chunk.lo);
-            let past = i64::from(plan.mode == Mode::Stream);
-            let (n_rows, past) = (s.iconst(n_rows), s.iconst(past));
+            let non_temporal = i64::from(plan.mode == Mode::NonTemporal);
+            let (n_rows, non_temporal) = (s.iconst(n_rows), s.iconst(non_temporal));
             s.call(
                 offset_of!(FnTable, interleave),
-                &[to, from, step, n_rows, n, past],
+                &[to, from, step, n_rows, n, non_temporal],
             );
             vec![]
         });

@@ -361,7 +361,7 @@ pub fn neutral_of(op: ReduceOp) -> f32 {
 
 pub fn mode_op(mode: Mode) -> Option<Binary> {
     match mode {
-        Mode::Store | Mode::Stream => None,
+        Mode::Store | Mode::NonTemporal => None,
         Mode::Add => Some(Binary::Add),
         Mode::Max => Some(Binary::Max),
         Mode::Min => Some(Binary::Min),

@@ -13,7 +13,7 @@ pub const ROW: i64 = 512;
 /// Rows are padded, so that whole vectors and lanes may be written past the last element.
 pub const ROW_BYTES: i64 = 4 * (ROW + 32);
 /// A shorter row is not worth a call.
-const LEAST_STREAMED: i64 = 64;
+const MIN_NON_TEMPORAL_ELEMENTS: i64 = 64;
 /// Room for the arguments of a wide row.
 pub const ARGUMENT_BYTES: i64 = 384;
 /// What one iteration of a vectorised loop reads at most: 8 vectors.
@@ -31,8 +31,8 @@ pub struct Plan {
     pub n_interleaved: Option<i64>,
     /// The last two loops are a transposition.
     pub is_transposed: bool,
-    /// Results go through a row, and from there past the caches.
-    pub streamed: bool,
+    /// Results go through a row, and from there to memory by non-temporal stores.
+    pub is_non_temporal: bool,
     pub value: NodeId,
     pub to: Space,
     pub at: Sum,
@@ -108,7 +108,7 @@ impl Plan {
             vectorised: false,
             n_interleaved: None,
             is_transposed: false,
-            streamed: false,
+            is_non_temporal: false,
             value,
             to,
             at,
@@ -137,7 +137,7 @@ impl Plan {
             if along && (self.interleave(dag) || self.transpose(dag)) {
                 return;
             }
-            self.streamed = along && self.may_stream(dag);
+            self.is_non_temporal = along && self.may_store_non_temporal(dag);
             return;
         };
         if reduce.lanes > 1 {
@@ -204,14 +204,17 @@ impl Plan {
         step.as_constant() != Some(0) && contiguous > 0 && skips
     }
 
-    /// A destination that asks for it, contiguous and long enough.
-    fn may_stream(&self, dag: &Dag) -> bool {
+    /// Whether the destination asks for it, contiguous and long enough.
+    fn may_store_non_temporal(&self, dag: &Dag) -> bool {
         let Some(row) = self.loops.last() else {
             return false;
         };
         let contiguous = dag.stride(&self.at, row.var) == Stride::Linear(Sum::constant(1));
-        let long = row.extent.as_constant().is_none_or(|n| n >= LEAST_STREAMED);
-        self.mode == Mode::Stream && contiguous && long && matches!(self.to, Space::Buf(_))
+        let long = row
+            .extent
+            .as_constant()
+            .is_none_or(|n| n >= MIN_NON_TEMPORAL_ELEMENTS);
+        self.mode == Mode::NonTemporal && contiguous && long && matches!(self.to, Space::Buf(_))
     }
 
     /// Makes a loop the last but one, and that and the row one step of the map.
@@ -223,7 +226,7 @@ impl Plan {
 
     /// Whether every point is stored, whatever was there, and is read without a guard.
     pub fn is_plain(&self) -> bool {
-        let stored = matches!(self.mode, Mode::Store | Mode::Stream);
+        let stored = matches!(self.mode, Mode::Store | Mode::NonTemporal);
         stored && self.bounds.is_empty() && self.reach.bounds.is_empty()
     }
 
@@ -266,7 +269,7 @@ impl Plan {
             self.rows.insert(source_row(k), next);
             next += 1;
         }
-        if self.streamed || matches!(self.shape, Shape::Row | Shape::Lanes | Shape::Chain) {
+        if self.is_non_temporal || matches!(self.shape, Shape::Row | Shape::Lanes | Shape::Chain) {
             self.rows.insert(VALUE_ROW, next);
             next += 1;
         }

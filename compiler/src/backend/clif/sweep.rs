@@ -20,8 +20,8 @@ use cranelift_codegen::ir::{InstBuilder, Value};
 pub enum Sink<'a> {
     /// The plan's value goes to its destination.
     Store,
-    /// Likewise, past the caches: in wide rows only.
-    Past,
+    /// Likewise, by non-temporal stores: in wide rows only.
+    NonTemporal,
     /// To its destination, and summed up in lanes: in wide rows only.
     StoreAndSum,
     /// The plan's value is reduced into lanes: in wide rows only.
@@ -66,9 +66,9 @@ impl Lower<'_, '_> {
         }
         self.chunks(plan, range, &[], &mut |s, chunk, _| {
             s.stages(plan, chunk);
-            match plan.streamed {
+            match plan.is_non_temporal {
                 _ if s.in_place(plan) => {}
-                true => s.stream(plan, chunk),
+                true => s.store_non_temporal(plan, chunk),
                 false => s.sweep(plan, chunk, Sink::Store),
             }
             vec![]
@@ -82,9 +82,9 @@ impl Lower<'_, '_> {
 
     /// The whole row in one call, its maths with it; not where the runtime has a function for that.
     fn draft_whole(&self, plan: &Plan, range: Range) -> Option<Draft> {
-        let sink = match plan.streamed {
+        let sink = match plan.is_non_temporal {
             _ if self.is_copy(plan) => return None,
-            true => Sink::Past,
+            true => Sink::NonTemporal,
             false if self.sums == Sums::Made => Sink::StoreAndSum,
             false => Sink::Store,
         };
@@ -361,7 +361,7 @@ impl Lower<'_, '_> {
     fn vector_point(&mut self, plan: &Plan, unroll: u32, sink: Sink) {
         let at = 16 * unroll as i32;
         match sink {
-            Sink::Past | Sink::StoreAndSum | Sink::Lanes | Sink::Total => {
+            Sink::NonTemporal | Sink::StoreAndSum | Sink::Lanes | Sink::Total => {
                 unreachable!("{sink:?} is drafted")
             }
             Sink::Store => {
@@ -397,7 +397,7 @@ impl Lower<'_, '_> {
 
     fn scalar_point(&mut self, plan: &Plan, sink: Sink) {
         match sink {
-            Sink::Past | Sink::StoreAndSum | Sink::Lanes | Sink::Total => {
+            Sink::NonTemporal | Sink::StoreAndSum | Sink::Lanes | Sink::Total => {
                 unreachable!("{sink:?} is drafted")
             }
             Sink::Store => self.store_scalar(plan),

@@ -73,8 +73,18 @@ impl Lower<'_, '_> {
         for l in [across.var, row.var] {
             self.vars.remove(&l);
         }
-        let past = self.iconst(i64::from(plan.mode == Mode::Stream));
-        let args = [dst, dst_step, src, src_step, rows, n, next, next_step, past];
+        let non_temporal = self.iconst(i64::from(plan.mode == Mode::NonTemporal));
+        let args = [
+            dst,
+            dst_step,
+            src,
+            src_step,
+            rows,
+            n,
+            next,
+            next_step,
+            non_temporal,
+        ];
         self.call(offset_of!(FnTable, transpose), &args);
     }
 

@@ -89,7 +89,7 @@ const fn prefixed(map: u8, byte: u8) -> Opcode {
 
 pub const LOAD: Opcode = plain(0x10);
 pub const STORE: Opcode = plain(0x11);
-pub const STORE_PAST_CACHES: Opcode = plain(0x2b);
+pub const STORE_NON_TEMPORAL: Opcode = plain(0x2b);
 pub const SQRT: Opcode = plain(0x51);
 pub const AND: Opcode = plain(0x54);
 pub const XOR: Opcode = plain(0x57);

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!         offset = 0, end = 4·n
-//!         if the destination shall be stored past the caches and is not aligned: step = what is missing, to SOME
+//!         if the destination shall be stored non-temporally and is not aligned: step = what is missing, to SOME
 //! MAIN:   while offset + a few vectors <= end: compute them
 //!         step = min(end - offset, one vector), done if it is 0
 //! SOME:   compute one vector of which `step` bytes count; to MAIN
@@ -155,7 +155,7 @@ impl<'p> Row<'p> {
         self.a.compare_byte(END, 0);
         self.a.jump_if(Condition::NotAbove, done);
         self.a.shift_left(END, 2);
-        if let (true, [store]) = (self.program.past_caches, self.program.stores.as_slice()) {
+        if let (true, [store]) = (self.program.non_temporal, self.program.stores.as_slice()) {
             let base = self.pointer(store.pointer);
             self.a.add_to(SPARE, base, store.bytes);
             self.a.negate(SPARE);
@@ -347,8 +347,8 @@ impl<'p> Row<'p> {
     fn step(&mut self, i: ValueId, op: &Op, bytes: i32, some: bool) {
         match op {
             Op::Number(_) | Op::Lit(_) => {}
-            Op::Stream { .. } if !some && self.is_folded(i) => {}
-            Op::Stream { pointer, bytes: b } => {
+            Op::Load { .. } if !some && self.is_folded(i) => {}
+            Op::Load { pointer, bytes: b } => {
                 let to = self.take();
                 self.read(to, *pointer, b + bytes, some);
                 *self.place(i) = Some(to);
@@ -363,8 +363,8 @@ impl<'p> Row<'p> {
             let base = self.pointer(s.pointer);
             let to = at(base, Some(OFFSET), s.bytes + bytes);
             match (some, self.level) {
-                (false, _) if self.program.past_caches => {
-                    self.a.vector(STORE_PAST_CACHES, from, 0, to)
+                (false, _) if self.program.non_temporal => {
+                    self.a.vector(STORE_NON_TEMPORAL, from, 0, to)
                 }
                 (false, _) => self.a.vector(STORE, from, 0, to),
                 (true, Level::Avx512) => self.a.masked(STORE, from, 0, to, Mask::Only(SOME)),
@@ -415,11 +415,11 @@ impl<'p> Row<'p> {
         }
     }
 
-    /// Whether a stream is read by the one operation that needs it, as its last operand.
+    /// Whether an operand in memory is read by the one operation that needs it, as its last operand.
     fn is_folded(&self, i: ValueId) -> bool {
         let user = self.program.ops.get(self.last_use[i]);
         let last = matches!(user, Some(Op::Binary(_, a, b)) if *b == i && *a != i);
-        self.n_uses[i] == 1 && last && !self.program.past_caches
+        self.n_uses[i] == 1 && last && !self.program.non_temporal
     }
 
     /// The register that holds a value, and the same if it is free afterwards.
@@ -446,8 +446,8 @@ impl<'p> Row<'p> {
         let mut places = vec![];
         for o in &operands {
             let folded =
-                self.place(*o).is_none() && matches!(self.program.ops[*o], Op::Stream { .. });
-            if let (true, Op::Stream { pointer, bytes: b }) = (folded, &self.program.ops[*o]) {
+                self.place(*o).is_none() && matches!(self.program.ops[*o], Op::Load { .. });
+            if let (true, Op::Load { pointer, bytes: b }) = (folded, &self.program.ops[*o]) {
                 let base = self.pointer(*pointer);
                 places.push(at(base, Some(OFFSET), b + bytes));
                 continue;
@@ -600,7 +600,7 @@ impl<'p> Row<'p> {
                     }
                 }
             }
-            Op::Stream { .. } | Op::Number(_) | Op::Lit(_) | Op::Fma(..) | Op::Scale { .. } => {
+            Op::Load { .. } | Op::Number(_) | Op::Lit(_) | Op::Fma(..) | Op::Scale { .. } => {
                 unreachable!("{op:?} is none of these")
             }
         }

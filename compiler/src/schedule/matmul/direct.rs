@@ -2,7 +2,7 @@
 //! of rows wait for memory while the next is computed.
 //!
 //! Enters a finished kernel; leaves its contraction with another destination, and no copy. A kernel that does anything else
-//! with its sums, scales them or stores them past the caches, stays as it is.
+//! with its sums, scales them or stores them non-temporally, stays as it is.
 
 use super::flat::linear;
 use crate::schedule::lower::{KernelBuilder, add, int, mul};

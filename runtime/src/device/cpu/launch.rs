@@ -11,7 +11,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 use vsr_artifact::abi::{Env, KernelFn, RowFn};
-use vsr_kernels::{Level, stream};
+use vsr_kernels::{Level, non_temporal};
 
 /// Below this cost (flops and bytes) one thread is done before another is awake.
 const SMALL: u64 = 40_000;
@@ -161,7 +161,7 @@ impl Queue<'_> {
                 unsafe { enter(self.call.kernel, &self.env, first, end, scratch) };
             }
         }
-        stream::fence();
+        non_temporal::fence();
     }
 }
 

@@ -56,7 +56,13 @@ map_fn!(erf, libm::erf);
 map_fn!(silu, |v: f64| v / (1.0 + libm::exp(-v)));
 map_fn!(sigmoid, |v: f64| 1.0 / (1.0 + libm::exp(-v)));
 
-unsafe extern "C" fn stream(dst: *mut f32, src: *const f32, n: i64, scale: f32, shift: f32) {
+unsafe extern "C" fn copy_non_temporal(
+    dst: *mut f32,
+    src: *const f32,
+    n: i64,
+    scale: f32,
+    shift: f32,
+) {
     for i in 0..n as usize {
         unsafe { *dst.add(i) = affine(*src.add(i), scale, shift) };
     }
@@ -68,7 +74,7 @@ unsafe extern "C" fn interleave(
     step: i64,
     n_rows: i64,
     n: i64,
-    _past: i64,
+    _non_temporal: i64,
 ) {
     for i in 0..n {
         for k in 0..n_rows {
@@ -88,7 +94,7 @@ unsafe extern "C" fn transpose(
     n: i64,
     _next: *const f32,
     _next_step: i64,
-    _past: i64,
+    _non_temporal: i64,
 ) {
     for r in 0..rows {
         for i in 0..n {
@@ -160,7 +166,7 @@ fn table() -> FnTable {
         sigmoid,
         pow,
         random: random_fn,
-        stream,
+        copy_non_temporal,
         interleave,
         transpose,
     }

@@ -11,7 +11,7 @@ fn rows_of_a_pixel_shuffle_are_interleaved() {
     for (n_rows, n) in [(2, 16), (2, 70), (4, 21), (4, 600), (3, 40)] {
         let read = add(add(mul(v(2), c(2 * n)), mul(v(0), c(n))), v(1));
         let write = add(mul(v(0), c(n_rows * n)), add(mul(v(1), c(n_rows)), v(2)));
-        for mode in [Mode::Store, Mode::Stream, Mode::Add] {
+        for mode in [Mode::Store, Mode::NonTemporal, Mode::Add] {
             for plain in [true, false] {
                 let x = Val::Buf(0, read.clone());
                 let y = match plain {

@@ -24,7 +24,7 @@ fn softmax(n: i64, x: impl Fn(u32) -> Val) -> (Kernel, Vec<Compute>) {
         To::Buf(1),
         at(4),
     );
-    quotients.mode = Mode::Stream;
+    quotients.mode = Mode::NonTemporal;
     let body = vec![
         total(ReduceOp::Max, x(1), 1, 0),
         map(&[(2, n)], un(Unary::Exp, off), To::Tile(1), v(2)),

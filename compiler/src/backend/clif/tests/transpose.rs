@@ -35,7 +35,7 @@ fn is_transposed(compute: &Compute) -> bool {
 fn both_loops_are_one_call() {
     for (rows, n, gap) in [(16, 16, 0), (8, 40, 3), (33, 50, 16), (100, 8, 0)] {
         let len = 2 * ((rows + gap) * (n + gap)) as usize;
-        for mode in [Mode::Store, Mode::Stream] {
+        for mode in [Mode::Store, Mode::NonTemporal] {
             let mut k = transposed(rows, n, gap);
             k.mode = mode;
             assert!(is_transposed(&k), "{rows} {n}");
