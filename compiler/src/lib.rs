@@ -58,10 +58,11 @@
 //! - **A weight gradient walks its activations once.** Where both operands are activations and the sum is long, the tile
 //!   is chosen by the bytes that all tasks read (`schedule/matmul/tiling.rs`): a task holds the sums of several taps.
 //!   With few results the sum is cut into whole blocks at fixed places, so that threads have work and bits stay.
-//! - **Sums over three neighbours are filtered.** Before anything is planned, `schedule/winograd` rewrites them by Winograd's
-//!   minimal filters, along up to two axes (time is one), where a count of the work says so: maps, one product with fewer
-//!   terms, maps. Gradients in the taps likewise. It is a rewrite of equations, so fusion, layouts, packing and the
-//!   microkernel stay as they are. `infer` of a network with a finite field does without: its tiles agree to the bit.
+//! - **Convolutions over three taps are Winograd's.** Before anything is planned, `schedule/winograd` rewrites such sums by
+//!   minimal filtering, F(m, 3) along up to two axes (time is one), where a count of the work says so: input and filter
+//!   transforms, one product with fewer terms, the output transform. Filter gradients likewise. It is a rewrite of equations, so
+//!   fusion, layouts, packing and the microkernel stay as they are. `infer` of a network with a finite receptive field does
+//!   without: its tiles agree to the bit.
 //!   `flops` in manifests and reports are those of the equations; each launch also knows what its kernel does.
 //! - **Softmax normalisation computes each exponential once.** `exp(t - lse t)` becomes exponentials over their sum
 //!   (`schedule/softmax.rs`), by the shape of the two equations, and stays one kernel.

@@ -190,7 +190,10 @@ pub fn plan(
     let _entry = diag::context(format!("entry {} {}", entry.name, entry.profile));
     manager.heading(&format!("entry {} {}", entry.name, entry.profile));
     let field = field(entry.name, &entry.graph);
-    let rules = Rules::new(entry.name == "train", field.is_none().then_some(FILTERED));
+    let rules = Rules::new(
+        entry.name == "train",
+        field.is_none().then_some(MIN_WINOGRAD_MULTIPLICATIONS),
+    );
     let axes = entry
         .inputs
         .iter()
@@ -318,7 +321,7 @@ fn check_memory(
 }
 
 /// Multiplications of a sum below which kernels more cost what they save.
-const FILTERED: i64 = 1 << 24;
+const MIN_WINOGRAD_MULTIPLICATIONS: i64 = 1 << 24;
 
 /// How far results of pictures see, where that is finite along both axes: then tiles are exact.
 fn field(entry: &str, graph: &Graph) -> Option<Field> {

@@ -90,7 +90,7 @@ impl Chunks {
         chunks
     }
 
-    /// Tasks that read the same, the planes of a filter's transform, follow each other: then it is read from memory once.
+    /// Tasks that read the same, the planes of a Winograd transform, follow each other: then it is read from memory once.
     fn repeat_reads_soon(&self, group: &Group, b: &mut KernelBuilder) {
         let reads = large_reads(group);
         let moves = |var: Var| {

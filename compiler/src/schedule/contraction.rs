@@ -306,11 +306,11 @@ fn plain(net: &mut Net, operands: &[ValueId], read: &Read, extents: &[i64]) -> O
         if read.outside.is_none_or(|v| v.get() != 0.0) || !modest {
             return None;
         }
-        // What is given or leaves has no border.
+        // What is given or leaves has no padding.
         if net.is_leaf(value) || net.values[value].fixed {
             value = net.copy(value);
         }
-        widen(&mut net.values[value].halo, &need);
+        widen(&mut net.values[value].padding, &need);
     }
     Some(Operand { value, at })
 }
@@ -321,8 +321,8 @@ pub fn overhang(ix: &Ix, extent: i64, extents: &[i64]) -> (i64, i64) {
     ((-lo).max(0), (hi - extent + 1).max(0))
 }
 
-fn widen(halo: &mut [(i64, i64)], need: &[(i64, i64)]) {
-    for (have, want) in halo.iter_mut().zip(need) {
+fn widen(padding: &mut [(i64, i64)], need: &[(i64, i64)]) {
+    for (have, want) in padding.iter_mut().zip(need) {
         *have = (have.0.max(want.0), have.1.max(want.1));
     }
 }
@@ -500,9 +500,9 @@ fn place_columns(net: &mut Net, c: &mut Contraction) {
         return;
     }
     if !free {
-        let halo = value.halo.clone();
+        let padding = value.padding.clone();
         let copy = net.copy(c.b.value);
-        net.values[copy].halo = halo;
+        net.values[copy].padding = padding;
         c.b.value = copy;
     }
     net.values[c.b.value].innermost = Some(axis);

@@ -1,4 +1,4 @@
-//! Kernels that write zeros: a whole buffer, or the border around a tensor.
+//! Kernels that write zeros: a whole buffer, or the padding around a tensor.
 
 use super::layout::Layout;
 use super::lower::{KernelBuilder, Source, add, int, mul};
@@ -24,15 +24,15 @@ pub fn whole(layout: &Layout, source: Source) -> KernelBuilder {
     b
 }
 
-/// Zeros in the border: for each axis, the slabs before and after the tensor, inside of the outer axes' range.
+/// Zeros in the padding: for each axis, the slabs before and after the tensor, inside of the outer axes' range.
 pub fn border(shape: &[i64], layout: &Layout, source: Source) -> KernelBuilder {
     let mut b = KernelBuilder::new("border");
     let buffer = b.buffer(source, true);
-    let full = |axis: usize| shape[axis] + layout.halo[axis].0 + layout.halo[axis].1;
+    let full = |axis: usize| shape[axis] + layout.padding[axis].0 + layout.padding[axis].1;
     let outer = layout.order[0];
     let task = b.task(full(outer), 1);
     for (depth, &axis) in layout.order.iter().enumerate() {
-        let (lo, hi) = layout.halo[axis];
+        let (lo, hi) = layout.padding[axis];
         for (start, extent) in [(0, lo), (lo + shape[axis], hi)] {
             if extent > 0 {
                 slab(
@@ -67,7 +67,7 @@ fn slab(
     }
     let mut dims = vec![];
     for (i, &axis) in layout.order.iter().enumerate().skip(1) {
-        let (lo, hi) = layout.halo[axis];
+        let (lo, hi) = layout.padding[axis];
         let (from, count) = match i.cmp(&depth) {
             std::cmp::Ordering::Less => (lo, shape[axis]),
             std::cmp::Ordering::Equal => (start, extent),

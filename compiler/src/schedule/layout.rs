@@ -1,4 +1,4 @@
-//! Where an element lies: axis order, zero border, strides. A layout composes with a read's positions.
+//! Where an element lies: axis order, zero padding, strides. A layout composes with a read's positions.
 
 use super::gathers::LEAST_ROW;
 use super::net::{Def, Net, ValueId};
@@ -9,25 +9,26 @@ use crate::equation::index::Ix;
 pub struct Layout {
     /// Axes from the outermost to the innermost.
     pub order: Vec<usize>,
-    pub halo: Vec<(i64, i64)>,
+    /// Zeros stored before and after each axis.
+    pub padding: Vec<(i64, i64)>,
     pub strides: Vec<i64>,
     pub base: i64,
-    /// Elements, border included.
+    /// Elements, padding included.
     pub len: i64,
 }
 
 impl Layout {
-    pub fn new(shape: &[i64], order: Vec<usize>, halo: Vec<(i64, i64)>) -> Layout {
+    pub fn new(shape: &[i64], order: Vec<usize>, padding: Vec<(i64, i64)>) -> Layout {
         let mut strides = vec![0; shape.len()];
         let mut len = 1;
         for &axis in order.iter().rev() {
             strides[axis] = len;
-            len *= shape[axis] + halo[axis].0 + halo[axis].1;
+            len *= shape[axis] + padding[axis].0 + padding[axis].1;
         }
-        let base = (0..shape.len()).map(|a| halo[a].0 * strides[a]).sum();
+        let base = (0..shape.len()).map(|a| padding[a].0 * strides[a]).sum();
         Layout {
             order,
-            halo,
+            padding,
             strides,
             base,
             len,
@@ -42,14 +43,14 @@ impl Layout {
     pub fn with_innermost(
         shape: &[i64],
         innermost: Option<usize>,
-        halo: Vec<(i64, i64)>,
+        padding: Vec<(i64, i64)>,
     ) -> Layout {
         let mut order: Vec<usize> = (0..shape.len()).collect();
         if let Some(axis) = innermost {
             order.retain(|a| *a != axis);
             order.push(axis);
         }
-        Layout::new(shape, order, halo)
+        Layout::new(shape, order, padding)
     }
 
     pub fn address(&self, at: &[Ix]) -> Ix {
@@ -58,13 +59,13 @@ impl Layout {
             .fold(Ix::constant(self.base), |sum, (p, s)| sum.add(&p.scale(*s)))
     }
 
-    pub fn has_halo(&self) -> bool {
-        self.halo.iter().any(|h| *h != (0, 0))
+    pub fn has_padding(&self) -> bool {
+        self.padding.iter().any(|h| *h != (0, 0))
     }
 
     /// Positions from `lo` to `hi` of an axis are stored, as values or as zeros.
     pub fn holds(&self, axis: usize, extent: i64, (lo, hi): (i64, i64)) -> bool {
-        lo >= -self.halo[axis].0 && hi < extent + self.halo[axis].1
+        lo >= -self.padding[axis].0 && hi < extent + self.padding[axis].1
     }
 }
 
@@ -79,7 +80,7 @@ pub fn choose(net: &Net, order: &[ValueId], preferences: &[Vec<f64>]) -> Vec<Opt
             Layout::row_major(&value.shape)
         } else {
             let innermost = value.innermost.or_else(|| best(&preferences[id]));
-            Layout::with_innermost(&value.shape, innermost, value.halo.clone())
+            Layout::with_innermost(&value.shape, innermost, value.padding.clone())
         };
         layouts[id] = Some(layout);
     }
@@ -112,7 +113,7 @@ fn propagate(net: &Net, order: &[ValueId], preferences: &mut [Vec<f64>]) {
     }
 }
 
-/// A sum, or what a filter makes of one.
+/// A sum, or what Winograd's transforms make of one.
 fn is_product(net: &Net, id: ValueId) -> bool {
     let sum = matches!(net.single(id), Some(e) if e.reducer == crate::equation::Reducer::Sum);
     sum || net.values[id].stands_for.is_some()

@@ -149,8 +149,8 @@ pub trait Environment {
     fn in_tile(&self, _: ValueId, _: &[Ix], _: &[Int]) -> Option<Val> {
         None
     }
-    /// A value that this kernel computes where it is read: its element at these positions.
-    fn in_place(&self, _: &mut KernelBuilder, _: ValueId, _: &[Ix], _: &[Int]) -> Option<Val> {
+    /// A value that this kernel computes at its reader: its element at these positions.
+    fn compute_at(&self, _: &mut KernelBuilder, _: ValueId, _: &[Ix], _: &[Int]) -> Option<Val> {
         None
     }
 }
@@ -186,7 +186,7 @@ impl Scope<'_> {
         }
         if let Some(at) = plain_positions(read) {
             let kept = self.env.in_tile(value, &at, self.vars);
-            if let Some(val) = kept.or_else(|| self.env.in_place(b, value, &at, self.vars)) {
+            if let Some(val) = kept.or_else(|| self.env.compute_at(b, value, &at, self.vars)) {
                 return self.guarded(read, &at, shape, val);
             }
         }

@@ -4,6 +4,7 @@
 //! Decisions are made by the shape of equations; no operator's name is known here.
 
 mod chunks;
+mod compute_at;
 pub mod contraction;
 mod draft;
 mod fill;
@@ -34,7 +35,6 @@ mod split;
 mod unroll;
 mod updates;
 mod winograd;
-mod within;
 
 pub use net::{WeightDecl, WeightKind, WeightTable};
 pub use plan::{EntryPlan, LaunchPlan, PlannedBuffer, Rules, Slot, passes, plan};

@@ -5,12 +5,12 @@
 pub use super::chunks::positions;
 
 use super::chunks::{Chunks, Inner, lengthen_by, out_address, out_strides, read_steps};
+use super::compute_at;
 use super::group::{Context, Group, Member};
 use super::join::digit_at;
 use super::lower::{Environment, KernelBuilder, Scope, add, int, ix_to_int, mul};
 use super::moments;
 use super::net::{ValueId, by_value, for_each_read};
-use super::within;
 use crate::equation::index::Ix;
 use crate::equation::{Binary, Equation, Expr, Guard, Lit, Pos, Reducer, Unary};
 use crate::tile::{Compute, Int, Mode, Reduce, ReduceOp, Stmt, TileId, TileKind, To, Val, Var};
@@ -19,17 +19,17 @@ pub fn build(ctx: &Context, group: &Group, name: &str) -> KernelBuilder {
     let mut b = KernelBuilder::new(name);
     let mut plan = Chunks::plan(ctx, group, &mut b);
     let around = fused_row_loops(group, &mut plan);
-    let in_place = within::in_place(ctx.net, group);
+    let at_reader = compute_at::at_reader(ctx.net, group);
     let mut nest = Nest {
         ctx,
         group,
         plan,
-        in_place,
+        at_reader,
         tiles: vec![],
         variances: vec![],
     };
     for i in (0..group.members.len())
-        .filter(|i| !nest.in_place[*i])
+        .filter(|i| !nest.at_reader[*i])
         .collect::<Vec<_>>()
     {
         nest.emit(i, &mut b);
@@ -66,8 +66,8 @@ struct Nest<'a> {
     ctx: &'a Context<'a>,
     group: &'a Group,
     plan: Chunks,
-    /// Members that are computed where others read them.
-    in_place: Vec<bool>,
+    /// Members that are computed at their readers.
+    at_reader: Vec<bool>,
     tiles: Vec<Kept>,
     /// Variances that were found with their means.
     variances: Vec<(ValueId, Val)>,
@@ -99,7 +99,7 @@ impl Environment for Nest<'_> {
         });
         Some(Val::Tile(kept.tile, address))
     }
-    fn in_place(
+    fn compute_at(
         &self,
         b: &mut KernelBuilder,
         value: ValueId,
@@ -107,7 +107,7 @@ impl Environment for Nest<'_> {
         vars: &[Int],
     ) -> Option<Val> {
         let i = self.group.members.iter().position(|m| m.value == value)?;
-        let member = self.in_place[i].then(|| &self.group.members[i])?;
+        let member = self.at_reader[i].then(|| &self.group.members[i])?;
         let mut own = self.plan.vars.clone();
         let writes = positions(&member.equation);
         for v in self.group.space.len()..member.equation.free.len() {
@@ -150,7 +150,7 @@ impl Nest<'_> {
         let later = &group.members[i + 1..];
         // What is stored transposed waits in a tile; so does a reduction, anyway.
         let transposed = self.plan.transposed && member.equation.reducer == Reducer::Map;
-        let read = |m: &Member| within::reads(m, member.value) > 0 || is_mean_of(member, m);
+        let read = |m: &Member| compute_at::reads(m, member.value) > 0 || is_mean_of(member, m);
         let kept = transposed || later.iter().any(read);
         let n = group.space.len();
         let extents = member.extents();

@@ -84,9 +84,9 @@ pub(super) struct Pending {
 pub struct Rules {
     /// Weights are rewritten at every run: nothing of them can be folded at load.
     pub weights_change: bool,
-    /// Sums of at least so many multiplications are filtered by lines where that is cheaper; with 0, all. None: tiles of a picture must give the bits
-    /// of the whole, so sums are taken as they are written.
-    pub filtered: Option<i64>,
+    /// Sums of at least so many multiplications are computed by Winograd's minimal filtering where that is cheaper; with 0, all. None: tiles of a
+    /// picture must give the bits of the whole, so sums are taken as they are written.
+    pub winograd: Option<i64>,
     /// Kernels take what follows or precedes their values; without, each value has a kernel of its own (for tests).
     pub fuses: bool,
     /// Results of at least so many elements are stored non-temporally: their readers would not find them in a cache anyway.
@@ -96,10 +96,10 @@ pub struct Rules {
 }
 
 impl Rules {
-    pub fn new(weights_change: bool, filtered: Option<i64>) -> Rules {
+    pub fn new(weights_change: bool, winograd: Option<i64>) -> Rules {
         Rules {
             weights_change,
-            filtered,
+            winograd,
             fuses: true,
             min_non_temporal_elements: MIN_NON_TEMPORAL_ELEMENTS,
             least_product: contraction::LEAST,
@@ -130,16 +130,16 @@ fn rewriting<'a>() -> Vec<Pass<Draft<'a>>> {
         },
         Pass {
             name: "winograd",
-            why: "filters sums over three neighbours minimally, where an entry's rules allow other roundings",
+            why: "rewrites sums over three taps by Winograd's minimal filtering, where an entry's rules allow other roundings",
             run: |draft| {
-                if let Some(least_work) = draft.rules.filtered {
+                if let Some(least_work) = draft.rules.winograd {
                     winograd::rewrite(&mut draft.net, least_work);
                 }
             },
         },
         Pass {
             name: "split",
-            why: "cuts long sums for threads and for their digits; behind the filters, whose sums are shorter",
+            why: "cuts long sums for threads and for their digits; behind winograd, whose sums are shorter",
             run: |draft| split::long_reductions(&mut draft.net),
         },
         Pass {
@@ -480,7 +480,7 @@ fn open(ctx: &Context, id: ValueId, setup: bool, span: Option<Span>) -> Option<P
         }
         _ => false,
     };
-    let builder = match (whole, layout.has_halo()) {
+    let builder = match (whole, layout.has_padding()) {
         (true, _) => fill::whole(layout, ctx.source(id)),
         (false, true) => fill::border(&value.shape, layout, ctx.source(id)),
         (false, false) => return None,
@@ -523,7 +523,7 @@ fn describe(ctx: &Context, member: &super::group::Member) -> String {
     )
 }
 
-/// A filtered value's pieces that are still sums count as they are.
+/// Of a value that Winograd's transforms compute, pieces that are still sums count as they are.
 fn stood_for(ctx: &Context, member: &super::group::Member) -> u64 {
     match ctx.net.values[member.value].stands_for {
         Some(0) if member.equation.reducer != crate::equation::Reducer::Map => {

@@ -283,7 +283,7 @@ impl Variant {
         match self {
             Variant::AsItIs => rules,
             Variant::Filtered => Rules {
-                filtered: rules.filtered.map(|_| 0),
+                winograd: rules.winograd.map(|_| 0),
                 min_non_temporal_elements: 0,
                 least_product: 0,
                 ..rules
