@@ -13,11 +13,11 @@ use crate::tile::interpret::uses;
 use crate::tile::{Int, Var};
 
 /// Points of one task, where the work at a point is one.
-const POINTS: i64 = 8192;
-/// Least number of adjacent elements in a chunk.
-const RUN: i64 = 64;
-/// Adjacent results, where operands lie across: a cache line of them.
-const LINE: i64 = 16;
+const TASK_POINTS: i64 = 8192;
+/// Adjacent elements of a chunk: of a row at least, of a transposed block at most.
+const CHUNK_ELEMENTS: i64 = 64;
+/// Adjacent results, where operands are strided: a cache line of them.
+const CACHE_LINE_ELEMENTS: i64 = 16;
 
 pub struct Chunks {
     /// The kernel's expression for each index of the space.
@@ -75,11 +75,13 @@ impl Chunks {
         match transposed.filter(|_| space_last) {
             Some(by_operand) => chunks.cut_across(group, &order, &by_operand, work, b),
             None => match lies_across(ctx, group, &order) {
-                Some(Across::Copy(along)) => chunks.cut_block(group, &order, along, RUN, b),
+                Some(Across::Copy(along)) => {
+                    chunks.cut_block(group, &order, along, CHUNK_ELEMENTS, b)
+                }
                 Some(Across::Computed(by_operand)) => {
                     chunks.transposed = true;
                     let along = order[order.len() - 1];
-                    chunks.cut_block(group, &by_operand, along, 2 * RUN, b);
+                    chunks.cut_block(group, &by_operand, along, 2 * CHUNK_ELEMENTS, b);
                 }
                 None => chunks.cut_along(ctx, group, &order, work, b),
             },
@@ -113,16 +115,16 @@ impl Chunks {
     ) {
         // Rows that several members pass over stay in the nearest cache.
         let own = |m: &Member| m.equation.free.len() > group.space.len();
-        let points = match work >= RUN && group.members.iter().any(own) {
-            true => POINTS / 2,
-            false => POINTS,
+        let points = match work >= CHUNK_ELEMENTS && group.members.iter().any(own) {
+            true => TASK_POINTS / 2,
+            false => TASK_POINTS,
         };
         let mut budget = (points / work).max(1);
         for (i, &v) in order.iter().rev().enumerate() {
             let extent = group.space[v];
             let adjacent = || group.members.iter().any(|m| unit(ctx, m, v));
             let least = match i == 0 && self.space_last && adjacent() {
-                true => RUN.min(extent),
+                true => CHUNK_ELEMENTS.min(extent),
                 false => 1,
             };
             let size = rounded(budget.max(least), extent);
@@ -145,12 +147,12 @@ impl Chunks {
         b: &mut KernelBuilder,
     ) {
         self.transposed = true;
-        let mut budget = (POINTS / work).max(1);
+        let mut budget = (TASK_POINTS / work).max(1);
         for (i, &v) in by_operand.iter().rev().enumerate() {
             let extent = group.space[v];
             let least = match order.last() == Some(&v) {
-                true => LINE,
-                false if i == 0 => RUN,
+                true => CACHE_LINE_ELEMENTS,
+                false if i == 0 => CHUNK_ELEMENTS,
                 false => 1,
             };
             let size = rounded(budget.max(least), extent);
@@ -172,7 +174,11 @@ impl Chunks {
         let mut order: Vec<usize> = order.iter().copied().filter(|v| *v != across).collect();
         order.insert(order.len() - 1, across);
         // What waits in a tile is read while the block before is stored: blocks that the nearest cache holds beside each other.
-        let mut budget = if self.transposed { POINTS / 4 } else { POINTS };
+        let mut budget = if self.transposed {
+            TASK_POINTS / 4
+        } else {
+            TASK_POINTS
+        };
         for (i, &v) in order.iter().rev().enumerate() {
             let extent = group.space[v];
             let most = if i == 0 { run } else { budget };
@@ -212,7 +218,7 @@ impl Chunks {
 
 /// For each read of more elements than the nearest cache holds, which indices of the space it depends on.
 fn large_reads(group: &Group) -> Vec<Vec<bool>> {
-    const LARGE: i64 = 16_384;
+    const MIN_LARGE_READ_ELEMENTS: i64 = 16_384;
     let n = group.space.len();
     let mut found = vec![];
     for member in &group.members {
@@ -226,7 +232,7 @@ fn large_reads(group: &Group) -> Vec<Vec<bool>> {
                 }
             }
             let reached = used.iter().zip(&extents).filter(|(used, _)| **used);
-            if reached.map(|(_, e)| *e).product::<i64>() >= LARGE {
+            if reached.map(|(_, e)| *e).product::<i64>() >= MIN_LARGE_READ_ELEMENTS {
                 used.truncate(n);
                 found.push(used);
             }
@@ -251,11 +257,17 @@ fn lengthen(order: &mut Vec<usize>, space: &[i64]) {
 
 /// As `lengthen`, for anything that has an extent.
 pub fn lengthen_by<T>(order: &mut Vec<T>, extent: impl Fn(&T) -> i64) {
-    const SHORT: i64 = 8;
-    if order.last().is_none_or(|v| extent(v) >= SHORT) {
+    const MIN_INNERMOST_EXTENT: i64 = 8;
+    if order
+        .last()
+        .is_none_or(|v| extent(v) >= MIN_INNERMOST_EXTENT)
+    {
         return;
     }
-    if let Some(at) = order.iter().rposition(|v| extent(v) >= SHORT) {
+    if let Some(at) = order
+        .iter()
+        .rposition(|v| extent(v) >= MIN_INNERMOST_EXTENT)
+    {
         let long = order.remove(at);
         order.push(long);
     }
@@ -268,7 +280,10 @@ fn along_operand(ctx: &Context, group: &Group, order: &[usize]) -> Option<Vec<us
     let n = group.space.len();
     let terms: i64 = first.extents()[n..].iter().product();
     let last = *order.last()?;
-    if first.equation.reducer == Reducer::Map || terms < 4 || group.space[last] < LINE {
+    if first.equation.reducer == Reducer::Map
+        || terms < 4
+        || group.space[last] < CACHE_LINE_ELEMENTS
+    {
         return None;
     }
     let steps = largest_read(ctx, first)?;
@@ -299,7 +314,7 @@ fn lies_across(ctx: &Context, group: &Group, order: &[usize]) -> Option<Across> 
     };
     let equation = &member.equation;
     let last = *order.last()?;
-    let long = |v: usize| group.space[v] >= LINE / 2;
+    let long = |v: usize| group.space[v] >= CACHE_LINE_ELEMENTS / 2;
     let adjacent = out_strides(ctx, member).get(last) == Some(&1);
     if equation.reducer != Reducer::Map || !equation.guards.is_empty() || !adjacent || !long(last) {
         return None;
@@ -350,7 +365,7 @@ fn along_maths(ctx: &Context, group: &Group, order: &[usize]) -> Option<Vec<usiz
         }
         length
     };
-    (run(order) < LINE / 2 && run(&sorted) >= LINE).then_some(sorted)
+    (run(order) < CACHE_LINE_ELEMENTS / 2 && run(&sorted) >= CACHE_LINE_ELEMENTS).then_some(sorted)
 }
 
 /// Address steps, for each variable, of the affine read that reaches most elements.

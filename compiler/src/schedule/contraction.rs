@@ -7,11 +7,12 @@ use super::net::{self, Def, Net, ValueId};
 use crate::equation::index::{Atom, Ix};
 use crate::equation::{Binary, Equation, Expr, Lit, Pos, Read, Reducer, Unary};
 
+/// Columns of a packed panel.
 pub const PANEL: i64 = 32;
 /// Multiplications that are worth the template.
-pub const LEAST: i64 = 512;
+pub const MIN_MULTIPLICATIONS: i64 = 512;
 /// Rows or columns of which there should be so many, where there are so few multiplications.
-const LEAST_LONG_SIDE: i64 = 8;
+const MIN_LONG_SIDE_EXTENT: i64 = 8;
 
 /// One contraction, ready to be lowered. Variables are those of the equation.
 #[derive(Clone, Debug)]
@@ -69,12 +70,14 @@ fn sides(equation: &Equation, least: i64) -> Option<(Factors, [u32; 2])> {
 
 /// Whether the value is a sum of products of two sides, as far as its equation tells.
 pub fn is_product(net: &Net, id: ValueId) -> bool {
-    net.single(id).and_then(|e| sides(e, LEAST)).is_some()
+    net.single(id)
+        .and_then(|e| sides(e, MIN_MULTIPLICATIONS))
+        .is_some()
 }
 
 /// Whether a value is a matrix product that `prepare` would take, neither operand of which comes from weights alone.
 pub fn is_between_activations(net: &Net, id: ValueId) -> bool {
-    let Some((factors, sides)) = net.single(id).and_then(|e| sides(e, LEAST)) else {
+    let Some((factors, sides)) = net.single(id).and_then(|e| sides(e, MIN_MULTIPLICATIONS)) else {
         return false;
     };
     let fixed = |e: &Expr| {
@@ -219,7 +222,7 @@ fn profitable(equation: &Equation, x: &[bool], y: &[bool], extents: &[i64], leas
         }
     }
     let (small, large) = (m.min(n), m.max(n));
-    let long = LEAST_LONG_SIDE.min(least.max(2));
+    let long = MIN_LONG_SIDE_EXTENT.min(least.max(2));
     k >= 2 && small >= 2 && large >= long && m * n * k >= least
 }
 

@@ -5,16 +5,17 @@ use super::lower::{KernelBuilder, Source, add, int, mul};
 use crate::equation::Lit;
 use crate::tile::{Bound, Compute, Int, Mode, Stmt, To, Val, Var};
 
-const RUN: i64 = 16384;
+/// Elements that one task fills.
+const TASK_ELEMENTS: i64 = 16384;
 
 /// Zeros everywhere.
 pub fn whole(layout: &Layout, source: Source) -> KernelBuilder {
     let mut b = KernelBuilder::new("zero");
-    let t = b.task(layout.len, RUN);
+    let t = b.task(layout.len, TASK_ELEMENTS);
     let i = b.var();
     let left = Int::Sub(Box::new(int(layout.len)), Box::new(Int::Var(t)));
     let buffer = b.buffer(source, true);
-    let extent = Int::Min(Box::new(int(RUN)), Box::new(left));
+    let extent = Int::Min(Box::new(int(TASK_ELEMENTS)), Box::new(left));
     b.push(zeros(
         vec![(i, extent)],
         buffer,

@@ -1,6 +1,6 @@
 //! Where an element lies: axis order, zero padding, strides. A layout composes with a read's positions.
 
-use super::gathers::LEAST_ROW;
+use super::gathers::MIN_ROW_ELEMENTS;
 use super::net::{Def, Net, ValueId};
 use crate::equation::index::Ix;
 
@@ -169,7 +169,7 @@ fn row_var(at: &crate::equation::Pos, extents: &[i64]) -> Option<usize> {
     let crate::equation::Pos::Ix(ix) = at else {
         return None;
     };
-    single_var(at).filter(|v| ix.terms.len() == 1 || extents[*v] >= LEAST_ROW)
+    single_var(at).filter(|v| ix.terms.len() == 1 || extents[*v] >= MIN_ROW_ELEMENTS)
 }
 
 /// The variable that a position follows step by step: alone, or the fastest digit of several.

@@ -49,11 +49,11 @@ pub fn build(ctx: &Context, group: &Group, name: &str) -> KernelBuilder {
 /// Takes the loops over a task's rows out of the plan, where members go over rows worth a pass each: the passes of a
 /// multi-pass reduction are fused at row granularity, so that each hits L1.
 fn fused_row_loops(group: &Group, plan: &mut Chunks) -> Vec<Inner> {
-    const LONG: i64 = 128;
+    const MIN_PASS_ELEMENTS: i64 = 128;
     let n = group.space.len();
     let passes = group.members.iter().filter(|m| {
         let own: i64 = m.extents()[n..].iter().product();
-        own >= LONG
+        own >= MIN_PASS_ELEMENTS
     });
     match passes.count() >= 2 && !plan.space_last && !plan.transposed {
         true => std::mem::take(&mut plan.inner),

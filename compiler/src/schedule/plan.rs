@@ -102,7 +102,7 @@ impl Rules {
             winograd,
             fuses: true,
             min_non_temporal_elements: MIN_NON_TEMPORAL_ELEMENTS,
-            least_product: contraction::LEAST,
+            least_product: contraction::MIN_MULTIPLICATIONS,
         }
     }
 }

@@ -10,9 +10,9 @@ use crate::equation::{Equation, Pos};
 use crate::tile::{Bound, Compute, Int, Mode, Stmt, To, Var};
 
 /// Adjacent elements that a task owns.
-const RUN: i64 = 32;
+const TASK_ELEMENTS: i64 = 32;
 /// Tasks that are enough for all threads; beyond them, an operand's rows stay together.
-const TASKS: i64 = 16;
+const MIN_TASKS: i64 = 16;
 
 struct ScatterEnv<'a>(&'a Context<'a>);
 
@@ -38,14 +38,14 @@ pub fn build(ctx: &Context, group: &Group, name: &str) -> KernelBuilder {
         let own = owned.iter().find(|o| o.var == v);
         apart &= own.is_some();
         match own {
-            Some(o) if adjacent(o) && n_tasks < TASKS => {
-                let task = b.task(extents[v], RUN);
+            Some(o) if adjacent(o) && n_tasks < MIN_TASKS => {
+                let task = b.task(extents[v], TASK_ELEMENTS);
                 let var = b.var();
                 let left = Int::Sub(Box::new(int(extents[v])), Box::new(Int::Var(task)));
-                last.push((var, Int::Min(Box::new(int(RUN)), Box::new(left))));
+                last.push((var, Int::Min(Box::new(int(TASK_ELEMENTS)), Box::new(left))));
                 vars[v] = add(Int::Var(task), Int::Var(var));
             }
-            Some(o) if !adjacent(o) && (apart || n_tasks < TASKS) => {
+            Some(o) if !adjacent(o) && (apart || n_tasks < MIN_TASKS) => {
                 vars[v] = Int::Var(b.task(extents[v], 1));
                 n_tasks *= extents[v];
             }

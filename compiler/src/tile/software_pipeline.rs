@@ -17,7 +17,7 @@ use super::walk::substitute;
 use super::{Bound, BufferKind, Compute, Int, Kernel, Mode, Stmt, To, Var};
 
 /// A row of fewer elements is not worth it.
-const LEAST: i64 = 32;
+const MIN_ROW_ELEMENTS: i64 = 32;
 
 /// A loop whose first reduction is done one row ahead.
 #[derive(Debug)]
@@ -134,7 +134,7 @@ fn at(head: &Compute, var: Var, index: &Int) -> Compute {
 /// Whether there is enough to do for the machine to go on with.
 fn is_row(c: &Compute) -> bool {
     let dims = c.reduce.as_ref().map_or(&c.dims, |r| &r.dims);
-    let long = |n: &Int| !matches!(n, Int::Const(n) if *n < LEAST);
+    let long = |n: &Int| !matches!(n, Int::Const(n) if *n < MIN_ROW_ELEMENTS);
     dims.last().is_some_and(|(_, n)| long(n))
 }
 

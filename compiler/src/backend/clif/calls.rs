@@ -6,7 +6,7 @@
 //! statement's affair: nothing here changes a bit of it.
 
 use super::lower::{Lower, MEMORY};
-use super::plan::{Plan, ROW_BYTES, Shape, VALUE_ROW};
+use super::plan::{Plan, STRIP_BYTES, Shape, VALUE_ROW};
 use super::stmt::Sums;
 use super::sweep::{Range, Sink};
 use crate::equation::{Binary, Unary};
@@ -92,7 +92,7 @@ impl Lower<'_, '_> {
                                 to.sums = self.lanes_place();
                             }
                         }
-                        self.call_math(math, to, source, ROW_BYTES, n)
+                        self.call_math(math, to, source, STRIP_BYTES, n)
                     }
                     Node::Random { key, normal, at } => {
                         self.random_row(plan, chunk, *id, (key, normal), &at)

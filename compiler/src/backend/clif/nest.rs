@@ -12,7 +12,7 @@ use cranelift_codegen::ir::{InstBuilder, Value};
 use std::collections::HashSet;
 
 /// More induction variables than this would only be spilled.
-const MOST_INDUCTIONS: usize = 6;
+const MAX_INDUCTION_VARIABLES: usize = 6;
 
 impl Lower<'_, '_> {
     pub fn compute(&mut self, compute: &Compute) {
@@ -128,7 +128,7 @@ impl Lower<'_, '_> {
                 let shift = step
                     .as_constant()
                     .is_some_and(|c| c > 0 && c & (c - 1) == 0);
-                if !shift && !steps.contains(&step) && steps.len() < MOST_INDUCTIONS {
+                if !shift && !steps.contains(&step) && steps.len() < MAX_INDUCTION_VARIABLES {
                     steps.push(step);
                 }
             }

@@ -8,12 +8,12 @@ use crate::tile::{
 };
 use std::collections::HashMap;
 
-/// Elements of a row of maths results.
-pub const ROW: i64 = 512;
-/// Rows are padded, so that whole vectors and lanes may be written past the last element.
-pub const ROW_BYTES: i64 = 4 * (ROW + 32);
+/// Elements of a strip: what one call of maths computes at most, in scratch.
+pub const STRIP_ELEMENTS: i64 = 512;
+/// Strips are padded, so that whole vectors and lanes may be written past the last element.
+pub const STRIP_BYTES: i64 = 4 * (STRIP_ELEMENTS + 32);
 /// A shorter row is not worth a call.
-const MIN_NON_TEMPORAL_ELEMENTS: i64 = 64;
+const MIN_NON_TEMPORAL_ROW_ELEMENTS: i64 = 64;
 /// Room for the arguments of a wide row.
 pub const ARGUMENT_BYTES: i64 = 384;
 /// What one iteration of a vectorised loop reads at most: 8 vectors.
@@ -213,7 +213,7 @@ impl Plan {
         let long = row
             .extent
             .as_constant()
-            .is_none_or(|n| n >= MIN_NON_TEMPORAL_ELEMENTS);
+            .is_none_or(|n| n >= MIN_NON_TEMPORAL_ROW_ELEMENTS);
         self.mode == Mode::NonTemporal && contiguous && long && matches!(self.to, Space::Buf(_))
     }
 
@@ -425,7 +425,7 @@ impl Scratch {
             zeros,
             n_zeros,
             rows,
-            bytes: rows + needs.rows * ROW_BYTES,
+            bytes: rows + needs.rows * STRIP_BYTES,
         }
     }
 }

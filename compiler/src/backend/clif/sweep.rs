@@ -5,9 +5,9 @@
 
 use super::calls::SUMS;
 use super::lower::{LoopBody, Lower, MEMORY};
-use super::plan::{Plan, ROW, ROW_BYTES, VALUE_ROW, combiner, range_step};
+use super::plan::{Plan, STRIP_BYTES, STRIP_ELEMENTS, VALUE_ROW, combiner, range_step};
 use super::stmt::Sums;
-use super::wide::{Draft, WORTH};
+use super::wide::{Draft, MIN_CHECKED_CALL_ELEMENTS};
 use crate::equation::Binary;
 use crate::tile::ReduceOp;
 use crate::tile::dag::{BoundId, Math, Node, NodeId};
@@ -106,7 +106,7 @@ impl Lower<'_, '_> {
             return self.wide(plan, range, &draft);
         }
         let n = self.b.ins().isub(range.hi, range.lo);
-        let least = self.iconst(WORTH);
+        let least = self.iconst(MIN_CHECKED_CALL_ELEMENTS);
         let long = self.b.ins().icmp(IntCC::SignedGreaterThanOrEqual, n, least);
         self.branch(long, &mut |s| s.wide(plan, range, &draft), narrow);
     }
@@ -183,27 +183,33 @@ impl Lower<'_, '_> {
         if plan.rows.is_empty() {
             return body(self, range, carried);
         }
-        if range.fixed.is_some_and(|n| n <= ROW) {
+        if range.fixed.is_some_and(|n| n <= STRIP_ELEMENTS) {
             return self.scoped(|s| {
                 s.place_rows(plan, range.lo);
                 body(s, range, carried)
             });
         }
-        self.counted(range.lo, range.hi, ROW, carried, &mut |s, lo, carried| {
-            let end = s.plus(lo, ROW);
-            let hi = s.smaller(end, range.hi);
-            s.place_rows(plan, lo);
-            body(
-                s,
-                Range {
-                    lo,
-                    hi,
-                    multiple_of: range.multiple_of,
-                    fixed: None,
-                },
-                carried,
-            )
-        })
+        self.counted(
+            range.lo,
+            range.hi,
+            STRIP_ELEMENTS,
+            carried,
+            &mut |s, lo, carried| {
+                let end = s.plus(lo, STRIP_ELEMENTS);
+                let hi = s.smaller(end, range.hi);
+                s.place_rows(plan, lo);
+                body(
+                    s,
+                    Range {
+                        lo,
+                        hi,
+                        multiple_of: range.multiple_of,
+                        fixed: None,
+                    },
+                    carried,
+                )
+            },
+        )
     }
 
     fn place_rows(&mut self, plan: &Plan, lo: Value) {
@@ -218,7 +224,7 @@ impl Lower<'_, '_> {
     }
 
     pub fn row_start(&mut self, row: i64) -> Value {
-        let offset = self.scratch_layout.rows + row * ROW_BYTES;
+        let offset = self.scratch_layout.rows + row * STRIP_BYTES;
         self.plus(self.scratch, offset)
     }
 
@@ -439,7 +445,7 @@ impl Lower<'_, '_> {
             found.extend(
                 args.iter()
                     .enumerate()
-                    .map(|(i, a)| (*call, *a, ROW_BYTES as i32 * i as i32)),
+                    .map(|(i, a)| (*call, *a, STRIP_BYTES as i32 * i as i32)),
             );
         }
         found

@@ -13,9 +13,9 @@ use std::mem::offset_of;
 use vsr_artifact::abi::FnTable;
 
 /// Loops shorter than this are no square.
-const LEAST: i64 = 8;
+const MIN_TRANSPOSE_EXTENT: i64 = 8;
 /// Elements by which a line is asked for before it is read: two squares of 16.
-const AHEAD: i64 = 32;
+const PREFETCH_ELEMENTS: i64 = 32;
 
 impl Plan {
     /// Whether the map is a transposition, with the loop over what is read adjacently last but one.
@@ -38,7 +38,11 @@ impl Plan {
             Stride::Linear(step) => ![0, 1].map(Sum::constant).contains(&step),
             Stride::Other => false,
         };
-        let long = |l: &Loop| l.extent.as_constant().is_none_or(|n| n >= LEAST);
+        let long = |l: &Loop| {
+            l.extent
+                .as_constant()
+                .is_none_or(|n| n >= MIN_TRANSPOSE_EXTENT)
+        };
         let across = outer
             .iter()
             .position(|l| long(l) && dag.stride(at, l.var) == one && apart(&self.at, l))?;
@@ -68,7 +72,7 @@ impl Lower<'_, '_> {
         });
         let (next, next_step) = match self.next_block(across.var, row.var, rows) {
             Some(of_the_map) => of_the_map,
-            None => (self.plus(src, 4 * AHEAD), src_step),
+            None => (self.plus(src, 4 * PREFETCH_ELEMENTS), src_step),
         };
         for l in [across.var, row.var] {
             self.vars.remove(&l);

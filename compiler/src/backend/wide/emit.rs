@@ -30,7 +30,7 @@ const SOME: u8 = 1;
 const COMPARED: u8 = 2;
 /// What is read is fetched so far ahead, where it is likely to come from memory: three pages, of one to four the best for two
 /// passes over rows of half a page.
-const AHEAD: i32 = 3 * 4096;
+const PREFETCH_BYTES: i32 = 3 * 4096;
 
 /// The function, aligned to a cache line; None if it has more values at once than there are registers.
 pub fn emit(program: &Program, level: Level) -> Option<Vec<u8>> {
@@ -406,7 +406,7 @@ impl<'p> Row<'p> {
         match (some, self.level) {
             (false, _) => {
                 if self.program.fetches_ahead {
-                    self.a.prefetch(base, OFFSET, bytes + AHEAD);
+                    self.a.prefetch(base, OFFSET, bytes + PREFETCH_BYTES);
                 }
                 self.a.vector(LOAD, to, 0, from)
             }
