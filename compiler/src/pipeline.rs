@@ -11,7 +11,7 @@ use crate::lower::{Lowered, lower};
 use crate::pass_manager::{Emit, Ir, PassManager};
 use crate::schedule::{self, EntryPlan, Rules, WeightTable};
 use crate::sema::{self, Elaborated, EntryGraph, Loader, Options, WeightKind};
-use crate::tile::{self, Launched};
+use crate::tile::{self, LaunchedKernel};
 use crate::{pass, stack, training};
 use std::collections::BTreeSet;
 use vsr_artifact::Artifact;
@@ -63,7 +63,9 @@ pub const STAGES: [Stage; 8] = [
 pub fn passes() -> Vec<[&'static str; 3]> {
     let of_graph = pass::PASSES.iter().map(|p| [Graph::NAME, p.name, p.why]);
     let of_schedule = schedule::passes();
-    let of_tile = tile::PASSES.iter().map(|p| [Launched::NAME, p.name, p.why]);
+    let of_tile = tile::PASSES
+        .iter()
+        .map(|p| [LaunchedKernel::NAME, p.name, p.why]);
     of_graph.chain(of_schedule).chain(of_tile).collect()
 }
 

@@ -1,7 +1,7 @@
 //! Kernels that write zeros: a whole buffer, or the padding around a tensor.
 
 use super::layout::Layout;
-use super::lower::{KernelBuilder, Source, add, int, mul};
+use super::lower::{BufferSource, KernelBuilder, add, int, mul};
 use crate::equation::Lit;
 use crate::tile::{Bound, Compute, Int, Mode, Stmt, To, Val, Var};
 
@@ -9,7 +9,7 @@ use crate::tile::{Bound, Compute, Int, Mode, Stmt, To, Val, Var};
 const TASK_ELEMENTS: i64 = 16384;
 
 /// Zeros everywhere.
-pub fn whole(layout: &Layout, source: Source) -> KernelBuilder {
+pub fn whole(layout: &Layout, source: BufferSource) -> KernelBuilder {
     let mut b = KernelBuilder::new("zero");
     let t = b.task(layout.len, TASK_ELEMENTS);
     let i = b.var();
@@ -26,7 +26,7 @@ pub fn whole(layout: &Layout, source: Source) -> KernelBuilder {
 }
 
 /// Zeros in the padding: for each axis, the slabs before and after the tensor, inside of the outer axes' range.
-pub fn border(shape: &[i64], layout: &Layout, source: Source) -> KernelBuilder {
+pub fn border(shape: &[i64], layout: &Layout, source: BufferSource) -> KernelBuilder {
     let mut b = KernelBuilder::new("border");
     let buffer = b.buffer(source, true);
     let full = |axis: usize| shape[axis] + layout.padding[axis].0 + layout.padding[axis].1;

@@ -291,7 +291,7 @@ impl Fuser<'_> {
         {
             return None;
         }
-        let place = join::Place::of(group, equation, operands)?;
+        let place = join::Unification::of(group, equation, operands)?;
         // Pixel shuffle's digits of two would be the innermost loop.
         let short = |(value, axis, extent): &(ValueId, usize, i64)| {
             let layout = self.layouts[*value].as_ref();

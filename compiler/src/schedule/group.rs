@@ -2,7 +2,7 @@
 
 use super::contraction::Contraction;
 use super::layout::Layout;
-use super::lower::Source;
+use super::lower::BufferSource;
 use super::net::{Def, Net, ValueId, for_each_read};
 use crate::equation::{Equation, Pos, Read};
 use crate::tile::Mode;
@@ -90,12 +90,12 @@ impl Context<'_> {
         }
     }
 
-    pub fn source(&self, value: ValueId) -> Source {
+    pub fn source(&self, value: ValueId) -> BufferSource {
         let value_ref = &self.net.values[value];
         match (&value_ref.def, value_ref.stored_as) {
-            (Def::Weight(weight), _) => Source::Weight(*weight),
-            (_, Some(weight)) => Source::Weight(weight),
-            _ => Source::Value(value),
+            (Def::Weight(weight), _) => BufferSource::Weight(*weight),
+            (_, Some(weight)) => BufferSource::Weight(weight),
+            _ => BufferSource::Value(value),
         }
     }
 }

@@ -20,16 +20,16 @@ enum Digit {
 }
 
 /// A candidate's free variables over a group's space; None: a variable of its own.
-pub struct Place {
+pub struct Unification {
     vars: Vec<Option<Digits>>,
     /// Axes of members that are read digit by digit, each with the extent of the lowest digit.
     cut: Vec<(ValueId, usize, i64)>,
 }
 
-impl Place {
+impl Unification {
     /// Every read of a member must be at the member's own place in the space.
-    pub fn of(group: &Group, equation: &Equation, operands: &[ValueId]) -> Option<Place> {
-        let mut place = Place {
+    pub fn of(group: &Group, equation: &Equation, operands: &[ValueId]) -> Option<Unification> {
+        let mut place = Unification {
             vars: vec![None; equation.free.len()],
             cut: vec![],
         };

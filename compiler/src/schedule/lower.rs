@@ -12,7 +12,7 @@ use crate::tile::{
 
 /// What a kernel's buffer is bound to at launch.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Source {
+pub enum BufferSource {
     Value(ValueId),
     Weight(usize),
     /// Constant i64 data.
@@ -22,7 +22,7 @@ pub enum Source {
 /// A kernel under construction.
 pub struct KernelBuilder {
     pub kernel: Kernel,
-    pub sources: Vec<Source>,
+    pub sources: Vec<BufferSource>,
     next_var: Var,
 }
 
@@ -71,9 +71,9 @@ impl KernelBuilder {
         self.kernel.body.push(stmt);
     }
 
-    pub fn buffer(&mut self, source: Source, write: bool) -> BufferId {
+    pub fn buffer(&mut self, source: BufferSource, write: bool) -> BufferId {
         let kind = match (&source, write) {
-            (Source::Table(_), _) => BufferKind::Table,
+            (BufferSource::Table(_), _) => BufferKind::Table,
             (_, true) => BufferKind::Out,
             (_, false) => BufferKind::In,
         };

@@ -68,13 +68,13 @@ struct Nest<'a> {
     plan: Chunks,
     /// Members that are computed at their readers.
     at_reader: Vec<bool>,
-    tiles: Vec<Kept>,
+    tiles: Vec<TiledMember>,
     /// Variances that were found with their means.
     variances: Vec<(ValueId, Val)>,
 }
 
 /// A member that stays in a tile: its address there for each of its variables.
-struct Kept {
+struct TiledMember {
     value: ValueId,
     tile: TileId,
     /// Coefficient of each inner loop variable.
@@ -306,7 +306,7 @@ fn keep(
     n: usize,
     value: &Val,
     b: &mut KernelBuilder,
-) -> (Kept, Int) {
+) -> (TiledMember, Int) {
     let mut stride = 1;
     let (mut inner, mut own, mut at) = (vec![], vec![], int(0));
     let writes = positions(&member.equation);
@@ -325,7 +325,7 @@ fn keep(
         _ => b.tile(&format!("t{}", b.kernel.tiles.len()), TileKind::F32, stride),
     };
     (
-        Kept {
+        TiledMember {
             value: member.value,
             tile,
             inner,

@@ -5,7 +5,7 @@ use super::draft::Draft;
 use super::fuse;
 use super::group::{Anchor, Context, Group};
 use super::layout::{self, Layout};
-use super::lower::{KernelBuilder, Source};
+use super::lower::{BufferSource, KernelBuilder};
 use super::net::{Def, Net, ValueId, WeightTable};
 use super::place::{bytes_of, place};
 use super::preferences::preferences;
@@ -66,7 +66,7 @@ pub struct LaunchPlan {
 }
 
 /// A kernel that waits for addresses.
-pub(super) struct Pending {
+pub(super) struct UnplacedKernel {
     pub(super) builder: KernelBuilder,
     pub(super) label: String,
     pub(super) span: Option<Span>,
@@ -216,7 +216,7 @@ pub fn plan(
 }
 
 /// What is computed, how it lies, what is computed together, and when.
-struct Scheduled {
+struct Schedule {
     net: Net,
     layouts: Vec<Option<Layout>>,
     order: Vec<ValueId>,
@@ -224,7 +224,7 @@ struct Scheduled {
     folded: Vec<bool>,
 }
 
-fn schedule(draft: Draft, manager: &mut PassManager) -> Scheduled {
+fn schedule(draft: Draft, manager: &mut PassManager) -> Schedule {
     let Draft {
         net,
         contractions,
@@ -240,7 +240,7 @@ fn schedule(draft: Draft, manager: &mut PassManager) -> Scheduled {
         let groups = fuse::groups(&net, &order, contractions, &folded, &layouts, rules.fuses);
         order::shorten(&net, groups, &folded, &layouts)
     });
-    Scheduled {
+    Schedule {
         net,
         layouts,
         order,
@@ -249,7 +249,7 @@ fn schedule(draft: Draft, manager: &mut PassManager) -> Scheduled {
     }
 }
 
-impl Scheduled {
+impl Schedule {
     fn lower(&self, origins: &Origins<'_>, min_non_temporal_elements: i64) -> EntryPlan {
         let ctx = Context {
             net: &self.net,
@@ -424,7 +424,7 @@ fn kernels(
     groups: &[Group],
     folded: &[bool],
     origins: &Origins<'_>,
-) -> Vec<Pending> {
+) -> Vec<UnplacedKernel> {
     let mut pending = vec![];
     let mut opened = vec![false; ctx.net.values.len()];
     for group in groups {
@@ -448,7 +448,7 @@ fn kernels(
         let bytes = traffic(ctx, &builder);
         let stored = group.members.iter().filter(|m| m.stored);
         let result_bytes = stored.map(|m| bytes_of(ctx.layout(m.value))).sum();
-        pending.push(Pending {
+        pending.push(UnplacedKernel {
             builder,
             label,
             span,
@@ -465,7 +465,7 @@ fn kernels(
 }
 
 /// What must be zero before the first write to a value.
-fn open(ctx: &Context, id: ValueId, setup: bool, span: Option<Span>) -> Option<Pending> {
+fn open(ctx: &Context, id: ValueId, setup: bool, span: Option<Span>) -> Option<UnplacedKernel> {
     let value = &ctx.net.values[id];
     let layout = ctx.layout(id);
     let is_one_piece = ctx.net.single(id).is_some();
@@ -493,7 +493,7 @@ fn open(ctx: &Context, id: ValueId, setup: bool, span: Option<Span>) -> Option<P
             } else {
                 value.shape.iter().product::<i64>()
             }) as u64;
-    Some(Pending {
+    Some(UnplacedKernel {
         builder,
         label,
         span,
@@ -536,9 +536,9 @@ fn stood_for(ctx: &Context, member: &super::group::Member) -> u64 {
 
 /// Bytes of every buffer once.
 fn traffic(ctx: &Context, builder: &KernelBuilder) -> u64 {
-    let size = |s: &Source| match s {
-        Source::Value(id) => 4 * ctx.net.values[*id].shape.iter().product::<i64>() as u64,
-        Source::Weight(_) | Source::Table(_) => 0,
+    let size = |s: &BufferSource| match s {
+        BufferSource::Value(id) => 4 * ctx.net.values[*id].shape.iter().product::<i64>() as u64,
+        BufferSource::Weight(_) | BufferSource::Table(_) => 0,
     };
     builder.sources.iter().map(size).sum()
 }

@@ -23,7 +23,7 @@ pub mod walk;
 mod wide;
 
 pub use lift::lift;
-pub use passes::{Launched, PASSES};
+pub use passes::{LaunchedKernel, PASSES};
 pub use print::{identity, print};
 pub use verify::{Report, verify};
 pub use wide::{Leaf, Wide};

@@ -50,7 +50,7 @@ struct Shift {
 
 /// What a call computes from its elements, as values.
 #[derive(Clone, Copy)]
-pub struct Source {
+pub struct CallSource {
     pub from: Value,
     pub scale: Value,
     pub shift: Value,
@@ -239,7 +239,7 @@ impl Lower<'_, '_> {
         !deps.contains(&WRITTEN) && plan.vector_var().is_some_and(|v| !deps.contains(&v))
     }
 
-    fn source(&mut self, plan: &Plan, chunk: Range, operand: &Operand) -> Source {
+    fn source(&mut self, plan: &Plan, chunk: Range, operand: &Operand) -> CallSource {
         let from = match &operand.elements {
             Elements::At(space, at) => self.address(plan, chunk, *space, at),
             Elements::Row(id) => self.row_start(plan.rows[id]),
@@ -260,12 +260,12 @@ impl Lower<'_, '_> {
                 }
             }
         };
-        Source { from, scale, shift }
+        CallSource { from, scale, shift }
     }
 
     /// Elements as they are: adding -0 keeps the sign of zeros.
-    pub fn plain(&mut self, from: Value) -> Source {
-        Source {
+    pub fn plain(&mut self, from: Value) -> CallSource {
+        CallSource {
             from,
             scale: self.b.ins().f32const(1.0),
             shift: self.b.ins().f32const(-0.0),

@@ -39,7 +39,7 @@ pub struct Lower<'k, 'f> {
     pub signatures: HashMap<Vec<Type>, SigRef>,
     pub contract_slot: Option<StackSlot>,
     /// Value of each variable in scope, and what is known of it.
-    pub vars: HashMap<Var, Known>,
+    pub vars: HashMap<Var, KnownInt>,
     pub dag: Dag,
     pub scopes: Vec<Scope>,
     /// Loops of the statement that are open or will be: level of each variable (1 is the outermost).
@@ -61,7 +61,7 @@ pub struct Lower<'k, 'f> {
 }
 
 #[derive(Clone, Copy, Debug)]
-pub struct Known {
+pub struct KnownInt {
     pub value: Value,
     pub not_negative: bool,
     pub multiple_of: i64,
@@ -190,7 +190,7 @@ impl Lower<'_, '_> {
                 let value = s.scaled(index, axis.step);
                 s.vars.insert(
                     axis.var,
-                    Known {
+                    KnownInt {
                         value,
                         not_negative: true,
                         multiple_of: axis.step.max(1),

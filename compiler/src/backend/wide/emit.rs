@@ -209,7 +209,7 @@ impl<'p> Row<'p> {
         }
         match self.program.reduction.as_ref().and_then(|r| r.total_from) {
             Some(bits) => {
-                let first = Place::Label(self.literals[&bits]);
+                let first = RegMem::Label(self.literals[&bits]);
                 for lane in self.lanes.clone() {
                     self.a.vector(BROADCAST, lane, 0, first);
                 }
@@ -249,7 +249,7 @@ impl<'p> Row<'p> {
         while n > 1 {
             n /= 2;
             for i in 0..n {
-                let high = Place::Register(self.lanes[i + n]);
+                let high = RegMem::Register(self.lanes[i + n]);
                 self.a.vector(op, self.lanes[i], self.lanes[i], high);
             }
         }
@@ -284,8 +284,9 @@ impl<'p> Row<'p> {
             Level::Avx2 => {
                 let (mask, iota) = (self.mask, self.iota);
                 self.a.number_from(mask, SPARE);
-                self.a.vector(BROADCAST_INT, mask, 0, Place::Register(mask));
-                self.a.vector(GREATER_INTS, mask, mask, Place::Label(iota));
+                self.a
+                    .vector(BROADCAST_INT, mask, 0, RegMem::Register(mask));
+                self.a.vector(GREATER_INTS, mask, mask, RegMem::Label(iota));
             }
         }
         self.a.shift_left(SPARE, 2);
@@ -308,7 +309,7 @@ impl<'p> Row<'p> {
                 let disp = 8 * self.program.n_pointers as i32 + 4 * i as i32;
                 at(ARGUMENTS, None, disp)
             }
-            Op::Lit(bits) => Place::Label(self.literals[&bits]),
+            Op::Lit(bits) => RegMem::Label(self.literals[&bits]),
             _ => unreachable!("a moving value is computed"),
         };
         self.a.vector(BROADCAST, to, 0, from);
@@ -385,14 +386,14 @@ impl<'p> Row<'p> {
     }
 
     fn reduce(&mut self, op: Opcode, lane: Vector, value: Vector, some: bool) {
-        let value = Place::Register(value);
+        let value = RegMem::Register(value);
         match (some, self.level) {
             (false, _) => self.a.vector(op, lane, lane, value),
             (true, Level::Avx512) => self.a.masked(op, lane, lane, value, Mask::Only(SOME)),
             (true, Level::Avx2) => {
                 let both = self.take();
                 self.a.vector(op, both, lane, value);
-                let chosen = Place::Register(both);
+                let chosen = RegMem::Register(both);
                 self.a
                     .vector_with(BLEND_BY, lane, lane, chosen, self.mask << 4);
                 self.free.push(both);
@@ -454,7 +455,7 @@ impl<'p> Row<'p> {
             }
             let (register, free) = self.operand(*o);
             passing.extend(free);
-            places.push(Place::Register(register));
+            places.push(RegMem::Register(register));
         }
         let mut ended: Vec<Vector> = vec![];
         for o in &operands {
@@ -487,18 +488,18 @@ impl<'p> Row<'p> {
         };
         let (a_ends, b_ends, c_ends) = (ends(a, [b, c]), ends(b, [a, c]), ends(c, [a, b]));
         let to = if a_ends {
-            self.a.vector(FMA_BY, ra, rb, Place::Register(rc));
+            self.a.vector(FMA_BY, ra, rb, RegMem::Register(rc));
             ra
         } else if b_ends {
-            self.a.vector(FMA_BY, rb, ra, Place::Register(rc));
+            self.a.vector(FMA_BY, rb, ra, RegMem::Register(rc));
             rb
         } else if c_ends {
-            self.a.vector(FMA_ONTO, rc, ra, Place::Register(rb));
+            self.a.vector(FMA_ONTO, rc, ra, RegMem::Register(rb));
             rc
         } else {
             let to = self.take();
-            self.a.vector(COPY, to, 0, Place::Register(ra));
-            self.a.vector(FMA_BY, to, rb, Place::Register(rc));
+            self.a.vector(COPY, to, 0, RegMem::Register(ra));
+            self.a.vector(FMA_BY, to, rb, RegMem::Register(rc));
             to
         };
         self.free.extend(passing);
@@ -529,7 +530,7 @@ impl<'p> Row<'p> {
         match self.level {
             Level::Avx512 => {
                 let (n, _) = self.operand(n);
-                self.a.vector(SCALE, to, y, Place::Register(n));
+                self.a.vector(SCALE, to, y, RegMem::Register(n));
             }
             Level::Avx2 if near => {
                 let (n, _) = self.operand(shifted);
@@ -541,10 +542,10 @@ impl<'p> Row<'p> {
                 let (magic, passing) = self.operand(magic);
                 let (half, rest) = (self.take(), self.take());
                 self.a
-                    .vector(SUBTRACT_INTS, rest, n, Place::Register(magic));
+                    .vector(SUBTRACT_INTS, rest, n, RegMem::Register(magic));
                 self.a.shift_ints(half, rest, 1, false);
                 self.a
-                    .vector(SUBTRACT_INTS, rest, rest, Place::Register(half));
+                    .vector(SUBTRACT_INTS, rest, rest, RegMem::Register(half));
                 self.free.extend(passing);
                 self.times_power(to, y, half, bias);
                 self.times_power(to, to, rest, bias);
@@ -564,16 +565,16 @@ impl<'p> Row<'p> {
     fn times_power(&mut self, to: Vector, y: Vector, n: Vector, bias: ValueId) {
         let (bias, passing) = self.operand(bias);
         let power = self.take();
-        self.a.vector(ADD_INTS, power, n, Place::Register(bias));
+        self.a.vector(ADD_INTS, power, n, RegMem::Register(bias));
         self.a.shift_ints(power, power, 23, true);
-        self.a.vector(MUL, to, y, Place::Register(power));
+        self.a.vector(MUL, to, y, RegMem::Register(power));
         self.free.extend(passing);
         self.free.push(power);
     }
 
-    fn apply(&mut self, op: &Op, to: Vector, places: &[Place]) {
+    fn apply(&mut self, op: &Op, to: Vector, places: &[RegMem]) {
         let register = |i: usize| match places[i] {
-            Place::Register(r) => r,
+            RegMem::Register(r) => r,
             _ => unreachable!("only the last operand may lie in memory"),
         };
         match op {

@@ -167,14 +167,14 @@ impl Transform<'_> {
 }
 
 /// The new variables: points come first, the tap leaves.
-struct Renamed {
+struct ProductIndices {
     free: Vec<i64>,
     reduced: Vec<i64>,
     place: Vec<Ix>,
 }
 
-impl Renamed {
-    fn of(equation: &Equation, f: &WinogradPattern) -> Renamed {
+impl ProductIndices {
+    fn of(equation: &Equation, f: &WinogradPattern) -> ProductIndices {
         let n_free = equation.free.len();
         let mut extents = equation.extents();
         extents[f.tile] = f.n_tiles(equation);
@@ -185,7 +185,7 @@ impl Renamed {
         }
         let of = |free: bool| kept.iter().filter(move |v| (**v < n_free) == free);
         let sizes = |free: bool| of(free).map(|v| extents[*v]).collect::<Vec<i64>>();
-        Renamed {
+        ProductIndices {
             free: [f.points()].into_iter().chain(sizes(true)).collect(),
             reduced: sizes(false),
             place,
@@ -216,7 +216,7 @@ fn product(
     let direct = equation.points();
     // Along a second axis, the sum itself stands for another one.
     let stood_for = net.values[id].stands_for.filter(|flops| *flops > 0);
-    let renamed = Renamed::of(equation, f);
+    let renamed = ProductIndices::of(equation, f);
     let tile = renamed.place[f.tile].clone();
     let along = match f.role {
         Role::Filter => Ix::constant(0),

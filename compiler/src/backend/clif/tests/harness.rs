@@ -3,7 +3,7 @@
 use super::super::{Target, compile};
 use crate::diag::context;
 use crate::tile::interpret::{Data, interpret, n_tasks};
-use crate::tile::{BufferKind, Kernel, Launched, PASSES, lift, print, verify};
+use crate::tile::{BufferKind, Kernel, LaunchedKernel, PASSES, lift, print, verify};
 use vsr_artifact::abi::{ContractCall, Env, FnTable, KernelFn, RowFn};
 
 /// Elements before and after every buffer that nobody may write.
@@ -190,7 +190,7 @@ pub fn run(
     level: usize,
 ) -> Vec<Data<f32>> {
     let around = |_| context(kernel.name.as_str());
-    let mut launched = Launched {
+    let mut launched = LaunchedKernel {
         kernel: kernel.clone(),
         args: args.to_vec(),
         lens: vec![],
