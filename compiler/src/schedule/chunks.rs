@@ -113,7 +113,7 @@ impl Chunks {
         work: i64,
         b: &mut KernelBuilder,
     ) {
-        // Rows that several members pass over stay in the nearest cache.
+        // Rows that several members pass over stay in L1.
         let own = |m: &Member| m.equation.free.len() > group.space.len();
         let points = match work >= CHUNK_ELEMENTS && group.members.iter().any(own) {
             true => TASK_POINTS / 2,
@@ -173,7 +173,7 @@ impl Chunks {
     ) {
         let mut order: Vec<usize> = order.iter().copied().filter(|v| *v != across).collect();
         order.insert(order.len() - 1, across);
-        // What waits in a tile is read while the block before is stored: blocks that the nearest cache holds beside each other.
+        // Loads of a block overlap the stores of the one before, from its tile: L1 holds both.
         let mut budget = if self.transposed {
             TASK_POINTS / 4
         } else {
@@ -216,7 +216,7 @@ impl Chunks {
     }
 }
 
-/// For each read of more elements than the nearest cache holds, which indices of the space it depends on.
+/// For each read of more elements than L1 holds, which indices of the space it depends on.
 fn large_reads(group: &Group) -> Vec<Vec<bool>> {
     const MIN_LARGE_READ_ELEMENTS: i64 = 16_384;
     let n = group.space.len();

@@ -1,4 +1,4 @@
-//! Reads at computed positions: which index makes a row of them, and a copy for what lies across it.
+//! Gathers, reads at computed positions: which index makes a row of them, and a copy where that row is strided.
 //!
 //! Enters the net; leaves copies of leaves that are gathered from more often than a copy costs. How the copies lie is
 //! decided as for all values: `preferences` speaks for the row. What is computed is never copied: it can lie as its readers like.

@@ -1,4 +1,4 @@
-//! Mean and variance of more terms than a cache holds, in one walk over them.
+//! Mean and variance of more terms than a cache holds, in one pass over them.
 //!
 //! Enters a mean of a nest with the variance that goes with it; leaves statements and the two values. Means and variances
 //! that are not of the same terms, or of few, are not touched.
@@ -14,7 +14,7 @@ use super::net::ValueId;
 use crate::equation::{Binary, Expr, Lit};
 use crate::tile::{Compute, Int, Mode, ReduceOp, Stmt, TileId, TileKind, To, Val, Var};
 
-/// Terms that stay in the second cache between two passes, and those of a block worth its own sums.
+/// Terms that stay in L2 between two passes, and those of a block worth its own sums.
 const MAX_CACHED_TERMS: i64 = 32 * 1024;
 const MIN_BLOCK_TERMS: i64 = 256;
 

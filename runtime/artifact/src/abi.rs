@@ -71,7 +71,7 @@ pub struct FnTable {
         non_temporal: i64,
     ),
     /// dst[r·dst_step + i] = src[i·src_step + r] for r in 0..rows, i in 0..n; by non-temporal stores if `non_temporal` is 1.
-    /// Meanwhile, next[i·next_step + r] is fetched, which need not exist.
+    /// Meanwhile, next[i·next_step + r] is prefetched, which need not exist.
     pub transpose: unsafe extern "C" fn(
         dst: *mut f32,
         dst_step: i64,

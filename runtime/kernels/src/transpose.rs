@@ -15,7 +15,7 @@ pub struct Transpose {
     pub src_step: i64,
     pub rows: i64,
     pub n: i64,
-    /// Asked for meanwhile: what is read next, `next[i·next_step + r]`.
+    /// Prefetched meanwhile: what is read next, `next[i·next_step + r]`.
     pub next: *const f32,
     pub next_step: i64,
     /// Stores bypass the caches: nobody reads the result soon.
@@ -48,14 +48,14 @@ impl Transpose {
         self.dst.wrapping_offset((r * self.dst_step + i) as isize)
     }
 
-    /// Asks for what will be read where this square is.
+    /// Prefetches what will be read where this square is.
     #[cfg(target_arch = "x86_64")]
     #[inline(always)]
-    fn fetch(&self, r: i64, i: i64, side: i64) {
+    fn prefetch(&self, r: i64, i: i64, side: i64) {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         for i in i..i + side {
             let line = self.next.wrapping_offset((i * self.next_step + r) as isize);
-            // SAFETY: asking for what is not there is allowed.
+            // SAFETY: prefetching what is not there is allowed.
             unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) };
         }
     }
@@ -101,7 +101,7 @@ macro_rules! widths {
             let transposed = $transposed;
             let non_temporal = t.stores_non_temporal($side);
             let square = |t: Transpose, r: i64, i: i64| {
-                t.fetch(r, i, $side);
+                t.prefetch(r, i, $side);
                 let mut x = [$zero(); $side];
                 for (k, x) in x.iter_mut().enumerate() {
                     *x = unsafe { $load(t.from(r, i + k as i64)) };

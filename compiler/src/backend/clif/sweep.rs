@@ -1,6 +1,6 @@
 //! Runs over the innermost loop: ranges where guards hold, vectors and tails.
 //!
-//! Maths cuts the loop into chunks. In each chunk, the arguments of the calls are computed into rows of scratch, the
+//! Maths strip-mines the loop. In each chunk, the arguments of the calls are computed into rows of scratch, the
 //! calls are made, and the rest goes on with their results.
 
 use super::calls::SUMS;

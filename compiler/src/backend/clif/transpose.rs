@@ -12,9 +12,9 @@ use cranelift_codegen::ir::Value;
 use std::mem::offset_of;
 use vsr_artifact::abi::FnTable;
 
-/// Loops shorter than this are no square.
+/// Shorter loops do not fill a square.
 const MIN_TRANSPOSE_EXTENT: i64 = 8;
-/// Elements by which a line is asked for before it is read: two squares of 16.
+/// Prefetch distance: two squares of 16.
 const PREFETCH_ELEMENTS: i64 = 32;
 
 impl Plan {

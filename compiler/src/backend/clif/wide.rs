@@ -107,10 +107,10 @@ impl Lower<'_, '_> {
                 let value = self.draft_value(plan, plan.value, true, &mut d)?;
                 self.draft_store(plan, value, &mut d)?;
                 d.program.non_temporal = sink == Sink::NonTemporal;
-                d.program.fetches_ahead = d.program.non_temporal;
+                d.program.prefetches = d.program.non_temporal;
             }
             Sink::StoreAndSum => {
-                d.program.fetches_ahead = true;
+                d.program.prefetches = true;
                 let value = self.draft_value(plan, plan.value, true, &mut d)?;
                 self.draft_store(plan, value, &mut d)?;
                 d.program.reduction = Some(Reduction {
@@ -126,7 +126,7 @@ impl Lower<'_, '_> {
                 let lanes = plan.stages.is_empty().then_some(plan.lanes);
                 let value = self.draft_value(plan, plan.value, false, &mut d)?;
                 // A second pass over a row, about what the first has found, has time for that; so has what stores.
-                d.program.fetches_ahead =
+                d.program.prefetches =
                     !d.numbers.is_empty() && !has_non_temporal(&self.kernel.body);
                 let op = plan.op?;
                 let is_total = sink == Sink::Total;

@@ -8,8 +8,8 @@
 //! SOME:   compute one vector of which `step` bytes count; to MAIN
 //! ```
 //!
-//! A reduction keeps its lanes in registers. Its rest is computed vector after vector, each for its own lanes. What they come to
-//! is found in registers, too: vectors of 64 bytes read what vectors of 16 have just written only after a long wait.
+//! A reduction keeps its lanes in registers. Its rest is computed vector after vector, each for its own lanes. Their total
+//! stays in registers, too: store-to-load forwarding fails where vectors of 64 bytes load what vectors of 16 have just stored.
 
 use super::asm::*;
 use super::program::{Op, Program, ValueId};
@@ -28,7 +28,7 @@ const FIRST_SAVED: usize = 4;
 /// The mask of the elements that count, and that of a comparison.
 const SOME: u8 = 1;
 const COMPARED: u8 = 2;
-/// What is read is fetched so far ahead, where it is likely to come from memory: three pages, of one to four the best for two
+/// Prefetch distance, where operands are likely to come from memory: three pages, of one to four the best for two
 /// passes over rows of half a page.
 const PREFETCH_BYTES: i32 = 3 * 4096;
 
@@ -59,7 +59,7 @@ struct Row<'p> {
     iota: Label,
     /// Vectors of an iteration.
     unroll: i32,
-    /// As many of them are computed in step, so that less waits for what comes just before it.
+    /// As many of them are interleaved, for instruction-level parallelism.
     in_step: usize,
     free: Vec<Vector>,
     /// Of all values for each of the vectors in step, and which of these is being computed.
@@ -406,7 +406,7 @@ impl<'p> Row<'p> {
         let from = at(base, Some(OFFSET), bytes);
         match (some, self.level) {
             (false, _) => {
-                if self.program.fetches_ahead {
+                if self.program.prefetches {
                     self.a.prefetch(base, OFFSET, bytes + PREFETCH_BYTES);
                 }
                 self.a.vector(LOAD, to, 0, from)

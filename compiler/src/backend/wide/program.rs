@@ -1,4 +1,4 @@
-//! What happens along a row.
+//! Straight-line code along a row: its operations, stores and reduction. Nothing is executed or encoded here.
 
 use super::asm::Level;
 use crate::equation::{Binary, Relation};
@@ -72,8 +72,8 @@ pub struct Program {
     pub reduction: Option<Reduction>,
     /// Stores bypass the caches: nobody reads what is stored soon. Without a reduction.
     pub non_temporal: bool,
-    /// Rows follow each other: later ones are asked for while this one is computed.
-    pub fetches_ahead: bool,
+    /// Rows follow each other: later ones are prefetched while this one is computed.
+    pub prefetches: bool,
 }
 
 impl Program {

@@ -108,7 +108,7 @@ fn program(d: &mut Draw) -> Program {
         stores,
         reduction: None,
         non_temporal,
-        fetches_ahead: non_temporal,
+        prefetches: non_temporal,
     }
 }
 
@@ -336,7 +336,7 @@ fn a_program_with_more_values_than_registers_is_refused() {
         stores,
         reduction: None,
         non_temporal: true,
-        fetches_ahead: true,
+        prefetches: true,
     };
     assert!(emit(&p, Level::Avx2).is_none());
     assert!(emit(&p, Level::Avx512).is_some());

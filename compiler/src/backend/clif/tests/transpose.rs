@@ -1,4 +1,4 @@
-//! Copies of what lies across.
+//! Transpositions: what is lowered to one, and that it has the same elements.
 
 use super::super::plan::Plan;
 use super::cases::{add, bin, bound, c, lit, map, mul, run, single, v};
