@@ -291,17 +291,17 @@ impl Fuser<'_> {
         {
             return None;
         }
-        let place = join::Unification::of(group, equation, operands)?;
+        let unification = join::Unification::of(group, equation, operands)?;
         // Pixel shuffle's digits of two would be the innermost loop.
         let short = |(value, axis, extent): &(ValueId, usize, i64)| {
             let layout = self.layouts[*value].as_ref();
             *extent < MIN_ROW_ELEMENTS && layout.is_none_or(|l| l.strides[*axis] == 1)
         };
         let maps = group.members[0].equation.reducer == Reducer::Map;
-        if maps && place.cut().iter().any(short) {
+        if maps && unification.split().iter().any(short) {
             return None;
         }
-        let own = place.own(equation);
+        let own = unification.own(equation);
         let reduced: i64 = equation.reduced.iter().product();
         let row = group
             .members
@@ -316,7 +316,7 @@ impl Fuser<'_> {
             return None;
         }
         let written = match contraction {
-            true => place.is_plain(),
+            true => unification.is_plain(),
             false => join::digit_writes(equation),
         };
         if !written {
@@ -338,7 +338,7 @@ impl Fuser<'_> {
         {
             return None;
         }
-        Some(place.member(group, id, equation, operands))
+        Some(unification.member(group, id, equation, operands))
     }
 
     /// Whether a value, or what must run before it, needs the group's results.

@@ -52,7 +52,7 @@ pub struct Lower<'k, 'f> {
     pub row_var: Option<Var>,
     pub sums: Sums,
     /// The statement before, if the current one copies what it has left in a tile.
-    pub feeds: Option<Compute>,
+    pub producer: Option<Compute>,
     /// The target may have wide rows.
     pub has_wide_rows: bool,
     /// Those of this kernel.
@@ -127,7 +127,7 @@ pub fn lower(
         unroll: 1,
         row_var: None,
         sums: Sums::Unwanted,
-        feeds: None,
+        producer: None,
         has_wide_rows,
         wide_rows: vec![],
         row_signature: None,

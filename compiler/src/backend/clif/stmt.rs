@@ -48,7 +48,7 @@ impl Lower<'_, '_> {
                 (Stmt::Compute(map), Some(Stmt::Compute(sum))) if sums_up(sum, map) => Sums::Wanted,
                 _ => Sums::Unwanted,
             };
-            self.feeds = match (i.checked_sub(1).map(|i| &body[i]), stmt) {
+            self.producer = match (i.checked_sub(1).map(|i| &body[i]), stmt) {
                 (Some(Stmt::Compute(made)), Stmt::Compute(copy)) if copies(copy, made.to) => {
                     Some(made.clone())
                 }

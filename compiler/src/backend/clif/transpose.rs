@@ -94,7 +94,7 @@ impl Lower<'_, '_> {
 
     /// Of a tile that is stored transposed: where the map that fills it reads the next block, and with which stride.
     fn next_block(&mut self, across: Var, row: Var, n: Value) -> Option<(Value, Value)> {
-        let map = self.feeds.take()?;
+        let map = self.producer.take()?;
         let value = self.dag.val(&map.value, None);
         let nodes = self.dag.reachable(&[value], &[]).nodes;
         let one = Stride::Linear(Sum::constant(1));
