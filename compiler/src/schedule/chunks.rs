@@ -1,4 +1,4 @@
-//! How the space of a loop nest is cut: tasks over the outer part, loops over the inner part.
+//! How the iteration space of a loop nest is tiled: tasks over the outer part, loops over the inner part.
 //!
 //! Enters a group with the layouts of what it reads and writes; leaves the kernel's expression for each index. Extents
 //! and layouts alone decide, never the number of threads.
@@ -73,17 +73,17 @@ impl Chunks {
         let transposed =
             along_operand(ctx, group, &order).or_else(|| along_maths(ctx, group, &order));
         match transposed.filter(|_| space_last) {
-            Some(by_operand) => chunks.cut_across(group, &order, &by_operand, work, b),
-            None => match lies_across(ctx, group, &order) {
-                Some(Across::Copy(along)) => {
-                    chunks.cut_block(group, &order, along, CHUNK_ELEMENTS, b)
+            Some(by_operand) => chunks.tile_across(group, &order, &by_operand, work, b),
+            None => match strided_map(ctx, group, &order) {
+                Some(StridedMap::Copy(along)) => {
+                    chunks.tile_block(group, &order, along, CHUNK_ELEMENTS, b)
                 }
-                Some(Across::Computed(by_operand)) => {
+                Some(StridedMap::Computed(by_operand)) => {
                     chunks.transposed = true;
                     let along = order[order.len() - 1];
-                    chunks.cut_block(group, &by_operand, along, 2 * CHUNK_ELEMENTS, b);
+                    chunks.tile_block(group, &by_operand, along, 2 * CHUNK_ELEMENTS, b);
                 }
-                None => chunks.cut_along(ctx, group, &order, work, b),
+                None => chunks.tile_along(ctx, group, &order, work, b),
             },
         }
         b.kernel.tasks.reverse();
@@ -105,7 +105,7 @@ impl Chunks {
     }
 
     /// From the innermost index outwards, until a task has enough to do.
-    fn cut_along(
+    fn tile_along(
         &mut self,
         ctx: &Context,
         group: &Group,
@@ -128,7 +128,7 @@ impl Chunks {
                 false => 1,
             };
             let size = rounded(budget.max(least), extent);
-            self.cut(v, extent, size, b);
+            self.split(v, extent, size, b);
             budget = if size < extent {
                 1
             } else {
@@ -138,7 +138,7 @@ impl Chunks {
     }
 
     /// Loops in the order of the operand's memory, with enough of the result's adjacent index for whole lines.
-    fn cut_across(
+    fn tile_across(
         &mut self,
         group: &Group,
         order: &[usize],
@@ -156,14 +156,14 @@ impl Chunks {
                 false => 1,
             };
             let size = rounded(budget.max(least), extent);
-            self.cut(v, extent, size, b);
+            self.split(v, extent, size, b);
             budget = (budget / size).max(1);
         }
     }
 
     /// Of a transposition: at most `run` of the order's last index and, around it, of the one that is adjacent on the
     /// other side.
-    fn cut_block(
+    fn tile_block(
         &mut self,
         group: &Group,
         order: &[usize],
@@ -183,12 +183,12 @@ impl Chunks {
             let extent = group.space[v];
             let most = if i == 0 { run } else { budget };
             let size = rounded(budget.min(most).max(1), extent);
-            self.cut(v, extent, size, b);
+            self.split(v, extent, size, b);
             budget /= size;
         }
     }
 
-    fn cut(&mut self, v: usize, extent: i64, size: i64, b: &mut KernelBuilder) {
+    fn split(&mut self, v: usize, extent: i64, size: i64, b: &mut KernelBuilder) {
         let task = (size < extent).then(|| b.task(extent, size));
         if size == 1 && extent > 1 {
             self.vars[v] = Int::Var(task.expect("size 1 of more"));
@@ -300,15 +300,15 @@ fn along_operand(ctx: &Context, group: &Group, order: &[usize]) -> Option<Vec<us
     differs.then_some(sorted)
 }
 
-/// A map whose operands are adjacent along another index than its results.
-enum Across {
+/// A map whose operands are contiguous along another index than its results.
+enum StridedMap {
     /// What is read is what is written: that index.
     Copy(usize),
     /// The order that the operands lie in.
     Computed(Vec<usize>),
 }
 
-fn lies_across(ctx: &Context, group: &Group, order: &[usize]) -> Option<Across> {
+fn strided_map(ctx: &Context, group: &Group, order: &[usize]) -> Option<StridedMap> {
     let [member] = group.members.as_slice() else {
         return None;
     };
@@ -331,12 +331,12 @@ fn lies_across(ctx: &Context, group: &Group, order: &[usize]) -> Option<Across> 
         return None;
     }
     if matches!(equation.body, Expr::Read(_)) {
-        return Some(Across::Copy(along));
+        return Some(StridedMap::Copy(along));
     }
     let mut sorted: Vec<usize> = order.iter().copied().filter(|v| *v != along).collect();
     sorted.sort_by_key(|v| std::cmp::Reverse(steps[*v].abs()));
     sorted.push(along);
-    Some(Across::Computed(sorted))
+    Some(StridedMap::Computed(sorted))
 }
 
 /// The order in which maths should run where results lie otherwise (pixel shuffle): calls want rows, and only the

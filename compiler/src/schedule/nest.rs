@@ -61,7 +61,7 @@ fn fused_row_loops(group: &Group, plan: &mut Chunks) -> Vec<Inner> {
     }
 }
 
-/// A kernel under construction: how its space is cut, and where its members are.
+/// A kernel under construction: how its space is tiled, and where its members are.
 struct Nest<'a> {
     ctx: &'a Context<'a>,
     group: &'a Group,
