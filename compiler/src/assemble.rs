@@ -43,7 +43,7 @@ const ALIGN: usize = 64;
 
 /// Constants of all entries, each once.
 #[derive(Default)]
-struct Shared {
+struct ConstantPool {
     consts: Vec<u8>,
     by_content: BTreeMap<[u8; 32], u64>,
 }
@@ -56,7 +56,7 @@ pub fn assemble(
     lowered: &Lowered,
     code: Code,
 ) -> Artifact {
-    let mut shared = Shared::default();
+    let mut shared = ConstantPool::default();
     let (weights, storage_bytes) = lay_weights(weights);
     let entry = |(plan, calls)| shared.entry(plan, calls, &code, &weights);
     let entries = plans.into_iter().zip(&lowered.entries).map(entry).collect();
@@ -130,10 +130,10 @@ fn kind(kind: &WeightKind) -> vsr_artifact::manifest::WeightKind {
     }
 }
 
-impl Shared {
+impl ConstantPool {
     fn entry(&mut self, e: Planned, calls: &EntryCalls, code: &Code, weights: &[Weight]) -> Entry {
         let flops = e.plan.launches.iter().map(|l| l.equation_flops).sum();
-        let port = |shared: &mut Shared, b: &PlannedBuffer| Port {
+        let port = |shared: &mut ConstantPool, b: &PlannedBuffer| Port {
             name: b.name.clone(),
             shape: b.shape.iter().map(|n| *n as u64).collect(),
             axes: e

@@ -7,7 +7,7 @@ use crate::assemble::Planned;
 use crate::diag::{self, Span};
 use crate::pass_manager::PassManager;
 use crate::schedule::LaunchPlan;
-use crate::tile::{self, Kernel, Launched};
+use crate::tile::{self, Kernel, LaunchedKernel};
 use std::collections::HashMap;
 
 #[derive(Default)]
@@ -63,7 +63,7 @@ impl Lowered {
         let next = self.kernels.len() as u32;
         let number = *known.entry(tile::identity(&kernel)).or_insert(next);
         if number == next {
-            let mut launched = Launched {
+            let mut launched = LaunchedKernel {
                 kernel,
                 args: args.clone(),
                 lens: launch.lens.iter().map(|n| *n as i64).collect(),

@@ -11,7 +11,7 @@ use crate::lower::{Lowered, lower};
 use crate::pass_manager::{Emit, Ir, PassManager};
 use crate::schedule::{self, EntryPlan, Rules, WeightTable};
 use crate::sema::{self, Elaborated, EntryGraph, Loader, Options, WeightKind};
-use crate::tile::{self, Launched};
+use crate::tile::{self, LaunchedKernel};
 use crate::{pass, stack, training};
 use std::collections::BTreeSet;
 use vsr_artifact::Artifact;
@@ -63,7 +63,9 @@ pub const STAGES: [Stage; 8] = [
 pub fn passes() -> Vec<[&'static str; 3]> {
     let of_graph = pass::PASSES.iter().map(|p| [Graph::NAME, p.name, p.why]);
     let of_schedule = schedule::passes();
-    let of_tile = tile::PASSES.iter().map(|p| [Launched::NAME, p.name, p.why]);
+    let of_tile = tile::PASSES
+        .iter()
+        .map(|p| [LaunchedKernel::NAME, p.name, p.why]);
     of_graph.chain(of_schedule).chain(of_tile).collect()
 }
 
@@ -190,7 +192,10 @@ pub fn plan(
     let _entry = diag::context(format!("entry {} {}", entry.name, entry.profile));
     manager.heading(&format!("entry {} {}", entry.name, entry.profile));
     let field = field(entry.name, &entry.graph);
-    let rules = Rules::new(entry.name == "train", field.is_none().then_some(FILTERED));
+    let rules = Rules::new(
+        entry.name == "train",
+        field.is_none().then_some(MIN_WINOGRAD_MULTIPLICATIONS),
+    );
     let axes = entry
         .inputs
         .iter()
@@ -318,7 +323,7 @@ fn check_memory(
 }
 
 /// Multiplications of a sum below which kernels more cost what they save.
-const FILTERED: i64 = 1 << 24;
+const MIN_WINOGRAD_MULTIPLICATIONS: i64 = 1 << 24;
 
 /// How far results of pictures see, where that is finite along both axes: then tiles are exact.
 fn field(entry: &str, graph: &Graph) -> Option<Field> {

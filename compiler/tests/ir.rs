@@ -90,7 +90,7 @@ fn views_are_read_through() {
     let mut graph = Graph::default();
     let mut b = Builder::new(&mut graph);
     let x = input(&mut b, &[3, 4]);
-    let turned = b.equation(
+    let transposed = b.equation(
         map(&[4, 3], at(0, &[v(1), v(0)])),
         vec![x],
         vec![4, 3],
@@ -98,7 +98,7 @@ fn views_are_read_through() {
     );
     let back = b.equation(
         map(&[3, 4], at(0, &[v(1), v(0)])),
-        vec![turned],
+        vec![transposed],
         vec![3, 4],
         here(),
     );

@@ -9,16 +9,16 @@ use vsr_compiler::schedule::{EntryPlan, LaunchPlan, Rules, Slot, WeightTable, pl
 use vsr_compiler::sema::Options;
 
 fn scheduled(text: &str, entry: &str) -> (EntryPlan, WeightTable) {
-    filtered(text, entry, None)
+    with_winograd(text, entry, None)
 }
 
-/// Sums of at least so much work are filtered.
-fn filtered(text: &str, entry: &str, filtered: Option<i64>) -> (EntryPlan, WeightTable) {
+/// Sums of at least so much work are computed by Winograd's minimal filtering.
+fn with_winograd(text: &str, entry: &str, least_work: Option<i64>) -> (EntryPlan, WeightTable) {
     let made = run(&[("case.vsr", text)], "case.vsr", &Options::default()).unwrap();
     let mut weights = WeightTable::declared(&made.weights);
     let chosen = made.entries.into_iter().find(|e| e.name == entry).unwrap();
     let graph = vsr_compiler::pass::optimise(chosen.graph, &mut PassManager::default());
-    let rules = Rules::new(entry == "train", filtered);
+    let rules = Rules::new(entry == "train", least_work);
     let plan = plan(&graph, &mut weights, rules, &mut PassManager::default());
     (plan, weights)
 }
@@ -169,11 +169,11 @@ fn what_is_gathered_across_its_rows_is_copied_first() {
 }
 
 #[test]
-fn subpixels_do_not_turn_the_channels_of_a_shuffle() {
+fn subpixels_do_not_transpose_the_channels_of_a_shuffle() {
     let text = "model Case()(x: [B, C, H, W]) -> [B, 16, 2*H, 2*W] {\n\
                 x |> Conv2d(128) @a |> pixel_shuffle(2) |> relu |> Conv2d(16) @b\n}\n\
                 profile case { B = 1  C = 32  H = 16  W = 24 }\n";
-    let launches = filtered(text, "infer", Some(0)).0.launches;
+    let launches = with_winograd(text, "infer", Some(0)).0.launches;
     let shuffled = |m: &&String| m.contains("[1, 32, 32, 48]");
     let members: Vec<&String> = launches
         .iter()
@@ -209,7 +209,7 @@ fn sums_that_are_stored_as_they_are_go_to_their_place_at_once() {
 }
 
 #[test]
-fn layouts_are_turned_in_blocks_of_lines() {
+fn layouts_are_transposed_in_blocks_of_lines() {
     use vsr_compiler::tile::Stmt;
     let kernel = |value: &str| {
         let text = format!(

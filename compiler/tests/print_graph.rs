@@ -67,7 +67,7 @@ fn assert_means(text: &str, graph: &Graph) {
     }
 }
 
-/// What the schedule rewrites keeps its meaning, pass by pass; all that can be filtered is. From `contractions` on, the text
+/// What the schedule rewrites keeps its meaning, pass by pass; Winograd is applied wherever it can be. From `contractions` on, the text
 /// does not say which column of a packed operand is read.
 fn schedule_keeps(graph: &Graph) {
     let passes = pipeline::passes().into_iter();

@@ -251,9 +251,9 @@ fn softmax_over_rows_is_one_kernel_and_attention_is_right() {
     b.output("p", p);
     b.output("out", out);
     let text = check(&graph, "attention");
-    // The row's maximum, its exponentials, their sum and the shares: one kernel between two contractions.
-    let shares = ["Max [2, 20]", "Map [2, 20, 12]", "Sum [2, 20]"];
-    assert!(shares.iter().all(|s| text.contains(s)), "{text}");
+    // The row's maximum, its exponentials, their sum and the softmax: one kernel between two contractions.
+    let softmax = ["Max [2, 20]", "Map [2, 20, 12]", "Sum [2, 20]"];
+    assert!(softmax.iter().all(|s| text.contains(s)), "{text}");
     assert_eq!(text.matches(" nest ").count(), 3, "{text}");
 }
 
@@ -332,9 +332,9 @@ fn a_training_step_updates_the_weights_as_the_oracle_does() {
     assert!(!text.contains("scatter"), "{text}");
 }
 
-/// Lines of several lengths, along one axis and two, ragged ones, too; and nothing else in their places.
+/// Winograd tiles of several sizes, along one axis and two, ragged ones, too; and nothing else in their places.
 #[test]
-fn filtered_lines_give_the_direct_sums() {
+fn winograd_tiles_give_the_direct_sums() {
     let products = |shape, convolutions: &[(i64, [i64; 2])]| {
         let text = check_step(shape, convolutions, Some(0));
         let sum = |l: &&str| l.contains("product") && l.contains("Sum");
@@ -343,7 +343,7 @@ fn filtered_lines_give_the_direct_sums() {
     // Forward twice, two weight gradients, one input gradient; along both axes.
     let (n, text) = products([1, 8, 5, 16], &[(12, [1, 1]), (8, [1, 1])]);
     assert!(n == 5 && text.contains("product lines"), "{text}");
-    // 14 and 13: lines that end behind the edge, and a gradient that has whole lines along one axis only.
+    // 14 and 13: tiles that end behind the edge, and a gradient that has whole tiles along one axis only.
     let (n, text) = products([1, 8, 14, 13], &[(8, [1, 1])]);
     assert_eq!(n, 2, "{text}");
     // The input gradient of a stride has two pieces, which share a transformed operand.
@@ -352,7 +352,7 @@ fn filtered_lines_give_the_direct_sums() {
 }
 
 /// A step of descent on squares of what convolutions (channels, strides) with bias and SiLU make of x.
-fn check_step(shape: [i64; 4], convolutions: &[(i64, [i64; 2])], filtered: Option<i64>) -> String {
+fn check_step(shape: [i64; 4], convolutions: &[(i64, [i64; 2])], winograd: Option<i64>) -> String {
     let mut graph = Graph::default();
     let mut b = Builder::new(&mut graph);
     let mut y = b.input("x", shape.to_vec(), here());
@@ -396,7 +396,7 @@ fn check_step(shape: [i64; 4], convolutions: &[(i64, [i64; 2])], filtered: Optio
     }
     let graph = vsr_compiler::pass::optimise(graph, &mut PassManager::default());
     let mut weights = WeightTable::default();
-    let rules = Rules::new(true, filtered);
+    let rules = Rules::new(true, winograd);
     let plan = schedule(&graph, &mut weights, rules, &mut PassManager::default());
     let x = numbers(shape.iter().product(), 7);
     let inputs: BTreeMap<String, Vec<f64>> = [("x".to_string(), x)].into();
@@ -423,8 +423,8 @@ fn check_step(shape: [i64; 4], convolutions: &[(i64, [i64; 2])], filtered: Optio
         .expect("the oracle evaluates")
         .updates(&graph);
     let text = vsr_compiler::schedule::print("train", &plan);
-    // The filters' matrices are rounded to f32.
-    let within = if filtered.is_some() { 1e-5 } else { 1e-6 };
+    // The transforms' matrices are rounded to f32.
+    let within = if winograd.is_some() { 1e-5 } else { 1e-6 };
     for (w, got) in weights.weights.iter().zip(&memory.weights) {
         for (i, (a, b)) in got.iter().zip(&expected[&w.key]).enumerate() {
             assert!(

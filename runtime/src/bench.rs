@@ -23,7 +23,7 @@ pub struct Report {
     pub load: Option<f64>,
     /// Best time of a whole run.
     pub seconds: f64,
-    /// What kernels do: less than the equations say, where filters save products.
+    /// What kernels do: less than the equations say, where Winograd saves products.
     pub gflop: f64,
     pub equation_gflop: f64,
     /// Of what kernels do.

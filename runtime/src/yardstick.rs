@@ -7,7 +7,7 @@ use crate::device::cpu::{Barrier, Memory, Pool};
 use crate::error::Result;
 use std::sync::Mutex;
 use std::time::Instant;
-use vsr_kernels::{Affine, Level, measure, stream};
+use vsr_kernels::{Affine, Level, measure, non_temporal};
 
 /// Floats that are copied: more than the caches hold.
 const FLOATS: usize = 16 << 20;
@@ -49,8 +49,8 @@ impl Copy {
                 (to + 4 * first) as *mut f32,
             );
             // SAFETY: threads take ranges of their own, within both memories.
-            unsafe { stream::stream(level, to, from, n, Affine::IDENTITY) };
-            stream::fence();
+            unsafe { non_temporal::copy(level, to, from, n, Affine::IDENTITY) };
+            non_temporal::fence();
         });
         let start = start.into_inner().unwrap_or_else(|e| e.into_inner());
         self.seconds = self.seconds.min(start.elapsed().as_secs_f64());

@@ -6,7 +6,7 @@ use vsr_runtime::session::{Options, Session};
 
 const MB: u64 = 1_000_000;
 
-/// Filters make the weights of a layer several times as large, but nothing is there twice: not the stored weights beside
+/// Winograd's transforms make the weights of a layer several times as large, but nothing is there twice: not the stored weights beside
 /// the folded ones, not a step between them, not a picture of which only a part is read later.
 #[test]
 fn one_tile_of_the_flagship_takes_less_than_a_hundred_megabytes_weights_and_all() {

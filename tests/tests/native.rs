@@ -212,9 +212,9 @@ fn the_same_source_gives_the_same_bytes() {
 }
 
 /// A batch of four equal pictures has the loss and the gradients of one. One is below the size from which sums are
-/// filtered, four are above it: so the direct sums stand against the filtered ones, in machine code.
+/// Winograd's, four are above it: so the direct sums stand against those, in machine code.
 #[test]
-fn filtered_sums_train_as_direct_ones_do() {
+fn winograd_trains_as_direct_sums_do() {
     let (h, w) = (16, 16);
     let picture: Vec<f32> = (0..3 * h * w)
         .map(|i| ((i * 7919) % 1000) as f32 / 1000.0)
@@ -226,7 +226,7 @@ fn filtered_sums_train_as_direct_ones_do() {
         let entry = opened.session.find("train", "train").expect("the entry");
         let given = [("x".to_string(), picture.repeat(batch))];
         run(&mut opened, entry, &given, 0);
-        let filtered = opened.session.manifest().entries[entry]
+        let n_products = opened.session.manifest().entries[entry]
             .launches
             .iter()
             .filter(|l| l.label.contains("product"))
@@ -240,12 +240,15 @@ fn filtered_sums_train_as_direct_ones_do() {
                 .expect("its numbers")
                 .to_vec()
         });
-        (filtered, loss, moments)
+        (n_products, loss, moments)
     };
-    let ((none, loss, direct), (some, same, filtered)) = (step(1), step(4));
-    assert!(none == 0 && some >= 6, "{none} and {some} filtered sums");
+    let ((none, loss, direct), (some, same, winograd)) = (step(1), step(4));
+    assert!(
+        none == 0 && some >= 6,
+        "{none} and {some} Winograd products"
+    );
     assert!(!loss.is_empty() && distance(&same, &loss) < 1e-6);
-    for (got, want) in filtered.iter().zip(&direct) {
+    for (got, want) in winograd.iter().zip(&direct) {
         assert!(
             !want.is_empty() && distance(got, want) < 1e-5,
             "{}",
@@ -304,7 +307,7 @@ fn large_group_norm(side: usize) {
 
 /// Channels last, as they are and computed, where blocks have rests and where they have none.
 #[test]
-fn turned_layouts_hold_the_same_numbers() {
+fn transposed_layouts_hold_the_same_numbers() {
     for (op, scale, shift) in [("turned", 1.0, 0.0), ("turned_scaled", 2.0, 1.0)] {
         for (c, h, w) in [(64, 16, 96), (33, 20, 70), (9, 3, 300), (4, 30, 40)] {
             let size = |name: &str, n: usize| (name.to_string(), n.to_string());

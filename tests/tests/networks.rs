@@ -120,10 +120,10 @@ fn openai(manifest: &Manifest) -> BTreeMap<String, (Vec<u64>, Vec<f32>)> {
             file.insert(format!("{head}attn.in_proj_{kind}"), (rows, all));
         } else if name == "visual_projection.weight" {
             let (rows, columns) = (shape[0] as usize, shape[1] as usize);
-            let turned = (0..rows * columns).map(|n| values[n % rows * columns + n / rows]);
+            let transposed = (0..rows * columns).map(|n| values[n % rows * columns + n / rows]);
             file.insert(
                 "visual.proj".into(),
-                (vec![shape[1], shape[0]], turned.collect()),
+                (vec![shape[1], shape[0]], transposed.collect()),
             );
         } else if !name.contains("self_attn") {
             file.insert(name, (shape.clone(), values.clone()));

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::equation::Equation;
-use crate::equation::adjoint::{Adjoint, Part, Source, adjoint};
+use crate::equation::adjoint::{Adjoint, PartialAdjoint, Source, adjoint};
 use crate::ir::build::Builder;
 use crate::ir::graph::{NodeId, Op, Origin};
 use collect::{Contribution, collect};
@@ -32,7 +32,7 @@ pub fn gradients(b: &mut Builder<'_>, loss: NodeId, wrt: &[NodeId]) -> Vec<Optio
 }
 
 /// What makes two adjoints the same: the piece, its operands' shapes, its tensor's shape.
-type Form = (Equation, Vec<Vec<i64>>, Vec<i64>);
+type AdjointKey = (Equation, Vec<Vec<i64>>, Vec<i64>);
 
 struct Reverse<'a, 'g> {
     b: &'a mut Builder<'g>,
@@ -40,7 +40,7 @@ struct Reverse<'a, 'g> {
     wanted: Vec<bool>,
     pending: Vec<Vec<Contribution>>,
     done: Vec<Option<NodeId>>,
-    adjoints: HashMap<Form, Arc<Adjoint>>,
+    adjoints: HashMap<AdjointKey, Arc<Adjoint>>,
 }
 
 impl<'a, 'g> Reverse<'a, 'g> {
@@ -186,7 +186,7 @@ impl<'a, 'g> Reverse<'a, 'g> {
         }
     }
 
-    fn part(&mut self, part: &Part, id: NodeId, sources: &Sources) {
+    fn part(&mut self, part: &PartialAdjoint, id: NodeId, sources: &Sources) {
         let target = sources.operands[part.operand];
         if !self.wanted[target.index()] {
             return;

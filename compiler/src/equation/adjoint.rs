@@ -27,7 +27,7 @@ pub struct Helper {
 }
 
 /// One contribution to the gradient of `operand`.
-pub struct Part {
+pub struct PartialAdjoint {
     pub operand: usize,
     pub pieces: Vec<Equation>,
     pub operands: Vec<Source>,
@@ -37,7 +37,7 @@ pub struct Part {
 
 pub struct Adjoint {
     pub before: Vec<Helper>,
-    pub parts: Vec<Part>,
+    pub parts: Vec<PartialAdjoint>,
 }
 
 pub fn adjoint(q: &Equation, operand_shapes: &[&[i64]], out_shape: &[i64]) -> Adjoint {
@@ -151,7 +151,7 @@ impl Builder<'_> {
         compact(pieces, &self.sources)
     }
 
-    fn part(&mut self, r: &Read, weight: &Expr) -> Option<Part> {
+    fn part(&mut self, r: &Read, weight: &Expr) -> Option<PartialAdjoint> {
         let value = (self.q.reducer == Reducer::Map).then(|| self.at_write(Source::Value));
         let d = derivative(&self.q.body, r, value.as_ref());
         if d.is(0.0) {
@@ -177,7 +177,7 @@ impl Builder<'_> {
             if guarded && is_injective(&scatter.write, &scatter.free, &target) {
                 (pieces, operands) = self.finish(scatter, target);
             }
-            return Some(Part {
+            return Some(PartialAdjoint {
                 operand: r.operand,
                 pieces,
                 operands,
@@ -185,7 +185,7 @@ impl Builder<'_> {
             });
         }
         let (pieces, operands) = compact(vec![scatter], &self.sources);
-        Some(Part {
+        Some(PartialAdjoint {
             operand: r.operand,
             pieces,
             operands,

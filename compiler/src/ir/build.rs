@@ -27,7 +27,7 @@ pub struct Builder<'g> {
     graph: &'g mut Graph,
     known: HashMap<Key, NodeId>,
     functions: Functions,
-    forms: HashMap<Form, Arc<Canonical>>,
+    forms: HashMap<CanonicalKey, Arc<Canonical>>,
     is_sketch: bool,
 }
 
@@ -63,7 +63,7 @@ impl Key {
 }
 
 /// What makes two canonicalisations the same: the equation, its operands' shapes, its shape.
-type Form = (Equation, Vec<Vec<i64>>, Vec<i64>);
+type CanonicalKey = (Equation, Vec<Vec<i64>>, Vec<i64>);
 
 impl<'g> Builder<'g> {
     pub fn new(graph: &'g mut Graph) -> Builder<'g> {

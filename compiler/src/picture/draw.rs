@@ -9,8 +9,8 @@ use super::scene::{Part, Scene};
 
 const FRAME_TOP: f64 = 24.0;
 const FRAME: f64 = 4.0;
-/// Below a box, where a wire may turn that ran straight before.
-const TURN: f64 = 30.0;
+/// Below a box, where a wire may bend that ran straight before.
+const BEND: f64 = 30.0;
 
 pub struct Drawing {
     pub scene: usize,
@@ -169,7 +169,7 @@ impl Cuts {
             points[1].0 = from;
             points[n - 2].0 = to;
         } else if (from - to).abs() > 0.5 {
-            let y = points[0].1 + TURN;
+            let y = points[0].1 + BEND;
             points.splice(1..1, [(from, y), (to, y)]);
         }
         Path {

@@ -1,4 +1,4 @@
-//! Rows and wires: heights of the layers, and in each gap a track for every net that must turn.
+//! Rows and wires: heights of the layers, and in each gap a track for every net that must bend.
 
 use super::layers::Segment;
 use super::layout::{Grid, MARGIN, Path, Placed, Rect};
@@ -11,14 +11,14 @@ const BELOW: f64 = 18.0;
 const JOG: f64 = 5.0;
 
 /// What a net does between two layers.
-struct Turn {
+struct Bend {
     net: usize,
     from: f64,
     to: Vec<f64>,
     track: Option<usize>,
 }
 
-impl Turn {
+impl Bend {
     fn span(&self) -> (f64, f64) {
         let ends = self.to.iter().chain([&self.from]);
         ends.fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), x| {
@@ -30,7 +30,7 @@ impl Turn {
 pub fn route(grid: &mut Grid) -> Placed {
     straighten(grid);
     let n_rows = grid.layers.rows.len();
-    let mut turns: Vec<Vec<Turn>> = (0..n_rows).map(|row| turns_of(grid, row)).collect();
+    let mut bends: Vec<Vec<Bend>> = (0..n_rows).map(|row| bends_of(grid, row)).collect();
     let (mut boxes, mut tracks_at) = (
         vec![Rect::default(); grid.layers.n_parts],
         vec![0.0; n_rows],
@@ -53,7 +53,7 @@ pub fn route(grid: &mut Grid) -> Placed {
                 h,
             };
         }
-        let n_tracks = assign(&mut turns[row]);
+        let n_tracks = assign(&mut bends[row]);
         let labelled = grid.layers.segments.iter().any(|s| {
             grid.layers.layer[s.upper] == row
                 && s.upper < grid.layers.n_parts
@@ -65,7 +65,7 @@ pub fn route(grid: &mut Grid) -> Placed {
     }
     let last = grid.layers.rows.last().is_some();
     let height = y - if last { ABOVE + BELOW } else { 0.0 } + MARGIN;
-    let wires = paths(grid, &boxes, &turns, &tracks_at);
+    let wires = paths(grid, &boxes, &bends, &tracks_at);
     Placed {
         width: 0.0,
         height,
@@ -101,16 +101,16 @@ fn straighten(grid: &mut Grid) {
     }
 }
 
-fn turns_of(grid: &Grid, row: usize) -> Vec<Turn> {
-    let mut turns: Vec<Turn> = vec![];
+fn bends_of(grid: &Grid, row: usize) -> Vec<Bend> {
+    let mut bends: Vec<Bend> = vec![];
     for (s, ends) in grid.layers.segments.iter().zip(&grid.ends) {
         if grid.layers.layer[s.upper] != row {
             continue;
         }
         let (from, to) = (grid.x[s.upper] + ends.upper, grid.x[s.lower] + ends.lower);
-        match turns.iter_mut().find(|t| t.net == s.net) {
-            Some(turn) => turn.to.push(to),
-            None => turns.push(Turn {
+        match bends.iter_mut().find(|t| t.net == s.net) {
+            Some(bend) => bend.to.push(to),
+            None => bends.push(Bend {
                 net: s.net,
                 from,
                 to: vec![to],
@@ -118,26 +118,26 @@ fn turns_of(grid: &Grid, row: usize) -> Vec<Turn> {
             }),
         }
     }
-    turns
+    bends
 }
 
-/// Gives each turning net a track, so that no two lie on each other; returns how many tracks there are.
-fn assign(turns: &mut [Turn]) -> usize {
-    let turning: Vec<usize> = (0..turns.len())
+/// Gives each bending net a track, so that no two lie on each other; returns how many tracks there are.
+fn assign(bends: &mut [Bend]) -> usize {
+    let bending: Vec<usize> = (0..bends.len())
         .filter(|t| {
-            turns[*t]
+            bends[*t]
                 .to
                 .iter()
-                .any(|x| (x - turns[*t].from).abs() > 0.5)
+                .any(|x| (x - bends[*t].from).abs() > 0.5)
         })
         .collect();
-    // Where one starts in the column in which another ends, the first must turn above.
+    // Where one starts in the column in which another ends, the first must bend above.
     let before =
-        |a: usize, b: usize| a != b && turns[b].to.iter().any(|x| (x - turns[a].from).abs() < 4.0);
+        |a: usize, b: usize| a != b && bends[b].to.iter().any(|x| (x - bends[a].from).abs() < 4.0);
     let mut order: Vec<usize> = vec![];
-    let mut left: Vec<usize> = turning.clone();
+    let mut left: Vec<usize> = bending.clone();
     left.sort_by(|a, b| {
-        let width = |t: usize| turns[t].span().1 - turns[t].span().0;
+        let width = |t: usize| bends[t].span().1 - bends[t].span().0;
         width(*a).total_cmp(&width(*b))
     });
     while !left.is_empty() {
@@ -150,7 +150,7 @@ fn assign(turns: &mut [Turn]) -> usize {
     let mut tracks: Vec<Vec<(f64, f64)>> = vec![];
     let mut given: Vec<(usize, usize)> = vec![];
     for t in order {
-        let (lo, hi) = turns[t].span();
+        let (lo, hi) = bends[t].span();
         let least = given
             .iter()
             .filter(|g| before(g.0, t))
@@ -169,12 +169,12 @@ fn assign(turns: &mut [Turn]) -> usize {
         given.push((t, track));
     }
     for (t, track) in given {
-        turns[t].track = Some(track);
+        bends[t].track = Some(track);
     }
     tracks.len()
 }
 
-fn paths(grid: &Grid, boxes: &[Rect], turns: &[Vec<Turn>], tracks_at: &[f64]) -> Vec<Path> {
+fn paths(grid: &Grid, boxes: &[Rect], bends: &[Vec<Bend>], tracks_at: &[f64]) -> Vec<Path> {
     let layers = &grid.layers;
     let mut paths = vec![];
     for (number, net) in layers.nets.iter().enumerate() {
@@ -186,7 +186,7 @@ fn paths(grid: &Grid, boxes: &[Rect], turns: &[Vec<Turn>], tracks_at: &[f64]) ->
                     .filter(|p| layers.layer[**p] < layers.layer[target]),
             );
             nodes.push(target);
-            let points = points(grid, boxes, turns, tracks_at, number, &nodes);
+            let points = points(grid, boxes, bends, tracks_at, number, &nodes);
             let label = if at == 0 {
                 net.label.clone()
             } else {
@@ -207,7 +207,7 @@ fn paths(grid: &Grid, boxes: &[Rect], turns: &[Vec<Turn>], tracks_at: &[f64]) ->
 fn points(
     grid: &Grid,
     boxes: &[Rect],
-    turns: &[Vec<Turn>],
+    bends: &[Vec<Bend>],
     tracks_at: &[f64],
     net: usize,
     nodes: &[usize],
@@ -230,7 +230,7 @@ fn points(
             points.push((from, edge(grid, boxes, upper, from, 1.0)));
         }
         if (from - to).abs() > 0.5 {
-            let track = turns[row]
+            let track = bends[row]
                 .iter()
                 .find(|t| t.net == net)
                 .and_then(|t| t.track);

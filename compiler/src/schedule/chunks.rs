@@ -1,4 +1,4 @@
-//! How the space of a loop nest is cut: tasks over the outer part, loops over the inner part.
+//! How the iteration space of a loop nest is tiled: tasks over the outer part, loops over the inner part.
 //!
 //! Enters a group with the layouts of what it reads and writes; leaves the kernel's expression for each index. Extents
 //! and layouts alone decide, never the number of threads.
@@ -13,11 +13,11 @@ use crate::tile::interpret::uses;
 use crate::tile::{Int, Var};
 
 /// Points of one task, where the work at a point is one.
-const POINTS: i64 = 8192;
-/// Least number of adjacent elements in a chunk.
-const RUN: i64 = 64;
-/// Adjacent results, where operands lie across: a cache line of them.
-const LINE: i64 = 16;
+const TASK_POINTS: i64 = 8192;
+/// Adjacent elements of a chunk: of a row at least, of a transposed block at most.
+const CHUNK_ELEMENTS: i64 = 64;
+/// Adjacent results, where operands are strided: a cache line of them.
+const CACHE_LINE_ELEMENTS: i64 = 16;
 
 pub struct Chunks {
     /// The kernel's expression for each index of the space.
@@ -26,8 +26,8 @@ pub struct Chunks {
     pub inner: Vec<Inner>,
     /// The innermost loop runs over adjacent elements, members' own indices around it.
     pub space_last: bool,
-    /// The innermost loop runs over adjacent elements of an operand; results are turned on their way out of a tile.
-    pub turned: bool,
+    /// The innermost loop runs over adjacent elements of an operand; results are stored transposed, from a tile.
+    pub transposed: bool,
 }
 
 /// An inner loop: index of the space, loop variable, extent, size of the chunk.
@@ -68,19 +68,22 @@ impl Chunks {
             vars: vec![int(0); n],
             inner: vec![],
             space_last,
-            turned: false,
+            transposed: false,
         };
-        let turned = along_operand(ctx, group, &order).or_else(|| along_maths(ctx, group, &order));
-        match turned.filter(|_| space_last) {
-            Some(by_operand) => chunks.cut_across(group, &order, &by_operand, work, b),
-            None => match lies_across(ctx, group, &order) {
-                Some(Across::Copy(along)) => chunks.cut_block(group, &order, along, RUN, b),
-                Some(Across::Computed(by_operand)) => {
-                    chunks.turned = true;
-                    let along = order[order.len() - 1];
-                    chunks.cut_block(group, &by_operand, along, 2 * RUN, b);
+        let transposed =
+            along_operand(ctx, group, &order).or_else(|| along_maths(ctx, group, &order));
+        match transposed.filter(|_| space_last) {
+            Some(by_operand) => chunks.tile_across(group, &order, &by_operand, work, b),
+            None => match strided_map(ctx, group, &order) {
+                Some(StridedMap::Copy(along)) => {
+                    chunks.tile_block(group, &order, along, CHUNK_ELEMENTS, b)
                 }
-                None => chunks.cut_along(ctx, group, &order, work, b),
+                Some(StridedMap::Computed(by_operand)) => {
+                    chunks.transposed = true;
+                    let along = order[order.len() - 1];
+                    chunks.tile_block(group, &by_operand, along, 2 * CHUNK_ELEMENTS, b);
+                }
+                None => chunks.tile_along(ctx, group, &order, work, b),
             },
         }
         b.kernel.tasks.reverse();
@@ -89,7 +92,7 @@ impl Chunks {
         chunks
     }
 
-    /// Tasks that read the same, the planes of a filter's transform, follow each other: then it is read from memory once.
+    /// Tasks that read the same, the planes of a Winograd transform, follow each other: then it is read from memory once.
     fn repeat_reads_soon(&self, group: &Group, b: &mut KernelBuilder) {
         let reads = large_reads(group);
         let moves = |var: Var| {
@@ -102,7 +105,7 @@ impl Chunks {
     }
 
     /// From the innermost index outwards, until a task has enough to do.
-    fn cut_along(
+    fn tile_along(
         &mut self,
         ctx: &Context,
         group: &Group,
@@ -110,22 +113,22 @@ impl Chunks {
         work: i64,
         b: &mut KernelBuilder,
     ) {
-        // Rows that several members pass over stay in the nearest cache.
+        // Rows that several members pass over stay in L1.
         let own = |m: &Member| m.equation.free.len() > group.space.len();
-        let points = match work >= RUN && group.members.iter().any(own) {
-            true => POINTS / 2,
-            false => POINTS,
+        let points = match work >= CHUNK_ELEMENTS && group.members.iter().any(own) {
+            true => TASK_POINTS / 2,
+            false => TASK_POINTS,
         };
         let mut budget = (points / work).max(1);
         for (i, &v) in order.iter().rev().enumerate() {
             let extent = group.space[v];
             let adjacent = || group.members.iter().any(|m| unit(ctx, m, v));
             let least = match i == 0 && self.space_last && adjacent() {
-                true => RUN.min(extent),
+                true => CHUNK_ELEMENTS.min(extent),
                 false => 1,
             };
             let size = rounded(budget.max(least), extent);
-            self.cut(v, extent, size, b);
+            self.split(v, extent, size, b);
             budget = if size < extent {
                 1
             } else {
@@ -135,7 +138,7 @@ impl Chunks {
     }
 
     /// Loops in the order of the operand's memory, with enough of the result's adjacent index for whole lines.
-    fn cut_across(
+    fn tile_across(
         &mut self,
         group: &Group,
         order: &[usize],
@@ -143,24 +146,24 @@ impl Chunks {
         work: i64,
         b: &mut KernelBuilder,
     ) {
-        self.turned = true;
-        let mut budget = (POINTS / work).max(1);
+        self.transposed = true;
+        let mut budget = (TASK_POINTS / work).max(1);
         for (i, &v) in by_operand.iter().rev().enumerate() {
             let extent = group.space[v];
             let least = match order.last() == Some(&v) {
-                true => LINE,
-                false if i == 0 => RUN,
+                true => CACHE_LINE_ELEMENTS,
+                false if i == 0 => CHUNK_ELEMENTS,
                 false => 1,
             };
             let size = rounded(budget.max(least), extent);
-            self.cut(v, extent, size, b);
+            self.split(v, extent, size, b);
             budget = (budget / size).max(1);
         }
     }
 
-    /// Where a layout is turned: at most `run` of the order's last index and, around it, of the one that is adjacent on the
+    /// Of a transposition: at most `run` of the order's last index and, around it, of the one that is adjacent on the
     /// other side.
-    fn cut_block(
+    fn tile_block(
         &mut self,
         group: &Group,
         order: &[usize],
@@ -170,18 +173,22 @@ impl Chunks {
     ) {
         let mut order: Vec<usize> = order.iter().copied().filter(|v| *v != across).collect();
         order.insert(order.len() - 1, across);
-        // What waits in a tile is read while the block before is stored: blocks that the nearest cache holds beside each other.
-        let mut budget = if self.turned { POINTS / 4 } else { POINTS };
+        // Loads of a block overlap the stores of the one before, from its tile: L1 holds both.
+        let mut budget = if self.transposed {
+            TASK_POINTS / 4
+        } else {
+            TASK_POINTS
+        };
         for (i, &v) in order.iter().rev().enumerate() {
             let extent = group.space[v];
             let most = if i == 0 { run } else { budget };
             let size = rounded(budget.min(most).max(1), extent);
-            self.cut(v, extent, size, b);
+            self.split(v, extent, size, b);
             budget /= size;
         }
     }
 
-    fn cut(&mut self, v: usize, extent: i64, size: i64, b: &mut KernelBuilder) {
+    fn split(&mut self, v: usize, extent: i64, size: i64, b: &mut KernelBuilder) {
         let task = (size < extent).then(|| b.task(extent, size));
         if size == 1 && extent > 1 {
             self.vars[v] = Int::Var(task.expect("size 1 of more"));
@@ -209,9 +216,9 @@ impl Chunks {
     }
 }
 
-/// For each read of more elements than the nearest cache holds, which indices of the space it depends on.
+/// For each read of more elements than L1 holds, which indices of the space it depends on.
 fn large_reads(group: &Group) -> Vec<Vec<bool>> {
-    const LARGE: i64 = 16_384;
+    const MIN_LARGE_READ_ELEMENTS: i64 = 16_384;
     let n = group.space.len();
     let mut found = vec![];
     for member in &group.members {
@@ -225,7 +232,7 @@ fn large_reads(group: &Group) -> Vec<Vec<bool>> {
                 }
             }
             let reached = used.iter().zip(&extents).filter(|(used, _)| **used);
-            if reached.map(|(_, e)| *e).product::<i64>() >= LARGE {
+            if reached.map(|(_, e)| *e).product::<i64>() >= MIN_LARGE_READ_ELEMENTS {
                 used.truncate(n);
                 found.push(used);
             }
@@ -250,11 +257,17 @@ fn lengthen(order: &mut Vec<usize>, space: &[i64]) {
 
 /// As `lengthen`, for anything that has an extent.
 pub fn lengthen_by<T>(order: &mut Vec<T>, extent: impl Fn(&T) -> i64) {
-    const SHORT: i64 = 8;
-    if order.last().is_none_or(|v| extent(v) >= SHORT) {
+    const MIN_INNERMOST_EXTENT: i64 = 8;
+    if order
+        .last()
+        .is_none_or(|v| extent(v) >= MIN_INNERMOST_EXTENT)
+    {
         return;
     }
-    if let Some(at) = order.iter().rposition(|v| extent(v) >= SHORT) {
+    if let Some(at) = order
+        .iter()
+        .rposition(|v| extent(v) >= MIN_INNERMOST_EXTENT)
+    {
         let long = order.remove(at);
         order.push(long);
     }
@@ -267,7 +280,10 @@ fn along_operand(ctx: &Context, group: &Group, order: &[usize]) -> Option<Vec<us
     let n = group.space.len();
     let terms: i64 = first.extents()[n..].iter().product();
     let last = *order.last()?;
-    if first.equation.reducer == Reducer::Map || terms < 4 || group.space[last] < LINE {
+    if first.equation.reducer == Reducer::Map
+        || terms < 4
+        || group.space[last] < CACHE_LINE_ELEMENTS
+    {
         return None;
     }
     let steps = largest_read(ctx, first)?;
@@ -284,21 +300,21 @@ fn along_operand(ctx: &Context, group: &Group, order: &[usize]) -> Option<Vec<us
     differs.then_some(sorted)
 }
 
-/// A map whose operands are adjacent along another index than its results.
-enum Across {
+/// A map whose operands are contiguous along another index than its results.
+enum StridedMap {
     /// What is read is what is written: that index.
     Copy(usize),
     /// The order that the operands lie in.
     Computed(Vec<usize>),
 }
 
-fn lies_across(ctx: &Context, group: &Group, order: &[usize]) -> Option<Across> {
+fn strided_map(ctx: &Context, group: &Group, order: &[usize]) -> Option<StridedMap> {
     let [member] = group.members.as_slice() else {
         return None;
     };
     let equation = &member.equation;
     let last = *order.last()?;
-    let long = |v: usize| group.space[v] >= LINE / 2;
+    let long = |v: usize| group.space[v] >= CACHE_LINE_ELEMENTS / 2;
     let adjacent = out_strides(ctx, member).get(last) == Some(&1);
     if equation.reducer != Reducer::Map || !equation.guards.is_empty() || !adjacent || !long(last) {
         return None;
@@ -315,12 +331,12 @@ fn lies_across(ctx: &Context, group: &Group, order: &[usize]) -> Option<Across> 
         return None;
     }
     if matches!(equation.body, Expr::Read(_)) {
-        return Some(Across::Copy(along));
+        return Some(StridedMap::Copy(along));
     }
     let mut sorted: Vec<usize> = order.iter().copied().filter(|v| *v != along).collect();
     sorted.sort_by_key(|v| std::cmp::Reverse(steps[*v].abs()));
     sorted.push(along);
-    Some(Across::Computed(sorted))
+    Some(StridedMap::Computed(sorted))
 }
 
 /// The order in which maths should run where results lie otherwise (pixel shuffle): calls want rows, and only the
@@ -349,7 +365,7 @@ fn along_maths(ctx: &Context, group: &Group, order: &[usize]) -> Option<Vec<usiz
         }
         length
     };
-    (run(order) < LINE / 2 && run(&sorted) >= LINE).then_some(sorted)
+    (run(order) < CACHE_LINE_ELEMENTS / 2 && run(&sorted) >= CACHE_LINE_ELEMENTS).then_some(sorted)
 }
 
 /// Address steps, for each variable, of the affine read that reaches most elements.

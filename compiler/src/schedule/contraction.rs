@@ -7,11 +7,12 @@ use super::net::{self, Def, Net, ValueId};
 use crate::equation::index::{Atom, Ix};
 use crate::equation::{Binary, Equation, Expr, Lit, Pos, Read, Reducer, Unary};
 
+/// Columns of a packed panel.
 pub const PANEL: i64 = 32;
 /// Multiplications that are worth the template.
-pub const LEAST: i64 = 512;
+pub const MIN_MULTIPLICATIONS: i64 = 512;
 /// Rows or columns of which there should be so many, where there are so few multiplications.
-const LEAST_LONG_SIDE: i64 = 8;
+const MIN_LONG_SIDE_EXTENT: i64 = 8;
 
 /// One contraction, ready to be lowered. Variables are those of the equation.
 #[derive(Clone, Debug)]
@@ -69,12 +70,14 @@ fn sides(equation: &Equation, least: i64) -> Option<(Factors, [u32; 2])> {
 
 /// Whether the value is a sum of products of two sides, as far as its equation tells.
 pub fn is_product(net: &Net, id: ValueId) -> bool {
-    net.single(id).and_then(|e| sides(e, LEAST)).is_some()
+    net.single(id)
+        .and_then(|e| sides(e, MIN_MULTIPLICATIONS))
+        .is_some()
 }
 
 /// Whether a value is a matrix product that `prepare` would take, neither operand of which comes from weights alone.
 pub fn is_between_activations(net: &Net, id: ValueId) -> bool {
-    let Some((factors, sides)) = net.single(id).and_then(|e| sides(e, LEAST)) else {
+    let Some((factors, sides)) = net.single(id).and_then(|e| sides(e, MIN_MULTIPLICATIONS)) else {
         return false;
     };
     let fixed = |e: &Expr| {
@@ -219,7 +222,7 @@ fn profitable(equation: &Equation, x: &[bool], y: &[bool], extents: &[i64], leas
         }
     }
     let (small, large) = (m.min(n), m.max(n));
-    let long = LEAST_LONG_SIDE.min(least.max(2));
+    let long = MIN_LONG_SIDE_EXTENT.min(least.max(2));
     k >= 2 && small >= 2 && large >= long && m * n * k >= least
 }
 
@@ -306,11 +309,11 @@ fn plain(net: &mut Net, operands: &[ValueId], read: &Read, extents: &[i64]) -> O
         if read.outside.is_none_or(|v| v.get() != 0.0) || !modest {
             return None;
         }
-        // What is given or leaves has no border.
+        // What is given or leaves has no padding.
         if net.is_leaf(value) || net.values[value].fixed {
             value = net.copy(value);
         }
-        widen(&mut net.values[value].halo, &need);
+        widen(&mut net.values[value].padding, &need);
     }
     Some(Operand { value, at })
 }
@@ -321,8 +324,8 @@ pub fn overhang(ix: &Ix, extent: i64, extents: &[i64]) -> (i64, i64) {
     ((-lo).max(0), (hi - extent + 1).max(0))
 }
 
-fn widen(halo: &mut [(i64, i64)], need: &[(i64, i64)]) {
-    for (have, want) in halo.iter_mut().zip(need) {
+fn widen(padding: &mut [(i64, i64)], need: &[(i64, i64)]) {
+    for (have, want) in padding.iter_mut().zip(need) {
         *have = (have.0.max(want.0), have.1.max(want.1));
     }
 }
@@ -500,9 +503,9 @@ fn place_columns(net: &mut Net, c: &mut Contraction) {
         return;
     }
     if !free {
-        let halo = value.halo.clone();
+        let padding = value.padding.clone();
         let copy = net.copy(c.b.value);
-        net.values[copy].halo = halo;
+        net.values[copy].padding = padding;
         c.b.value = copy;
     }
     net.values[c.b.value].innermost = Some(axis);

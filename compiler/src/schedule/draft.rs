@@ -44,7 +44,7 @@ impl Draft<'_> {
             if let Some(unknown) = operands.iter().find(|o| **o >= n) {
                 return flaw(value, &format!("reads value {unknown} of {n}"));
             }
-            if value.halo.len() != value.shape.len() {
+            if value.padding.len() != value.shape.len() {
                 return flaw(value, "has a border for other axes than its own");
             }
         }
@@ -225,6 +225,6 @@ mod tests {
             |net| net.values[1].def = compute(&[4], vec![0]),
             "reads 1 axes",
         );
-        assert_flaw(|net| net.values[2].halo = vec![], "has a border");
+        assert_flaw(|net| net.values[2].padding = vec![], "has a border");
     }
 }

@@ -1,20 +1,21 @@
-//! Kernels that write zeros: a whole buffer, or the border around a tensor.
+//! Kernels that write zeros: a whole buffer, or the padding around a tensor.
 
 use super::layout::Layout;
-use super::lower::{KernelBuilder, Source, add, int, mul};
+use super::lower::{BufferSource, KernelBuilder, add, int, mul};
 use crate::equation::Lit;
 use crate::tile::{Bound, Compute, Int, Mode, Stmt, To, Val, Var};
 
-const RUN: i64 = 16384;
+/// Elements that one task fills.
+const TASK_ELEMENTS: i64 = 16384;
 
 /// Zeros everywhere.
-pub fn whole(layout: &Layout, source: Source) -> KernelBuilder {
+pub fn whole(layout: &Layout, source: BufferSource) -> KernelBuilder {
     let mut b = KernelBuilder::new("zero");
-    let t = b.task(layout.len, RUN);
+    let t = b.task(layout.len, TASK_ELEMENTS);
     let i = b.var();
     let left = Int::Sub(Box::new(int(layout.len)), Box::new(Int::Var(t)));
     let buffer = b.buffer(source, true);
-    let extent = Int::Min(Box::new(int(RUN)), Box::new(left));
+    let extent = Int::Min(Box::new(int(TASK_ELEMENTS)), Box::new(left));
     b.push(zeros(
         vec![(i, extent)],
         buffer,
@@ -24,15 +25,15 @@ pub fn whole(layout: &Layout, source: Source) -> KernelBuilder {
     b
 }
 
-/// Zeros in the border: for each axis, the slabs before and after the tensor, inside of the outer axes' range.
-pub fn border(shape: &[i64], layout: &Layout, source: Source) -> KernelBuilder {
+/// Zeros in the padding: for each axis, the slabs before and after the tensor, inside of the outer axes' range.
+pub fn border(shape: &[i64], layout: &Layout, source: BufferSource) -> KernelBuilder {
     let mut b = KernelBuilder::new("border");
     let buffer = b.buffer(source, true);
-    let full = |axis: usize| shape[axis] + layout.halo[axis].0 + layout.halo[axis].1;
+    let full = |axis: usize| shape[axis] + layout.padding[axis].0 + layout.padding[axis].1;
     let outer = layout.order[0];
     let task = b.task(full(outer), 1);
     for (depth, &axis) in layout.order.iter().enumerate() {
-        let (lo, hi) = layout.halo[axis];
+        let (lo, hi) = layout.padding[axis];
         for (start, extent) in [(0, lo), (lo + shape[axis], hi)] {
             if extent > 0 {
                 slab(
@@ -67,7 +68,7 @@ fn slab(
     }
     let mut dims = vec![];
     for (i, &axis) in layout.order.iter().enumerate().skip(1) {
-        let (lo, hi) = layout.halo[axis];
+        let (lo, hi) = layout.padding[axis];
         let (from, count) = match i.cmp(&depth) {
             std::cmp::Ordering::Less => (lo, shape[axis]),
             std::cmp::Ordering::Equal => (start, extent),

@@ -17,11 +17,11 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use super::inline::run as inline;
 
 /// Members that one kernel may have.
-const MOST_MEMBERS: usize = 8;
+const MAX_KERNEL_MEMBERS: usize = 8;
 /// Elements of a row that stay in the cache between two passes.
-const ROW: i64 = 16 * 1024;
+const MAX_CACHED_ROW_ELEMENTS: i64 = 16 * 1024;
 /// Adjacent elements that are worth a loop.
-const LEAST_ROW: i64 = 8;
+const MIN_ROW_ELEMENTS: i64 = 8;
 
 struct Fuser<'a> {
     net: &'a Net,
@@ -134,7 +134,7 @@ impl Fuser<'_> {
 
     /// Takes users of members, one after the other, in their order.
     fn grow(&mut self, group: &mut Group) {
-        while group.members.len() < MOST_MEMBERS {
+        while group.members.len() < MAX_KERNEL_MEMBERS {
             let candidates: BTreeSet<(usize, ValueId)> = group
                 .members
                 .iter()
@@ -207,8 +207,10 @@ impl Fuser<'_> {
         let same = equation.free == group.space
             && equation.write == first.write
             && equation.has_bare_writes();
-        let nest = matches!(group.anchor, Anchor::Nest) && group.members.len() < MOST_MEMBERS - 1;
-        let rows = reduced <= ROW && (first.reducer != Reducer::Map || reduced == 1);
+        let nest =
+            matches!(group.anchor, Anchor::Nest) && group.members.len() < MAX_KERNEL_MEMBERS - 1;
+        let rows =
+            reduced <= MAX_CACHED_ROW_ELEMENTS && (first.reducer != Reducer::Map || reduced == 1);
         let free = !self.taken.contains(&id)
             && !self.depends(id, group)
             && !self
@@ -289,17 +291,17 @@ impl Fuser<'_> {
         {
             return None;
         }
-        let place = join::Place::of(group, equation, operands)?;
+        let unification = join::Unification::of(group, equation, operands)?;
         // Pixel shuffle's digits of two would be the innermost loop.
         let short = |(value, axis, extent): &(ValueId, usize, i64)| {
             let layout = self.layouts[*value].as_ref();
-            *extent < LEAST_ROW && layout.is_none_or(|l| l.strides[*axis] == 1)
+            *extent < MIN_ROW_ELEMENTS && layout.is_none_or(|l| l.strides[*axis] == 1)
         };
         let maps = group.members[0].equation.reducer == Reducer::Map;
-        if maps && place.cut().iter().any(short) {
+        if maps && unification.split().iter().any(short) {
             return None;
         }
-        let own = place.own(equation);
+        let own = unification.own(equation);
         let reduced: i64 = equation.reduced.iter().product();
         let row = group
             .members
@@ -307,11 +309,14 @@ impl Fuser<'_> {
             .map(|m| m.extents()[group.space.len()..].iter().product::<i64>())
             .max()
             .unwrap_or(1);
-        if (contraction && own > 1) || own * reduced > ROW || row > ROW {
+        if (contraction && own > 1)
+            || own * reduced > MAX_CACHED_ROW_ELEMENTS
+            || row > MAX_CACHED_ROW_ELEMENTS
+        {
             return None;
         }
         let written = match contraction {
-            true => place.is_plain(),
+            true => unification.is_plain(),
             false => join::digit_writes(equation),
         };
         if !written {
@@ -333,7 +338,7 @@ impl Fuser<'_> {
         {
             return None;
         }
-        Some(place.member(group, id, equation, operands))
+        Some(unification.member(group, id, equation, operands))
     }
 
     /// Whether a value, or what must run before it, needs the group's results.

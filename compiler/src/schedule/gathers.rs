@@ -1,7 +1,7 @@
-//! Reads at computed positions: which index makes a row of them, and a copy for what lies across it.
+//! Gathers, reads at computed positions: which index makes a row of them, and a copy where that row is strided.
 //!
 //! Enters the net; leaves copies of leaves that are gathered from more often than a copy costs. How the copies lie is
-//! decided as for all values: `votes` speaks for the row. What is computed is never copied: it can lie as its readers like.
+//! decided as for all values: `preferences` speaks for the row. What is computed is never copied: it can lie as its readers like.
 
 use super::layout;
 use super::net::{Def, Net, ValueId, for_each_read};
@@ -9,9 +9,9 @@ use crate::equation::{Equation, Pos};
 use std::collections::BTreeMap;
 
 /// Adjacent elements that are worth a row.
-pub(super) const LEAST_ROW: i64 = 8;
+pub(super) const MIN_ROW_ELEMENTS: i64 = 8;
 /// A copy reads and writes each element once.
-const LEAST_READS: i64 = 4;
+const MIN_READS_PER_ELEMENT: i64 = 4;
 
 /// Equations and operands of a value, whether it gathers or scatters.
 pub(super) fn equations(def: &Def) -> (&[Equation], &[ValueId]) {
@@ -49,7 +49,7 @@ pub(super) fn row(equation: &Equation) -> Option<usize> {
     computed
         .flat_map(|(_, at)| at.iter())
         .filter_map(layout::single_var)
-        .rfind(|v| extents[*v] >= LEAST_ROW && !moves[*v])
+        .rfind(|v| extents[*v] >= MIN_ROW_ELEMENTS && !moves[*v])
 }
 
 /// Leaves lie row-major. One whose rows are not adjacent is copied, if enough elements are read.
@@ -83,7 +83,7 @@ fn across(net: &Net, id: ValueId) -> Vec<ValueId> {
             let lies_across = outer.iter().any(|p| layout::single_var(p) == Some(row))
                 && layout::single_var(last) != Some(row);
             let elements: i64 = net.values[leaf].shape.iter().product();
-            let often = points >= LEAST_READS * elements;
+            let often = points >= MIN_READS_PER_ELEMENT * elements;
             if net.is_leaf(leaf) && is_computed(at) && lies_across && often {
                 found.push(leaf);
             }

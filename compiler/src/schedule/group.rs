@@ -2,7 +2,7 @@
 
 use super::contraction::Contraction;
 use super::layout::Layout;
-use super::lower::Source;
+use super::lower::BufferSource;
 use super::net::{Def, Net, ValueId, for_each_read};
 use crate::equation::{Equation, Pos, Read};
 use crate::tile::Mode;
@@ -71,8 +71,8 @@ impl Member {
 pub struct Context<'a> {
     pub net: &'a Net,
     pub layouts: &'a [Option<Layout>],
-    /// Elements from which a result is stored past the caches.
-    pub streamed: i64,
+    /// Elements from which a result is stored non-temporally.
+    pub min_non_temporal_elements: i64,
 }
 
 impl Context<'_> {
@@ -82,20 +82,20 @@ impl Context<'_> {
             .expect("every value in order has a layout")
     }
 
-    /// How a value is stored: past the caches, if it is so large that its reader would not find it there anyway.
+    /// How a value is stored: non-temporally, if it is so large that its reader would not find it there anyway.
     pub fn store_mode(&self, value: ValueId) -> Mode {
-        match self.layout(value).len >= self.streamed {
-            true => Mode::Stream,
+        match self.layout(value).len >= self.min_non_temporal_elements {
+            true => Mode::NonTemporal,
             false => Mode::Store,
         }
     }
 
-    pub fn source(&self, value: ValueId) -> Source {
+    pub fn source(&self, value: ValueId) -> BufferSource {
         let value_ref = &self.net.values[value];
         match (&value_ref.def, value_ref.stored_as) {
-            (Def::Weight(weight), _) => Source::Weight(*weight),
-            (_, Some(weight)) => Source::Weight(weight),
-            _ => Source::Value(value),
+            (Def::Weight(weight), _) => BufferSource::Weight(*weight),
+            (_, Some(weight)) => BufferSource::Weight(weight),
+            _ => BufferSource::Value(value),
         }
     }
 }

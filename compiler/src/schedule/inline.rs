@@ -6,8 +6,8 @@ use crate::equation::index::Ix;
 use crate::equation::{Equation, Expr, Pos, Read, Reducer, Unary};
 
 /// Largest body that inlining may build.
-const MOST_NODES: u64 = 96;
-const MOST_READS: u64 = 14;
+const MAX_BODY_NODES: u64 = 96;
+const MAX_BODY_READS: u64 = 14;
 
 pub fn run(net: &mut Net) {
     for id in net.order() {
@@ -100,7 +100,7 @@ fn rewritten(net: &Net, id: ValueId, users: &[usize], wanted: Rule) -> Option<Bo
 
 fn small(equation: &Equation) -> bool {
     let c = cost(&equation.body);
-    c.arithmetic + c.maths <= MOST_NODES && c.reads <= MOST_READS
+    c.arithmetic + c.maths <= MAX_BODY_NODES && c.reads <= MAX_BODY_READS
 }
 
 fn is_map(net: &Net, id: ValueId) -> bool {

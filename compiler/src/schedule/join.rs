@@ -1,14 +1,14 @@
-//! How a value becomes a member of a group: its indices are those of the group's space, or its own.
+//! How a value becomes a member of a group: its index space is unified with the group's, or has indices of its own.
 //!
 //! Enters a group and an equation; leaves the equation over the group's indices, or nothing. No group is changed here.
-//! Where a member was written by digits (channel 4·g + c of group g), a reader's bare index becomes those digits.
+//! Where a member was written by digits of a mixed-radix index (channel 4·g + c of group g), a reader's bare index is delinearised.
 
 use super::group::{Group, Member};
 use super::net::{ValueId, for_each_read};
 use crate::equation::index::{Atom, Ix};
 use crate::equation::{Equation, Pos};
 
-/// What a candidate's free variable is, digit by digit.
+/// What a candidate's free variable is, as a mixed-radix index: digit by digit.
 type Digits = Vec<(i64, Digit)>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,21 +20,21 @@ enum Digit {
 }
 
 /// A candidate's free variables over a group's space; None: a variable of its own.
-pub struct Place {
+pub struct Unification {
     vars: Vec<Option<Digits>>,
     /// Axes of members that are read digit by digit, each with the extent of the lowest digit.
-    cut: Vec<(ValueId, usize, i64)>,
+    split: Vec<(ValueId, usize, i64)>,
 }
 
-impl Place {
+impl Unification {
     /// Every read of a member must be at the member's own place in the space.
-    pub fn of(group: &Group, equation: &Equation, operands: &[ValueId]) -> Option<Place> {
-        let mut place = Place {
+    pub fn of(group: &Group, equation: &Equation, operands: &[ValueId]) -> Option<Unification> {
+        let mut unification = Unification {
             vars: vec![None; equation.free.len()],
-            cut: vec![],
+            split: vec![],
         };
         let mut good = true;
-        let mut met = vec![false; group.space.len()];
+        let mut covered = vec![false; group.space.len()];
         for_each_read(&equation.body, &mut |r| {
             let member = group
                 .members
@@ -48,18 +48,23 @@ impl Place {
                     good = false;
                     return;
                 };
-                good &= place.meet(group, member, equation, w, at, &mut met);
+                good &= unification.unify(group, member, equation, w, at, &mut covered);
                 let lowest = w.terms.iter().find(|(_, k)| *k == 1);
                 if let (2.., Some((Atom::Var(v), _))) = (w.terms.len(), lowest) {
-                    place.cut.push((member.value, axis, member.extents()[*v]));
+                    unification
+                        .split
+                        .push((member.value, axis, member.extents()[*v]));
                 }
             }
         });
-        let all = met.iter().zip(&group.space).all(|(m, n)| *m || *n == 1);
-        let mut used: Vec<usize> = place.digits().filter_map(|d| space_of(&d.1)).collect();
+        let all = covered.iter().zip(&group.space).all(|(m, n)| *m || *n == 1);
+        let mut used: Vec<usize> = unification
+            .digits()
+            .filter_map(|d| space_of(&d.1))
+            .collect();
         used.sort_unstable();
         let distinct = used.windows(2).all(|w| w[0] != w[1]);
-        (good && all && distinct).then_some(place)
+        (good && all && distinct).then_some(unification)
     }
 
     fn digits(&self) -> impl Iterator<Item = &(i64, Digit)> {
@@ -67,14 +72,14 @@ impl Place {
     }
 
     /// One axis of a read: the member writes it at `w`, the candidate reads it at `at`.
-    fn meet(
+    fn unify(
         &mut self,
         group: &Group,
         member: &Member,
         equation: &Equation,
         w: &Ix,
         at: &Ix,
-        met: &mut [bool],
+        covered: &mut [bool],
     ) -> bool {
         let n = group.space.len();
         if w.as_var().is_some_and(|s| s >= n) {
@@ -95,10 +100,10 @@ impl Place {
             })
             .collect();
         for s in digits.iter().filter_map(|d| space_of(&d.1)) {
-            met[s] = true;
+            covered[s] = true;
         }
         if let Some(v) = at.as_var() {
-            return self.put(equation, v, extent, digits);
+            return self.bind(equation, v, extent, digits);
         }
         // The candidate reads by the same digits.
         let Some(read) = digits_of(at, &equation.free) else {
@@ -114,13 +119,13 @@ impl Place {
                 *k == own
                     && match whole {
                         true => equation.free[*v] == extent,
-                        false => self.put(equation, *v, extent, vec![(1, digit)]),
+                        false => self.bind(equation, *v, extent, vec![(1, digit)]),
                     }
             })
     }
 
     /// Variable v of the candidate is these digits, which make up `extent`.
-    fn put(&mut self, equation: &Equation, v: usize, extent: i64, digits: Digits) -> bool {
+    fn bind(&mut self, equation: &Equation, v: usize, extent: i64, digits: Digits) -> bool {
         let fits = v < equation.free.len()
             && equation.free[v] == extent
             && self.vars[v].as_ref().is_none_or(|d| *d == digits);
@@ -131,8 +136,8 @@ impl Place {
     }
 
     /// Axes of members that are read digit by digit, each with the extent of the lowest digit.
-    pub fn cut(&self) -> &[(ValueId, usize, i64)] {
-        &self.cut
+    pub fn split(&self) -> &[(ValueId, usize, i64)] {
+        &self.split
     }
 
     /// Points of the candidate's own indices.

@@ -1,6 +1,6 @@
-//! Where an element lies: axis order, zero border, strides. A layout composes with a read's positions.
+//! Where an element lies: axis order, zero padding, strides. A layout composes with a read's positions.
 
-use super::gathers::LEAST_ROW;
+use super::gathers::MIN_ROW_ELEMENTS;
 use super::net::{Def, Net, ValueId};
 use crate::equation::index::Ix;
 
@@ -9,25 +9,26 @@ use crate::equation::index::Ix;
 pub struct Layout {
     /// Axes from the outermost to the innermost.
     pub order: Vec<usize>,
-    pub halo: Vec<(i64, i64)>,
+    /// Zeros stored before and after each axis.
+    pub padding: Vec<(i64, i64)>,
     pub strides: Vec<i64>,
     pub base: i64,
-    /// Elements, border included.
+    /// Elements, padding included.
     pub len: i64,
 }
 
 impl Layout {
-    pub fn new(shape: &[i64], order: Vec<usize>, halo: Vec<(i64, i64)>) -> Layout {
+    pub fn new(shape: &[i64], order: Vec<usize>, padding: Vec<(i64, i64)>) -> Layout {
         let mut strides = vec![0; shape.len()];
         let mut len = 1;
         for &axis in order.iter().rev() {
             strides[axis] = len;
-            len *= shape[axis] + halo[axis].0 + halo[axis].1;
+            len *= shape[axis] + padding[axis].0 + padding[axis].1;
         }
-        let base = (0..shape.len()).map(|a| halo[a].0 * strides[a]).sum();
+        let base = (0..shape.len()).map(|a| padding[a].0 * strides[a]).sum();
         Layout {
             order,
-            halo,
+            padding,
             strides,
             base,
             len,
@@ -42,14 +43,14 @@ impl Layout {
     pub fn with_innermost(
         shape: &[i64],
         innermost: Option<usize>,
-        halo: Vec<(i64, i64)>,
+        padding: Vec<(i64, i64)>,
     ) -> Layout {
         let mut order: Vec<usize> = (0..shape.len()).collect();
         if let Some(axis) = innermost {
             order.retain(|a| *a != axis);
             order.push(axis);
         }
-        Layout::new(shape, order, halo)
+        Layout::new(shape, order, padding)
     }
 
     pub fn address(&self, at: &[Ix]) -> Ix {
@@ -58,61 +59,61 @@ impl Layout {
             .fold(Ix::constant(self.base), |sum, (p, s)| sum.add(&p.scale(*s)))
     }
 
-    pub fn has_halo(&self) -> bool {
-        self.halo.iter().any(|h| *h != (0, 0))
+    pub fn has_padding(&self) -> bool {
+        self.padding.iter().any(|h| *h != (0, 0))
     }
 
     /// Positions from `lo` to `hi` of an axis are stored, as values or as zeros.
     pub fn holds(&self, axis: usize, extent: i64, (lo, hi): (i64, i64)) -> bool {
-        lo >= -self.halo[axis].0 && hi < extent + self.halo[axis].1
+        lo >= -self.padding[axis].0 && hi < extent + self.padding[axis].1
     }
 }
 
-/// Layouts of all values: outer values are row-major, others put the axis with the most votes innermost.
-pub fn choose(net: &Net, order: &[ValueId], votes: &[Vec<f64>]) -> Vec<Option<Layout>> {
-    let mut votes = votes.to_vec();
-    spread(net, order, &mut votes);
+/// Layouts of all values: outer values are row-major, others put the axis that is preferred most innermost.
+pub fn choose(net: &Net, order: &[ValueId], preferences: &[Vec<f64>]) -> Vec<Option<Layout>> {
+    let mut preferences = preferences.to_vec();
+    propagate(net, order, &mut preferences);
     let mut layouts = vec![None; net.values.len()];
     for &id in order {
         let value = &net.values[id];
         let layout = if net.is_leaf(id) || value.fixed {
             Layout::row_major(&value.shape)
         } else {
-            let innermost = value.innermost.or_else(|| best(&votes[id]));
-            Layout::with_innermost(&value.shape, innermost, value.halo.clone())
+            let innermost = value.innermost.or_else(|| best(&preferences[id]));
+            Layout::with_innermost(&value.shape, innermost, value.padding.clone())
         };
         layouts[id] = Some(layout);
     }
     layouts
 }
 
-fn best(votes: &[f64]) -> Option<usize> {
-    let most = votes.iter().cloned().fold(0.0, f64::max);
+fn best(preferences: &[f64]) -> Option<usize> {
+    let most = preferences.iter().cloned().fold(0.0, f64::max);
     (most > 0.0)
-        .then(|| votes.iter().position(|v| *v == most))
+        .then(|| preferences.iter().position(|v| *v == most))
         .flatten()
 }
 
-/// Values without votes take those of their users, then of their operands, through reads at plain indices.
-fn spread(net: &Net, order: &[ValueId], votes: &mut [Vec<f64>]) {
+/// Propagation: values without preferences take those of their users, then of their operands, through reads at plain indices.
+fn propagate(net: &Net, order: &[ValueId], preferences: &mut [Vec<f64>]) {
     // What is computed from a contraction's result lies as the contraction would like it, whoever reads it later.
     for &id in order {
-        let follows = |o: &ValueId| votes[*o].iter().any(|v| *v > 0.0) && is_product(net, *o);
+        let follows = |o: &ValueId| preferences[*o].iter().any(|v| *v > 0.0) && is_product(net, *o);
         if net.operands(id).iter().any(follows) {
-            pass_votes(net, id, votes, Direction::ToResult);
+            pass_preferences(net, id, preferences, Direction::ToResult);
         }
     }
     for _ in 0..4 {
         for &id in order.iter().rev() {
-            pass_votes(net, id, votes, Direction::ToOperands);
+            pass_preferences(net, id, preferences, Direction::ToOperands);
         }
         for &id in order {
-            pass_votes(net, id, votes, Direction::ToResult);
+            pass_preferences(net, id, preferences, Direction::ToResult);
         }
     }
 }
 
-/// A sum, or what a filter makes of one.
+/// A sum, or what Winograd's transforms make of one.
 fn is_product(net: &Net, id: ValueId) -> bool {
     let sum = matches!(net.single(id), Some(e) if e.reducer == crate::equation::Reducer::Sum);
     sum || net.values[id].stands_for.is_some()
@@ -124,7 +125,7 @@ enum Direction {
     ToResult,
 }
 
-fn pass_votes(net: &Net, id: ValueId, votes: &mut [Vec<f64>], direction: Direction) {
+fn pass_preferences(net: &Net, id: ValueId, preferences: &mut [Vec<f64>], direction: Direction) {
     let Def::Compute { pieces, operands } = &net.values[id].def else {
         return;
     };
@@ -143,18 +144,21 @@ fn pass_votes(net: &Net, id: ValueId, votes: &mut [Vec<f64>], direction: Directi
                 }
             }
         });
-        let (operand_votes, own) = match direction {
-            Direction::ToOperands => (true, votes[id].clone()),
+        let (to_operands, own) = match direction {
+            Direction::ToOperands => (true, preferences[id].clone()),
             Direction::ToResult => (false, vec![]),
         };
         let empty = |v: &[f64]| v.iter().all(|v| *v == 0.0);
-        let free: Vec<bool> = pairs.iter().map(|(o, _, _)| empty(&votes[*o])).collect();
-        let result_free = empty(&votes[id]);
+        let free: Vec<bool> = pairs
+            .iter()
+            .map(|(o, _, _)| empty(&preferences[*o]))
+            .collect();
+        let result_free = empty(&preferences[id]);
         for ((operand, axis, out_axis), operand_free) in pairs.into_iter().zip(free) {
-            if operand_votes && operand_free {
-                votes[operand][axis] += own[out_axis] * 0.5;
-            } else if !operand_votes && result_free {
-                votes[id][out_axis] += votes[operand][axis] * 0.5;
+            if to_operands && operand_free {
+                preferences[operand][axis] += own[out_axis] * 0.5;
+            } else if !to_operands && result_free {
+                preferences[id][out_axis] += preferences[operand][axis] * 0.5;
             }
         }
     }
@@ -165,7 +169,7 @@ fn row_var(at: &crate::equation::Pos, extents: &[i64]) -> Option<usize> {
     let crate::equation::Pos::Ix(ix) = at else {
         return None;
     };
-    single_var(at).filter(|v| ix.terms.len() == 1 || extents[*v] >= LEAST_ROW)
+    single_var(at).filter(|v| ix.terms.len() == 1 || extents[*v] >= MIN_ROW_ELEMENTS)
 }
 
 /// The variable that a position follows step by step: alone, or the fastest digit of several.

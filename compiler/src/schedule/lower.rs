@@ -12,7 +12,7 @@ use crate::tile::{
 
 /// What a kernel's buffer is bound to at launch.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Source {
+pub enum BufferSource {
     Value(ValueId),
     Weight(usize),
     /// Constant i64 data.
@@ -22,7 +22,7 @@ pub enum Source {
 /// A kernel under construction.
 pub struct KernelBuilder {
     pub kernel: Kernel,
-    pub sources: Vec<Source>,
+    pub sources: Vec<BufferSource>,
     next_var: Var,
 }
 
@@ -71,9 +71,9 @@ impl KernelBuilder {
         self.kernel.body.push(stmt);
     }
 
-    pub fn buffer(&mut self, source: Source, write: bool) -> BufferId {
+    pub fn buffer(&mut self, source: BufferSource, write: bool) -> BufferId {
         let kind = match (&source, write) {
-            (Source::Table(_), _) => BufferKind::Table,
+            (BufferSource::Table(_), _) => BufferKind::Table,
             (_, true) => BufferKind::Out,
             (_, false) => BufferKind::In,
         };
@@ -149,8 +149,8 @@ pub trait Environment {
     fn in_tile(&self, _: ValueId, _: &[Ix], _: &[Int]) -> Option<Val> {
         None
     }
-    /// A value that this kernel computes where it is read: its element at these positions.
-    fn in_place(&self, _: &mut KernelBuilder, _: ValueId, _: &[Ix], _: &[Int]) -> Option<Val> {
+    /// A value that this kernel computes at its reader: its element at these positions.
+    fn compute_at(&self, _: &mut KernelBuilder, _: ValueId, _: &[Ix], _: &[Int]) -> Option<Val> {
         None
     }
 }
@@ -186,7 +186,7 @@ impl Scope<'_> {
         }
         if let Some(at) = plain_positions(read) {
             let kept = self.env.in_tile(value, &at, self.vars);
-            if let Some(val) = kept.or_else(|| self.env.in_place(b, value, &at, self.vars)) {
+            if let Some(val) = kept.or_else(|| self.env.compute_at(b, value, &at, self.vars)) {
                 return self.guarded(read, &at, shape, val);
             }
         }

@@ -4,6 +4,7 @@
 //! Decisions are made by the shape of equations; no operator's name is known here.
 
 mod chunks;
+mod compute_at;
 pub mod contraction;
 mod draft;
 mod fill;
@@ -25,16 +26,15 @@ mod order;
 mod place;
 mod plan;
 mod positions;
+mod preferences;
 mod print;
 mod reach;
 mod scatter;
-mod shares;
+mod softmax;
 mod split;
 mod unroll;
 mod updates;
-mod votes;
 mod winograd;
-mod within;
 
 pub use net::{WeightDecl, WeightKind, WeightTable};
 pub use plan::{EntryPlan, LaunchPlan, PlannedBuffer, Rules, Slot, passes, plan};

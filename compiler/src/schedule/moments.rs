@@ -1,4 +1,4 @@
-//! Mean and variance of more terms than a cache holds, in one walk over them.
+//! Mean and variance of more terms than a cache holds, in one pass over them.
 //!
 //! Enters a mean of a nest with the variance that goes with it; leaves statements and the two values. Means and variances
 //! that are not of the same terms, or of few, are not touched.
@@ -14,9 +14,9 @@ use super::net::ValueId;
 use crate::equation::{Binary, Expr, Lit};
 use crate::tile::{Compute, Int, Mode, ReduceOp, Stmt, TileId, TileKind, To, Val, Var};
 
-/// Terms that stay in the second cache between two passes, and those of a block worth its own sums.
-const MOST: i64 = 32 * 1024;
-const LEAST: i64 = 256;
+/// Terms that stay in L2 between two passes, and those of a block worth its own sums.
+const MAX_CACHED_TERMS: i64 = 32 * 1024;
+const MIN_BLOCK_TERMS: i64 = 256;
 
 /// A mean and the variance that goes with it.
 pub struct Moments {
@@ -66,11 +66,12 @@ impl Blocks {
         let extents: Vec<i64> = whole.reduced.iter().map(known).collect::<Option<_>>()?;
         let total: i64 = extents.iter().product();
         let (mut at, mut size) = (whole.reduced.len(), 1);
-        while at > 0 && size * extents[at - 1] <= MOST {
+        while at > 0 && size * extents[at - 1] <= MAX_CACHED_TERMS {
             at -= 1;
             size *= extents[at];
         }
-        let worth = loops.is_empty() && total > MOST && size >= LEAST && at > 0;
+        let worth =
+            loops.is_empty() && total > MAX_CACHED_TERMS && size >= MIN_BLOCK_TERMS && at > 0;
         worth.then(|| Blocks {
             around: whole.reduced[..at].to_vec(),
             within: whole.reduced[at..].to_vec(),

@@ -5,12 +5,12 @@
 pub use super::chunks::positions;
 
 use super::chunks::{Chunks, Inner, lengthen_by, out_address, out_strides, read_steps};
+use super::compute_at;
 use super::group::{Context, Group, Member};
 use super::join::digit_at;
 use super::lower::{Environment, KernelBuilder, Scope, add, int, ix_to_int, mul};
 use super::moments;
 use super::net::{ValueId, by_value, for_each_read};
-use super::within;
 use crate::equation::index::Ix;
 use crate::equation::{Binary, Equation, Expr, Guard, Lit, Pos, Reducer, Unary};
 use crate::tile::{Compute, Int, Mode, Reduce, ReduceOp, Stmt, TileId, TileKind, To, Val, Var};
@@ -18,18 +18,18 @@ use crate::tile::{Compute, Int, Mode, Reduce, ReduceOp, Stmt, TileId, TileKind, 
 pub fn build(ctx: &Context, group: &Group, name: &str) -> KernelBuilder {
     let mut b = KernelBuilder::new(name);
     let mut plan = Chunks::plan(ctx, group, &mut b);
-    let around = rows_in_turn(group, &mut plan);
-    let in_place = within::in_place(ctx.net, group);
+    let around = fused_row_loops(group, &mut plan);
+    let at_reader = compute_at::at_reader(ctx.net, group);
     let mut nest = Nest {
         ctx,
         group,
         plan,
-        in_place,
+        at_reader,
         tiles: vec![],
         variances: vec![],
     };
     for i in (0..group.members.len())
-        .filter(|i| !nest.in_place[*i])
+        .filter(|i| !nest.at_reader[*i])
         .collect::<Vec<_>>()
     {
         nest.emit(i, &mut b);
@@ -46,35 +46,35 @@ pub fn build(ctx: &Context, group: &Group, name: &str) -> KernelBuilder {
     b
 }
 
-/// Takes the loops over a task's rows out of the plan, where members go over rows worth a pass each: then one row is
-/// finished before the next is begun, and its passes find it in the nearest cache.
-fn rows_in_turn(group: &Group, plan: &mut Chunks) -> Vec<Inner> {
-    const LONG: i64 = 128;
+/// Takes the loops over a task's rows out of the plan, where members go over rows worth a pass each: the passes of a
+/// multi-pass reduction are fused at row granularity, so that each hits L1.
+fn fused_row_loops(group: &Group, plan: &mut Chunks) -> Vec<Inner> {
+    const MIN_PASS_ELEMENTS: i64 = 128;
     let n = group.space.len();
     let passes = group.members.iter().filter(|m| {
         let own: i64 = m.extents()[n..].iter().product();
-        own >= LONG
+        own >= MIN_PASS_ELEMENTS
     });
-    match passes.count() >= 2 && !plan.space_last && !plan.turned {
+    match passes.count() >= 2 && !plan.space_last && !plan.transposed {
         true => std::mem::take(&mut plan.inner),
         false => vec![],
     }
 }
 
-/// A kernel under construction: how its space is cut, and where its members are.
+/// A kernel under construction: how its space is tiled, and where its members are.
 struct Nest<'a> {
     ctx: &'a Context<'a>,
     group: &'a Group,
     plan: Chunks,
-    /// Members that are computed where others read them.
-    in_place: Vec<bool>,
-    tiles: Vec<Kept>,
+    /// Members that are computed at their readers.
+    at_reader: Vec<bool>,
+    tiles: Vec<TiledMember>,
     /// Variances that were found with their means.
     variances: Vec<(ValueId, Val)>,
 }
 
 /// A member that stays in a tile: its address there for each of its variables.
-struct Kept {
+struct TiledMember {
     value: ValueId,
     tile: TileId,
     /// Coefficient of each inner loop variable.
@@ -99,7 +99,7 @@ impl Environment for Nest<'_> {
         });
         Some(Val::Tile(kept.tile, address))
     }
-    fn in_place(
+    fn compute_at(
         &self,
         b: &mut KernelBuilder,
         value: ValueId,
@@ -107,7 +107,7 @@ impl Environment for Nest<'_> {
         vars: &[Int],
     ) -> Option<Val> {
         let i = self.group.members.iter().position(|m| m.value == value)?;
-        let member = self.in_place[i].then(|| &self.group.members[i])?;
+        let member = self.at_reader[i].then(|| &self.group.members[i])?;
         let mut own = self.plan.vars.clone();
         let writes = positions(&member.equation);
         for v in self.group.space.len()..member.equation.free.len() {
@@ -148,10 +148,10 @@ impl Nest<'_> {
         let (ctx, group) = (self.ctx, self.group);
         let member = &group.members[i];
         let later = &group.members[i + 1..];
-        // What is turned on its way out waits in a tile; a reduction does so anyway.
-        let turned = self.plan.turned && member.equation.reducer == Reducer::Map;
-        let read = |m: &Member| within::reads(m, member.value) > 0 || is_mean_of(member, m);
-        let kept = turned || later.iter().any(read);
+        // What is stored transposed waits in a tile; so does a reduction, anyway.
+        let transposed = self.plan.transposed && member.equation.reducer == Reducer::Map;
+        let read = |m: &Member| compute_at::reads(m, member.value) > 0 || is_mean_of(member, m);
+        let kept = transposed || later.iter().any(read);
         let n = group.space.len();
         let extents = member.extents();
         let (vars, mut loops) = self.loops(member, b);
@@ -195,7 +195,7 @@ impl Nest<'_> {
             false => value,
         };
         if member.stored {
-            if self.plan.turned {
+            if self.plan.transposed {
                 let strides = out_strides(ctx, member);
                 loops.sort_by_key(|(v, ..)| (-strides[*v].abs(), *v));
                 lengthen_by(&mut loops, |l| l.3);
@@ -306,7 +306,7 @@ fn keep(
     n: usize,
     value: &Val,
     b: &mut KernelBuilder,
-) -> (Kept, Int) {
+) -> (TiledMember, Int) {
     let mut stride = 1;
     let (mut inner, mut own, mut at) = (vec![], vec![], int(0));
     let writes = positions(&member.equation);
@@ -325,7 +325,7 @@ fn keep(
         _ => b.tile(&format!("t{}", b.kernel.tiles.len()), TileKind::F32, stride),
     };
     (
-        Kept {
+        TiledMember {
             value: member.value,
             tile,
             inner,

@@ -1,7 +1,7 @@
 //! The schedule's working form of one entry: values and their defining equations, free to be rewritten.
 //!
 //! Enters a canonical graph; every value here is computed by pieces over boxes, given from outside, or stored.
-//! Nothing is rewritten here: passes do that. Fusing, copying and packing keep every bit; `winograd`, `shares`, `split`,
+//! Nothing is rewritten here: passes do that. Fusing, copying and packing keep every bit; `winograd`, `softmax`, `split`,
 //! `hoist` and `unroll` give other roundings, chosen by extents alone.
 
 pub use crate::equation::rewrite::{for_each_read, rebuild, rebuild_pos};
@@ -31,13 +31,13 @@ pub struct Value {
     /// The axis that must lie innermost, if a kernel depends on it.
     pub innermost: Option<usize>,
     /// Zeros kept before and after each axis.
-    pub halo: Vec<(i64, i64)>,
+    pub padding: Vec<(i64, i64)>,
     /// Row-major, with a kernel of its own: what leaves the entry.
     pub fixed: bool,
     /// The weight whose storage this value is written to, at the end of the entry.
     pub stored_as: Option<usize>,
-    /// Operations of the equation that this value stands for, where a filter has replaced it: all of them at the sum
-    /// that is left, none at the maps around it. None: its own.
+    /// Operations of the equation that this value stands for, where Winograd's transforms have replaced it: all of them at the sum
+    /// that is left, none at the transforms around it. None: its own.
     pub stands_for: Option<u64>,
 }
 
@@ -181,13 +181,13 @@ impl Net {
     }
 
     pub fn push(&mut self, shape: Vec<i64>, def: Def, label: String) -> ValueId {
-        let halo = vec![(0, 0); shape.len()];
+        let padding = vec![(0, 0); shape.len()];
         self.values.push(Value {
             shape,
             def,
             label,
             innermost: None,
-            halo,
+            padding,
             fixed: false,
             stored_as: None,
             stands_for: None,

@@ -1,7 +1,7 @@
-//! The order of kernels.
+//! The order of kernels: a topological order, then list scheduling to shorten live ranges.
 //!
 //! Enters groups; leaves them so that everything is computed before it is read and weights are rewritten after the last
-//! read, and then nearer to what they free or feed. Groups themselves are not changed, and no bit of a result is.
+//! read, and then nearer to their operands' last use or to their first reader. Groups themselves are not changed, and no bit of a result is.
 
 use super::group::Group;
 use super::layout::Layout;

@@ -5,10 +5,10 @@
 
 use super::group::Context;
 use super::layout::Layout;
-use super::lower::Source;
+use super::lower::BufferSource;
 use super::memory::{self, Span};
 use super::net::{Def, ValueId};
-use super::plan::{EntryPlan, LaunchPlan, Pending, PlannedBuffer, Slot};
+use super::plan::{EntryPlan, LaunchPlan, PlannedBuffer, Slot, UnplacedKernel};
 use crate::diag;
 use crate::tile::Int;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,11 +16,12 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) fn place(
     ctx: &Context,
     order: &[ValueId],
-    pending: Vec<Pending>,
+    pending: Vec<UnplacedKernel>,
     folded: &[bool],
 ) -> EntryPlan {
     let net = ctx.net;
-    let (setup, main): (Vec<Pending>, Vec<Pending>) = pending.into_iter().partition(|p| p.setup);
+    let (setup, main): (Vec<UnplacedKernel>, Vec<UnplacedKernel>) =
+        pending.into_iter().partition(|p| p.setup);
     let mut slots: BTreeMap<ValueId, Slot> = BTreeMap::new();
     for &id in order {
         if let Def::Const(data) = &net.values[id].def {
@@ -32,7 +33,7 @@ pub(super) fn place(
     }
     let (folded_bytes, while_folding) = lay_folded(ctx, order, &setup, &main, &mut slots);
     let arena_bytes = lay_arena(ctx, order, &main, folded, &mut slots).max(while_folding);
-    let launch = |p: Pending| finish(ctx, p, &slots);
+    let launch = |p: UnplacedKernel| finish(ctx, p, &slots);
     let buffer = |name: &str, id: ValueId| PlannedBuffer {
         name: name.to_string(),
         shape: net.values[id].shape.clone(),
@@ -65,8 +66,8 @@ pub(super) fn bytes_of(layout: &Layout) -> u64 {
 fn lay_folded(
     ctx: &Context,
     order: &[ValueId],
-    setup: &[Pending],
-    main: &[Pending],
+    setup: &[UnplacedKernel],
+    main: &[UnplacedKernel],
     slots: &mut BTreeMap<ValueId, Slot>,
 ) -> (u64, u64) {
     let is_leaf = |id: &ValueId| ctx.net.is_leaf(*id);
@@ -95,11 +96,13 @@ fn lay_folded(
 }
 
 /// First and last launch that touches each value.
-fn lifetimes(launches: &[Pending]) -> BTreeMap<ValueId, (i64, i64)> {
+fn lifetimes(launches: &[UnplacedKernel]) -> BTreeMap<ValueId, (i64, i64)> {
     let mut life: BTreeMap<ValueId, (i64, i64)> = BTreeMap::new();
     for (i, p) in launches.iter().enumerate() {
         for source in &p.builder.sources {
-            let Source::Value(id) = source else { continue };
+            let BufferSource::Value(id) = source else {
+                continue;
+            };
             let span = life.entry(*id).or_insert((i as i64, i as i64));
             span.1 = i as i64;
         }
@@ -110,7 +113,7 @@ fn lifetimes(launches: &[Pending]) -> BTreeMap<ValueId, (i64, i64)> {
 fn lay_arena(
     ctx: &Context,
     order: &[ValueId],
-    main: &[Pending],
+    main: &[UnplacedKernel],
     folded: &[bool],
     slots: &mut BTreeMap<ValueId, Slot>,
 ) -> u64 {
@@ -153,30 +156,32 @@ fn lay_arena(
 }
 
 /// Elements of what a kernel's buffer is bound to, border included.
-fn elements(ctx: &Context, source: &Source) -> u64 {
+fn elements(ctx: &Context, source: &BufferSource) -> u64 {
     let is_weight = |v: &super::net::Value, w: usize| {
         v.stored_as == Some(w) || matches!(v.def, Def::Weight(own) if own == w)
     };
     match source {
-        Source::Value(id) => ctx.layout(*id).len as u64,
-        Source::Table(data) => data.len() as u64,
-        Source::Weight(w) => {
+        BufferSource::Value(id) => ctx.layout(*id).len as u64,
+        BufferSource::Table(data) => data.len() as u64,
+        BufferSource::Weight(w) => {
             let value = ctx.net.values.iter().find(|v| is_weight(v, *w));
             value.map_or(0, |v| v.shape.iter().product::<i64>() as u64)
         }
     }
 }
 
-fn finish(ctx: &Context, p: Pending, slots: &BTreeMap<ValueId, Slot>) -> LaunchPlan {
+fn finish(ctx: &Context, p: UnplacedKernel, slots: &BTreeMap<ValueId, Slot>) -> LaunchPlan {
     let _context = diag::kernel(&p.label, p.span);
     let kernel = p.builder.kernel;
-    let slot = |s: &Source| match s {
-        Source::Value(id) => slots
+    let slot = |s: &BufferSource| match s {
+        BufferSource::Value(id) => slots
             .get(id)
             .unwrap_or_else(|| panic!("value {id} has no place"))
             .clone(),
-        Source::Weight(weight) => Slot::Weight(*weight),
-        Source::Table(data) => Slot::Data(data.iter().flat_map(|v| v.to_le_bytes()).collect()),
+        BufferSource::Weight(weight) => Slot::Weight(*weight),
+        BufferSource::Table(data) => {
+            Slot::Data(data.iter().flat_map(|v| v.to_le_bytes()).collect())
+        }
     };
     let count = |t: &crate::tile::TaskAxis| match t.extent {
         Int::Const(extent) => (extent + t.step - 1) / t.step,

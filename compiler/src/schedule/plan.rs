@@ -5,12 +5,12 @@ use super::draft::Draft;
 use super::fuse;
 use super::group::{Anchor, Context, Group};
 use super::layout::{self, Layout};
-use super::lower::{KernelBuilder, Source};
+use super::lower::{BufferSource, KernelBuilder};
 use super::net::{Def, Net, ValueId, WeightTable};
 use super::place::{bytes_of, place};
-use super::votes::votes;
+use super::preferences::preferences;
 use super::{
-    fill, gathers, hoist, inline, matmul, nest, order, scatter, shares, split, unroll, updates,
+    fill, gathers, hoist, inline, matmul, nest, order, scatter, softmax, split, unroll, updates,
     winograd,
 };
 use crate::diag::{self, Span};
@@ -66,7 +66,7 @@ pub struct LaunchPlan {
 }
 
 /// A kernel that waits for addresses.
-pub(super) struct Pending {
+pub(super) struct UnplacedKernel {
     pub(super) builder: KernelBuilder,
     pub(super) label: String,
     pub(super) span: Option<Span>,
@@ -84,31 +84,31 @@ pub(super) struct Pending {
 pub struct Rules {
     /// Weights are rewritten at every run: nothing of them can be folded at load.
     pub weights_change: bool,
-    /// Sums of at least so many multiplications are filtered by lines where that is cheaper; with 0, all. None: tiles of a picture must give the bits
-    /// of the whole, so sums are taken as they are written.
-    pub filtered: Option<i64>,
+    /// Sums of at least so many multiplications are computed by Winograd's minimal filtering where that is cheaper; with 0, all. None: tiles of a
+    /// picture must give the bits of the whole, so sums are taken as they are written.
+    pub winograd: Option<i64>,
     /// Kernels take what follows or precedes their values; without, each value has a kernel of its own (for tests).
     pub fuses: bool,
-    /// Results of at least so many elements are stored past the caches: their readers would not find them there anyway.
-    pub streamed: i64,
+    /// Results of at least so many elements are stored non-temporally: their readers would not find them in a cache anyway.
+    pub min_non_temporal_elements: i64,
     /// Multiplications from which a sum of products is a contraction.
     pub least_product: i64,
 }
 
 impl Rules {
-    pub fn new(weights_change: bool, filtered: Option<i64>) -> Rules {
+    pub fn new(weights_change: bool, winograd: Option<i64>) -> Rules {
         Rules {
             weights_change,
-            filtered,
+            winograd,
             fuses: true,
-            streamed: LARGE,
-            least_product: contraction::LEAST,
+            min_non_temporal_elements: MIN_NON_TEMPORAL_ELEMENTS,
+            least_product: contraction::MIN_MULTIPLICATIONS,
         }
     }
 }
 
 /// Elements that do not stay in a cache until they are read again.
-const LARGE: i64 = 8 << 20;
+const MIN_NON_TEMPORAL_ELEMENTS: i64 = 8 << 20;
 
 /// What rewrites values, in order. Behind these the net is as it will run; the rest chooses layouts, kernels and places.
 fn rewriting<'a>() -> Vec<Pass<Draft<'a>>> {
@@ -130,22 +130,22 @@ fn rewriting<'a>() -> Vec<Pass<Draft<'a>>> {
         },
         Pass {
             name: "winograd",
-            why: "filters sums over three neighbours minimally, where an entry's rules allow other roundings",
+            why: "rewrites sums over three taps by Winograd's minimal filtering, where an entry's rules allow other roundings",
             run: |draft| {
-                if let Some(least_work) = draft.rules.filtered {
+                if let Some(least_work) = draft.rules.winograd {
                     winograd::rewrite(&mut draft.net, least_work);
                 }
             },
         },
         Pass {
             name: "split",
-            why: "cuts long sums for threads and for their digits; behind the filters, whose sums are shorter",
+            why: "cuts long sums for threads and for their digits; behind winograd, whose sums are shorter",
             run: |draft| split::long_reductions(&mut draft.net),
         },
         Pass {
             name: "softmax",
             why: "computes a row's exponentials once; behind the cuts, so that a row's maximum and sum stay in one kernel",
-            run: |draft| shares::rewrite(&mut draft.net),
+            run: |draft| softmax::rewrite(&mut draft.net),
         },
         Pass {
             name: "unroll",
@@ -207,7 +207,7 @@ pub fn plan(
     });
     manager.stage("lower", |manager| {
         let origins = Origins::of(graph).with_outputs(graph);
-        let plan = scheduled.lower(&origins, rules.streamed);
+        let plan = scheduled.lower(&origins, rules.min_non_temporal_elements);
         if manager.verifies {
             manager.timed("verify kernels", || verify_kernels(&plan));
         }
@@ -216,7 +216,7 @@ pub fn plan(
 }
 
 /// What is computed, how it lies, what is computed together, and when.
-struct Scheduled {
+struct Schedule {
     net: Net,
     layouts: Vec<Option<Layout>>,
     order: Vec<ValueId>,
@@ -224,7 +224,7 @@ struct Scheduled {
     folded: Vec<bool>,
 }
 
-fn schedule(draft: Draft, manager: &mut PassManager) -> Scheduled {
+fn schedule(draft: Draft, manager: &mut PassManager) -> Schedule {
     let Draft {
         net,
         contractions,
@@ -234,13 +234,13 @@ fn schedule(draft: Draft, manager: &mut PassManager) -> Scheduled {
     let order = net.order();
     let folded = folded(&net, &order, rules.weights_change);
     let layouts = manager.timed("schedule: layouts", || {
-        layout::choose(&net, &order, &votes(&net, &contractions))
+        layout::choose(&net, &order, &preferences(&net, &contractions))
     });
     let groups = manager.timed("schedule: kernels", || {
         let groups = fuse::groups(&net, &order, contractions, &folded, &layouts, rules.fuses);
         order::shorten(&net, groups, &folded, &layouts)
     });
-    Scheduled {
+    Schedule {
         net,
         layouts,
         order,
@@ -249,12 +249,12 @@ fn schedule(draft: Draft, manager: &mut PassManager) -> Scheduled {
     }
 }
 
-impl Scheduled {
-    fn lower(&self, origins: &Origins<'_>, streamed: i64) -> EntryPlan {
+impl Schedule {
+    fn lower(&self, origins: &Origins<'_>, min_non_temporal_elements: i64) -> EntryPlan {
         let ctx = Context {
             net: &self.net,
             layouts: &self.layouts,
-            streamed,
+            min_non_temporal_elements,
         };
         let pending = kernels(&ctx, &self.groups, &self.folded, origins);
         place(&ctx, &self.order, pending, &self.folded)
@@ -424,7 +424,7 @@ fn kernels(
     groups: &[Group],
     folded: &[bool],
     origins: &Origins<'_>,
-) -> Vec<Pending> {
+) -> Vec<UnplacedKernel> {
     let mut pending = vec![];
     let mut opened = vec![false; ctx.net.values.len()];
     for group in groups {
@@ -448,7 +448,7 @@ fn kernels(
         let bytes = traffic(ctx, &builder);
         let stored = group.members.iter().filter(|m| m.stored);
         let result_bytes = stored.map(|m| bytes_of(ctx.layout(m.value))).sum();
-        pending.push(Pending {
+        pending.push(UnplacedKernel {
             builder,
             label,
             span,
@@ -465,7 +465,7 @@ fn kernels(
 }
 
 /// What must be zero before the first write to a value.
-fn open(ctx: &Context, id: ValueId, setup: bool, span: Option<Span>) -> Option<Pending> {
+fn open(ctx: &Context, id: ValueId, setup: bool, span: Option<Span>) -> Option<UnplacedKernel> {
     let value = &ctx.net.values[id];
     let layout = ctx.layout(id);
     let is_one_piece = ctx.net.single(id).is_some();
@@ -480,7 +480,7 @@ fn open(ctx: &Context, id: ValueId, setup: bool, span: Option<Span>) -> Option<P
         }
         _ => false,
     };
-    let builder = match (whole, layout.has_halo()) {
+    let builder = match (whole, layout.has_padding()) {
         (true, _) => fill::whole(layout, ctx.source(id)),
         (false, true) => fill::border(&value.shape, layout, ctx.source(id)),
         (false, false) => return None,
@@ -493,7 +493,7 @@ fn open(ctx: &Context, id: ValueId, setup: bool, span: Option<Span>) -> Option<P
             } else {
                 value.shape.iter().product::<i64>()
             }) as u64;
-    Some(Pending {
+    Some(UnplacedKernel {
         builder,
         label,
         span,
@@ -523,7 +523,7 @@ fn describe(ctx: &Context, member: &super::group::Member) -> String {
     )
 }
 
-/// A filtered value's pieces that are still sums count as they are.
+/// Of a value that Winograd's transforms compute, pieces that are still sums count as they are.
 fn stood_for(ctx: &Context, member: &super::group::Member) -> u64 {
     match ctx.net.values[member.value].stands_for {
         Some(0) if member.equation.reducer != crate::equation::Reducer::Map => {
@@ -536,9 +536,9 @@ fn stood_for(ctx: &Context, member: &super::group::Member) -> u64 {
 
 /// Bytes of every buffer once.
 fn traffic(ctx: &Context, builder: &KernelBuilder) -> u64 {
-    let size = |s: &Source| match s {
-        Source::Value(id) => 4 * ctx.net.values[*id].shape.iter().product::<i64>() as u64,
-        Source::Weight(_) | Source::Table(_) => 0,
+    let size = |s: &BufferSource| match s {
+        BufferSource::Value(id) => 4 * ctx.net.values[*id].shape.iter().product::<i64>() as u64,
+        BufferSource::Weight(_) | BufferSource::Table(_) => 0,
     };
     builder.sources.iter().map(size).sum()
 }

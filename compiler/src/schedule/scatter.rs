@@ -10,9 +10,9 @@ use crate::equation::{Equation, Pos};
 use crate::tile::{Bound, Compute, Int, Mode, Stmt, To, Var};
 
 /// Adjacent elements that a task owns.
-const RUN: i64 = 32;
+const TASK_ELEMENTS: i64 = 32;
 /// Tasks that are enough for all threads; beyond them, an operand's rows stay together.
-const TASKS: i64 = 16;
+const MIN_TASKS: i64 = 16;
 
 struct ScatterEnv<'a>(&'a Context<'a>);
 
@@ -34,18 +34,18 @@ pub fn build(ctx: &Context, group: &Group, name: &str) -> KernelBuilder {
     let order = order(ctx, member, &owned, &extents);
     let (mut n_tasks, mut apart) = (1, true);
     for v in order.into_iter().filter(|v| extents[*v] > 1) {
-        let adjacent = |o: &Owned| layout.strides[o.axis] * o.coefficient == 1;
+        let adjacent = |o: &OwnedIndex| layout.strides[o.axis] * o.coefficient == 1;
         let own = owned.iter().find(|o| o.var == v);
         apart &= own.is_some();
         match own {
-            Some(o) if adjacent(o) && n_tasks < TASKS => {
-                let task = b.task(extents[v], RUN);
+            Some(o) if adjacent(o) && n_tasks < MIN_TASKS => {
+                let task = b.task(extents[v], TASK_ELEMENTS);
                 let var = b.var();
                 let left = Int::Sub(Box::new(int(extents[v])), Box::new(Int::Var(task)));
-                last.push((var, Int::Min(Box::new(int(RUN)), Box::new(left))));
+                last.push((var, Int::Min(Box::new(int(TASK_ELEMENTS)), Box::new(left))));
                 vars[v] = add(Int::Var(task), Int::Var(var));
             }
-            Some(o) if !adjacent(o) && (apart || n_tasks < TASKS) => {
+            Some(o) if !adjacent(o) && (apart || n_tasks < MIN_TASKS) => {
                 vars[v] = Int::Var(b.task(extents[v], 1));
                 n_tasks *= extents[v];
             }
@@ -99,7 +99,7 @@ pub fn build(ctx: &Context, group: &Group, name: &str) -> KernelBuilder {
 }
 
 /// Indices as the largest operand lies in memory; those that do not move it run just outside of the adjacent ones.
-fn order(ctx: &Context, member: &Member, owned: &[Owned], extents: &[i64]) -> Vec<usize> {
+fn order(ctx: &Context, member: &Member, owned: &[OwnedIndex], extents: &[i64]) -> Vec<usize> {
     let steps = largest_read(ctx, member).unwrap_or(vec![0; extents.len()]);
     let mut order: Vec<usize> = (0..extents.len()).collect();
     let layout = ctx.layout(member.value);
@@ -116,26 +116,31 @@ fn order(ctx: &Context, member: &Member, owned: &[Owned], extents: &[i64]) -> Ve
 }
 
 /// An index that a task may keep to itself, and its part in a position of the output.
-struct Owned {
+struct OwnedIndex {
     var: usize,
     axis: usize,
     coefficient: i64,
 }
 
 /// Digits of positions that are not computed: different values of them are different positions.
-fn owned(equation: &Equation, extents: &[i64]) -> Vec<Owned> {
+fn owned(equation: &Equation, extents: &[i64]) -> Vec<OwnedIndex> {
     let mut found = vec![];
     for (axis, p) in equation.write.iter().enumerate() {
         let Pos::Ix(ix) = p else { continue };
         let digit = |(atom, k): &(Atom, i64)| match atom {
-            Atom::Var(var) => Some(Owned {
+            Atom::Var(var) => Some(OwnedIndex {
                 var: *var,
                 axis,
                 coefficient: *k,
             }),
             _ => None,
         };
-        let Some(mut digits) = ix.terms.iter().map(digit).collect::<Option<Vec<Owned>>>() else {
+        let Some(mut digits) = ix
+            .terms
+            .iter()
+            .map(digit)
+            .collect::<Option<Vec<OwnedIndex>>>()
+        else {
             continue;
         };
         digits.sort_by_key(|d| d.coefficient);

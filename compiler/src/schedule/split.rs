@@ -12,14 +12,14 @@ use crate::equation::solve::is_injective;
 use crate::equation::{Equation, Expr, Guard, Pos, Read, Reducer};
 
 /// Terms of a product that a part should have at least.
-const DEEP: i64 = 1024;
+const MIN_PART_TERMS: i64 = 1024;
 /// Cells of output below which threads would idle, and terms above which it matters; of adjacent sums (a bias's
 /// gradient), one task takes many.
-const FEW: i64 = 64;
-const LONG: i64 = 32 * 1024;
-const FEW_ADJACENT: i64 = 256;
-const LONG_ADJACENT: i64 = 1024 * 1024;
-const BLOCKS: i64 = 64;
+const MAX_IDLE_CELLS: i64 = 64;
+const MIN_SPLIT_TERMS: i64 = 32 * 1024;
+const MAX_IDLE_ADJACENT_CELLS: i64 = 256;
+const MIN_SPLIT_ADJACENT_TERMS: i64 = 1024 * 1024;
+const MAX_BLOCKS: i64 = 64;
 /// Terms above which one running sum in f32 loses too many digits, however many threads there are: its error grows with
 /// the terms (4e-4 of the sum for these many equal ones).
 const MIN_LOSSY_TERMS: i64 = 8192;
@@ -38,13 +38,13 @@ pub fn long_reductions(net: &mut Net) {
         let adjacent = equation.reducer == Reducer::Sum && cells > 1;
         let product = adjacent && contraction::is_product(net, id);
         let (few, long) = match adjacent {
-            true => (FEW_ADJACENT, LONG_ADJACENT),
-            false => (FEW, LONG),
+            true => (MAX_IDLE_ADJACENT_CELLS, MIN_SPLIT_ADJACENT_TERMS),
+            false => (MAX_IDLE_CELLS, MIN_SPLIT_TERMS),
         };
         let idle = cells <= few && cells * terms >= long;
         if plain && !product && (idle || is_lossy(&equation)) && !has_variance(net, id) {
             cut(net, id, 0, equation);
-        } else if product && terms >= 2 * DEEP {
+        } else if product && terms >= 2 * MIN_PART_TERMS {
             cut_product(net, id, equation);
         }
     }
@@ -90,16 +90,19 @@ fn has_variance(net: &Net, id: ValueId) -> bool {
 
 /// The first reduced index that is long enough becomes (block, rest).
 fn cut(net: &mut Net, id: ValueId, piece: usize, equation: Equation) {
-    let Some(longest) = (0..equation.reduced.len())
-        .max_by_key(|r| (equation.reduced[*r].min(4 * BLOCKS), std::cmp::Reverse(*r)))
-    else {
+    let Some(longest) = (0..equation.reduced.len()).max_by_key(|r| {
+        (
+            equation.reduced[*r].min(4 * MAX_BLOCKS),
+            std::cmp::Reverse(*r),
+        )
+    }) else {
         return;
     };
     let extent = equation.reduced[longest];
     if extent < 4 {
         return;
     }
-    let blocks = BLOCKS.min(extent);
+    let blocks = MAX_BLOCKS.min(extent);
     let size = (extent + blocks - 1) / blocks;
     cut_at(net, id, piece, equation, longest, size);
 }
@@ -108,7 +111,7 @@ fn cut(net: &mut Net, id: ValueId, piece: usize, equation: Equation) {
 fn cut_product(net: &mut Net, id: ValueId, equation: Equation) {
     let cells: i64 = equation.free.iter().product();
     let terms: i64 = equation.reduced.iter().product();
-    let wanted = tiling::parts_wanted(cells).min(terms / DEEP);
+    let wanted = tiling::parts_wanted(cells).min(terms / MIN_PART_TERMS);
     if wanted < 2 || !contraction::is_between_activations(net, id) {
         return;
     }

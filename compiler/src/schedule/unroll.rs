@@ -8,8 +8,8 @@ use crate::equation::index::Ix;
 use crate::equation::{Binary, Equation, Expr, Lit, Pos, Reducer, Unary};
 
 /// Terms that a sum may be written out into, and values of one index.
-const MOST_TERMS: i64 = 4;
-const MOST_VALUES: i64 = 2;
+const MAX_UNROLLED_TERMS: i64 = 4;
+const MAX_INDEX_EXTENT: i64 = 2;
 
 pub fn corners(net: &mut Net) {
     for id in net.order() {
@@ -29,7 +29,7 @@ fn write_out(equation: &mut Equation) {
     if equation.reducer != Reducer::Sum
         || !equation.guards.is_empty()
         || corners.is_empty()
-        || terms > MOST_TERMS
+        || terms > MAX_UNROLLED_TERMS
     {
         return;
     }
@@ -83,7 +83,7 @@ fn corner_vars(equation: &Equation) -> Vec<usize> {
         }
     });
     (n_free..moves.len())
-        .filter(|v| moves[*v] && equation.reduced[v - n_free] <= MOST_VALUES)
+        .filter(|v| moves[*v] && equation.reduced[v - n_free] <= MAX_INDEX_EXTENT)
         .collect()
 }
 

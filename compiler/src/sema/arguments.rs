@@ -1,6 +1,6 @@
 //! Arguments: which input each goes to, what kind of value it must be, and the dims it binds.
 
-use super::call::Given;
+use super::call::Argument;
 use super::dims::{Fit, axes_text};
 use super::elab::Elab;
 use super::error::{Failed, Fallible, fault, suggest_or_list};
@@ -18,7 +18,7 @@ impl<'a> Elab<'a, '_> {
         &mut self,
         d: &Def<'a>,
         inputs: &'a [ast::Input],
-        given: Vec<Given<'a>>,
+        given: Vec<Argument<'a>>,
         env: &mut Env<'a>,
         span: Span,
     ) -> Fallible<()> {
@@ -89,7 +89,7 @@ impl<'a> Elab<'a, '_> {
         &mut self,
         d: &Def<'a>,
         inputs: &'a [ast::Input],
-        given: Vec<Given<'a>>,
+        given: Vec<Argument<'a>>,
         span: Span,
     ) -> Fallible<HashMap<&'a str, (Value, Span)>> {
         let mut slots: HashMap<&'a str, (Value, Span)> = HashMap::default();

@@ -1,7 +1,7 @@
 //! The builtins of the language: elementwise functions, shapes, lists, constants and random numbers.
 
 use super::arguments::count;
-use super::call::Given;
+use super::call::Argument;
 use super::elab::Elab;
 use super::error::{Failed, Fallible, fault, suggest};
 use super::eval::is_fixed;
@@ -83,7 +83,7 @@ impl<'a> Elab<'a, '_> {
         &mut self,
         builtin: Builtin,
         name: &str,
-        given: Vec<Given<'a>>,
+        given: Vec<Argument<'a>>,
         span: Span,
         env: &mut Env<'a>,
     ) -> Fallible<Value> {
@@ -135,7 +135,7 @@ impl<'a> Elab<'a, '_> {
     }
 
     /// Arguments in order: positional, then by name; all are needed.
-    fn slots(&mut self, name: &str, given: Vec<Given<'a>>, span: Span) -> Fallible<Vec<Slot>> {
+    fn slots(&mut self, name: &str, given: Vec<Argument<'a>>, span: Span) -> Fallible<Vec<Slot>> {
         let names = BUILTINS
             .iter()
             .find(|b| b.0 == name)
@@ -266,7 +266,7 @@ impl<'a> Elab<'a, '_> {
         }
     }
 
-    fn zip(&mut self, given: Vec<Given<'a>>, span: Span) -> Fallible<Value> {
+    fn zip(&mut self, given: Vec<Argument<'a>>, span: Span) -> Fallible<Value> {
         let mut lists = vec![];
         for g in &given {
             lists.push(self.items(&(g.value.clone(), g.span))?);

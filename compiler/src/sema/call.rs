@@ -18,7 +18,7 @@ use crate::syntax::ast;
 use std::rc::Rc;
 
 /// An argument as given: its name if it has one, its value and place.
-pub struct Given<'a> {
+pub struct Argument<'a> {
     pub name: Option<&'a ast::Ident>,
     pub value: Value,
     pub span: Span,
@@ -32,10 +32,10 @@ impl<'a> Elab<'a, '_> {
         piped: Piped,
         args: &'a [ast::Arg],
         env: &mut Env<'a>,
-    ) -> Fallible<Vec<Given<'a>>> {
-        let mut given: Vec<Given<'a>> = piped
+    ) -> Fallible<Vec<Argument<'a>>> {
+        let mut given: Vec<Argument<'a>> = piped
             .into_iter()
-            .map(|(value, span)| Given {
+            .map(|(value, span)| Argument {
                 name: None,
                 value,
                 span,
@@ -44,7 +44,7 @@ impl<'a> Elab<'a, '_> {
         let mut failed = false;
         for arg in args {
             match self.eval(&arg.value, env) {
-                Ok(value) => given.push(Given {
+                Ok(value) => given.push(Argument {
                     name: arg.name.as_ref(),
                     value,
                     span: arg.value.span,
@@ -111,7 +111,7 @@ impl<'a> Elab<'a, '_> {
     fn call_op(
         &mut self,
         def: usize,
-        mut given: Vec<Given<'a>>,
+        mut given: Vec<Argument<'a>>,
         span: Span,
         env: &mut Env<'a>,
     ) -> Fallible<Value> {
@@ -145,7 +145,7 @@ impl<'a> Elab<'a, '_> {
     fn call_op_hoisted(
         &mut self,
         def: usize,
-        mut given: Vec<Given<'a>>,
+        mut given: Vec<Argument<'a>>,
         span: Span,
         env: &mut Env<'a>,
     ) -> Fallible<Value> {
@@ -319,7 +319,7 @@ impl<'a> Elab<'a, '_> {
     pub fn apply(
         &mut self,
         layer: usize,
-        mut given: Vec<Given<'a>>,
+        mut given: Vec<Argument<'a>>,
         span: Span,
         env: &Env<'a>,
     ) -> Fallible<Value> {

@@ -2,11 +2,11 @@
 //! the definitions that nothing reaches. Items with syntax errors are left out, and what uses them stays silent. A file
 //! without a model is a library: its definitions are checked. Makes no artifact.
 
-use super::entries::{self, Found, Wanted};
+use super::entries::{self, ProblemCollector, Wanted};
 use super::facts::Facts;
 use super::module::{self, Loaded, Loader, Program};
 use super::settings::{self, Offer};
-use super::{Known, Options, cycle, definitions, frozen};
+use super::{MergedWeights, Options, cycle, definitions, frozen};
 use crate::diag::{Problems, Sources};
 use crate::syntax::ast::{self, ItemKind};
 use rustc_hash::FxHashSet as HashSet;
@@ -61,7 +61,7 @@ fn check_loaded(
     cycle::cycles(&program, problems);
     let has_cycle = problems.len() > n_problems;
     let has_profiles = profiles(&files[0].ast).count() > 0;
-    let mut found = Found::new(problems);
+    let mut found = ProblemCollector::new(problems);
     if has_profiles && !has_cycle {
         check_entries(&program, options, facts, &mut found);
     }
@@ -73,7 +73,7 @@ fn check_entries(
     program: &Program<'_>,
     options: &Options,
     mut facts: Option<&mut Facts>,
-    found: &mut Found<'_>,
+    found: &mut ProblemCollector<'_>,
 ) {
     let Some(offer) = Offer::of(program, options, found.problems) else {
         return;
@@ -104,7 +104,7 @@ fn check_entries(
             }
         }
         if let Some(made) = made {
-            let mut known = Known::default();
+            let mut known = MergedWeights::default();
             made.iter().for_each(|one| known.merge(one, found.problems));
             super::same_parameters(&made, found.problems);
             let used: Vec<_> = made.iter().map(|one| &one.frozen).collect();

@@ -5,7 +5,7 @@
 
 use super::arguments::count;
 use super::builtin::BUILTINS;
-use super::entries::Found;
+use super::entries::ProblemCollector;
 use super::error::{is_name, suggest, suggest_or_list, suggested};
 use super::eval::sorted;
 use super::module::{Def, DefKind, Program};
@@ -14,7 +14,7 @@ use crate::diag::{Class, Diag, Problems, Span};
 use crate::syntax::ast::{self, ExprKind as E, ItemKind, IxKind as I};
 use rustc_hash::FxHashSet as HashSet;
 
-pub fn check(program: &Program<'_>, found: &mut Found<'_>) {
+pub fn check(program: &Program<'_>, found: &mut ProblemCollector<'_>) {
     let (reported, problems) = (&mut found.reported, &mut *found.problems);
     let is_sound = |d: &&Def<'_>| !d.standard && !program.is_broken(&d.name.text, d.module);
     for d in program.defs.iter().filter(is_sound) {

@@ -1,7 +1,7 @@
 //! All entries of one `train` item or model, elaborated side by side on all processors, for a check or for their graphs.
 //! Leaves what each made, in the order of the plan, whoever did it; and what each found, every place once.
 
-use super::entry::{Job, Made};
+use super::entry::{ElaboratedEntry, Job};
 use super::facts::Facts;
 use super::limits::MAX_ALL_STEPS;
 use super::module::Program;
@@ -34,7 +34,7 @@ struct Task {
 /// What elaborating one entry found.
 #[derive(Default)]
 struct Outcome {
-    made: Option<Made>,
+    made: Option<ElaboratedEntry>,
     problems: Problems,
     facts: Facts,
     steps: u64,
@@ -47,8 +47,8 @@ pub fn elaborate(
     options: &Options,
     settings: &Settings<'_>,
     wanted: Wanted,
-    found: &mut Found<'_>,
-) -> (Option<Vec<Made>>, Facts) {
+    found: &mut ProblemCollector<'_>,
+) -> (Option<Vec<ElaboratedEntry>>, Facts) {
     let tasks: Vec<Task> = super::plan(settings)
         .into_iter()
         .map(|(profile, kind)| Task { profile, kind })
@@ -72,16 +72,16 @@ pub fn elaborate(
 }
 
 /// What is known of all entries of a file so far.
-pub struct Found<'p> {
+pub struct ProblemCollector<'p> {
     pub reported: HashSet<Span>,
     pub problems: &'p mut Problems,
     /// Of all entries together.
     pub steps_left: u64,
 }
 
-impl<'p> Found<'p> {
-    pub fn new(problems: &'p mut Problems) -> Found<'p> {
-        Found {
+impl<'p> ProblemCollector<'p> {
+    pub fn new(problems: &'p mut Problems) -> ProblemCollector<'p> {
+        ProblemCollector {
             reported: HashSet::default(),
             problems,
             steps_left: MAX_ALL_STEPS,
@@ -160,7 +160,11 @@ fn outcome(program: &Program<'_>, settings: &Settings<'_>, task: &Task, wanted: 
     outcome
 }
 
-fn entry<'a>(settings: &Settings<'a>, job: &mut Job<'a, '_>, task: &Task) -> Option<Made> {
+fn entry<'a>(
+    settings: &Settings<'a>,
+    job: &mut Job<'a, '_>,
+    task: &Task,
+) -> Option<ElaboratedEntry> {
     let profile = &settings.profiles[task.profile];
     match (task.kind, settings.train) {
         (EntryKind::Infer, _) | (_, None) => job.infer(profile),

@@ -1,6 +1,6 @@
 //! Entries: `infer` for a profile, `train` and `eval` for a `train` item.
 
-use super::call::Given;
+use super::call::Argument;
 use super::calls::Call;
 use super::elab::{Elab, Layer, Weight, WeightKind};
 use super::error::{Failed, Fallible, fault, suggest};
@@ -23,7 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 /// What one entry adds to the whole.
-pub struct Made {
+pub struct ElaboratedEntry {
     pub entry: EntryGraph,
     pub weights: Vec<Weight>,
     pub train: Option<TrainInfo>,
@@ -47,7 +47,7 @@ pub struct Job<'a, 'p> {
 }
 
 impl<'a> Job<'a, '_> {
-    pub fn infer(&mut self, profile: &'a Profile<'a>) -> Option<Made> {
+    pub fn infer(&mut self, profile: &'a Profile<'a>) -> Option<ElaboratedEntry> {
         let mut graph = Graph::default();
         let settings = self.settings;
         let mut elab = self.elab(&mut graph, profile, false);
@@ -62,7 +62,7 @@ impl<'a> Job<'a, '_> {
         item: &'a ast::Train,
         profile: &'a Profile<'a>,
         training: bool,
-    ) -> Option<Made> {
+    ) -> Option<ElaboratedEntry> {
         let name = if training { "train" } else { "eval" };
         let mut graph = Graph::default();
         let settings = self.settings;
@@ -180,7 +180,12 @@ fn finished(
     })
 }
 
-fn made(name: &'static str, profile: &Profile<'_>, mut graph: Graph, finished: Finished) -> Made {
+fn made(
+    name: &'static str,
+    profile: &Profile<'_>,
+    mut graph: Graph,
+    finished: Finished,
+) -> ElaboratedEntry {
     let parts = finished.parts;
     graph.outputs = parts.outputs;
     let entry = EntryGraph {
@@ -195,7 +200,7 @@ fn made(name: &'static str, profile: &Profile<'_>, mut graph: Graph, finished: F
         calls: finished.calls,
         step: parts.step,
     };
-    Made {
+    ElaboratedEntry {
         entry,
         weights: finished.weights,
         train: parts.info,
@@ -323,7 +328,7 @@ impl<'a> Elab<'a, '_> {
         d: &'a Def<'a>,
         layer: usize,
         profile: &'a Profile<'a>,
-    ) -> Fallible<(Vec<Given<'a>>, Vec<PortDecl>)> {
+    ) -> Fallible<(Vec<Argument<'a>>, Vec<PortDecl>)> {
         let mut env = Env::new(d.module, None, "".into());
         env.vars = self.layers[layer].parameters.clone();
         self.bind_dims(profile, &mut env);
@@ -344,7 +349,7 @@ impl<'a> Elab<'a, '_> {
                 axes,
             });
             self.remember(node, Rc::new(dims));
-            given.push(Given {
+            given.push(Argument {
                 name: Some(&input.name),
                 value: Value::Tensor(node),
                 span: input.span,
@@ -647,7 +652,7 @@ impl<'a> Elab<'a, '_> {
         let place = layer.span;
         self.layers.push(layer);
         let layer = self.layers.len() - 1;
-        let given = [weight, gradient, rate].map(|node| Given {
+        let given = [weight, gradient, rate].map(|node| Argument {
             name: None,
             value: Value::Tensor(node),
             span: place,

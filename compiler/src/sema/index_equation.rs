@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// An index as written, left of `=` or after a reducer.
-struct Written<'a> {
+struct IndexDecl<'a> {
     /// `i`, or `...s`.
     key: Rc<str>,
     span: Span,
@@ -35,7 +35,7 @@ struct Range {
     extents: Vec<(i64, Note)>,
 }
 
-type Found<'a> = BTreeMap<Cow<'a, str>, Vec<(i64, Note)>>;
+type IndexExtents<'a> = BTreeMap<Cow<'a, str>, Vec<(i64, Note)>>;
 
 impl<'a> Elab<'a, '_> {
     /// Elaborates an equation. `declared`: the result's shape, if this is the body's value.
@@ -167,8 +167,8 @@ impl<'a> Elab<'a, '_> {
         Ok(result)
     }
 
-    fn written(&mut self, items: &'a [ast::Ix], env: &Env<'a>) -> Fallible<Vec<Written<'a>>> {
-        let mut all: Vec<Written<'a>> = vec![];
+    fn written(&mut self, items: &'a [ast::Ix], env: &Env<'a>) -> Fallible<Vec<IndexDecl<'a>>> {
+        let mut all: Vec<IndexDecl<'a>> = vec![];
         for item in items {
             let span = item.span;
             let (key, range): (Rc<str>, _) = match &item.kind {
@@ -214,14 +214,14 @@ impl<'a> Elab<'a, '_> {
                     ),
                 );
             }
-            all.push(Written { key, span, range });
+            all.push(IndexDecl { key, span, range });
         }
         Ok(all)
     }
 
     fn ranges(
         &mut self,
-        written: &[Written<'a>],
+        written: &[IndexDecl<'a>],
         body: &'a ast::Expr,
         declared: Option<Rc<Dims>>,
         env: &mut Env<'a>,
@@ -239,7 +239,7 @@ impl<'a> Elab<'a, '_> {
             .filter(|(_, f)| f.is_none())
             .map(|(w, _)| &*w.key)
             .collect();
-        let mut found = Found::new();
+        let mut found = IndexExtents::new();
         if !names.is_empty() {
             self.infer(body, &names, &mut vec![], &mut found, env)?;
         }
@@ -266,7 +266,7 @@ impl<'a> Elab<'a, '_> {
 
     fn written_range(
         &mut self,
-        index: &Written<'a>,
+        index: &IndexDecl<'a>,
         low: &'a ast::Expr,
         high: &'a ast::Expr,
         env: &mut Env<'a>,
@@ -301,10 +301,10 @@ impl<'a> Elab<'a, '_> {
     /// The declared result gives ranges to indices, and must agree with those that have one.
     fn take_declared(
         &mut self,
-        written: &[Written<'a>],
+        written: &[IndexDecl<'a>],
         fixed: &[Option<Range>],
         declared: &Dims,
-        found: &mut Found<'a>,
+        found: &mut IndexExtents<'a>,
     ) -> Fallible<()> {
         let packs = written.iter().filter(|w| w.key.starts_with("...")).count();
         let single = written.len() - packs;
@@ -365,7 +365,12 @@ impl<'a> Elab<'a, '_> {
         Ok(())
     }
 
-    fn bind_index(&mut self, index: &Written<'a>, range: &Range, env: &mut Env<'a>) -> Vec<usize> {
+    fn bind_index(
+        &mut self,
+        index: &IndexDecl<'a>,
+        range: &Range,
+        env: &mut Env<'a>,
+    ) -> Vec<usize> {
         let first = self.extents.len();
         let ids: Vec<usize> = (first..first + range.extents.len()).collect();
         self.extents.extend(range.extents.iter().map(|e| e.0));
@@ -391,7 +396,7 @@ impl<'a> Elab<'a, '_> {
         e: &'a ast::Expr,
         names: &HashSet<&str>,
         hidden: &mut Vec<Cow<'a, str>>,
-        found: &mut Found<'a>,
+        found: &mut IndexExtents<'a>,
         env: &mut Env<'a>,
     ) -> Fallible<()> {
         self.spend(e.span)?;
@@ -456,7 +461,7 @@ impl<'a> Elab<'a, '_> {
         choice: &'a ast::If,
         names: &HashSet<&str>,
         hidden: &mut Vec<Cow<'a, str>>,
-        found: &mut Found<'a>,
+        found: &mut IndexExtents<'a>,
         env: &mut Env<'a>,
     ) -> Fallible<()> {
         let mut index = None;
@@ -498,7 +503,7 @@ impl<'a> Elab<'a, '_> {
         span: Span,
         names: &HashSet<&str>,
         hidden: &[Cow<'a, str>],
-        found: &mut Found<'a>,
+        found: &mut IndexExtents<'a>,
     ) -> Fallible<()> {
         let shape = self.shape_of(node);
         let rank = shape.sizes.len();

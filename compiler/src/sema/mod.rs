@@ -21,6 +21,7 @@ mod eval;
 mod facts;
 mod frozen;
 mod index_equation;
+mod iterations;
 mod layout;
 mod limits;
 mod lower;
@@ -37,7 +38,6 @@ mod scope;
 mod settings;
 mod stdlib;
 mod tensor;
-mod turns;
 mod value;
 pub(crate) mod walk;
 
@@ -54,8 +54,8 @@ pub use stdlib::FILES as STANDARD_LIBRARY;
 use crate::diag::{Class, Diag, Problems, Sources, Span};
 use crate::ir::graph::{Graph, NodeId};
 use crate::stack;
-use entries::{Found, Wanted};
-use entry::Made;
+use entries::{ProblemCollector, Wanted};
+use entry::ElaboratedEntry;
 use module::Program;
 use rustc_hash::FxHashMap as HashMap;
 use settings::{Offer, Settings};
@@ -249,7 +249,7 @@ fn elaborate_loaded(
     if !problems.is_empty() {
         return None;
     }
-    let mut found = Found::new(problems);
+    let mut found = ProblemCollector::new(problems);
     let offer = Offer::of(&program, options, found.problems);
     let settings = offer.as_ref().and_then(|offer| {
         Some((
@@ -293,7 +293,7 @@ fn plan(settings: &Settings<'_>) -> Vec<(usize, EntryKind)> {
 fn assemble(
     program: &Program<'_>,
     settings: &Settings<'_>,
-    made: Vec<Made>,
+    made: Vec<ElaboratedEntry>,
     problems: &mut Problems,
 ) -> Option<Elaborated> {
     let def = &program.defs[settings.model];
@@ -311,7 +311,7 @@ fn assemble(
             .map(|m| m.parameters.clone())
             .unwrap_or_default(),
     };
-    let mut known = Known::default();
+    let mut known = MergedWeights::default();
     for one in &made {
         known.merge(one, problems);
     }
@@ -362,14 +362,14 @@ fn assemble(
 
 /// The weights of all entries.
 #[derive(Default)]
-struct Known {
+struct MergedWeights {
     weights: Vec<Weight>,
     at: HashMap<String, usize>,
 }
 
-impl Known {
+impl MergedWeights {
     /// A weight means the same in every entry.
-    fn merge(&mut self, made: &Made, problems: &mut Problems) {
+    fn merge(&mut self, made: &ElaboratedEntry, problems: &mut Problems) {
         for weight in &made.weights {
             let Some(first) = self.at.get(&weight.key).map(|at| &self.weights[*at]) else {
                 self.at.insert(weight.key.clone(), self.weights.len());
@@ -394,8 +394,8 @@ impl Known {
 }
 
 /// `train` and `eval` declare the same weights and state; `infer` no others.
-fn same_parameters(made: &[Made], problems: &mut Problems) {
-    let keys = |m: &Made| -> BTreeMap<String, Span> {
+fn same_parameters(made: &[ElaboratedEntry], problems: &mut Problems) {
+    let keys = |m: &ElaboratedEntry| -> BTreeMap<String, Span> {
         let kept = m
             .weights
             .iter()

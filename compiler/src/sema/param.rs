@@ -120,7 +120,7 @@ impl<'a> Elab<'a, '_> {
             let fault = fault(Class::Label, format!("`{}` is declared twice", weight.key));
             // The same place twice is a loop.
             let fault = match place == weight.span {
-                true => self.label_by_turn(place, &block, fault),
+                true => self.label_by_iteration(place, &block, fault),
                 false => fault
                     .other(weight.span, "first here")
                     .help(format!("label this `{block}`: `{block}(…) @name`")),

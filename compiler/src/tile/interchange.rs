@@ -12,13 +12,13 @@ pub fn interchange(compute: &mut Compute) {
     }
 }
 
-/// A row this short is no vector; calls of maths want more.
-const SHORT: i64 = 4;
-const SHORT_FOR_MATHS: i64 = 16;
+/// A shorter row is no vector; calls of maths want more.
+const MIN_ROW_ELEMENTS: i64 = 4;
+const MIN_MATHS_ROW_ELEMENTS: i64 = 16;
 
 /// The loop that should be innermost instead of a short one: adjacent elements somewhere, in most accesses if possible.
 fn longer_row(compute: &Compute) -> Option<usize> {
-    if compute.reduce.is_some() || !matches!(compute.mode, Mode::Store | Mode::Stream) {
+    if compute.reduce.is_some() || !matches!(compute.mode, Mode::Store | Mode::NonTemporal) {
         return None;
     }
     let mut dag = Dag::new(None);
@@ -31,7 +31,11 @@ fn longer_row(compute: &Compute) -> Option<usize> {
         .nodes
         .iter()
         .any(|n| matches!(dag.node(*n), Node::Math(..)));
-    if n >= if calls { SHORT_FOR_MATHS } else { SHORT } {
+    if n >= if calls {
+        MIN_MATHS_ROW_ELEMENTS
+    } else {
+        MIN_ROW_ELEMENTS
+    } {
         return None;
     }
     let to: Space = compute.to.into();
@@ -63,7 +67,7 @@ fn longer_row(compute: &Compute) -> Option<usize> {
     let long = |i: &usize| {
         extents[*i]
             .as_constant()
-            .is_none_or(|e| e > n && e >= SHORT)
+            .is_none_or(|e| e > n && e >= MIN_ROW_ELEMENTS)
     };
     let last = compute.dims.len() - 1;
     (0..last)

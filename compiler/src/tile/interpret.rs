@@ -647,7 +647,7 @@ impl<N: Number> Machine<'_, N> {
 
 fn mode_op(mode: Mode) -> Option<Binary> {
     match mode {
-        Mode::Store | Mode::Stream => None,
+        Mode::Store | Mode::NonTemporal => None,
         Mode::Add => Some(Binary::Add),
         Mode::Max => Some(Binary::Max),
         Mode::Min => Some(Binary::Min),

@@ -6,8 +6,10 @@
 use super::walk::{Role, ints_mut};
 use super::{ArgFact, Int, Kernel};
 
-const LARGEST_LITERAL: i64 = 16;
-const LARGEST_FACT: i64 = 64;
+/// Larger constants become arguments.
+const MAX_LITERAL: i64 = 16;
+/// Larger powers of two that divide an argument are not told.
+const MAX_KNOWN_DIVISOR: i64 = 64;
 
 /// The kernel with its large constants replaced, and their values. Equal values share one argument.
 pub fn lift(kernel: &Kernel) -> (Kernel, Vec<i64>) {
@@ -29,14 +31,14 @@ pub fn lift(kernel: &Kernel) -> (Kernel, Vec<i64>) {
 
 /// The largest power of two, up to 64, that divides the value.
 fn divisor(value: i64) -> i64 {
-    (1 << value.trailing_zeros().min(62)).min(LARGEST_FACT)
+    (1 << value.trailing_zeros().min(62)).min(MAX_KNOWN_DIVISOR)
 }
 
 /// Arguments are positive: a negative constant is subtracted. Addresses inside have been visited already.
 fn replace(int: &mut Int, values: &mut Vec<i64>) {
     match int {
-        Int::Const(c) if *c > LARGEST_LITERAL => *int = argument(*c, values),
-        Int::Const(c) if *c < -LARGEST_LITERAL => {
+        Int::Const(c) if *c > MAX_LITERAL => *int = argument(*c, values),
+        Int::Const(c) if *c < -MAX_LITERAL => {
             *int = Int::Sub(Box::new(Int::Const(0)), Box::new(argument(-*c, values)));
         }
         Int::Add(a, b)

@@ -23,7 +23,7 @@ pub mod walk;
 mod wide;
 
 pub use lift::lift;
-pub use passes::{Launched, PASSES};
+pub use passes::{LaunchedKernel, PASSES};
 pub use print::{identity, print};
 pub use verify::{Report, verify};
 pub use wide::{Leaf, Wide};
@@ -225,8 +225,8 @@ pub enum To {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     Store,
-    /// Non-temporal hint: not read again soon.
-    Stream,
+    /// By stores that bypass the caches: not read again soon.
+    NonTemporal,
     /// old + value, in index order
     Add,
     /// max(old, value), min(old, value)

@@ -9,14 +9,14 @@ use super::{Compute, Kernel, Stmt, print, verify};
 use crate::pass_manager::{Ir, Pass};
 
 /// A kernel, and one of its launches.
-pub struct Launched {
+pub struct LaunchedKernel {
     pub kernel: Kernel,
     pub args: Vec<i64>,
     /// Elements of each buffer.
     pub lens: Vec<i64>,
 }
 
-impl Ir for Launched {
+impl Ir for LaunchedKernel {
     const NAME: &'static str = "tile";
 
     fn verify(&self) -> Result<(), String> {
@@ -30,7 +30,7 @@ impl Ir for Launched {
     }
 }
 
-pub const PASSES: &[Pass<Launched>] = &[
+pub const PASSES: &[Pass<LaunchedKernel>] = &[
     Pass {
         name: "pipeline",
         why: "does the next row's first reduction before this row's last statement; first, while rows are as they were built",

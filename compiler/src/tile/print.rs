@@ -148,7 +148,7 @@ fn body(text: &mut String, depth: usize, stmts: &[Stmt]) {
 fn compute(c: &Compute) -> String {
     let operator = match c.mode {
         Mode::Store => "=",
-        Mode::Stream => "=stream",
+        Mode::NonTemporal => "=stream",
         Mode::Add => "+=",
         Mode::Max => "max=",
         Mode::Min => "min=",

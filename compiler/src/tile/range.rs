@@ -10,8 +10,11 @@ pub struct Range {
 }
 
 /// Numbers beyond this are as good as unknown.
-const FAR: i64 = 1 << 48;
-const UNKNOWN: Range = Range { lo: -FAR, hi: FAR };
+const MAX_KNOWN: i64 = 1 << 48;
+const UNKNOWN: Range = Range {
+    lo: -MAX_KNOWN,
+    hi: MAX_KNOWN,
+};
 
 impl Range {
     fn point(at: i64) -> Range {
@@ -20,16 +23,16 @@ impl Range {
 
     fn add(self, other: Range) -> Range {
         Range {
-            lo: (self.lo + other.lo).max(-FAR),
-            hi: (self.hi + other.hi).min(FAR),
+            lo: (self.lo + other.lo).max(-MAX_KNOWN),
+            hi: (self.hi + other.hi).min(MAX_KNOWN),
         }
     }
 
     fn scale(self, by: i64) -> Range {
         let ends = [self.lo.saturating_mul(by), self.hi.saturating_mul(by)];
         Range {
-            lo: ends[0].min(ends[1]).max(-FAR),
-            hi: ends[0].max(ends[1]).min(FAR),
+            lo: ends[0].min(ends[1]).max(-MAX_KNOWN),
+            hi: ends[0].max(ends[1]).min(MAX_KNOWN),
         }
     }
 

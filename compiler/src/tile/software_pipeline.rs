@@ -1,4 +1,4 @@
-//! The pass `pipeline`: rows one behind the other, the next row's first reduction is done before this row's last statement.
+//! The pass `pipeline`, software pipelining over rows: the next row's first reduction is issued before this row's last statement.
 //!
 //! ```text
 //! for r { m = max(x[r]); e = exp(x[r] - m), s = sum(e); y[r] = e/s }
@@ -8,18 +8,18 @@
 //! Enters a loop's statements; leaves the first row's reduction and the statements of the new loop. Nothing is computed in
 //! another way, and a reduction that reads what the loop writes never moves.
 //!
-//! What a reduction comes to is known many cycles after its last element. Here, the machine has another row to go on with, be
-//! it behind the sum or behind the maximum, and reads it while the other is stored. Where the last statement stores nothing,
-//! two that only read would follow each other: there, all is left as it is.
+//! A reduction has a latency of many cycles after its last element. Here, it is hidden by another row's work, be it behind the
+//! sum or behind the maximum, and loads of one row overlap the stores of the other. Where the last statement stores nothing,
+//! two that only load would follow each other: there, all is left as it is.
 
 use super::dag::{Dag, Space};
 use super::walk::substitute;
 use super::{Bound, BufferKind, Compute, Int, Kernel, Mode, Stmt, To, Var};
 
 /// A row of fewer elements is not worth it.
-const LEAST: i64 = 32;
+const MIN_ROW_ELEMENTS: i64 = 32;
 
-/// A loop whose first reduction is done one row ahead.
+/// A loop whose first reduction is issued one row ahead.
 #[derive(Debug)]
 pub struct Pipelined {
     /// The first row's reduction, before the loop.
@@ -134,7 +134,7 @@ fn at(head: &Compute, var: Var, index: &Int) -> Compute {
 /// Whether there is enough to do for the machine to go on with.
 fn is_row(c: &Compute) -> bool {
     let dims = c.reduce.as_ref().map_or(&c.dims, |r| &r.dims);
-    let long = |n: &Int| !matches!(n, Int::Const(n) if *n < LEAST);
+    let long = |n: &Int| !matches!(n, Int::Const(n) if *n < MIN_ROW_ELEMENTS);
     dims.last().is_some_and(|(_, n)| long(n))
 }
 

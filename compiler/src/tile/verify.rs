@@ -164,7 +164,7 @@ impl Verifier<'_> {
         }
         self.assume(&c.bounds);
         self.val(&c.value);
-        if c.mode != super::Mode::Store && c.mode != super::Mode::Stream {
+        if c.mode != super::Mode::Store && c.mode != super::Mode::NonTemporal {
             self.must_be_written(c.to);
         }
         self.access(c.to, &c.at, "written");

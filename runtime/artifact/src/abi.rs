@@ -58,21 +58,21 @@ pub struct FnTable {
         first: i64,
         n: i64,
     ),
-    /// dst[i] = scale·src[i] + shift (scale is ±1 or shift is -0), past the caches where that helps.
-    pub stream:
+    /// dst[i] = scale·src[i] + shift (scale is ±1 or shift is -0), by non-temporal stores where that helps.
+    pub copy_non_temporal:
         unsafe extern "C" fn(dst: *mut f32, src: *const f32, n: i64, scale: f32, shift: f32),
-    /// dst[ways·i + k] = src[k·step + i] for i in 0..n; past the caches if `past` is 1.
-    pub weave: unsafe extern "C" fn(
+    /// dst[n_rows·i + k] = src[k·step + i] for i in 0..n; by non-temporal stores if `non_temporal` is 1.
+    pub interleave: unsafe extern "C" fn(
         dst: *mut f32,
         src: *const f32,
         step: i64,
-        ways: i64,
+        n_rows: i64,
         n: i64,
-        past: i64,
+        non_temporal: i64,
     ),
-    /// dst[r·dst_step + i] = src[i·src_step + r] for r in 0..rows, i in 0..n; past the caches if `past` is 1.
-    /// Meanwhile, next[i·next_step + r] is fetched, which need not exist.
-    pub turn: unsafe extern "C" fn(
+    /// dst[r·dst_step + i] = src[i·src_step + r] for r in 0..rows, i in 0..n; by non-temporal stores if `non_temporal` is 1.
+    /// Meanwhile, next[i·next_step + r] is prefetched, which need not exist.
+    pub transpose: unsafe extern "C" fn(
         dst: *mut f32,
         dst_step: i64,
         src: *const f32,
@@ -81,7 +81,7 @@ pub struct FnTable {
         n: i64,
         next: *const f32,
         next_step: i64,
-        past: i64,
+        non_temporal: i64,
     ),
 }
 

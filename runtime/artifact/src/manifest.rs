@@ -168,7 +168,7 @@ pub struct Entry {
     pub arena_bytes: u64,
     /// Bytes of scratch for each thread.
     pub scratch_bytes: u64,
-    /// As the equations say: launches do less where filters save products.
+    /// As the equations say: launches do less where Winograd saves products.
     pub flops: u64,
     pub launches: Vec<Launch>,
     /// Launch list that folds what depends on weights alone: run once after weights change, before `launches`.

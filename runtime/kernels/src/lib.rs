@@ -1,5 +1,5 @@
-//! The microkernels that compiled code calls: contraction, maths over a tile, random numbers, streaming copies,
-//! weaving, turning.
+//! The microkernels that compiled code calls: contraction, maths over a tile, random numbers, non-temporal
+//! copies, interleaving, transposition.
 //!
 //! What enters is raw addresses that the caller has checked; what leaves is numbers in memory. Nothing here allocates,
 //! fails, or knows what network it works for. Three levels are chosen once, when an artifact is loaded:
@@ -14,13 +14,13 @@
 
 mod affine;
 pub mod contract;
+pub mod interleave;
 pub mod level;
 pub mod maths;
 pub mod measure;
+pub mod non_temporal;
 pub mod philox;
-pub mod stream;
-pub mod turn;
-pub mod weave;
+pub mod transpose;
 
 pub use affine::Affine;
 pub use contract::{ContractCall, contract};

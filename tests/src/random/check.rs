@@ -270,7 +270,7 @@ fn run(source: &Source, written: &Elaborated, seed: u64) -> Result<Checked, Find
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Variant {
     AsItIs,
-    /// With every filter and contraction that there is, and all stores past the caches.
+    /// With every filter and contraction that there is, and all stores non-temporal.
     Filtered,
     /// With no kernel for more than one value.
     Apart,
@@ -283,8 +283,8 @@ impl Variant {
         match self {
             Variant::AsItIs => rules,
             Variant::Filtered => Rules {
-                filtered: rules.filtered.map(|_| 0),
-                streamed: 0,
+                winograd: rules.winograd.map(|_| 0),
+                min_non_temporal_elements: 0,
                 least_product: 0,
                 ..rules
             },

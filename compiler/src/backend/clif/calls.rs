@@ -1,4 +1,4 @@
-//! Calls of the runtime along a row: maths, random numbers, stores past the caches.
+//! Calls of the runtime along a row: maths, random numbers, non-temporal stores.
 //!
 //! A call takes its elements from memory or from the row of another call, scaled or shifted by what is the same for all
 //! of them; where that is not enough, they are computed into its own row before. Results stay in that row, unless they
@@ -6,7 +6,7 @@
 //! statement's affair: nothing here changes a bit of it.
 
 use super::lower::{Lower, MEMORY};
-use super::plan::{Plan, ROW_BYTES, Shape, VALUE_ROW};
+use super::plan::{Plan, STRIP_BYTES, Shape, VALUE_ROW};
 use super::stmt::Sums;
 use super::sweep::{Range, Sink};
 use crate::equation::{Binary, Unary};
@@ -50,7 +50,7 @@ struct Shift {
 
 /// What a call computes from its elements, as values.
 #[derive(Clone, Copy)]
-pub struct Source {
+pub struct CallSource {
     pub from: Value,
     pub scale: Value,
     pub shift: Value,
@@ -92,7 +92,7 @@ impl Lower<'_, '_> {
                                 to.sums = self.lanes_place();
                             }
                         }
-                        self.call_math(math, to, source, ROW_BYTES, n)
+                        self.call_math(math, to, source, STRIP_BYTES, n)
                     }
                     Node::Random { key, normal, at } => {
                         self.random_row(plan, chunk, *id, (key, normal), &at)
@@ -127,11 +127,11 @@ impl Lower<'_, '_> {
         self.plus(self.scratch, self.scratch_layout.lanes)
     }
 
-    /// Stores the chunk's values past the caches.
-    pub fn stream(&mut self, plan: &Plan, chunk: Range) {
+    /// Stores the chunk's values non-temporally.
+    pub fn store_non_temporal(&mut self, plan: &Plan, chunk: Range) {
         let operand = self.operand(plan, plan.value);
         if operand.is_none()
-            && let Some(draft) = self.draft(plan, chunk.fixed, Sink::Past)
+            && let Some(draft) = self.draft(plan, chunk.fixed, Sink::NonTemporal)
         {
             return self.wide(plan, chunk, &draft);
         }
@@ -146,7 +146,7 @@ impl Lower<'_, '_> {
         let to = self.destination(plan, chunk);
         let n = self.b.ins().isub(chunk.hi, chunk.lo);
         let args = [to, source.from, n, source.scale, source.shift];
-        self.call(offset_of!(FnTable, stream), &args);
+        self.call(offset_of!(FnTable, copy_non_temporal), &args);
     }
 
     /// Whether the statement is one call along its row, whose results may go to their destination at once.
@@ -168,10 +168,10 @@ impl Lower<'_, '_> {
             && !plan.reach.nodes.iter().any(read)
     }
 
-    /// Whether the statement copies its row past the caches, or a multiple.
+    /// Whether the statement copies its row non-temporally, or a multiple.
     pub fn is_copy(&self, plan: &Plan) -> bool {
         let copied = |o: &Operand| matches!(o.elements, Elements::At(..));
-        plan.streamed && self.operand(plan, plan.value).as_ref().is_some_and(copied)
+        plan.is_non_temporal && self.operand(plan, plan.value).as_ref().is_some_and(copied)
     }
 
     fn destination(&mut self, plan: &Plan, chunk: Range) -> Value {
@@ -239,7 +239,7 @@ impl Lower<'_, '_> {
         !deps.contains(&WRITTEN) && plan.vector_var().is_some_and(|v| !deps.contains(&v))
     }
 
-    fn source(&mut self, plan: &Plan, chunk: Range, operand: &Operand) -> Source {
+    fn source(&mut self, plan: &Plan, chunk: Range, operand: &Operand) -> CallSource {
         let from = match &operand.elements {
             Elements::At(space, at) => self.address(plan, chunk, *space, at),
             Elements::Row(id) => self.row_start(plan.rows[id]),
@@ -260,12 +260,12 @@ impl Lower<'_, '_> {
                 }
             }
         };
-        Source { from, scale, shift }
+        CallSource { from, scale, shift }
     }
 
     /// Elements as they are: adding -0 keeps the sign of zeros.
-    pub fn plain(&mut self, from: Value) -> Source {
-        Source {
+    pub fn plain(&mut self, from: Value) -> CallSource {
+        CallSource {
             from,
             scale: self.b.ins().f32const(1.0),
             shift: self.b.ins().f32const(-0.0),

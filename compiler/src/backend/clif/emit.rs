@@ -3,7 +3,7 @@
 //! Where a variable is vectorised, a node that depends on it is a vector of four elements: number `unroll` of those
 //! that one iteration computes. Everything else is a scalar, spread when a vector needs it.
 
-use super::calls::{Source, Target};
+use super::calls::{CallSource, Target};
 use super::lower::{Lower, MEMORY};
 use crate::equation::{Binary, Relation, Unary};
 use crate::tile::dag::{BoundId, GuardId, Math, Node, NodeId, Space};
@@ -330,8 +330,8 @@ impl Lower<'_, '_> {
 
     /// Calls a maths function on `n` elements at `from`, results to `row`; a second operand lies `second` bytes further.
     /// `second`: bytes from a first argument to the second.
-    pub fn call_math(&mut self, math: Math, to: Target, source: Source, second: i64, n: Value) {
-        let Source { from, scale, shift } = source;
+    pub fn call_math(&mut self, math: Math, to: Target, source: CallSource, second: i64, n: Value) {
+        let CallSource { from, scale, shift } = source;
         let Target { to, sums } = to;
         let offset = match math {
             Math::Exp => offset_of!(FnTable, exp),

@@ -1,7 +1,7 @@
 //! Integers and addresses: sums of products to instructions, each part in the outermost scope where it is asked for.
 
 use super::emit::comparison;
-use super::lower::{Known, Lower, MEMORY};
+use super::lower::{KnownInt, Lower, MEMORY};
 use crate::equation::{Binary, EXACT, NOWHERE};
 use crate::tile::dag::{Atom, BoundId, NodeId, Space};
 use crate::tile::sum::{AtomId, Stride, Sum, Term};
@@ -17,10 +17,10 @@ impl Lower<'_, '_> {
         self.sum(&sum)
     }
 
-    pub fn known(&mut self, int: &Int) -> Known {
+    pub fn known(&mut self, int: &Int) -> KnownInt {
         let sum = self.dag.int(int, None);
         let (not_negative, multiple_of) = (self.not_negative(&sum), self.multiple_of(&sum).max(1));
-        Known {
+        KnownInt {
             value: self.sum(&sum),
             not_negative,
             multiple_of,

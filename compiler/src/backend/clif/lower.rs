@@ -39,7 +39,7 @@ pub struct Lower<'k, 'f> {
     pub signatures: HashMap<Vec<Type>, SigRef>,
     pub contract_slot: Option<StackSlot>,
     /// Value of each variable in scope, and what is known of it.
-    pub vars: HashMap<Var, Known>,
+    pub vars: HashMap<Var, KnownInt>,
     pub dag: Dag,
     pub scopes: Vec<Scope>,
     /// Loops of the statement that are open or will be: level of each variable (1 is the outermost).
@@ -52,7 +52,7 @@ pub struct Lower<'k, 'f> {
     pub row_var: Option<Var>,
     pub sums: Sums,
     /// The statement before, if the current one copies what it has left in a tile.
-    pub feeds: Option<Compute>,
+    pub producer: Option<Compute>,
     /// The target may have wide rows.
     pub has_wide_rows: bool,
     /// Those of this kernel.
@@ -61,7 +61,7 @@ pub struct Lower<'k, 'f> {
 }
 
 #[derive(Clone, Copy, Debug)]
-pub struct Known {
+pub struct KnownInt {
     pub value: Value,
     pub not_negative: bool,
     pub multiple_of: i64,
@@ -127,7 +127,7 @@ pub fn lower(
         unroll: 1,
         row_var: None,
         sums: Sums::Unwanted,
-        feeds: None,
+        producer: None,
         has_wide_rows,
         wide_rows: vec![],
         row_signature: None,
@@ -190,7 +190,7 @@ impl Lower<'_, '_> {
                 let value = s.scaled(index, axis.step);
                 s.vars.insert(
                     axis.var,
-                    Known {
+                    KnownInt {
                         value,
                         not_negative: true,
                         multiple_of: axis.step.max(1),

@@ -11,14 +11,14 @@ mod calls;
 mod contract;
 mod emit;
 mod integer;
+mod interleave;
 mod lower;
 mod nest;
 mod plan;
 mod reduce;
 mod stmt;
 mod sweep;
-mod turn;
-mod weave;
+mod transpose;
 mod wide;
 
 use crate::backend::wide::{Level, Program, emit};
@@ -193,7 +193,7 @@ impl Code {
 }
 
 /// One kernel's function and wide rows.
-struct Part {
+struct KernelCode {
     bytes: Vec<u8>,
     scratch: u64,
     rows: Vec<(Program, [Vec<u8>; 2])>,
@@ -225,7 +225,11 @@ fn function(
     })
 }
 
-fn machine_code(kernel: &Kernel, isa: &OwnedTargetIsa, target: Target) -> Result<Part, Error> {
+fn machine_code(
+    kernel: &Kernel,
+    isa: &OwnedTargetIsa,
+    target: Target,
+) -> Result<KernelCode, Error> {
     let failed = |reason: String| Error::Kernel {
         kernel: kernel.name.clone(),
         reason,
@@ -249,7 +253,7 @@ fn machine_code(kernel: &Kernel, isa: &OwnedTargetIsa, target: Target) -> Result
         };
         (row, [narrow, wide])
     };
-    Ok(Part {
+    Ok(KernelCode {
         bytes: code.code_buffer().to_vec(),
         scratch: plan::scratch_bytes(kernel),
         rows: rows.into_iter().map(levels).collect(),

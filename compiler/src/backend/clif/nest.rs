@@ -12,7 +12,7 @@ use cranelift_codegen::ir::{InstBuilder, Value};
 use std::collections::HashSet;
 
 /// More induction variables than this would only be spilled.
-const MOST_INDUCTIONS: usize = 6;
+const MAX_INDUCTION_VARIABLES: usize = 6;
 
 impl Lower<'_, '_> {
     pub fn compute(&mut self, compute: &Compute) {
@@ -35,9 +35,9 @@ impl Lower<'_, '_> {
         if plan.loops.is_empty() {
             return self.when(plan, 0, &mut |s| s.store_scalar(plan));
         }
-        self.open(plan, 0, plan.n_outer, &mut |s| match plan.ways {
-            Some(ways) => s.woven_row(plan, ways),
-            None if plan.is_turned => s.turned(plan),
+        self.open(plan, 0, plan.n_outer, &mut |s| match plan.n_interleaved {
+            Some(n_rows) => s.interleaved_row(plan, n_rows),
+            None if plan.is_transposed => s.transposed(plan),
             None => s.map_row(plan),
         });
     }
@@ -128,7 +128,7 @@ impl Lower<'_, '_> {
                 let shift = step
                     .as_constant()
                     .is_some_and(|c| c > 0 && c & (c - 1) == 0);
-                if !shift && !steps.contains(&step) && steps.len() < MOST_INDUCTIONS {
+                if !shift && !steps.contains(&step) && steps.len() < MAX_INDUCTION_VARIABLES {
                     steps.push(step);
                 }
             }
@@ -361,7 +361,7 @@ pub fn neutral_of(op: ReduceOp) -> f32 {
 
 pub fn mode_op(mode: Mode) -> Option<Binary> {
     match mode {
-        Mode::Store | Mode::Stream => None,
+        Mode::Store | Mode::NonTemporal => None,
         Mode::Add => Some(Binary::Add),
         Mode::Max => Some(Binary::Max),
         Mode::Min => Some(Binary::Min),

@@ -8,12 +8,12 @@ use crate::tile::{
 };
 use std::collections::HashMap;
 
-/// Elements of a row of maths results.
-pub const ROW: i64 = 512;
-/// Rows are padded, so that whole vectors and lanes may be written past the last element.
-pub const ROW_BYTES: i64 = 4 * (ROW + 32);
+/// Elements of a strip: what one call of maths computes at most, in scratch.
+pub const STRIP_ELEMENTS: i64 = 512;
+/// Strips are padded, so that whole vectors and lanes may be written past the last element.
+pub const STRIP_BYTES: i64 = 4 * (STRIP_ELEMENTS + 32);
 /// A shorter row is not worth a call.
-const LEAST_STREAMED: i64 = 64;
+const MIN_NON_TEMPORAL_ROW_ELEMENTS: i64 = 64;
 /// Room for the arguments of a wide row.
 pub const ARGUMENT_BYTES: i64 = 384;
 /// What one iteration of a vectorised loop reads at most: 8 vectors.
@@ -27,12 +27,12 @@ pub struct Plan {
     /// Index of the loop that is cut into vectors or chunks.
     pub v: Option<usize>,
     pub vectorised: bool,
-    /// The last loop but one is no loop: the rows of its values are woven into one.
-    pub ways: Option<i64>,
-    /// The last two loops are a copy of what lies across.
-    pub is_turned: bool,
-    /// Results go through a row, and from there past the caches.
-    pub streamed: bool,
+    /// The last loop but one is no loop: the rows of its values are interleaved.
+    pub n_interleaved: Option<i64>,
+    /// The last two loops are a transposition.
+    pub is_transposed: bool,
+    /// Results go through a row, and from there to memory by non-temporal stores.
+    pub is_non_temporal: bool,
     pub value: NodeId,
     pub to: Space,
     pub at: Sum,
@@ -70,9 +70,9 @@ pub enum Shape {
 /// The row of a plan's value or accumulators.
 pub const VALUE_ROW: NodeId = NodeId::MAX;
 
-/// The row of a value to be woven.
-pub fn way_row(way: i64) -> NodeId {
-    VALUE_ROW - 1 - way as NodeId
+/// The k-th of the rows that are interleaved.
+pub fn source_row(k: i64) -> NodeId {
+    VALUE_ROW - 1 - k as NodeId
 }
 
 impl Plan {
@@ -106,9 +106,9 @@ impl Plan {
             n_outer: 0,
             v: None,
             vectorised: false,
-            ways: None,
-            is_turned: false,
-            streamed: false,
+            n_interleaved: None,
+            is_transposed: false,
+            is_non_temporal: false,
             value,
             to,
             at,
@@ -134,10 +134,10 @@ impl Plan {
             self.n_outer = compute.dims.len().saturating_sub(1);
             self.v = compute.dims.len().checked_sub(1);
             self.vectorised = along;
-            if along && (self.weave(dag) || self.turn(dag)) {
+            if along && (self.interleave(dag) || self.transpose(dag)) {
                 return;
             }
-            self.streamed = along && self.may_stream(dag);
+            self.is_non_temporal = along && self.may_store_non_temporal(dag);
             return;
         };
         if reduce.lanes > 1 {
@@ -204,14 +204,17 @@ impl Plan {
         step.as_constant() != Some(0) && contiguous > 0 && skips
     }
 
-    /// A destination that asks for it, contiguous and long enough.
-    fn may_stream(&self, dag: &Dag) -> bool {
+    /// Whether the destination asks for it, contiguous and long enough.
+    fn may_store_non_temporal(&self, dag: &Dag) -> bool {
         let Some(row) = self.loops.last() else {
             return false;
         };
         let contiguous = dag.stride(&self.at, row.var) == Stride::Linear(Sum::constant(1));
-        let long = row.extent.as_constant().is_none_or(|n| n >= LEAST_STREAMED);
-        self.mode == Mode::Stream && contiguous && long && matches!(self.to, Space::Buf(_))
+        let long = row
+            .extent
+            .as_constant()
+            .is_none_or(|n| n >= MIN_NON_TEMPORAL_ROW_ELEMENTS);
+        self.mode == Mode::NonTemporal && contiguous && long && matches!(self.to, Space::Buf(_))
     }
 
     /// Makes a loop the last but one, and that and the row one step of the map.
@@ -223,7 +226,7 @@ impl Plan {
 
     /// Whether every point is stored, whatever was there, and is read without a guard.
     pub fn is_plain(&self) -> bool {
-        let stored = matches!(self.mode, Mode::Store | Mode::Stream);
+        let stored = matches!(self.mode, Mode::Store | Mode::NonTemporal);
         stored && self.bounds.is_empty() && self.reach.bounds.is_empty()
     }
 
@@ -262,11 +265,11 @@ impl Plan {
     /// Gives a row to every call along the vectorised loop, and to values on their way into accumulators.
     fn rows(&mut self, dag: &Dag) {
         let mut next = 0;
-        for way in 0..self.ways.unwrap_or(0) {
-            self.rows.insert(way_row(way), next);
+        for k in 0..self.n_interleaved.unwrap_or(0) {
+            self.rows.insert(source_row(k), next);
             next += 1;
         }
-        if self.streamed || matches!(self.shape, Shape::Row | Shape::Lanes | Shape::Chain) {
+        if self.is_non_temporal || matches!(self.shape, Shape::Row | Shape::Lanes | Shape::Chain) {
             self.rows.insert(VALUE_ROW, next);
             next += 1;
         }
@@ -422,7 +425,7 @@ impl Scratch {
             zeros,
             n_zeros,
             rows,
-            bytes: rows + needs.rows * ROW_BYTES,
+            bytes: rows + needs.rows * STRIP_BYTES,
         }
     }
 }

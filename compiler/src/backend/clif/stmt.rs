@@ -1,7 +1,7 @@
 //! Statements around the data loops: for, let, if, and tables of row offsets.
 
 use super::calls::SUMS;
-use super::lower::{Known, Lower, MEMORY};
+use super::lower::{KnownInt, Lower, MEMORY};
 use crate::tile::{Bound, Compute, Digit, Int, Mode, ReduceOp, Stmt, TileId, To, Val, Var};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Value};
@@ -48,7 +48,7 @@ impl Lower<'_, '_> {
                 (Stmt::Compute(map), Some(Stmt::Compute(sum))) if sums_up(sum, map) => Sums::Wanted,
                 _ => Sums::Unwanted,
             };
-            self.feeds = match (i.checked_sub(1).map(|i| &body[i]), stmt) {
+            self.producer = match (i.checked_sub(1).map(|i| &body[i]), stmt) {
                 (Some(Stmt::Compute(made)), Stmt::Compute(copy)) if copies(copy, made.to) => {
                     Some(made.clone())
                 }
@@ -103,7 +103,7 @@ impl Lower<'_, '_> {
     pub fn bind(&mut self, var: Var, value: Value, multiple_of: i64) {
         self.vars.insert(
             var,
-            Known {
+            KnownInt {
                 value,
                 not_negative: true,
                 multiple_of,

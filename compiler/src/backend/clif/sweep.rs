@@ -1,13 +1,13 @@
 //! Runs over the innermost loop: ranges where guards hold, vectors and tails.
 //!
-//! Maths cuts the loop into chunks. In each chunk, the arguments of the calls are computed into rows of scratch, the
+//! Maths strip-mines the loop. In each chunk, the arguments of the calls are computed into rows of scratch, the
 //! calls are made, and the rest goes on with their results.
 
 use super::calls::SUMS;
 use super::lower::{LoopBody, Lower, MEMORY};
-use super::plan::{Plan, ROW, ROW_BYTES, VALUE_ROW, combiner, range_step};
+use super::plan::{Plan, STRIP_BYTES, STRIP_ELEMENTS, VALUE_ROW, combiner, range_step};
 use super::stmt::Sums;
-use super::wide::{Draft, WORTH};
+use super::wide::{Draft, MIN_CHECKED_CALL_ELEMENTS};
 use crate::equation::Binary;
 use crate::tile::ReduceOp;
 use crate::tile::dag::{BoundId, Math, Node, NodeId};
@@ -20,8 +20,8 @@ use cranelift_codegen::ir::{InstBuilder, Value};
 pub enum Sink<'a> {
     /// The plan's value goes to its destination.
     Store,
-    /// Likewise, past the caches: in wide rows only.
-    Past,
+    /// Likewise, by non-temporal stores: in wide rows only.
+    NonTemporal,
     /// To its destination, and summed up in lanes: in wide rows only.
     StoreAndSum,
     /// The plan's value is reduced into lanes: in wide rows only.
@@ -66,9 +66,9 @@ impl Lower<'_, '_> {
         }
         self.chunks(plan, range, &[], &mut |s, chunk, _| {
             s.stages(plan, chunk);
-            match plan.streamed {
+            match plan.is_non_temporal {
                 _ if s.in_place(plan) => {}
-                true => s.stream(plan, chunk),
+                true => s.store_non_temporal(plan, chunk),
                 false => s.sweep(plan, chunk, Sink::Store),
             }
             vec![]
@@ -82,9 +82,9 @@ impl Lower<'_, '_> {
 
     /// The whole row in one call, its maths with it; not where the runtime has a function for that.
     fn draft_whole(&self, plan: &Plan, range: Range) -> Option<Draft> {
-        let sink = match plan.streamed {
+        let sink = match plan.is_non_temporal {
             _ if self.is_copy(plan) => return None,
-            true => Sink::Past,
+            true => Sink::NonTemporal,
             false if self.sums == Sums::Made => Sink::StoreAndSum,
             false => Sink::Store,
         };
@@ -106,7 +106,7 @@ impl Lower<'_, '_> {
             return self.wide(plan, range, &draft);
         }
         let n = self.b.ins().isub(range.hi, range.lo);
-        let least = self.iconst(WORTH);
+        let least = self.iconst(MIN_CHECKED_CALL_ELEMENTS);
         let long = self.b.ins().icmp(IntCC::SignedGreaterThanOrEqual, n, least);
         self.branch(long, &mut |s| s.wide(plan, range, &draft), narrow);
     }
@@ -183,27 +183,33 @@ impl Lower<'_, '_> {
         if plan.rows.is_empty() {
             return body(self, range, carried);
         }
-        if range.fixed.is_some_and(|n| n <= ROW) {
+        if range.fixed.is_some_and(|n| n <= STRIP_ELEMENTS) {
             return self.scoped(|s| {
                 s.place_rows(plan, range.lo);
                 body(s, range, carried)
             });
         }
-        self.counted(range.lo, range.hi, ROW, carried, &mut |s, lo, carried| {
-            let end = s.plus(lo, ROW);
-            let hi = s.smaller(end, range.hi);
-            s.place_rows(plan, lo);
-            body(
-                s,
-                Range {
-                    lo,
-                    hi,
-                    multiple_of: range.multiple_of,
-                    fixed: None,
-                },
-                carried,
-            )
-        })
+        self.counted(
+            range.lo,
+            range.hi,
+            STRIP_ELEMENTS,
+            carried,
+            &mut |s, lo, carried| {
+                let end = s.plus(lo, STRIP_ELEMENTS);
+                let hi = s.smaller(end, range.hi);
+                s.place_rows(plan, lo);
+                body(
+                    s,
+                    Range {
+                        lo,
+                        hi,
+                        multiple_of: range.multiple_of,
+                        fixed: None,
+                    },
+                    carried,
+                )
+            },
+        )
     }
 
     fn place_rows(&mut self, plan: &Plan, lo: Value) {
@@ -218,7 +224,7 @@ impl Lower<'_, '_> {
     }
 
     pub fn row_start(&mut self, row: i64) -> Value {
-        let offset = self.scratch_layout.rows + row * ROW_BYTES;
+        let offset = self.scratch_layout.rows + row * STRIP_BYTES;
         self.plus(self.scratch, offset)
     }
 
@@ -361,7 +367,7 @@ impl Lower<'_, '_> {
     fn vector_point(&mut self, plan: &Plan, unroll: u32, sink: Sink) {
         let at = 16 * unroll as i32;
         match sink {
-            Sink::Past | Sink::StoreAndSum | Sink::Lanes | Sink::Total => {
+            Sink::NonTemporal | Sink::StoreAndSum | Sink::Lanes | Sink::Total => {
                 unreachable!("{sink:?} is drafted")
             }
             Sink::Store => {
@@ -397,7 +403,7 @@ impl Lower<'_, '_> {
 
     fn scalar_point(&mut self, plan: &Plan, sink: Sink) {
         match sink {
-            Sink::Past | Sink::StoreAndSum | Sink::Lanes | Sink::Total => {
+            Sink::NonTemporal | Sink::StoreAndSum | Sink::Lanes | Sink::Total => {
                 unreachable!("{sink:?} is drafted")
             }
             Sink::Store => self.store_scalar(plan),
@@ -439,7 +445,7 @@ impl Lower<'_, '_> {
             found.extend(
                 args.iter()
                     .enumerate()
-                    .map(|(i, a)| (*call, *a, ROW_BYTES as i32 * i as i32)),
+                    .map(|(i, a)| (*call, *a, STRIP_BYTES as i32 * i as i32)),
             );
         }
         found

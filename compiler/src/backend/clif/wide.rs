@@ -19,15 +19,15 @@ use std::collections::HashMap;
 use std::mem::offset_of;
 use vsr_artifact::abi::Env;
 
-/// A shorter row is not worth a call: where that is known, and where two ways to compute it stand side by side.
-pub const LEAST: i64 = 32;
-pub const WORTH: i64 = 64;
+/// A shorter row is not worth a call: where its length is a constant, and where it is compared at run time.
+pub const MIN_CALL_ELEMENTS: i64 = 32;
+pub const MIN_CHECKED_CALL_ELEMENTS: i64 = 64;
 const MINUS_ZERO: u32 = 0x8000_0000;
 const ALL_BUT_THE_SIGN: u32 = 0x7fff_ffff;
 
 /// Adjacent elements.
 #[derive(Clone, PartialEq)]
-enum Stream {
+enum Operand {
     Memory(Space, Sum),
     Row(NodeId),
     /// Results of a reduction on their way.
@@ -38,17 +38,17 @@ enum Stream {
 #[derive(Default)]
 pub struct Draft {
     program: Program,
-    pointers: Vec<Stream>,
+    pointers: Vec<Operand>,
     numbers: Vec<NodeId>,
     values: HashMap<NodeId, ValueId>,
 }
 
 impl Draft {
-    fn pointer(&mut self, stream: Stream) -> usize {
-        match self.pointers.iter().position(|p| *p == stream) {
+    fn pointer(&mut self, operand: Operand) -> usize {
+        match self.pointers.iter().position(|p| *p == operand) {
             Some(i) => i,
             None => {
-                self.pointers.push(stream);
+                self.pointers.push(operand);
                 self.pointers.len() - 1
             }
         }
@@ -65,11 +65,11 @@ impl Draft {
     }
 }
 
-/// Whether something is stored past the caches.
-fn streams(body: &[Stmt]) -> bool {
+/// Whether something is stored non-temporally.
+fn has_non_temporal(body: &[Stmt]) -> bool {
     body.iter().any(|stmt| match stmt {
-        Stmt::For { body, .. } | Stmt::If { body, .. } => streams(body),
-        Stmt::Compute(c) => c.mode == Mode::Stream,
+        Stmt::For { body, .. } | Stmt::If { body, .. } => has_non_temporal(body),
+        Stmt::Compute(c) => c.mode == Mode::NonTemporal,
         _ => false,
     })
 }
@@ -98,25 +98,25 @@ impl Lower<'_, '_> {
     /// How the sink is applied along rows of `fixed` elements, or of any number, by a call; None where it cannot be.
     pub fn draft(&self, plan: &Plan, fixed: Option<i64>, sink: Sink) -> Option<Draft> {
         let along = self.vector.is_some() && self.vector == plan.vector_var();
-        if !self.has_wide_rows || !along || fixed.is_some_and(|n| n < LEAST) {
+        if !self.has_wide_rows || !along || fixed.is_some_and(|n| n < MIN_CALL_ELEMENTS) {
             return None;
         }
         let mut d = Draft::default();
         match sink {
-            Sink::Store | Sink::Past => {
+            Sink::Store | Sink::NonTemporal => {
                 let value = self.draft_value(plan, plan.value, true, &mut d)?;
                 self.draft_store(plan, value, &mut d)?;
-                d.program.past_caches = sink == Sink::Past;
-                d.program.fetches_ahead = d.program.past_caches;
+                d.program.non_temporal = sink == Sink::NonTemporal;
+                d.program.prefetches = d.program.non_temporal;
             }
             Sink::StoreAndSum => {
-                d.program.fetches_ahead = true;
+                d.program.prefetches = true;
                 let value = self.draft_value(plan, plan.value, true, &mut d)?;
                 self.draft_store(plan, value, &mut d)?;
                 d.program.reduction = Some(Reduction {
                     op: Binary::Add,
                     value,
-                    pointer: d.pointer(Stream::Lanes),
+                    pointer: d.pointer(Operand::Lanes),
                     lanes: SUMS as usize,
                     total_from: Some(neutral_of(ReduceOp::Sum).to_bits()),
                 });
@@ -126,12 +126,13 @@ impl Lower<'_, '_> {
                 let lanes = plan.stages.is_empty().then_some(plan.lanes);
                 let value = self.draft_value(plan, plan.value, false, &mut d)?;
                 // A second pass over a row, about what the first has found, has time for that; so has what stores.
-                d.program.fetches_ahead = !d.numbers.is_empty() && !streams(&self.kernel.body);
+                d.program.prefetches =
+                    !d.numbers.is_empty() && !has_non_temporal(&self.kernel.body);
                 let op = plan.op?;
                 let is_total = sink == Sink::Total;
                 let to = match is_total && plan.mode == Mode::Store {
-                    true => Stream::Memory(plan.to, plan.at.clone()),
-                    false => Stream::Lanes,
+                    true => Operand::Memory(plan.to, plan.at.clone()),
+                    false => Operand::Lanes,
                 };
                 d.program.reduction = Some(Reduction {
                     op: combiner(op),
@@ -142,14 +143,14 @@ impl Lower<'_, '_> {
                 });
             }
             Sink::Flush => {
-                let pointer = d.pointer(Stream::Row(VALUE_ROW));
-                let value = d.op(Op::Stream { pointer, bytes: 0 });
+                let pointer = d.pointer(Operand::Row(VALUE_ROW));
+                let value = d.op(Op::Load { pointer, bytes: 0 });
                 self.draft_store(plan, value, &mut d)?;
             }
             Sink::Arguments(calls) => {
                 for (row, argument, bytes) in self.arguments(calls) {
                     let value = self.draft_value(plan, argument, false, &mut d)?;
-                    let pointer = d.pointer(Stream::Row(row));
+                    let pointer = d.pointer(Operand::Row(row));
                     d.program.stores.push(Store {
                         value,
                         pointer,
@@ -163,8 +164,8 @@ impl Lower<'_, '_> {
             }
             Sink::Accumulate(op) => {
                 let value = self.draft_value(plan, plan.value, false, &mut d)?;
-                let pointer = d.pointer(Stream::Row(VALUE_ROW));
-                let old = d.op(Op::Stream { pointer, bytes: 0 });
+                let pointer = d.pointer(Operand::Row(VALUE_ROW));
+                let old = d.op(Op::Load { pointer, bytes: 0 });
                 let sum = d.op(Op::Binary(combiner(op), old, value));
                 self.draft_row(sum, VALUE_ROW, &mut d);
             }
@@ -173,7 +174,7 @@ impl Lower<'_, '_> {
     }
 
     fn draft_row(&self, value: ValueId, row: NodeId, d: &mut Draft) {
-        let pointer = d.pointer(Stream::Row(row));
+        let pointer = d.pointer(Operand::Row(row));
         d.program.stores.push(Store {
             value,
             pointer,
@@ -183,11 +184,11 @@ impl Lower<'_, '_> {
 
     /// To the statement's destination, as its mode says.
     fn draft_store(&self, plan: &Plan, value: ValueId, d: &mut Draft) -> Option<()> {
-        let (pointer, bytes) = self.draft_stream(plan, plan.to, &plan.at, d)?;
+        let (pointer, bytes) = self.draft_operand(plan, plan.to, &plan.at, d)?;
         let value = match mode_op(plan.mode) {
             None => value,
             Some(op) => {
-                let old = d.op(Op::Stream { pointer, bytes });
+                let old = d.op(Op::Load { pointer, bytes });
                 d.op(Op::Binary(op, old, value))
             }
         };
@@ -199,7 +200,7 @@ impl Lower<'_, '_> {
         Some(())
     }
 
-    fn draft_stream(
+    fn draft_operand(
         &self,
         plan: &Plan,
         space: Space,
@@ -211,7 +212,7 @@ impl Lower<'_, '_> {
         // Displacements of vectors of one iteration are added.
         let near = bytes.unsigned_abs() < 1 << 30;
         (adjacent && near && self.element_bytes(space) == 4)
-            .then(|| (d.pointer(Stream::Memory(space, at.part(|_| true))), bytes))
+            .then(|| (d.pointer(Operand::Memory(space, at.part(|_| true))), bytes))
     }
 
     /// `stored`: what is computed goes to the destination, so nothing else there may be read.
@@ -245,8 +246,8 @@ impl Lower<'_, '_> {
                 if other || !self.holds(*guard) {
                     return None;
                 }
-                let (pointer, bytes) = self.draft_stream(plan, *space, at, d)?;
-                Op::Stream { pointer, bytes }
+                let (pointer, bytes) = self.draft_operand(plan, *space, at, d)?;
+                Op::Load { pointer, bytes }
             }
             Node::Math(math, args) if self.cached(|s| s.rows.get(&id)).is_none() => {
                 let x = value(d, *args.first()?)?;
@@ -259,8 +260,8 @@ impl Lower<'_, '_> {
             }
             Node::Math(..) | Node::Random { .. } => {
                 self.cached(|s| s.rows.get(&id))?;
-                let pointer = d.pointer(Stream::Row(id));
-                Op::Stream { pointer, bytes: 0 }
+                let pointer = d.pointer(Operand::Row(id));
+                Op::Load { pointer, bytes: 0 }
             }
             Node::Unary(op, a) => {
                 let a = value(d, *a)?;
@@ -300,13 +301,13 @@ impl Lower<'_, '_> {
         let var = plan.vector_var().expect("a row has a loop");
         let pointers: Vec<_> = self.scoped(|s| {
             s.bind(var, range.lo, 1);
-            let pointer = |stream: &Stream| match stream {
-                Stream::Memory(space, at) => {
+            let pointer = |operand: &Operand| match operand {
+                Operand::Memory(space, at) => {
                     let (pointer, offset) = s.pointer(*space, at);
                     s.plus(pointer, i64::from(offset))
                 }
-                Stream::Row(id) => s.row_place(*id),
-                Stream::Lanes => s.lanes_place(),
+                Operand::Row(id) => s.row_place(*id),
+                Operand::Lanes => s.lanes_place(),
             };
             draft.pointers.iter().map(pointer).collect()
         });

@@ -49,7 +49,7 @@ const NONE: Gpr = 4;
 pub type Vector = u8;
 
 #[derive(Clone, Copy)]
-pub enum Place {
+pub enum RegMem {
     Register(Vector),
     /// base + index + disp
     At {
@@ -89,7 +89,7 @@ const fn prefixed(map: u8, byte: u8) -> Opcode {
 
 pub const LOAD: Opcode = plain(0x10);
 pub const STORE: Opcode = plain(0x11);
-pub const STORE_PAST_CACHES: Opcode = plain(0x2b);
+pub const STORE_NON_TEMPORAL: Opcode = plain(0x2b);
 pub const SQRT: Opcode = plain(0x51);
 pub const AND: Opcode = plain(0x54);
 pub const XOR: Opcode = plain(0x57);
@@ -199,7 +199,7 @@ impl Assembler {
     // Vectors.
 
     /// Three operands; `first` is 0 where the instruction has two.
-    pub fn vector(&mut self, op: Opcode, to: Vector, first: Vector, second: Place) {
+    pub fn vector(&mut self, op: Opcode, to: Vector, first: Vector, second: RegMem) {
         self.encode(op, to, first, second, Mask::All, None);
     }
 
@@ -208,7 +208,7 @@ impl Assembler {
         op: Opcode,
         to: Vector,
         first: Vector,
-        second: Place,
+        second: RegMem,
         immediate: u8,
     ) {
         self.encode(op, to, first, second, Mask::All, Some(immediate));
@@ -222,14 +222,14 @@ impl Assembler {
             SHIFT_INTS,
             extension,
             to,
-            Place::Register(from),
+            RegMem::Register(from),
             Mask::All,
             Some(by),
         );
     }
 
     /// EVEX alone.
-    pub fn masked(&mut self, op: Opcode, to: Vector, first: Vector, second: Place, mask: Mask) {
+    pub fn masked(&mut self, op: Opcode, to: Vector, first: Vector, second: RegMem, mask: Mask) {
         self.encode(op, to, first, second, mask, None);
     }
 
@@ -238,7 +238,7 @@ impl Assembler {
         op: Opcode,
         to: Vector,
         first: Vector,
-        second: Place,
+        second: RegMem,
         mask: Mask,
         immediate: Option<u8>,
     ) {
@@ -259,7 +259,7 @@ impl Assembler {
         self.bytes.extend(immediate);
     }
 
-    fn vex(&mut self, bits: Bits, op: Opcode, to: Vector, first: Vector, second: Place) {
+    fn vex(&mut self, bits: Bits, op: Opcode, to: Vector, first: Vector, second: RegMem) {
         let (x, b) = extensions(second);
         let inverted = |bit: u8| (bit & 1) ^ 1;
         self.bytes.extend([
@@ -281,7 +281,7 @@ impl Assembler {
             prefix: 2,
             byte: 0x16,
         };
-        let (from, to) = (Place::Register(vector), Place::Register(spare));
+        let (from, to) = (RegMem::Register(vector), RegMem::Register(spare));
         if self.level == Level::Avx512 {
             self.evex(UPPER_256, vector, 0, to, Mask::All);
             self.operand(vector, to, 1, 1);
@@ -298,7 +298,7 @@ impl Assembler {
     }
 
     /// Stores a vector's first number.
-    pub fn store_first(&mut self, from: Vector, to: Place) {
+    pub fn store_first(&mut self, from: Vector, to: RegMem) {
         const STORE_FIRST: Opcode = Opcode {
             map: 1,
             prefix: 2,
@@ -308,12 +308,12 @@ impl Assembler {
     }
 
     /// VEX, whatever the level.
-    fn short(&mut self, bits: Bits, op: Opcode, to: Vector, first: Vector, second: Place) {
+    fn short(&mut self, bits: Bits, op: Opcode, to: Vector, first: Vector, second: RegMem) {
         self.vex(bits, op, to, first, second);
         self.operand(to, second, 1, 0);
     }
 
-    fn evex(&mut self, op: Opcode, to: Vector, first: Vector, second: Place, mask: Mask) {
+    fn evex(&mut self, op: Opcode, to: Vector, first: Vector, second: RegMem, mask: Mask) {
         let (x, b) = extensions(second);
         let inverted = |bit: u8| (bit & 1) ^ 1;
         let (zero, mask) = match mask {
@@ -335,16 +335,16 @@ impl Assembler {
     }
 
     /// ModRM, SIB and displacement; `scale`: what a displacement of one byte counts.
-    fn operand(&mut self, reg: u8, place: Place, scale: i32, after: usize) {
+    fn operand(&mut self, reg: u8, place: RegMem, scale: i32, after: usize) {
         let reg = (reg & 7) << 3;
         match place {
-            Place::Register(r) => self.bytes.push(0b11 << 6 | reg | r & 7),
-            Place::Label(label) => {
+            RegMem::Register(r) => self.bytes.push(0b11 << 6 | reg | r & 7),
+            RegMem::Label(label) => {
                 self.bytes.push(reg | 0b101);
                 self.waiting.push((self.bytes.len(), label, after));
                 self.bytes.extend([0; 4]);
             }
-            Place::At { base, index, disp } => {
+            RegMem::At { base, index, disp } => {
                 let sib = (index.unwrap_or(NONE) & 7) << 3 | base & 7;
                 let short = i8::try_from(disp / scale)
                     .ok()
@@ -517,15 +517,15 @@ impl Assembler {
     }
 }
 
-pub fn at(base: Gpr, index: Option<Gpr>, disp: i32) -> Place {
-    Place::At { base, index, disp }
+pub fn at(base: Gpr, index: Option<Gpr>, disp: i32) -> RegMem {
+    RegMem::At { base, index, disp }
 }
 
 /// The bits X and B of a prefix.
-fn extensions(place: Place) -> (u8, u8) {
+fn extensions(place: RegMem) -> (u8, u8) {
     match place {
-        Place::Register(r) => (r >> 4, r >> 3),
-        Place::At { base, index, .. } => (index.unwrap_or(0) >> 3, base >> 3),
-        Place::Label(_) => (0, 0),
+        RegMem::Register(r) => (r >> 4, r >> 3),
+        RegMem::At { base, index, .. } => (index.unwrap_or(0) >> 3, base >> 3),
+        RegMem::Label(_) => (0, 0),
     }
 }

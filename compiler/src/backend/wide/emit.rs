@@ -2,14 +2,14 @@
 //!
 //! ```text
 //!         offset = 0, end = 4·n
-//!         if the destination shall be stored past the caches and is not aligned: step = what is missing, to SOME
+//!         if the destination shall be stored non-temporally and is not aligned: step = what is missing, to SOME
 //! MAIN:   while offset + a few vectors <= end: compute them
 //!         step = min(end - offset, one vector), done if it is 0
 //! SOME:   compute one vector of which `step` bytes count; to MAIN
 //! ```
 //!
-//! A reduction keeps its lanes in registers. Its rest is computed vector after vector, each for its own lanes. What they come to
-//! is found in registers, too: vectors of 64 bytes read what vectors of 16 have just written only after a long wait.
+//! A reduction keeps its lanes in registers. Its rest is computed vector after vector, each for its own lanes. Their total
+//! stays in registers, too: store-to-load forwarding fails where vectors of 64 bytes load what vectors of 16 have just stored.
 
 use super::asm::*;
 use super::program::{Op, Program, ValueId};
@@ -28,9 +28,9 @@ const FIRST_SAVED: usize = 4;
 /// The mask of the elements that count, and that of a comparison.
 const SOME: u8 = 1;
 const COMPARED: u8 = 2;
-/// What is read is fetched so far ahead, where it is likely to come from memory: three pages, of one to four the best for two
+/// Prefetch distance, where operands are likely to come from memory: three pages, of one to four the best for two
 /// passes over rows of half a page.
-const AHEAD: i32 = 3 * 4096;
+const PREFETCH_BYTES: i32 = 3 * 4096;
 
 /// The function, aligned to a cache line; None if it has more values at once than there are registers.
 pub fn emit(program: &Program, level: Level) -> Option<Vec<u8>> {
@@ -59,7 +59,7 @@ struct Row<'p> {
     iota: Label,
     /// Vectors of an iteration.
     unroll: i32,
-    /// As many of them are computed in step, so that less waits for what comes just before it.
+    /// As many of them are interleaved, for instruction-level parallelism.
     in_step: usize,
     free: Vec<Vector>,
     /// Of all values for each of the vectors in step, and which of these is being computed.
@@ -155,7 +155,7 @@ impl<'p> Row<'p> {
         self.a.compare_byte(END, 0);
         self.a.jump_if(Condition::NotAbove, done);
         self.a.shift_left(END, 2);
-        if let (true, [store]) = (self.program.past_caches, self.program.stores.as_slice()) {
+        if let (true, [store]) = (self.program.non_temporal, self.program.stores.as_slice()) {
             let base = self.pointer(store.pointer);
             self.a.add_to(SPARE, base, store.bytes);
             self.a.negate(SPARE);
@@ -209,7 +209,7 @@ impl<'p> Row<'p> {
         }
         match self.program.reduction.as_ref().and_then(|r| r.total_from) {
             Some(bits) => {
-                let first = Place::Label(self.literals[&bits]);
+                let first = RegMem::Label(self.literals[&bits]);
                 for lane in self.lanes.clone() {
                     self.a.vector(BROADCAST, lane, 0, first);
                 }
@@ -249,7 +249,7 @@ impl<'p> Row<'p> {
         while n > 1 {
             n /= 2;
             for i in 0..n {
-                let high = Place::Register(self.lanes[i + n]);
+                let high = RegMem::Register(self.lanes[i + n]);
                 self.a.vector(op, self.lanes[i], self.lanes[i], high);
             }
         }
@@ -284,8 +284,9 @@ impl<'p> Row<'p> {
             Level::Avx2 => {
                 let (mask, iota) = (self.mask, self.iota);
                 self.a.number_from(mask, SPARE);
-                self.a.vector(BROADCAST_INT, mask, 0, Place::Register(mask));
-                self.a.vector(GREATER_INTS, mask, mask, Place::Label(iota));
+                self.a
+                    .vector(BROADCAST_INT, mask, 0, RegMem::Register(mask));
+                self.a.vector(GREATER_INTS, mask, mask, RegMem::Label(iota));
             }
         }
         self.a.shift_left(SPARE, 2);
@@ -308,7 +309,7 @@ impl<'p> Row<'p> {
                 let disp = 8 * self.program.n_pointers as i32 + 4 * i as i32;
                 at(ARGUMENTS, None, disp)
             }
-            Op::Lit(bits) => Place::Label(self.literals[&bits]),
+            Op::Lit(bits) => RegMem::Label(self.literals[&bits]),
             _ => unreachable!("a moving value is computed"),
         };
         self.a.vector(BROADCAST, to, 0, from);
@@ -347,8 +348,8 @@ impl<'p> Row<'p> {
     fn step(&mut self, i: ValueId, op: &Op, bytes: i32, some: bool) {
         match op {
             Op::Number(_) | Op::Lit(_) => {}
-            Op::Stream { .. } if !some && self.is_folded(i) => {}
-            Op::Stream { pointer, bytes: b } => {
+            Op::Load { .. } if !some && self.is_folded(i) => {}
+            Op::Load { pointer, bytes: b } => {
                 let to = self.take();
                 self.read(to, *pointer, b + bytes, some);
                 *self.place(i) = Some(to);
@@ -363,8 +364,8 @@ impl<'p> Row<'p> {
             let base = self.pointer(s.pointer);
             let to = at(base, Some(OFFSET), s.bytes + bytes);
             match (some, self.level) {
-                (false, _) if self.program.past_caches => {
-                    self.a.vector(STORE_PAST_CACHES, from, 0, to)
+                (false, _) if self.program.non_temporal => {
+                    self.a.vector(STORE_NON_TEMPORAL, from, 0, to)
                 }
                 (false, _) => self.a.vector(STORE, from, 0, to),
                 (true, Level::Avx512) => self.a.masked(STORE, from, 0, to, Mask::Only(SOME)),
@@ -385,14 +386,14 @@ impl<'p> Row<'p> {
     }
 
     fn reduce(&mut self, op: Opcode, lane: Vector, value: Vector, some: bool) {
-        let value = Place::Register(value);
+        let value = RegMem::Register(value);
         match (some, self.level) {
             (false, _) => self.a.vector(op, lane, lane, value),
             (true, Level::Avx512) => self.a.masked(op, lane, lane, value, Mask::Only(SOME)),
             (true, Level::Avx2) => {
                 let both = self.take();
                 self.a.vector(op, both, lane, value);
-                let chosen = Place::Register(both);
+                let chosen = RegMem::Register(both);
                 self.a
                     .vector_with(BLEND_BY, lane, lane, chosen, self.mask << 4);
                 self.free.push(both);
@@ -405,8 +406,8 @@ impl<'p> Row<'p> {
         let from = at(base, Some(OFFSET), bytes);
         match (some, self.level) {
             (false, _) => {
-                if self.program.fetches_ahead {
-                    self.a.prefetch(base, OFFSET, bytes + AHEAD);
+                if self.program.prefetches {
+                    self.a.prefetch(base, OFFSET, bytes + PREFETCH_BYTES);
                 }
                 self.a.vector(LOAD, to, 0, from)
             }
@@ -415,11 +416,11 @@ impl<'p> Row<'p> {
         }
     }
 
-    /// Whether a stream is read by the one operation that needs it, as its last operand.
+    /// Whether an operand in memory is read by the one operation that needs it, as its last operand.
     fn is_folded(&self, i: ValueId) -> bool {
         let user = self.program.ops.get(self.last_use[i]);
         let last = matches!(user, Some(Op::Binary(_, a, b)) if *b == i && *a != i);
-        self.n_uses[i] == 1 && last && !self.program.past_caches
+        self.n_uses[i] == 1 && last && !self.program.non_temporal
     }
 
     /// The register that holds a value, and the same if it is free afterwards.
@@ -446,15 +447,15 @@ impl<'p> Row<'p> {
         let mut places = vec![];
         for o in &operands {
             let folded =
-                self.place(*o).is_none() && matches!(self.program.ops[*o], Op::Stream { .. });
-            if let (true, Op::Stream { pointer, bytes: b }) = (folded, &self.program.ops[*o]) {
+                self.place(*o).is_none() && matches!(self.program.ops[*o], Op::Load { .. });
+            if let (true, Op::Load { pointer, bytes: b }) = (folded, &self.program.ops[*o]) {
                 let base = self.pointer(*pointer);
                 places.push(at(base, Some(OFFSET), b + bytes));
                 continue;
             }
             let (register, free) = self.operand(*o);
             passing.extend(free);
-            places.push(Place::Register(register));
+            places.push(RegMem::Register(register));
         }
         let mut ended: Vec<Vector> = vec![];
         for o in &operands {
@@ -487,18 +488,18 @@ impl<'p> Row<'p> {
         };
         let (a_ends, b_ends, c_ends) = (ends(a, [b, c]), ends(b, [a, c]), ends(c, [a, b]));
         let to = if a_ends {
-            self.a.vector(FMA_BY, ra, rb, Place::Register(rc));
+            self.a.vector(FMA_BY, ra, rb, RegMem::Register(rc));
             ra
         } else if b_ends {
-            self.a.vector(FMA_BY, rb, ra, Place::Register(rc));
+            self.a.vector(FMA_BY, rb, ra, RegMem::Register(rc));
             rb
         } else if c_ends {
-            self.a.vector(FMA_ONTO, rc, ra, Place::Register(rb));
+            self.a.vector(FMA_ONTO, rc, ra, RegMem::Register(rb));
             rc
         } else {
             let to = self.take();
-            self.a.vector(COPY, to, 0, Place::Register(ra));
-            self.a.vector(FMA_BY, to, rb, Place::Register(rc));
+            self.a.vector(COPY, to, 0, RegMem::Register(ra));
+            self.a.vector(FMA_BY, to, rb, RegMem::Register(rc));
             to
         };
         self.free.extend(passing);
@@ -529,7 +530,7 @@ impl<'p> Row<'p> {
         match self.level {
             Level::Avx512 => {
                 let (n, _) = self.operand(n);
-                self.a.vector(SCALE, to, y, Place::Register(n));
+                self.a.vector(SCALE, to, y, RegMem::Register(n));
             }
             Level::Avx2 if near => {
                 let (n, _) = self.operand(shifted);
@@ -541,10 +542,10 @@ impl<'p> Row<'p> {
                 let (magic, passing) = self.operand(magic);
                 let (half, rest) = (self.take(), self.take());
                 self.a
-                    .vector(SUBTRACT_INTS, rest, n, Place::Register(magic));
+                    .vector(SUBTRACT_INTS, rest, n, RegMem::Register(magic));
                 self.a.shift_ints(half, rest, 1, false);
                 self.a
-                    .vector(SUBTRACT_INTS, rest, rest, Place::Register(half));
+                    .vector(SUBTRACT_INTS, rest, rest, RegMem::Register(half));
                 self.free.extend(passing);
                 self.times_power(to, y, half, bias);
                 self.times_power(to, to, rest, bias);
@@ -564,16 +565,16 @@ impl<'p> Row<'p> {
     fn times_power(&mut self, to: Vector, y: Vector, n: Vector, bias: ValueId) {
         let (bias, passing) = self.operand(bias);
         let power = self.take();
-        self.a.vector(ADD_INTS, power, n, Place::Register(bias));
+        self.a.vector(ADD_INTS, power, n, RegMem::Register(bias));
         self.a.shift_ints(power, power, 23, true);
-        self.a.vector(MUL, to, y, Place::Register(power));
+        self.a.vector(MUL, to, y, RegMem::Register(power));
         self.free.extend(passing);
         self.free.push(power);
     }
 
-    fn apply(&mut self, op: &Op, to: Vector, places: &[Place]) {
+    fn apply(&mut self, op: &Op, to: Vector, places: &[RegMem]) {
         let register = |i: usize| match places[i] {
-            Place::Register(r) => r,
+            RegMem::Register(r) => r,
             _ => unreachable!("only the last operand may lie in memory"),
         };
         match op {
@@ -600,7 +601,7 @@ impl<'p> Row<'p> {
                     }
                 }
             }
-            Op::Stream { .. } | Op::Number(_) | Op::Lit(_) | Op::Fma(..) | Op::Scale { .. } => {
+            Op::Load { .. } | Op::Number(_) | Op::Lit(_) | Op::Fma(..) | Op::Scale { .. } => {
                 unreachable!("{op:?} is none of these")
             }
         }

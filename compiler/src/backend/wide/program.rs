@@ -1,4 +1,4 @@
-//! What happens along a row.
+//! Straight-line code along a row: its operations, stores and reduction. Nothing is executed or encoded here.
 
 use super::asm::Level;
 use crate::equation::{Binary, Relation};
@@ -9,7 +9,7 @@ pub type ValueId = usize;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Op {
     /// Adjacent f32, from a pointer plus bytes.
-    Stream {
+    Load {
         pointer: usize,
         bytes: i32,
     },
@@ -70,17 +70,17 @@ pub struct Program {
     pub ops: Vec<Op>,
     pub stores: Vec<Store>,
     pub reduction: Option<Reduction>,
-    /// Nobody reads what is stored soon; without a reduction.
-    pub past_caches: bool,
-    /// Rows follow each other: later ones are asked for while this one is computed.
-    pub fetches_ahead: bool,
+    /// Stores bypass the caches: nobody reads what is stored soon. Without a reduction.
+    pub non_temporal: bool,
+    /// Rows follow each other: later ones are prefetched while this one is computed.
+    pub prefetches: bool,
 }
 
 impl Program {
     /// What an operation is computed from, at some level.
     pub fn operands(op: &Op, level: Level) -> Vec<ValueId> {
         match op {
-            Op::Stream { .. } | Op::Number(_) | Op::Lit(_) => vec![],
+            Op::Load { .. } | Op::Number(_) | Op::Lit(_) => vec![],
             Op::Sqrt(a) | Op::Floor(a) => vec![*a],
             Op::And(a, b) | Op::Xor(a, b) | Op::Binary(_, a, b) => vec![*a, *b],
             Op::Select(_, args) => args.to_vec(),
@@ -109,14 +109,14 @@ impl std::fmt::Display for Program {
             writeln!(f, ";   {i} = {op:?}")?;
         }
         for s in &self.stores {
-            let past = if self.past_caches {
-                " past the caches"
+            let hint = if self.non_temporal {
+                " non-temporal"
             } else {
                 ""
             };
             writeln!(
                 f,
-                ";   pointer {} + {} = {}{past}",
+                ";   pointer {} + {} = {}{hint}",
                 s.pointer, s.bytes, s.value
             )?;
         }

@@ -3,7 +3,7 @@
 use super::{Level, Op, Ops, Program, Reduction, Store, ValueId, emit};
 use crate::equation::{Binary, Relation};
 
-/// Elements before and after each stream that nobody may write.
+/// Elements before and after each operand that nobody may write.
 const BORDER: usize = 40;
 const UNTOUCHED: f32 = -12345.5;
 
@@ -50,14 +50,14 @@ fn program(d: &mut Draw) -> Program {
     let mut ops = vec![];
     for pointer in 1..n_pointers {
         let bytes = 4 * d.below(20) as i32 - 40;
-        ops.push(Op::Stream { pointer, bytes });
+        ops.push(Op::Load { pointer, bytes });
     }
     ops.extend((0..n_numbers).map(Op::Number));
     ops.push(Op::Lit(0x8000_0000));
     ops.push(Op::Lit(0x7fff_ffff));
     ops.push(Op::Lit(1.5f32.to_bits()));
     let fixed = ops.len();
-    // Each stream is used, so that no value waits for nothing.
+    // Each operand is used, so that no value waits for nothing.
     for i in 0..n_pointers + d.below(6) {
         let a = if i + 1 < n_pointers {
             i
@@ -95,7 +95,7 @@ fn program(d: &mut Draw) -> Program {
     }
     let value = ops.len() - 1;
     let bytes = 4 * d.below(9) as i32;
-    let past_caches = d.below(2) == 0;
+    let non_temporal = d.below(2) == 0;
     let stores = vec![Store {
         value,
         pointer: 0,
@@ -107,20 +107,20 @@ fn program(d: &mut Draw) -> Program {
         ops,
         stores,
         reduction: None,
-        past_caches,
-        fetches_ahead: past_caches,
+        non_temporal,
+        prefetches: non_temporal,
     }
 }
 
-fn expected(p: &Program, streams: &[Vec<f32>], numbers: &[f32], at: usize) -> f32 {
+fn expected(p: &Program, operands: &[Vec<f32>], numbers: &[f32], at: usize) -> f32 {
     let last = p.stores.iter().map(|s| s.value);
     let last = last.chain(p.reduction.iter().map(|r| r.value)).last();
     let mut v: Vec<f32> = vec![];
     for op in &p.ops {
         let bits = |i: usize| v[i].to_bits();
         v.push(match op {
-            Op::Stream { pointer, bytes } => {
-                streams[*pointer][(BORDER + at).wrapping_add_signed(*bytes as isize / 4)]
+            Op::Load { pointer, bytes } => {
+                operands[*pointer][(BORDER + at).wrapping_add_signed(*bytes as isize / 4)]
             }
             Op::Number(i) => numbers[*i],
             Op::Lit(bits) => f32::from_bits(*bits),
@@ -171,13 +171,13 @@ fn expected(p: &Program, streams: &[Vec<f32>], numbers: &[f32], at: usize) -> f3
     v[last.expect("something is computed")]
 }
 
-/// Runs the program's code on the streams; `offset` elements from where they are aligned.
-fn run(code: &[u8], p: &Program, streams: &mut [Vec<f32>], numbers: &[f32], n: usize) {
+/// Runs the program's code on the operands; `offset` elements from where they are aligned.
+fn run(code: &[u8], p: &Program, operands: &mut [Vec<f32>], numbers: &[f32], n: usize) {
     let mut pages = memmap2::MmapMut::map_anon(code.len()).expect("memory");
     pages.copy_from_slice(code);
     let pages = pages.make_exec().expect("pages may be executed");
     let mut arguments = vec![0u8; p.argument_bytes()];
-    for (i, s) in streams.iter_mut().enumerate() {
+    for (i, s) in operands.iter_mut().enumerate() {
         let pointer = s[BORDER..].as_mut_ptr() as u64;
         arguments[8 * i..8 * i + 8].copy_from_slice(&pointer.to_le_bytes());
     }
@@ -216,17 +216,17 @@ fn every_level_computes_what_single_numbers_do() {
         let p = program(d);
         let n = [0, 1, 7, 8, 15, 16, 17, 31, 64, 65, 130, 257][d.below(12)];
         let numbers: Vec<f32> = (0..p.n_numbers).map(|_| d.number()).collect();
-        let mut streams: Vec<Vec<f32>> = vec![vec![UNTOUCHED; n + 2 * BORDER]];
+        let mut operands: Vec<Vec<f32>> = vec![vec![UNTOUCHED; n + 2 * BORDER]];
         for _ in 1..p.n_pointers {
-            streams.push((0..n + 2 * BORDER).map(|_| d.number()).collect());
+            operands.push((0..n + 2 * BORDER).map(|_| d.number()).collect());
         }
         for (level, code) in codes(&p, &mut n_emitted) {
-            let mut now = streams.clone();
+            let mut now = operands.clone();
             run(&code, &p, &mut now, &numbers, n);
             let first = BORDER + p.stores[0].bytes as usize / 4;
             for (i, have) in now[0].iter().enumerate() {
                 let want = match i.checked_sub(first).filter(|at| *at < n) {
-                    Some(at) => expected(&p, &streams, &numbers, at),
+                    Some(at) => expected(&p, &operands, &numbers, at),
                     None => UNTOUCHED,
                 };
                 let same = want.to_bits() == have.to_bits() || want.is_nan() && have.is_nan();
@@ -265,7 +265,7 @@ fn elements_are_reduced_in_their_lanes() {
         };
         let total_from = (d.below(2) == 0).then_some(neutral.to_bits());
         let value = p.stores.remove(0).value;
-        p.past_caches = false;
+        p.non_temporal = false;
         p.reduction = Some(Reduction {
             op,
             value,
@@ -275,17 +275,17 @@ fn elements_are_reduced_in_their_lanes() {
         });
         let n = [0, 1, 8, 15, 16, 31, 32, 33, 47, 64, 127, 128, 300][d.below(13)];
         let numbers: Vec<f32> = (0..p.n_numbers).map(|_| d.number()).collect();
-        let mut streams: Vec<Vec<f32>> = vec![];
+        let mut operands: Vec<Vec<f32>> = vec![];
         for _ in 0..p.n_pointers {
-            streams.push((0..n.max(lanes) + 2 * BORDER).map(|_| d.number()).collect());
+            operands.push((0..n.max(lanes) + 2 * BORDER).map(|_| d.number()).collect());
         }
-        let mut want = streams[0].clone();
+        let mut want = operands[0].clone();
         let mut row = match total_from {
             Some(_) => vec![neutral; lanes],
             None => want[BORDER..][..lanes].to_vec(),
         };
         for e in 0..n {
-            let y = expected(&p, &streams, &numbers, e);
+            let y = expected(&p, &operands, &numbers, e);
             row[e % lanes] = joined(op, row[e % lanes], y);
         }
         while total_from.is_some() && row.len() > 1 {
@@ -298,7 +298,7 @@ fn elements_are_reduced_in_their_lanes() {
         }
         want[BORDER..][..row.len()].copy_from_slice(&row);
         for (level, code) in codes(&p, &mut n_emitted) {
-            let mut now = streams.clone();
+            let mut now = operands.clone();
             run(&code, &p, &mut now, &numbers, n);
             for (i, (have, want)) in now[0].iter().zip(&want).enumerate() {
                 let same = want.to_bits() == have.to_bits() || want.is_nan() && have.is_nan();
@@ -315,7 +315,7 @@ fn elements_are_reduced_in_their_lanes() {
 #[test]
 fn a_program_with_more_values_than_registers_is_refused() {
     let mut ops: Vec<Op> = (0..20)
-        .map(|i| Op::Stream {
+        .map(|i| Op::Load {
             pointer: 1,
             bytes: 4 * i,
         })
@@ -335,8 +335,8 @@ fn a_program_with_more_values_than_registers_is_refused() {
         ops,
         stores,
         reduction: None,
-        past_caches: true,
-        fetches_ahead: true,
+        non_temporal: true,
+        prefetches: true,
     };
     assert!(emit(&p, Level::Avx2).is_none());
     assert!(emit(&p, Level::Avx512).is_some());
@@ -378,7 +378,7 @@ fn maths_has_the_bits_of_the_runtimes() {
             n_pointers: 2,
             ..Program::default()
         };
-        let at = p.op(Op::Stream {
+        let at = p.op(Op::Load {
             pointer: 1,
             bytes: 0,
         });
@@ -392,9 +392,9 @@ fn maths_has_the_bits_of_the_runtimes() {
         let source = [border.as_slice(), &x, &border].concat();
         for level in levels() {
             let code = emit(&p, level).expect("few values are alive at once");
-            let mut streams = [vec![UNTOUCHED; source.len()], source.clone()];
-            run(&code, &p, &mut streams, &[], x.len());
-            for (x, have) in x.iter().zip(&streams[0][BORDER..]) {
+            let mut operands = [vec![UNTOUCHED; source.len()], source.clone()];
+            run(&code, &p, &mut operands, &[], x.len());
+            for (x, have) in x.iter().zip(&operands[0][BORDER..]) {
                 let want = scalar(*x);
                 let same = want.to_bits() == have.to_bits() || want.is_nan() && have.is_nan();
                 assert!(same, "function {i} of {x}, {level:?}: {have}, not {want}");

@@ -1,8 +1,8 @@
-//! Sums that are stored as they are go to their place at once: no tile is filled to be copied, and the stores of one block
-//! of rows wait for memory while the next is computed.
+//! A product without an epilogue stores to its destination: no tile is filled to be copied, and the stores of one block of
+//! rows overlap the computation of the next.
 //!
 //! Enters a finished kernel; leaves its contraction with another destination, and no copy. A kernel that does anything else
-//! with its sums, scales them or stores them past the caches, stays as it is.
+//! with its sums, scales them or stores them non-temporally, stays as it is.
 
 use super::flat::linear;
 use crate::schedule::lower::{KernelBuilder, add, int, mul};

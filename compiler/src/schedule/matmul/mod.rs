@@ -12,7 +12,7 @@ pub mod tiling;
 
 use super::contraction::{Contraction, PANEL};
 use super::group::{Context, Group};
-use super::lower::{KernelBuilder, Source, add, int, ix_to_int, mul};
+use super::lower::{BufferSource, KernelBuilder, add, int, ix_to_int, mul};
 use crate::equation::Lit;
 use crate::equation::index::Ix;
 use crate::tile::{
@@ -114,7 +114,7 @@ fn contract(shape: &Shape, frame: &Frame, c: &Contraction, ctx: &Context, b: &mu
         frame.panel.clone(),
         if c.packed { shape.b_panel } else { PANEL },
     );
-    let taps = b.buffer(Source::Table(shape.table()), false);
+    let taps = b.buffer(BufferSource::Table(shape.table()), false);
     let a = b.buffer(ctx.source(c.a.value), false);
     let b_buffer = b.buffer(ctx.source(c.b.value), false);
     let call = Contract {

@@ -5,13 +5,13 @@
 use super::super::contraction::{Contraction, PANEL};
 use super::super::group::{Context, Group};
 use super::super::nest::positions;
-use super::tiling::{LONG, Sizes};
+use super::tiling::{MAX_UNCHUNKED_TERMS, Sizes};
 use crate::equation::index::Ix;
 
 /// Bytes of both operands that a chunk of a long reduction may take.
-const CHUNK_BYTES: i64 = 192 * 1024;
+const MAX_CHUNK_BYTES: i64 = 192 * 1024;
 /// Steps of an inner index that is cut, so that tasks which hold many sums walk it in chunks.
-const LONG_INNER: i64 = 384;
+const MAX_INNER_EXTENT: i64 = 384;
 
 /// One reduced index: steps in A and B, and extent.
 #[derive(Clone, Copy)]
@@ -131,11 +131,11 @@ impl Shape {
 
     /// Taps of one call, so that its operands stay in the second-level cache.
     pub fn chunk(&self) -> i64 {
-        if self.held.is_empty() && self.n_taps() * self.inner.extent <= LONG {
+        if self.held.is_empty() && self.n_taps() * self.inner.extent <= MAX_UNCHUNKED_TERMS {
             return self.n_taps();
         }
         let bytes = self.inner.extent * 4 * (self.tile_columns + self.tile_rows);
-        (CHUNK_BYTES / bytes).clamp(1, self.n_taps())
+        (MAX_CHUNK_BYTES / bytes).clamp(1, self.n_taps())
     }
 }
 
@@ -160,11 +160,11 @@ fn merge(depths: Vec<Depth>) -> Vec<Depth> {
 
 /// Cuts a long inner index in two, the outer part a tap more, where it divides.
 fn cut(inner: Depth, taps: &mut Vec<Depth>) -> Depth {
-    if inner.extent <= LONG_INNER {
+    if inner.extent <= MAX_INNER_EXTENT {
         return inner;
     }
     let fits = |size: &i64| inner.extent % size == 0;
-    let Some(size) = (LONG_INNER / 4..=LONG_INNER).rev().find(fits) else {
+    let Some(size) = (MAX_INNER_EXTENT / 4..=MAX_INNER_EXTENT).rev().find(fits) else {
         return inner;
     };
     taps.push(Depth {

@@ -7,17 +7,17 @@ use super::super::contraction::{Contraction, Operand, PANEL};
 use crate::equation::index::Atom;
 
 /// Rows and columns of a task's tile, where the reduction is short or B is packed.
-const ROWS: i64 = 48;
-const LONG_ROWS: i64 = 96;
-const COLUMNS: i64 = 64;
+const TILE_ROWS: i64 = 48;
+const LONG_REDUCTION_TILE_ROWS: i64 = 96;
+const TILE_COLUMNS: i64 = 64;
 /// A reduction longer than this walks in chunks that stay in the second-level cache.
-pub const LONG: i64 = 4096;
+pub const MAX_UNCHUNKED_TERMS: i64 = 4096;
 /// A reduction at least this long, over operands in place, chooses its tile by the bytes that tasks read.
-const DEEP: i64 = 256;
+const MIN_TRAFFIC_TILED_TERMS: i64 = 256;
 /// Sums that one task may hold: a fifth of a megabyte, so that a second-level cache keeps them beside the operands.
-const MOST_SUMS: i64 = 48 * 1024;
+const MAX_TASK_SUMS: i64 = 48 * 1024;
 /// Fewer tasks than this leave threads idle.
-pub const LEAST_TASKS: i64 = 12;
+pub const MIN_TASKS: i64 = 12;
 
 pub struct Tiling {
     pub rows: i64,
@@ -37,7 +37,7 @@ pub struct Sizes<'a> {
 
 impl Sizes<'_> {
     pub fn choose(&self) -> Tiling {
-        if !self.c.packed && self.k >= DEEP {
+        if !self.c.packed && self.k >= MIN_TRAFFIC_TILED_TERMS {
             return self.fewest_bytes();
         }
         let columns = tile_columns(self.columns);
@@ -115,7 +115,7 @@ impl Sizes<'_> {
         let least = held.is_empty() && rows == 16 && columns == PANEL;
         let beyond = |size: i64, all: i64, step: i64| size > (all + step - 1) / step * step;
         if !least
-            && (rows * columns * n_held > MOST_SUMS
+            && (rows * columns * n_held > MAX_TASK_SUMS
                 || beyond(rows, self.rows, 16)
                 || beyond(columns, self.columns, PANEL))
         {
@@ -129,10 +129,7 @@ impl Sizes<'_> {
         let read = others * (column_tasks * a + row_tasks * b);
         // Columns are copied together for each tap and row tile, in the caches: a quarter of the price.
         let copied = others * row_tasks * n_held * self.k * self.columns / 4;
-        Some((
-            others * row_tasks * column_tasks < LEAST_TASKS,
-            read + copied,
-        ))
+        Some((others * row_tasks * column_tasks < MIN_TASKS, read + copied))
     }
 
     /// Elements that an operand's reads cover while the reduction and `vars` run.
@@ -171,12 +168,16 @@ fn ceil(n: i64, by: i64) -> i64 {
 
 fn tile_columns(columns: i64) -> i64 {
     let padded = (columns + PANEL - 1) / PANEL * PANEL;
-    if padded <= 96 { padded } else { COLUMNS }
+    if padded <= 96 { padded } else { TILE_COLUMNS }
 }
 
 fn tile_rows(rows: i64, k: i64, column_tasks: i64) -> i64 {
-    let mut size = if k > LONG { LONG_ROWS } else { ROWS };
-    while size > 16 && column_tasks * ceil(rows, size) < LEAST_TASKS {
+    let mut size = if k > MAX_UNCHUNKED_TERMS {
+        LONG_REDUCTION_TILE_ROWS
+    } else {
+        TILE_ROWS
+    };
+    while size > 16 && column_tasks * ceil(rows, size) < MIN_TASKS {
         size /= 2;
     }
     size.min((rows + 7) / 8 * 8)
@@ -184,5 +185,5 @@ fn tile_rows(rows: i64, k: i64, column_tasks: i64) -> i64 {
 
 /// The number of parts into which the split of a long product should cut its reduction, so that threads have work.
 pub fn parts_wanted(cells: i64) -> i64 {
-    ceil(LEAST_TASKS, ceil(cells, MOST_SUMS))
+    ceil(MIN_TASKS, ceil(cells, MAX_TASK_SUMS))
 }

@@ -1,29 +1,29 @@
-//! The maps around the product: lines of x, taps or lines of the other operand, and the results.
+//! The transforms around the product: tiles of x, taps or tiles of the other operand, and the results.
 //!
 //! Enters what `find` found; leaves new values in the net, and the map that takes the sum's place. Whether that pays is not
 //! asked here.
 
 use super::matrices::{Matrices, matrices};
-use super::{Found, Role, Side, TAPS};
+use super::{Role, Side, TAPS, WinogradPattern};
 use crate::equation::index::Ix;
 use crate::equation::{Binary, Equation, Expr, Lit, Pos, Read, Reducer};
 use crate::schedule::net::{self, Def, Net, ValueId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Transformed operands by value, axis, start, direction, length of a line and number of terms. All uses of
-/// weights share their taps; the pieces of one value share its lines, which would live too long otherwise.
+/// Transformed operands by value, axis, start, direction, size of a tile and number of terms. All uses of
+/// weights share their taps; the pieces of one value share its tiles, which would live too long otherwise.
 #[derive(Default)]
-pub struct Made {
-    lines: BTreeMap<Key, ValueId>,
+pub struct TransformCache {
+    tiles: BTreeMap<Key, ValueId>,
     taps: BTreeMap<Key, ValueId>,
 }
 
 type Key = (ValueId, usize, [i64; 4]);
 
-impl Made {
-    pub fn forget_lines(&mut self) {
-        self.lines.clear();
+impl TransformCache {
+    pub fn forget_tiles(&mut self) {
+        self.tiles.clear();
     }
 }
 
@@ -32,11 +32,11 @@ pub fn build(
     net: &mut Net,
     id: ValueId,
     equation: &Equation,
-    f: &Found,
-    made: &mut Made,
+    f: &WinogradPattern,
+    transforms: &mut TransformCache,
 ) -> (ValueId, ValueId) {
     let Matrices { a, b, g } = matrices(f.m);
-    let (points, lines) = (f.points(), f.lines(equation));
+    let (points, tiles) = (f.points(), f.n_tiles(equation));
     let start = if f.flipped {
         f.offset - (TAPS - 1)
     } else {
@@ -45,11 +45,11 @@ pub fn build(
     let group = |g: Ix, i: i64| g.scale(f.m).offset(i);
     let of_x = Transform {
         table: (b, points),
-        count: lines,
+        count: tiles,
         at: &|g, i| group(g, i + start),
         key: start,
     };
-    let x = of_x.apply(net, id, "lines", &f.x, f.m, &mut made.lines);
+    let x = of_x.apply(net, id, "lines", &f.x, f.m, &mut transforms.tiles);
     let place = place(&f.other);
     let tap = |i: i64| if f.flipped { TAPS - 1 - i } else { i };
     let (other, results) = match f.role {
@@ -61,19 +61,19 @@ pub fn build(
                 key: place.replace(f.tap, &Ix::constant(tap(0))).constant,
             };
             (
-                taps.apply(net, id, "taps", &f.other, f.m, &mut made.taps),
+                taps.apply(net, id, "taps", &f.other, f.m, &mut transforms.taps),
                 (a, f.m),
             )
         }
         Role::Gradient => {
             let of_y = Transform {
                 table: (a, f.m),
-                count: lines,
+                count: tiles,
                 at: &group,
                 key: 0,
             };
             (
-                of_y.apply(net, id, "lines", &f.other, f.m, &mut made.lines),
+                of_y.apply(net, id, "lines", &f.other, f.m, &mut transforms.tiles),
                 (g, TAPS),
             )
         }
@@ -118,7 +118,7 @@ struct Transform<'a> {
     /// Groups along the axis.
     count: i64,
     at: &'a dyn Fn(Ix, i64) -> Ix,
-    /// What distinguishes it from others of one value, axis and length.
+    /// What distinguishes it from others of one value, axis and size.
     key: i64,
 }
 
@@ -130,13 +130,13 @@ impl Transform<'_> {
         what: &str,
         side: &Side,
         m: i64,
-        made: &mut BTreeMap<Key, ValueId>,
+        transforms: &mut BTreeMap<Key, ValueId>,
     ) -> ValueId {
         let terms = self.table.1;
         let first = (self.at)(Ix::constant(0), 0).constant;
         let direction = (self.at)(Ix::constant(0), 1).constant - first;
         let key = (side.value, side.axis, [self.key, direction, m, terms]);
-        if let Some(known) = made.get(&key) {
+        if let Some(known) = transforms.get(&key) {
             return *known;
         }
         let mut shape = net.values[side.value].shape.clone();
@@ -150,7 +150,7 @@ impl Transform<'_> {
         };
         let mut equation = net::identity(&shape);
         let size = net.values[side.value].shape[side.axis];
-        // A line that begins before the axis or ends behind it has terms that are always outside.
+        // A tile that begins before the axis or ends behind it has terms that are always outside.
         let meets = |i: &i64| {
             let at = (self.at)(Ix::var(side.axis + 1), *i).range(&shape);
             at.1 >= 0 && at.0 < size
@@ -161,23 +161,23 @@ impl Transform<'_> {
         let pieces = vec![equation];
         let value = net.push(shape, Def::Compute { pieces, operands }, label);
         net.values[value].stands_for = Some(0);
-        made.insert(key, value);
+        transforms.insert(key, value);
         value
     }
 }
 
 /// The new variables: points come first, the tap leaves.
-struct Renamed {
+struct ProductIndices {
     free: Vec<i64>,
     reduced: Vec<i64>,
     place: Vec<Ix>,
 }
 
-impl Renamed {
-    fn of(equation: &Equation, f: &Found) -> Renamed {
+impl ProductIndices {
+    fn of(equation: &Equation, f: &WinogradPattern) -> ProductIndices {
         let n_free = equation.free.len();
         let mut extents = equation.extents();
-        extents[f.line] = f.lines(equation);
+        extents[f.tile] = f.n_tiles(equation);
         let kept: Vec<usize> = (0..extents.len()).filter(|v| *v != f.tap).collect();
         let mut place = vec![Ix::constant(0); extents.len()];
         for (new, old) in kept.iter().enumerate() {
@@ -185,7 +185,7 @@ impl Renamed {
         }
         let of = |free: bool| kept.iter().filter(move |v| (**v < n_free) == free);
         let sizes = |free: bool| of(free).map(|v| extents[*v]).collect::<Vec<i64>>();
-        Renamed {
+        ProductIndices {
             free: [f.points()].into_iter().chain(sizes(true)).collect(),
             reduced: sizes(false),
             place,
@@ -208,7 +208,7 @@ impl Renamed {
 fn product(
     net: &mut Net,
     id: ValueId,
-    f: &Found,
+    f: &WinogradPattern,
     equation: &Equation,
     x: ValueId,
     other: ValueId,
@@ -216,16 +216,16 @@ fn product(
     let direct = equation.points();
     // Along a second axis, the sum itself stands for another one.
     let stood_for = net.values[id].stands_for.filter(|flops| *flops > 0);
-    let renamed = Renamed::of(equation, f);
-    let line = renamed.place[f.line].clone();
+    let renamed = ProductIndices::of(equation, f);
+    let tile = renamed.place[f.tile].clone();
     let along = match f.role {
         Role::Filter => Ix::constant(0),
-        Role::Gradient => line.clone(),
+        Role::Gradient => tile.clone(),
     };
-    // Lines of x last: between two activations, columns come from there, as they do with taps.
+    // Tiles of x last: between two activations, columns come from there, as they do with taps.
     let mut body = product_of(
         renamed.read(1, &f.other, along),
-        renamed.read(0, &f.x, line),
+        renamed.read(0, &f.x, tile),
     );
     if f.scale != 1.0 {
         body = product_of(Expr::Lit(Lit::new(f.scale)), body);
@@ -247,18 +247,18 @@ fn product(
 
 const PRODUCT: &str = " product";
 
-/// The piece as a map: `Aᵀ` of the products of a line, or `Gᵀ` of those of the taps. Operand `first` is the table, the
+/// The piece as a map: `Aᵀ` of the products of a tile, or `Gᵀ` of those of the taps. Operand `first` is the table, the
 /// next one holds the products.
-pub fn results(equation: &Equation, f: &Found, first: usize) -> Equation {
+pub fn results(equation: &Equation, f: &WinogradPattern, first: usize) -> Equation {
     let kept = (0..equation.free.len()).filter(|v| *v != f.tap);
     let place: Vec<Ix> = kept
-        .map(|v| match v == f.line {
+        .map(|v| match v == f.tile {
             true => Ix::var(v).div(f.m),
             false => Ix::var(v),
         })
         .collect();
     let digit = match f.role {
-        Role::Filter => Ix::var(f.line).rem(f.m),
+        Role::Filter => Ix::var(f.tile).rem(f.m),
         Role::Gradient if f.flipped => Ix::constant(TAPS - 1).sub(&Ix::var(f.tap)),
         Role::Gradient => Ix::var(f.tap),
     };

@@ -1,6 +1,6 @@
-//! The three matrices of a minimal filter, by Toom and Cook's construction over fixed points.
+//! The three matrices of Winograd's transforms, by Toom and Cook's construction over fixed points.
 //!
-//! Enters the length of a line; leaves numbers, rounded to f32 once. No net is seen here.
+//! Enters how many results a tile has; leaves numbers, rounded to f32 once. No net is seen here.
 
 use super::TAPS;
 
@@ -8,10 +8,10 @@ use super::TAPS;
 /// keep errors within a few times those of the direct sum, which a test below measures.
 const POINTS: [f64; 7] = [0.0, 1.0, -1.0, 2.0, -0.5, 0.5, -2.0];
 
-/// Longest line.
-pub const LONGEST: i64 = POINTS.len() as i64 + 2 - TAPS;
+/// Most results of a tile.
+pub const MAX_TILE_RESULTS: i64 = POINTS.len() as i64 + 2 - TAPS;
 
-/// `Aᵀ((G k) ⊙ (Bᵀ x))` is the line of `m` sums over three taps. Rows are points.
+/// `Aᵀ((G k) ⊙ (Bᵀ x))` is the tile of `m` sums over three taps. Rows are points.
 pub struct Matrices {
     /// [points, points]: Bᵀ
     pub b: Vec<f32>,
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn lines_are_sums_over_three_taps() {
-        for m in 2..=LONGEST {
+        for m in 2..=MAX_TILE_RESULTS {
             let (n, f) = ((m + TAPS - 1) as usize, matrices(m));
             let x: Vec<f64> = (0..n).map(|i| (i * i % 7) as f64 - 2.5).collect();
             let k = [0.75, -1.5, 0.25];
@@ -79,7 +79,7 @@ mod tests {
                 let direct: f64 = (0..3).map(|q| k[q] * x[i + q]).sum();
                 assert!(
                     (dot(&column, &product) - direct).abs() < 1e-5,
-                    "line of {m}, result {i}"
+                    "tile of {m}, result {i}"
                 );
             }
         }
@@ -97,10 +97,10 @@ mod tests {
             (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
         };
         let dot = |row: &[f32], v: &[f32]| row.iter().zip(v).fold(0f32, |s, (a, b)| s + a * b);
-        for m in 2..=LONGEST {
-            let (n, lines, f) = ((m + TAPS - 1) as usize, 500, matrices(m));
-            let (mut filtered, mut direct) = (0.0, 0.0);
-            for _ in 0..lines {
+        for m in 2..=MAX_TILE_RESULTS {
+            let (n, n_tiles, f) = ((m + TAPS - 1) as usize, 500, matrices(m));
+            let (mut winograd, mut direct) = (0.0, 0.0);
+            for _ in 0..n_tiles {
                 let x: Vec<f32> = (0..CHANNELS * n).map(|_| noise()).collect();
                 let k: Vec<f32> = (0..CHANNELS * 3).map(|_| noise()).collect();
                 let of = |c: usize, p: usize| {
@@ -115,14 +115,14 @@ mod tests {
                     let terms = || (0..CHANNELS * 3).map(|t| (k[t], x[t / 3 * n + i + t % 3]));
                     let exact: f64 = terms().map(|(k, x)| f64::from(k) * f64::from(x)).sum();
                     let plain = terms().fold(0f32, |s, (k, x)| s + k * x);
-                    filtered += (f64::from(dot(&column, &sums)) - exact).powi(2);
+                    winograd += (f64::from(dot(&column, &sums)) - exact).powi(2);
                     direct += (f64::from(plain) - exact).powi(2);
                 }
             }
-            let ratio = (filtered / direct).sqrt();
+            let ratio = (winograd / direct).sqrt();
             assert!(
                 ratio < 4.0,
-                "line of {m}: {ratio:.2} times the error of the direct sum"
+                "tile of {m}: {ratio:.2} times the error of the direct sum"
             );
         }
     }

@@ -1,9 +1,8 @@
-//! Launch lists: each thread begins with its own share of a launch's tasks, and helps others when it is done; the next
-//! launch starts when all are.
+//! Launch lists: a static partition of each launch's tasks with work stealing; the next launch starts when all threads
+//! are done.
 //!
-//! A share is the same part of every launch. Kernels that follow each other mostly go over the same data in the same
-//! order, so a thread finds in its own cache what it has written: where cores do not share a cache, that is most of the
-//! cost.
+//! A thread's part is the same in every launch. Consecutive kernels mostly go over the same data in the same order, so a
+//! thread finds in its own cache what it has written: with split L3, that is most of the cost.
 
 use super::pool::{Barrier, Pool};
 use super::{Memory, table};
@@ -11,7 +10,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 use vsr_artifact::abi::{Env, KernelFn, RowFn};
-use vsr_kernels::{Level, stream};
+use vsr_kernels::{Level, non_temporal};
 
 /// Below this cost (flops and bytes) one thread is done before another is awake.
 const SMALL: u64 = 40_000;
@@ -40,12 +39,12 @@ struct Queue<'a> {
     call: &'a Call,
     env: Env,
     /// One for each thread.
-    shares: Vec<Share>,
+    partition: Vec<TaskRange>,
 }
 
 /// Tasks from `next` to `end` are not taken yet. On cache lines of its own, since its thread asks often.
 #[repr(align(128))]
-struct Share {
+struct TaskRange {
     next: AtomicI64,
     end: i64,
     /// One of so many parts of what is left is taken at once: neighbours stay together, and at the end nobody waits
@@ -53,7 +52,7 @@ struct Share {
     parts: i64,
 }
 
-impl Share {
+impl TaskRange {
     fn take(&self) -> Option<(i64, i64)> {
         let end = |first: i64| first + ((self.end - first) / self.parts).max(1);
         let next = |first| (first < self.end).then(|| end(first));
@@ -134,8 +133,8 @@ impl Run<'_> {
             true => (1, 1),
             false => (n_threads as i64, 4),
         };
-        let bound = |share: i64| call.tasks * share / n;
-        let share = |i: i64| Share {
+        let bound = |i: i64| call.tasks * i / n;
+        let range = |i: i64| TaskRange {
             next: AtomicI64::new(bound(i)),
             end: bound(i + 1),
             parts,
@@ -143,7 +142,7 @@ impl Run<'_> {
         Queue {
             call,
             env,
-            shares: (0..n).map(share).collect(),
+            partition: (0..n).map(range).collect(),
         }
     }
 }
@@ -153,15 +152,15 @@ struct Base(*mut u8);
 unsafe impl Sync for Base {}
 
 impl Queue<'_> {
-    /// The thread's own share first, then those of the threads after it.
+    /// The thread's own part first; then it steals from those of the threads after it.
     unsafe fn work(&self, thread: usize, scratch: *mut u8) {
-        let n = self.shares.len();
-        for share in (0..n).map(|i| &self.shares[(thread + i) % n]) {
-            while let Some((first, end)) = share.take() {
+        let n = self.partition.len();
+        for range in (0..n).map(|i| &self.partition[(thread + i) % n]) {
+            while let Some((first, end)) = range.take() {
                 unsafe { enter(self.call.kernel, &self.env, first, end, scratch) };
             }
         }
-        stream::fence();
+        non_temporal::fence();
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 
-/// Turns of an idle loop before a thread gives its core away.
+/// Iterations of an idle loop before a thread gives its core away.
 const SPINS: usize = 4000;
 
 type Job = *const (dyn Fn(usize) + Sync);
@@ -158,10 +158,10 @@ fn spawn(shared: &Arc<Shared>, thread: usize) -> std::io::Result<JoinHandle<()>>
 fn work(shared: &Shared, thread: usize) {
     let mut seen = 0;
     loop {
-        let mut turns = 0;
-        while shared.epoch.load(Ordering::Acquire) == seen && turns < SPINS {
+        let mut spins = 0;
+        while shared.epoch.load(Ordering::Acquire) == seen && spins < SPINS {
             std::hint::spin_loop();
-            turns += 1;
+            spins += 1;
         }
         let lent = {
             let mut slot = shared.job.lock().unwrap_or_else(|e| e.into_inner());
@@ -186,10 +186,10 @@ fn work(shared: &Shared, thread: usize) {
 
 /// Spins, then lets other threads run in between.
 fn wait_until(done: impl Fn() -> bool) {
-    let mut turns = 0;
+    let mut spins = 0;
     while !done() {
-        turns += 1;
-        if turns < SPINS {
+        spins += 1;
+        if spins < SPINS {
             std::hint::spin_loop()
         } else {
             std::thread::yield_now()

@@ -1,10 +1,10 @@
 //! The functions that compiled code may call, one table for each level of the microkernels.
 
 use vsr_artifact::abi::{ContractCall, Env, FnTable};
+use vsr_kernels::interleave::{Interleave, interleave};
 use vsr_kernels::maths::{Call, Function, Lanes};
-use vsr_kernels::turn::{Turn, turn};
-use vsr_kernels::weave::{Weave, weave};
-use vsr_kernels::{Affine, Level, maths, philox, stream};
+use vsr_kernels::transpose::{Transpose, transpose};
+use vsr_kernels::{Affine, Level, maths, non_temporal, philox};
 
 /// The table for a level. It lives as long as the process.
 pub fn table(level: Level) -> &'static FnTable {
@@ -55,20 +55,20 @@ macro_rules! tables {
                 }
             }
             unsafe extern "C" fn copy(dst: *mut f32, src: *const f32, n: i64, scale: f32, shift: f32) {
-                unsafe { stream::stream(LEVEL, dst, src, n, Affine { scale, shift }) }
+                unsafe { non_temporal::copy(LEVEL, dst, src, n, Affine { scale, shift }) }
             }
 
-            unsafe extern "C" fn rows(dst: *mut f32, src: *const f32, step: i64, ways: i64, n: i64, past: i64) {
-                let past_caches = past == 1;
-                unsafe { weave(LEVEL, ways, Weave { dst, src, step, n, past_caches }) }
+            unsafe extern "C" fn rows(dst: *mut f32, src: *const f32, step: i64, n_rows: i64, n: i64, non_temporal: i64) {
+                let non_temporal = non_temporal == 1;
+                unsafe { interleave(LEVEL, n_rows, Interleave { dst, src, step, n, non_temporal }) }
             }
 
-            unsafe extern "C" fn turned(
+            unsafe extern "C" fn strided(
                 dst: *mut f32, dst_step: i64, src: *const f32, src_step: i64, rows: i64, n: i64,
-                next: *const f32, next_step: i64, past: i64,
+                next: *const f32, next_step: i64, non_temporal: i64,
             ) {
-                let past_caches = past == 1;
-                unsafe { turn(LEVEL, Turn { dst, dst_step, src, src_step, rows, n, next, next_step, past_caches }) }
+                let non_temporal = non_temporal == 1;
+                unsafe { transpose(LEVEL, Transpose { dst, dst_step, src, src_step, rows, n, next, next_step, non_temporal }) }
             }
 
             pub static TABLE: FnTable = FnTable {
@@ -83,9 +83,9 @@ macro_rules! tables {
                 sigmoid: map::<{ Function::Sigmoid as usize }>,
                 pow,
                 random,
-                stream: copy,
-                weave: rows,
-                turn: turned,
+                copy_non_temporal: copy,
+                interleave: rows,
+                transpose: strided,
             };
         }
     )* };

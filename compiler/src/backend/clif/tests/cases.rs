@@ -336,7 +336,7 @@ fn skipped_points_and_strided_stores() {
 
 #[test]
 fn modes_combine_with_what_is_there() {
-    for mode in [Mode::Add, Mode::Max, Mode::Min, Mode::Stream] {
+    for mode in [Mode::Add, Mode::Max, Mode::Min, Mode::NonTemporal] {
         let mut k = map(
             &[(0, 3), (1, 22)],
             Val::Buf(0, add(mul(v(0), c(22)), v(1))),
@@ -564,7 +564,7 @@ fn calls_read_and_write_in_place() {
             To::Buf(1),
             add(v(3), c(1)),
         );
-        out.mode = Mode::Stream;
+        out.mode = Mode::NonTemporal;
         for lanes in [1, 16, 32] {
             let mut k = k.clone();
             k.body.extend([sum(lanes), out.clone()].map(Stmt::Compute));

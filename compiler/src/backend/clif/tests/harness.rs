@@ -3,7 +3,7 @@
 use super::super::{Target, compile};
 use crate::diag::context;
 use crate::tile::interpret::{Data, interpret, n_tasks};
-use crate::tile::{BufferKind, Kernel, Launched, PASSES, lift, print, verify};
+use crate::tile::{BufferKind, Kernel, LaunchedKernel, PASSES, lift, print, verify};
 use vsr_artifact::abi::{ContractCall, Env, FnTable, KernelFn, RowFn};
 
 /// Elements before and after every buffer that nobody may write.
@@ -56,30 +56,36 @@ map_fn!(erf, libm::erf);
 map_fn!(silu, |v: f64| v / (1.0 + libm::exp(-v)));
 map_fn!(sigmoid, |v: f64| 1.0 / (1.0 + libm::exp(-v)));
 
-unsafe extern "C" fn stream(dst: *mut f32, src: *const f32, n: i64, scale: f32, shift: f32) {
+unsafe extern "C" fn copy_non_temporal(
+    dst: *mut f32,
+    src: *const f32,
+    n: i64,
+    scale: f32,
+    shift: f32,
+) {
     for i in 0..n as usize {
         unsafe { *dst.add(i) = affine(*src.add(i), scale, shift) };
     }
 }
 
-unsafe extern "C" fn weave(
+unsafe extern "C" fn interleave(
     dst: *mut f32,
     src: *const f32,
     step: i64,
-    ways: i64,
+    n_rows: i64,
     n: i64,
-    _past: i64,
+    _non_temporal: i64,
 ) {
     for i in 0..n {
-        for k in 0..ways {
+        for k in 0..n_rows {
             unsafe {
-                *dst.offset((ways * i + k) as isize) = *src.offset((k * step + i) as isize);
+                *dst.offset((n_rows * i + k) as isize) = *src.offset((k * step + i) as isize);
             }
         }
     }
 }
 
-unsafe extern "C" fn turn(
+unsafe extern "C" fn transpose(
     dst: *mut f32,
     dst_step: i64,
     src: *const f32,
@@ -88,7 +94,7 @@ unsafe extern "C" fn turn(
     n: i64,
     _next: *const f32,
     _next_step: i64,
-    _past: i64,
+    _non_temporal: i64,
 ) {
     for r in 0..rows {
         for i in 0..n {
@@ -160,9 +166,9 @@ fn table() -> FnTable {
         sigmoid,
         pow,
         random: random_fn,
-        stream,
-        weave,
-        turn,
+        copy_non_temporal,
+        interleave,
+        transpose,
     }
 }
 
@@ -184,7 +190,7 @@ pub fn run(
     level: usize,
 ) -> Vec<Data<f32>> {
     let around = |_| context(kernel.name.as_str());
-    let mut launched = Launched {
+    let mut launched = LaunchedKernel {
         kernel: kernel.clone(),
         args: args.to_vec(),
         lens: vec![],

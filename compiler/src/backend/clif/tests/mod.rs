@@ -7,4 +7,4 @@ mod random;
 mod rows;
 mod snapshots;
 mod software_pipeline;
-mod turn;
+mod transpose;

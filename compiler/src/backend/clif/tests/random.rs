@@ -177,7 +177,7 @@ fn draw(seed: u64, maths: bool) -> Kernel {
     let mode = d.one_of(&[
         Mode::Store,
         Mode::Store,
-        Mode::Stream,
+        Mode::NonTemporal,
         Mode::Add,
         Mode::Max,
         Mode::Min,

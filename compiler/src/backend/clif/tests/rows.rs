@@ -1,4 +1,4 @@
-//! Rows that the runtime helps with: woven ones, and maths in one call.
+//! Rows that the runtime helps with: interleaved ones, and maths in one call.
 
 use super::super::{Target, text};
 use super::cases::{add, bin, c, lit, map, mul, reduction, run, single, un, v};
@@ -6,22 +6,22 @@ use crate::equation::{Binary, Unary};
 use crate::tile::{Kernel, Mode, ReduceOp, Stmt, Tile, TileKind, To, Val};
 
 #[test]
-fn rows_of_a_pixel_shuffle_are_woven() {
-    // dst[row, ways·i + way] = src[way, row, i]: the long index is read along, and written `ways` apart.
-    for (ways, n) in [(2, 16), (2, 70), (4, 21), (4, 600), (3, 40)] {
+fn rows_of_a_pixel_shuffle_are_interleaved() {
+    // dst[row, n_rows·i + k] = src[k, row, i]: the long index is read along, and written `n_rows` apart.
+    for (n_rows, n) in [(2, 16), (2, 70), (4, 21), (4, 600), (3, 40)] {
         let read = add(add(mul(v(2), c(2 * n)), mul(v(0), c(n))), v(1));
-        let write = add(mul(v(0), c(ways * n)), add(mul(v(1), c(ways)), v(2)));
-        for mode in [Mode::Store, Mode::Stream, Mode::Add] {
+        let write = add(mul(v(0), c(n_rows * n)), add(mul(v(1), c(n_rows)), v(2)));
+        for mode in [Mode::Store, Mode::NonTemporal, Mode::Add] {
             for plain in [true, false] {
                 let x = Val::Buf(0, read.clone());
                 let y = match plain {
                     true => x,
                     false => bin(Binary::Mul, x, Val::Buf(2, v(2))),
                 };
-                let dims = [(0, 2), (2, ways), (1, n)];
+                let dims = [(0, 2), (2, n_rows), (1, n)];
                 let mut k = map(&dims, y, To::Buf(1), write.clone());
                 k.mode = mode;
-                run(&single("weave", k), (2 * ways * n) as usize, 0.0);
+                run(&single("interleave", k), (2 * n_rows * n) as usize, 0.0);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Loops over rows whose first reduction goes ahead.
+//! Software pipelining: loops over rows whose first reduction is issued one row ahead.
 
 use super::cases::{add, bin, c, map, mul, reduction, run, un, v};
 use super::harness::kernel;
@@ -24,7 +24,7 @@ fn softmax(n: i64, x: impl Fn(u32) -> Val) -> (Kernel, Vec<Compute>) {
         To::Buf(1),
         at(4),
     );
-    quotients.mode = Mode::Stream;
+    quotients.mode = Mode::NonTemporal;
     let body = vec![
         total(ReduceOp::Max, x(1), 1, 0),
         map(&[(2, n)], un(Unary::Exp, off), To::Tile(1), v(2)),
@@ -55,7 +55,7 @@ fn looped(mut k: Kernel, rows: i64, step: i64, body: &[Compute]) -> Kernel {
     k
 }
 
-/// Where the next row's reduction stands in the loop, if it goes ahead.
+/// Where the next row's reduction stands in the loop, if it is pipelined.
 fn ahead(k: &Kernel, body: &[Compute]) -> Option<usize> {
     let body: Vec<Stmt> = body.iter().cloned().map(Stmt::Compute).collect();
     let pipelined = pipelined(k, ROW, &c(5), 1, &body)?;

@@ -1,4 +1,4 @@
-//! Copies of what lies across.
+//! Transpositions: what is lowered to one, and that it has the same elements.
 
 use super::super::plan::Plan;
 use super::cases::{add, bin, bound, c, lit, map, mul, run, single, v};
@@ -9,7 +9,7 @@ use crate::tile::dag::Dag;
 use crate::tile::{Compute, Mode, Stmt, Tile, TileKind, To, Val};
 
 /// dst[b, r, i] = src[b, i, r] for r < rows, i < n, with rows some elements apart.
-fn turned(rows: i64, n: i64, gap: i64) -> Compute {
+fn transposed(rows: i64, n: i64, gap: i64) -> Compute {
     let from = |b, i, r| {
         add(
             mul(v(b), c(n * (rows + gap))),
@@ -26,34 +26,34 @@ fn turned(rows: i64, n: i64, gap: i64) -> Compute {
     map(&dims, Val::Buf(0, from(0, 2, 1)), To::Buf(1), to(0, 1, 2))
 }
 
-fn is_turned(compute: &Compute) -> bool {
+fn is_transposed(compute: &Compute) -> bool {
     let mut dag = Dag::new(Some(compute.to.into()));
-    Plan::new(compute, &mut dag).is_turned
+    Plan::new(compute, &mut dag).is_transposed
 }
 
 #[test]
 fn both_loops_are_one_call() {
     for (rows, n, gap) in [(16, 16, 0), (8, 40, 3), (33, 50, 16), (100, 8, 0)] {
         let len = 2 * ((rows + gap) * (n + gap)) as usize;
-        for mode in [Mode::Store, Mode::Stream] {
-            let mut k = turned(rows, n, gap);
+        for mode in [Mode::Store, Mode::NonTemporal] {
+            let mut k = transposed(rows, n, gap);
             k.mode = mode;
-            assert!(is_turned(&k), "{rows} {n}");
-            run(&single("turn", k), len, 0.0);
+            assert!(is_transposed(&k), "{rows} {n}");
+            run(&single("transpose", k), len, 0.0);
         }
     }
 }
 
 #[test]
 fn the_loop_across_may_stand_anywhere() {
-    let mut k = turned(24, 17, 0);
+    let mut k = transposed(24, 17, 0);
     k.dims.swap(0, 1);
-    assert!(is_turned(&k));
+    assert!(is_transposed(&k));
     run(&single("outermost", k), 2000, 0.0);
 }
 
 #[test]
-fn what_leaves_a_tile_is_turned_too() {
+fn a_tile_is_stored_transposed_too() {
     let (rows, n) = (40, 24);
     let tile = map(
         &[(1, n), (2, rows)],
@@ -71,7 +71,7 @@ fn what_leaves_a_tile_is_turned_too() {
         To::Buf(1),
         add(mul(v(2), c(n)), v(1)),
     );
-    assert!(is_turned(&out));
+    assert!(is_transposed(&out));
     let mut k = kernel("tile", &[In, InOut]);
     k.tiles = vec![Tile {
         name: "t".into(),
@@ -84,15 +84,15 @@ fn what_leaves_a_tile_is_turned_too() {
 }
 
 #[test]
-fn other_maps_are_no_turned_copies() {
+fn other_maps_are_no_transpositions() {
     // Too short one way or the other.
-    assert!(!is_turned(&turned(7, 40, 0)) && !is_turned(&turned(40, 7, 0)));
+    assert!(!is_transposed(&transposed(7, 40, 0)) && !is_transposed(&transposed(40, 7, 0)));
     let with = |change: &dyn Fn(&mut Compute)| {
-        let mut k = turned(24, 24, 0);
+        let mut k = transposed(24, 24, 0);
         change(&mut k);
-        let turned = is_turned(&k);
+        let transposed = is_transposed(&k);
         run(&single("other", k), 2000, 1e-6);
-        turned
+        transposed
     };
     // Something is computed, skipped, or added to what is there.
     assert!(!with(

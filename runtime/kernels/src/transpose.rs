@@ -1,30 +1,30 @@
-//! Turned layouts: what is adjacent in one place lies apart in the other. Elements enter and leave; nothing is
+//! Transposition: a strided source becomes a contiguous destination. Elements enter and leave; nothing is
 //! computed.
 //!
-//! A square of one cache line each way is turned in registers, so that lines are read and written whole. Squares follow
+//! A square of one cache line each way is transposed in registers, so that lines are read and written whole. Squares follow
 //! each other along the lines that are read, which stay open.
 
 use crate::Level;
 
 /// Sources and destination of one call: `dst[r·dst_step + i] = src[i·src_step + r]` for r below `rows`, i below `n`.
 #[derive(Clone, Copy)]
-pub struct Turn {
+pub struct Transpose {
     pub dst: *mut f32,
     pub dst_step: i64,
     pub src: *const f32,
     pub src_step: i64,
     pub rows: i64,
     pub n: i64,
-    /// Asked for meanwhile: what is read next, `next[i·next_step + r]`.
+    /// Prefetched meanwhile: what is read next, `next[i·next_step + r]`.
     pub next: *const f32,
     pub next_step: i64,
-    /// Nobody reads the result soon.
-    pub past_caches: bool,
+    /// Stores bypass the caches: nobody reads the result soon.
+    pub non_temporal: bool,
 }
 
 /// # Safety
 /// Both places hold these elements and do not overlap; `level` is available on this machine.
-pub unsafe fn turn(level: Level, t: Turn) {
+pub unsafe fn transpose(level: Level, t: Transpose) {
     unsafe {
         match level {
             #[cfg(target_arch = "x86_64")]
@@ -36,10 +36,10 @@ pub unsafe fn turn(level: Level, t: Turn) {
     }
 }
 
-/// Side of a square that is turned element by element.
+/// Side of a square that is transposed element by element.
 const PORTABLE: i64 = 8;
 
-impl Turn {
+impl Transpose {
     fn from(&self, r: i64, i: i64) -> *const f32 {
         self.src.wrapping_offset((i * self.src_step + r) as isize)
     }
@@ -48,14 +48,14 @@ impl Turn {
         self.dst.wrapping_offset((r * self.dst_step + i) as isize)
     }
 
-    /// Asks for what will be read where this square is.
+    /// Prefetches what will be read where this square is.
     #[cfg(target_arch = "x86_64")]
     #[inline(always)]
-    fn fetch(&self, r: i64, i: i64, side: i64) {
+    fn prefetch(&self, r: i64, i: i64, side: i64) {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         for i in i..i + side {
             let line = self.next.wrapping_offset((i * self.next_step + r) as isize);
-            // SAFETY: asking for what is not there is allowed.
+            // SAFETY: prefetching what is not there is allowed.
             unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) };
         }
     }
@@ -69,16 +69,16 @@ impl Turn {
         }
     }
 
-    /// Whether whole lines of so many floats may be stored past the caches.
-    fn streams(&self, floats: i64) -> bool {
+    /// Whether whole lines of so many floats may be stored non-temporally.
+    fn stores_non_temporal(&self, floats: i64) -> bool {
         let aligned = (self.dst as usize).is_multiple_of(4 * floats as usize);
-        self.past_caches && aligned && self.dst_step % floats == 0
+        self.non_temporal && aligned && self.dst_step % floats == 0
     }
 }
 
-/// Turns whole squares by `square`, and what is left one by one.
+/// Transposes whole squares by `square`, and what is left one by one.
 #[inline(always)]
-unsafe fn squares(t: Turn, side: i64, square: impl Fn(Turn, i64, i64)) {
+unsafe fn squares(t: Transpose, side: i64, square: impl Fn(Transpose, i64, i64)) {
     let (rows, n) = (t.rows / side * side, t.n / side * side);
     for i in (0..n).step_by(side as usize) {
         for r in (0..rows).step_by(side as usize) {
@@ -89,26 +89,26 @@ unsafe fn squares(t: Turn, side: i64, square: impl Fn(Turn, i64, i64)) {
     unsafe { t.part(0, n, t.rows, t.n - n) };
 }
 
-/// For each width: turns squares of that side, whose rows become its columns in registers.
+/// For each width: transposes squares of that side, whose rows become its columns in registers.
 macro_rules! widths {
     ($(
-        $name:ident $features:literal $side:literal $zero:ident $load:ident $store:ident $stream:ident $turned:expr;
+        $name:ident $features:literal $side:literal $zero:ident $load:ident $store:ident $stream:ident $transposed:expr;
     )*) => { $(
         #[cfg(target_arch = "x86_64")]
         #[target_feature(enable = $features)]
-        unsafe fn $name(t: Turn) {
+        unsafe fn $name(t: Transpose) {
             use std::arch::x86_64::*;
-            let turned = $turned;
-            let streams = t.streams($side);
-            let square = |t: Turn, r: i64, i: i64| {
-                t.fetch(r, i, $side);
+            let transposed = $transposed;
+            let non_temporal = t.stores_non_temporal($side);
+            let square = |t: Transpose, r: i64, i: i64| {
+                t.prefetch(r, i, $side);
                 let mut x = [$zero(); $side];
                 for (k, x) in x.iter_mut().enumerate() {
                     *x = unsafe { $load(t.from(r, i + k as i64)) };
                 }
-                for (k, y) in turned(x).into_iter().enumerate() {
+                for (k, y) in transposed(x).into_iter().enumerate() {
                     let to = t.to(r + k as i64, i);
-                    match streams {
+                    match non_temporal {
                         true => unsafe { $stream(to, y) },
                         false => unsafe { $store(to, y) },
                     }
@@ -175,9 +175,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_level_turns_just_that() {
+    fn every_level_transposes_just_that() {
         for level in Level::available() {
-            for (rows, n, first, past_caches) in [
+            for (rows, n, first, non_temporal) in [
                 (16i64, 32i64, 0, true),
                 (16, 16, 0, true),
                 (64, 48, 0, true),
@@ -192,7 +192,7 @@ mod tests {
                 let src: Vec<f32> = (0..n * src_step + rows).map(|i| i as f32).collect();
                 let mut dst = vec![-1.0; (rows * dst_step + 64) as usize];
                 let aligned = dst.as_ptr().align_offset(64) + first;
-                let t = Turn {
+                let t = Transpose {
                     dst: unsafe { dst.as_mut_ptr().add(aligned) },
                     dst_step,
                     src: src.as_ptr(),
@@ -201,10 +201,10 @@ mod tests {
                     n,
                     next: src.as_ptr(),
                     next_step: src_step,
-                    past_caches,
+                    non_temporal,
                 };
-                unsafe { turn(level, t) };
-                crate::stream::fence();
+                unsafe { transpose(level, t) };
+                crate::non_temporal::fence();
                 for (at, have) in dst.iter().enumerate() {
                     let at = at as i64 - aligned as i64;
                     let (r, i) = (at.div_euclid(dst_step), at.rem_euclid(dst_step));

@@ -1,26 +1,26 @@
-//! Rows woven into one: element i of row k goes to place `ways·i + k` (a pixel shuffle's lines). Rows enter, one row
+//! Rows interleaved into one: element i of row k goes to place `n_rows·i + k` (a pixel shuffle's lines). Rows enter, one row
 //! leaves; nothing is computed.
 
 use crate::Level;
 
 /// Sources and destination of one call.
 #[derive(Clone, Copy)]
-pub struct Weave {
+pub struct Interleave {
     pub dst: *mut f32,
     /// The first row; each other one starts `step` floats after the one before.
     pub src: *const f32,
     pub step: i64,
     /// Elements of each row.
     pub n: i64,
-    /// Nobody reads the result soon.
-    pub past_caches: bool,
+    /// Stores bypass the caches: nobody reads the result soon.
+    pub non_temporal: bool,
 }
 
 /// # Safety
-/// Rows hold n floats, `dst` holds ways·n and overlaps none of them; `level` is available on this machine.
-pub unsafe fn weave(level: Level, ways: i64, w: Weave) {
+/// Rows hold n floats, `dst` holds n_rows·n and overlaps none of them; `level` is available on this machine.
+pub unsafe fn interleave(level: Level, n_rows: i64, w: Interleave) {
     unsafe {
-        let done = match (level, ways) {
+        let done = match (level, n_rows) {
             #[cfg(target_arch = "x86_64")]
             (Level::Avx512, 2) => wide::<2>(w),
             #[cfg(target_arch = "x86_64")]
@@ -31,46 +31,46 @@ pub unsafe fn weave(level: Level, ways: i64, w: Weave) {
             (Level::Avx2, 4) => narrow::<4>(w),
             _ => 0,
         };
-        plain(ways, w, done);
+        plain(n_rows, w, done);
     }
 }
 
-unsafe fn plain(ways: i64, w: Weave, first: i64) {
+unsafe fn plain(n_rows: i64, w: Interleave, first: i64) {
     for i in first..w.n {
-        for k in 0..ways {
-            unsafe { *w.dst.offset((ways * i + k) as isize) = *w.row(k).offset(i as isize) };
+        for k in 0..n_rows {
+            unsafe { *w.dst.offset((n_rows * i + k) as isize) = *w.row(k).offset(i as isize) };
         }
     }
 }
 
-impl Weave {
+impl Interleave {
     fn row(&self, k: i64) -> *const f32 {
         self.src.wrapping_offset((k * self.step) as isize)
     }
 
-    /// Whether whole vectors of so many bytes may be stored past the caches.
-    fn streams(&self, bytes: usize) -> bool {
-        self.past_caches && (self.dst as usize).is_multiple_of(bytes)
+    /// Whether whole vectors of so many bytes may be stored non-temporally.
+    fn stores_non_temporal(&self, bytes: usize) -> bool {
+        self.non_temporal && (self.dst as usize).is_multiple_of(bytes)
     }
 }
 
-/// For each width: `wide::<WAYS>(w)` weaves whole vectors and returns how many elements of each row are done.
+/// For each width: `wide::<N_ROWS>(w)` interleaves whole vectors and returns how many elements of each row are done.
 macro_rules! widths {
     ($(
         $name:ident $features:literal $lanes:literal $zero:ident $load:ident $store:ident $stream:ident $pair:expr;
     )*) => { $(
         #[cfg(target_arch = "x86_64")]
         #[target_feature(enable = $features)]
-        unsafe fn $name<const WAYS: usize>(w: Weave) -> i64 {
+        unsafe fn $name<const N_ROWS: usize>(w: Interleave) -> i64 {
             use std::arch::x86_64::*;
             let pair = $pair;
-            let streams = w.streams(4 * $lanes);
+            let non_temporal = w.stores_non_temporal(4 * $lanes);
             let whole = w.n.max(0) / $lanes * $lanes;
             for i in (0..whole as usize).step_by($lanes) {
                 unsafe {
                     let row = |k: usize| $load(w.row(k as i64).add(i));
-                    let mut out = [$zero(); WAYS];
-                    if WAYS == 2 {
+                    let mut out = [$zero(); N_ROWS];
+                    if N_ROWS == 2 {
                         (out[0], out[1]) = pair(row(0), row(1));
                     } else {
                         let (even, odd) = (pair(row(0), row(2)), pair(row(1), row(3)));
@@ -78,8 +78,8 @@ macro_rules! widths {
                         (out[2], out[3]) = pair(even.1, odd.1);
                     }
                     for (k, v) in out.into_iter().enumerate() {
-                        let to = w.dst.add(WAYS * i + $lanes * k);
-                        match streams {
+                        let to = w.dst.add(N_ROWS * i + $lanes * k);
+                        match non_temporal {
                             true => $stream(to, v),
                             false => $store(to, v),
                         }
@@ -111,11 +111,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_level_weaves_exactly_n() {
+    fn every_level_interleaves_exactly_n() {
         let step = 130;
         let src: Vec<f32> = (0..4 * step).map(|i| i as f32).collect();
         for level in Level::available() {
-            for (ways, n, first, past_caches) in [
+            for (n_rows, n, first, non_temporal) in [
                 (2, 100, 0, true),
                 (2, 33, 3, true),
                 (4, 64, 0, true),
@@ -127,18 +127,18 @@ mod tests {
                 let mut dst = vec![-1.0; 600];
                 let aligned = dst.as_ptr().align_offset(64) + first;
                 unsafe {
-                    let w = Weave {
+                    let w = Interleave {
                         dst: dst.as_mut_ptr().add(aligned),
                         src: src.as_ptr(),
                         step: step as i64,
                         n,
-                        past_caches,
+                        non_temporal,
                     };
-                    weave(level, ways, w);
+                    interleave(level, n_rows, w);
                 }
-                let end = aligned + (ways * n) as usize;
+                let end = aligned + (n_rows * n) as usize;
                 for (i, y) in dst[aligned..end].iter().enumerate() {
-                    let (k, i) = (i % ways as usize, i / ways as usize);
+                    let (k, i) = (i % n_rows as usize, i / n_rows as usize);
                     assert_eq!(*y, src[k * step + i]);
                 }
                 let rest = dst[..aligned].iter().chain(&dst[end..]);

@@ -1,4 +1,4 @@
-//! Members of a nest that are computed where another member reads them, instead of in a tile before.
+//! Compute-at: producers of a loop nest that are computed inside of their reader, instead of in a tile before it.
 //!
 //! Enters a group; leaves a choice for each member. No point is computed twice for it, and no member that another kernel
 //! reads is chosen.
@@ -8,11 +8,11 @@ use super::net::{Net, ValueId, for_each_read};
 use crate::equation::Reducer;
 use crate::equation::cost::cost;
 
-/// Largest expression that a member may become, reads of other members written out.
-const MOST_NODES: u64 = 192;
+/// Largest expression that a member may become, reads of inlined members written out.
+const MAX_INLINED_NODES: u64 = 192;
 
-/// Whether each member is computed in place: a map that no other kernel reads, each point of which is needed once.
-pub fn in_place(net: &Net, group: &Group) -> Vec<bool> {
+/// Whether each member is computed at its reader: a map that no other kernel reads, each point of which is needed once.
+pub fn at_reader(net: &Net, group: &Group) -> Vec<bool> {
     let members = &group.members;
     let mut chosen = vec![false; members.len()];
     // A weight that the kernel rewrites must be read before.
@@ -25,13 +25,13 @@ pub fn in_place(net: &Net, group: &Group) -> Vec<bool> {
     let mut nodes = vec![0; members.len()];
     for i in 0..members.len() {
         nodes[i] = written_out(members, &chosen, &nodes, i);
-        chosen[i] = once(members, i) && nodes[i] <= MOST_NODES && {
+        chosen[i] = once(members, i) && nodes[i] <= MAX_INLINED_NODES && {
             chosen[i] = true;
             let readers =
                 (i + 1..members.len()).filter(|r| reads(&members[*r], members[i].value) > 0);
             readers
                 .into_iter()
-                .all(|r| written_out(members, &chosen, &nodes, r) <= MOST_NODES)
+                .all(|r| written_out(members, &chosen, &nodes, r) <= MAX_INLINED_NODES)
         };
     }
     chosen

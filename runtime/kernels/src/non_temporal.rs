@@ -1,27 +1,27 @@
-//! A copy past the caches, or a multiple: for results that nobody reads soon, twice as fast as stores that first fetch
-//! each line.
+//! A copy by non-temporal stores, or a multiple: for results that nobody reads soon, twice as fast as stores that first
+//! fetch each line (write-allocate).
 
 use crate::{Affine, Level};
 
 /// Below this many floats a plain copy is as good.
-const WORTH: usize = 16;
+const MIN_FLOATS: usize = 16;
 
 /// # Safety
 /// `src` and `dst` hold n floats and do not overlap; `level` is available on this machine.
-pub unsafe fn stream(level: Level, dst: *mut f32, src: *const f32, n: i64, value: Affine) {
+pub unsafe fn copy(level: Level, dst: *mut f32, src: *const f32, n: i64, value: Affine) {
     let n = n.max(0) as usize;
     unsafe {
         match level {
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512 if n >= 2 * WORTH => avx512(dst, src, n, value),
+            Level::Avx512 if n >= 2 * MIN_FLOATS => avx512(dst, src, n, value),
             #[cfg(target_arch = "x86_64")]
-            Level::Avx2 if n >= WORTH => avx2(dst, src, n, value),
+            Level::Avx2 if n >= MIN_FLOATS => avx2(dst, src, n, value),
             _ => plain(dst, src, n, value),
         }
     }
 }
 
-/// Makes streamed stores visible to other threads: once, after all tasks of a thread.
+/// Makes non-temporal stores visible to other threads: once, after all tasks of a thread.
 pub fn fence() {
     #[cfg(target_arch = "x86_64")]
     unsafe {
@@ -107,7 +107,7 @@ mod tests {
                 let mut dst = vec![-1.0; 220];
                 unsafe {
                     let (to, from) = (dst.as_mut_ptr().add(to), src.as_ptr().add(from));
-                    stream(level, to, from, n as i64, value)
+                    copy(level, to, from, n as i64, value)
                 };
                 let want: Vec<f32> = src[from..from + n].iter().map(|x| value.of(*x)).collect();
                 assert_eq!(dst[to..to + n], want);

@@ -1,7 +1,7 @@
-//! Copies of what lies across: adjacent results, read far apart, where another loop reads what is adjacent. Both loops
-//! together are one call.
+//! Transpositions: contiguous results of strided reads, where another loop reads contiguously. Both loops together are
+//! one call.
 //!
-//! Enters a plan of a map; leaves its loops in that order, and the call. Guards and what is computed stay with the other ways.
+//! Enters a plan of a map; leaves its loops in that order, and the call. Guards and arithmetic stay with the other lowerings.
 
 use super::lower::Lower;
 use super::plan::{Loop, Plan};
@@ -12,19 +12,19 @@ use cranelift_codegen::ir::Value;
 use std::mem::offset_of;
 use vsr_artifact::abi::FnTable;
 
-/// Loops shorter than this are no square.
-const LEAST: i64 = 8;
-/// Elements by which a line is asked for before it is read: two squares of 16.
-const AHEAD: i64 = 32;
+/// Shorter loops do not fill a square.
+const MIN_TRANSPOSE_EXTENT: i64 = 8;
+/// Prefetch distance: two squares of 16.
+const PREFETCH_ELEMENTS: i64 = 32;
 
 impl Plan {
-    /// Whether the map is a turned copy, with the loop over what is read adjacently last but one.
-    pub fn turn(&mut self, dag: &Dag) -> bool {
+    /// Whether the map is a transposition, with the loop over what is read adjacently last but one.
+    pub fn transpose(&mut self, dag: &Dag) -> bool {
         let Some(across) = self.across(dag) else {
             return false;
         };
         self.take_with_row(across);
-        self.is_turned = true;
+        self.is_transposed = true;
         true
     }
 
@@ -38,25 +38,29 @@ impl Plan {
             Stride::Linear(step) => ![0, 1].map(Sum::constant).contains(&step),
             Stride::Other => false,
         };
-        let long = |l: &Loop| l.extent.as_constant().is_none_or(|n| n >= LEAST);
+        let long = |l: &Loop| {
+            l.extent
+                .as_constant()
+                .is_none_or(|n| n >= MIN_TRANSPOSE_EXTENT)
+        };
         let across = outer
             .iter()
             .position(|l| long(l) && dag.stride(at, l.var) == one && apart(&self.at, l))?;
         let fixed = self.has_lengths_without(&[row.var, outer[across].var], dag);
-        let turned = dag.stride(&self.at, row.var) == one && apart(at, row) && long(row);
+        let transposed = dag.stride(&self.at, row.var) == one && apart(at, row) && long(row);
         let elsewhere = *space != self.to;
-        (self.is_plain() && turned && elsewhere && fixed).then_some(across)
+        (self.is_plain() && transposed && elsewhere && fixed).then_some(across)
     }
 }
 
 impl Lower<'_, '_> {
-    /// Both innermost loops of a turned copy.
-    pub fn turned(&mut self, plan: &Plan) {
+    /// Both innermost loops of a transposition.
+    pub fn transposed(&mut self, plan: &Plan) {
         let Node::Load(space, from, None) = self.dag.node(plan.value).clone() else {
-            unreachable!("a turned copy reads one thing")
+            unreachable!("a transposition reads one thing")
         };
         let [.., across, row] = plan.loops.as_slice() else {
-            unreachable!("a turned copy has two loops")
+            unreachable!("a transposition has two loops")
         };
         let (dst_step, src_step) = (self.step(&plan.at, across.var), self.step(&from, row.var));
         let (rows, n) = (self.sum(&across.extent), self.sum(&row.extent));
@@ -68,19 +72,29 @@ impl Lower<'_, '_> {
         });
         let (next, next_step) = match self.next_block(across.var, row.var, rows) {
             Some(of_the_map) => of_the_map,
-            None => (self.plus(src, 4 * AHEAD), src_step),
+            None => (self.plus(src, 4 * PREFETCH_ELEMENTS), src_step),
         };
         for l in [across.var, row.var] {
             self.vars.remove(&l);
         }
-        let past = self.iconst(i64::from(plan.mode == Mode::Stream));
-        let args = [dst, dst_step, src, src_step, rows, n, next, next_step, past];
-        self.call(offset_of!(FnTable, turn), &args);
+        let non_temporal = self.iconst(i64::from(plan.mode == Mode::NonTemporal));
+        let args = [
+            dst,
+            dst_step,
+            src,
+            src_step,
+            rows,
+            n,
+            next,
+            next_step,
+            non_temporal,
+        ];
+        self.call(offset_of!(FnTable, transpose), &args);
     }
 
-    /// Of a tile that is turned on its way out: where the map that fills it reads the next block, and by which step.
+    /// Of a tile that is stored transposed: where the map that fills it reads the next block, and with which stride.
     fn next_block(&mut self, across: Var, row: Var, n: Value) -> Option<(Value, Value)> {
-        let map = self.feeds.take()?;
+        let map = self.producer.take()?;
         let value = self.dag.val(&map.value, None);
         let nodes = self.dag.reachable(&[value], &[]).nodes;
         let one = Stride::Linear(Sum::constant(1));
@@ -116,7 +130,7 @@ impl Lower<'_, '_> {
     fn step(&mut self, at: &Sum, var: Var) -> Value {
         match self.dag.stride(at, var) {
             Stride::Linear(step) => self.sum(&step),
-            Stride::Other => unreachable!("a turned copy goes in steps"),
+            Stride::Other => unreachable!("a transposition has linear strides"),
         }
     }
 }

@@ -1,5 +1,5 @@
 //! What to say where a loop declares one label again and again. Enters the place of the call; leaves the help, and the
-//! change that gives each turn a label of its own, where the loops' variables make one.
+//! change that gives each iteration a label of its own, where the loops' variables make one.
 
 use super::elab::Elab;
 use super::error::Fault;
@@ -8,14 +8,14 @@ use crate::diag::Span;
 use crate::syntax::ast;
 
 impl<'a> Elab<'a, '_> {
-    /// Every turn of a loop needs a label of its own: with the loops' variables, where these are numbers.
-    pub fn label_by_turn(&self, place: Span, block: &str, fault: Fault) -> Fault {
+    /// Every iteration of a loop needs a label of its own: with the loops' variables, where these are numbers.
+    pub fn label_by_iteration(&self, place: Span, block: &str, fault: Fault) -> Fault {
         let what = "each turn of the loop needs a label of its own";
         let call = self.program.text(place);
         let label = call.rfind('@').map(|at| &call[at..]);
         let label = label.filter(|label| !label.contains([' ', ')', '\n']));
-        let new = label.zip(self.turns(place)).map(|(label, turns)| {
-            let holes = turns.iter().map(|name| format!(".{{{name}}}"));
+        let new = label.zip(self.iterations(place)).map(|(label, variables)| {
+            let holes = variables.iter().map(|name| format!(".{{{name}}}"));
             let is_new = |hole: &String| !label.contains(&hole[1..]);
             (label, holes.filter(is_new).collect::<String>())
         });
@@ -30,8 +30,8 @@ impl<'a> Elab<'a, '_> {
     }
 
     /// The variables of the loops around a place, outer ones first. None: there are none, or one goes over a list.
-    fn turns(&self, place: Span) -> Option<Vec<&'a str>> {
-        let mut turns = vec![];
+    fn iterations(&self, place: Span) -> Option<Vec<&'a str>> {
+        let mut variables = vec![];
         let mut is_counted = true;
         for def in &self.program.defs {
             walk::each_statement(def.body, &mut |stmt| {
@@ -39,10 +39,10 @@ impl<'a> Elab<'a, '_> {
                     && (stmt.span.start..stmt.span.end).contains(&place.start);
                 if let (true, ast::StmtKind::For { names, domain, .. }) = (around, &stmt.kind) {
                     is_counted &= matches!(domain, ast::Domain::Range(..));
-                    turns.extend(names.iter().map(|name| name.text.as_str()));
+                    variables.extend(names.iter().map(|name| name.text.as_str()));
                 }
             });
         }
-        (is_counted && !turns.is_empty()).then_some(turns)
+        (is_counted && !variables.is_empty()).then_some(variables)
     }
 }

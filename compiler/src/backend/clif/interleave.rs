@@ -1,10 +1,10 @@
 //! Results that are adjacent along a short index and far apart along a long one (a pixel shuffle's lines): the long rows are
-//! computed one by one, and the runtime weaves them.
+//! computed one by one, and the runtime interleaves them.
 //!
-//! Enters a plan of a map; leaves its loops in that order, and the calls. Guards and maths stay with the other ways.
+//! Enters a plan of a map; leaves its loops in that order, and the calls. Guards and maths stay with the other lowerings.
 
 use super::lower::Lower;
-use super::plan::{Plan, ROW_BYTES, way_row};
+use super::plan::{Plan, STRIP_BYTES, source_row};
 use super::sweep::{Range, Sink};
 use crate::tile::Mode;
 use crate::tile::dag::{Dag, Node};
@@ -13,18 +13,18 @@ use cranelift_codegen::ir::{InstBuilder, Value};
 use std::mem::offset_of;
 use vsr_artifact::abi::FnTable;
 
-/// Rows that the runtime weaves.
-const WAYS: [i64; 2] = [2, 4];
+/// How many rows the runtime interleaves.
+const INTERLEAVED_ROWS: [i64; 2] = [2, 4];
 /// A shorter row is not worth it.
-const LEAST: i64 = 16;
+const MIN_INTERLEAVED_ELEMENTS: i64 = 16;
 
 impl Plan {
-    /// Whether the map is woven, with its loops in that order: the short index last but one.
-    pub fn weave(&mut self, dag: &Dag) -> bool {
+    /// Whether the map is interleaved, with its loops in that order: the short index last but one.
+    pub fn interleave(&mut self, dag: &Dag) -> bool {
         let Some(short) = self.short_loop(dag) else {
             return false;
         };
-        self.ways = self.loops[short].extent.as_constant();
+        self.n_interleaved = self.loops[short].extent.as_constant();
         self.take_with_row(short);
         true
     }
@@ -35,13 +35,18 @@ impl Plan {
         let Stride::Linear(apart) = dag.stride(&self.at, row.var) else {
             return None;
         };
-        let ways = apart.as_constant().filter(|n| WAYS.contains(n))?;
+        let n_rows = apart
+            .as_constant()
+            .filter(|n| INTERLEAVED_ROWS.contains(n))?;
         let one = Stride::Linear(Sum::constant(1));
         let short = outer.iter().position(|l| {
-            l.extent.as_constant() == Some(ways) && dag.stride(&self.at, l.var) == one
+            l.extent.as_constant() == Some(n_rows) && dag.stride(&self.at, l.var) == one
         })?;
         let var = outer[short].var;
-        let long = row.extent.as_constant().is_none_or(|n| n >= LEAST);
+        let long = row
+            .extent
+            .as_constant()
+            .is_none_or(|n| n >= MIN_INTERLEAVED_ELEMENTS);
         let apart = |at: &Sum, space| space != self.to || *at == self.at.part(|_| true);
         let others_apart = self.reach.addresses.iter().all(|(s, at)| apart(at, *s));
         let fixed = self.has_lengths_without(&[var], dag);
@@ -51,32 +56,35 @@ impl Plan {
 }
 
 impl Lower<'_, '_> {
-    /// The rows of all values of the short index, woven into one.
-    pub fn woven_row(&mut self, plan: &Plan, ways: i64) {
+    /// The rows of all values of the short index, interleaved.
+    pub fn interleaved_row(&mut self, plan: &Plan, n_rows: i64) {
         let range = self.whole(plan);
         self.chunks(plan, range, &[], &mut |s, chunk, _| {
             let (from, step) = match s.adjacent_rows(plan, chunk) {
                 Some(rows) => rows,
                 None => {
-                    for way in 0..ways {
+                    for k in 0..n_rows {
                         s.scoped(|s| {
-                            s.bind_way(plan, way);
+                            s.bind_short(plan, k);
                             s.hoist(plan, plan.n_outer + 1);
-                            s.sweep(plan, chunk, Sink::Row(way_row(way)));
+                            s.sweep(plan, chunk, Sink::Row(source_row(k)));
                         });
                     }
-                    let first = s.row_start(plan.rows[&way_row(0)]);
-                    (first, s.iconst(ROW_BYTES / 4))
+                    let first = s.row_start(plan.rows[&source_row(0)]);
+                    (first, s.iconst(STRIP_BYTES / 4))
                 }
             };
             let to = s.scoped(|s| {
-                s.bind_way(plan, 0);
+                s.bind_short(plan, 0);
                 s.address(plan, chunk, plan.to, &plan.at)
             });
             let n = s.b.ins().isub(chunk.hi, chunk.lo);
-            let past = i64::from(plan.mode == Mode::Stream);
-            let (ways, past) = (s.iconst(ways), s.iconst(past));
-            s.call(offset_of!(FnTable, weave), &[to, from, step, ways, n, past]);
+            let non_temporal = i64::from(plan.mode == Mode::NonTemporal);
+            let (n_rows, non_temporal) = (s.iconst(n_rows), s.iconst(non_temporal));
+            s.call(
+                offset_of!(FnTable, interleave),
+                &[to, from, step, n_rows, n, non_temporal],
+            );
             vec![]
         });
     }
@@ -97,16 +105,16 @@ impl Lower<'_, '_> {
             return None;
         }
         let first = self.scoped(|s| {
-            s.bind_way(plan, 0);
+            s.bind_short(plan, 0);
             s.address(plan, chunk, space, &at)
         });
         let step = self.sum(&step);
         Some((first, step))
     }
 
-    fn bind_way(&mut self, plan: &Plan, way: i64) {
+    fn bind_short(&mut self, plan: &Plan, k: i64) {
         let var = plan.loops[plan.n_outer].var;
-        let value = self.iconst(way);
+        let value = self.iconst(k);
         self.bind(var, value, 1);
     }
 }

@@ -1,4 +1,4 @@
-//! A row's exponentials are computed once: `exp(t - lse t)` becomes the exponentials over their sum.
+//! Softmax normalisation, each exponential computed once: `exp(t - lse t)` becomes the exponentials over their sum.
 //!
 //! Enters the net after inlining; where a map is the exponential of a term less the log-sum-exp of such terms along a row,
 //! four values take the place of the two: the row's maximum, the exponentials less it, one over their sum, the product.
@@ -8,8 +8,8 @@ use super::net::{Def, Net, ValueId};
 use crate::equation::softmax::{Over, Softmax, moved, normaliser, softmax};
 use crate::equation::{Binary, Equation, Expr, Lit, Pos, Read, Reducer, Unary};
 
-/// A row that stays in a tile.
-const LONGEST: i64 = 4096;
+/// A longer row does not stay in a tile.
+const MAX_ROW_ELEMENTS: i64 = 4096;
 
 pub fn rewrite(net: &mut Net) {
     let order = net.order();
@@ -21,7 +21,8 @@ pub fn rewrite(net: &mut Net) {
     }
 }
 
-struct Found {
+/// Two values that are a softmax.
+struct SoftmaxPattern {
     y: Equation,
     lse: Equation,
     /// Operands of the log-sum-exp.
@@ -29,20 +30,20 @@ struct Found {
     softmax: Softmax,
 }
 
-fn find(net: &Net, users: &[Vec<ValueId>], id: ValueId) -> Option<Found> {
+fn find(net: &Net, users: &[Vec<ValueId>], id: ValueId) -> Option<SoftmaxPattern> {
     let y = net.single(id)?;
     let own = net.operands(id);
     let value = own[normaliser(y)?.operand];
     let lse = net.single(value)?;
     let alone = users[value] == [id] && !net.values[value].fixed;
     let row: i64 = lse.reduced.iter().product();
-    if !alone || !(2..=LONGEST).contains(&row) {
+    if !alone || !(2..=MAX_ROW_ELEMENTS).contains(&row) {
         return None;
     }
     let operands = net.operands(value).to_vec();
     let over = |equation, operands| Over { equation, operands };
     let softmax = softmax(over(y, own), over(lse, &operands))?;
-    Some(Found {
+    Some(SoftmaxPattern {
         y: y.clone(),
         lse: lse.clone(),
         operands,
@@ -50,7 +51,7 @@ fn find(net: &Net, users: &[Vec<ValueId>], id: ValueId) -> Option<Found> {
     })
 }
 
-fn build(net: &mut Net, id: ValueId, f: &Found) {
+fn build(net: &mut Net, id: ValueId, f: &SoftmaxPattern) {
     let shape = net.values[id].shape.clone();
     let row_shape: Vec<i64> = f.lse.write.iter().map(|p| extent(p, &f.lse.free)).collect();
     let label = net.values[id].label.clone();

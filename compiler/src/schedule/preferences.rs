@@ -1,6 +1,6 @@
-//! Which axis of each value its readers would like to be innermost, weighted by their work.
+//! Layout preferences: which axis of each value its readers would like to be innermost, weighted by their work.
 //!
-//! Enters the net and its contractions; leaves a number for each axis of each value. Nothing is decided here: `layout`
+//! Enters the net and its contractions; leaves a weight for each axis of each value. Nothing is decided here: `layout`
 //! does, and a kernel that depends on an axis says so in the value itself.
 
 use super::layout;
@@ -9,8 +9,8 @@ use super::plan::Contractions;
 use super::{gathers, nest};
 
 /// Innermost axes that contractions would like, weighted by their work.
-pub(super) fn votes(net: &Net, contractions: &Contractions) -> Vec<Vec<f64>> {
-    let mut votes: Vec<Vec<f64>> = net
+pub(super) fn preferences(net: &Net, contractions: &Contractions) -> Vec<Vec<f64>> {
+    let mut preferences: Vec<Vec<f64>> = net
         .values
         .iter()
         .map(|v| vec![0.0; v.shape.len()])
@@ -24,7 +24,7 @@ pub(super) fn votes(net: &Net, contractions: &Contractions) -> Vec<Vec<f64>> {
         let work = extents.iter().map(|e| *e as f64).product::<f64>();
         for (axis, w) in nest::positions(equation).iter().enumerate() {
             if w.coefficient(c.column) == 1 {
-                votes[*id][axis] += work;
+                preferences[*id][axis] += work;
             }
         }
         // Against weights, A's depth should be adjacent; between two activations the other uses decide.
@@ -41,16 +41,16 @@ pub(super) fn votes(net: &Net, contractions: &Contractions) -> Vec<Vec<f64>> {
             .filter(|v| bare(v).is_some())
             .max_by_key(|v| (c.k.contains(v), extents[**v], **v));
         if let Some(axis) = best.and_then(bare) {
-            votes[c.a.value][axis] += work;
+            preferences[c.a.value][axis] += work;
         }
     }
-    gather_votes(net, &mut votes);
-    votes
+    gather_preferences(net, &mut preferences);
+    preferences
 }
 
 /// Where elements are read at computed positions, their row should be adjacent: in the operand, and in the result, so
 /// that one address serves it.
-fn gather_votes(net: &Net, votes: &mut [Vec<f64>]) {
+fn gather_preferences(net: &Net, preferences: &mut [Vec<f64>]) {
     for (id, value) in net.values.iter().enumerate() {
         let (pieces, operands) = gathers::equations(&value.def);
         for piece in pieces {
@@ -62,7 +62,7 @@ fn gather_votes(net: &Net, votes: &mut [Vec<f64>]) {
                 let target = operand.map_or(id, |o| operands[o]);
                 for (axis, p) in at.iter().enumerate() {
                     if layout::single_var(p) == Some(row) {
-                        votes[target][axis] += work;
+                        preferences[target][axis] += work;
                     }
                 }
             }
