@@ -24,17 +24,19 @@ static N_TAKEN: AtomicUsize = AtomicUsize::new(0);
 static BYTES: AtomicUsize = AtomicUsize::new(0);
 static MOST_BYTES: AtomicUsize = AtomicUsize::new(0);
 
-// Every call goes to the system's allocator as it is.
+// SAFETY: every call goes to the system's allocator as it is; counting allocates nothing.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         N_TAKEN.fetch_add(1, Relaxed);
         let now = BYTES.fetch_add(layout.size(), Relaxed) + layout.size();
         MOST_BYTES.fetch_max(now, Relaxed);
+        // SAFETY: the caller keeps the contract of `GlobalAlloc`, which is the system allocator's.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
         BYTES.fetch_sub(layout.size(), Relaxed);
+        // SAFETY: the caller keeps the contract of `GlobalAlloc`, which is the system allocator's.
         unsafe { System.dealloc(at, layout) }
     }
 }

@@ -310,7 +310,7 @@ fn limit_files(command: &mut Command, most: u64) {
             _ => Err(std::io::Error::last_os_error()),
         }
     };
-    // SAFETY: as above.
+    // SAFETY: between fork and exec, `set` makes one system call, and allocates nothing.
     unsafe { command.pre_exec(set) };
 }
 

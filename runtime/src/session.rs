@@ -326,6 +326,8 @@ impl Session {
             step,
             scratch: &self.scratch,
         };
+        // SAFETY: `bind` took the addresses from this session's memory, by the manifest; `new` lowered the level to
+        // this machine's; and the session is borrowed alone.
         let times = unsafe { run.timed(&mut self.pool, &bound.launches) };
         self.after(entry);
         Ok(times)
@@ -428,6 +430,7 @@ impl Session {
         for step in steps {
             let plan = &self.manifest.entries[entry].setup[step.launches.clone()];
             let calls = &bound.setup[step.launches];
+            // SAFETY: `bind` bound these calls to this session's memory, by this plan; the session is borrowed alone.
             unsafe { run_calls(self.is_guarded, &run, &mut self.pool, calls, plan)? };
             self.storage.give_back(&step.done);
         }
@@ -453,6 +456,7 @@ impl Session {
                 scratch: &self.scratch,
             };
             let plan = &self.manifest.entries[entry].launches;
+            // SAFETY: `bind` bound these calls to this session's memory, by this plan; the session is borrowed alone.
             unsafe { run_calls(self.is_guarded, &run, &mut self.pool, &bound.launches, plan)? };
         }
         self.after(entry);
@@ -483,6 +487,7 @@ unsafe fn run_calls(
     plan: &[Launch],
 ) -> Result<()> {
     if !is_guarded {
+        // SAFETY: the caller vouches for the calls.
         unsafe { run.all(pool, calls) };
         return Ok(());
     }
@@ -492,10 +497,11 @@ unsafe fn run_calls(
         label: &launch.label,
     });
     let all: Vec<Guarded<'_>> = guarded.collect();
+    // SAFETY: the caller vouches for the calls; the plan that they were bound from knows the length of each buffer.
     unsafe { run_guarded(run, pool, &all) }
 }
 
-// All addresses inside point to memory that the session owns.
+// SAFETY: all addresses inside are of memory and code that the session owns, and which stay where they are if it moves.
 unsafe impl Send for Session {}
 
 #[cfg(test)]

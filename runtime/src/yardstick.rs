@@ -48,7 +48,7 @@ impl Copy {
                 (from + 4 * first) as *const f32,
                 (to + 4 * first) as *mut f32,
             );
-            // SAFETY: threads take ranges of their own, within both memories.
+            // SAFETY: threads take ranges of their own, within both memories; the caller takes a level of this machine.
             unsafe { non_temporal::copy(level, to, from, n, Affine::IDENTITY) };
             non_temporal::fence();
         });

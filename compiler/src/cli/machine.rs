@@ -5,7 +5,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 
 /// Writing past the limit of a file's size (`ulimit -f`) gives an error to whoever writes.
 pub fn prepare() {
-    // Nothing else handles this signal, and to ignore one is always sound.
+    // SAFETY: nothing else handles this signal, and ignoring one runs no code of ours.
     unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
 }
 
@@ -13,21 +13,25 @@ pub fn prepare() {
 /// cannot go on without it, and would be aborted.
 pub struct Memory;
 
-// Every call goes to the system's allocator as it is; what comes back is looked at only for being null.
+// SAFETY: every call goes to the system's allocator as it is; what comes back is looked at only for being null.
 unsafe impl GlobalAlloc for Memory {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller keeps the contract of `GlobalAlloc`, which is the system allocator's.
         given(unsafe { System.alloc(layout) })
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller keeps the contract of `GlobalAlloc`, which is the system allocator's.
         given(unsafe { System.alloc_zeroed(layout) })
     }
 
     unsafe fn realloc(&self, old: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: the caller keeps the contract of `GlobalAlloc`, which is the system allocator's.
         given(unsafe { System.realloc(old, layout, size) })
     }
 
     unsafe fn dealloc(&self, old: *mut u8, layout: Layout) {
+        // SAFETY: the caller keeps the contract of `GlobalAlloc`, which is the system allocator's.
         unsafe { System.dealloc(old, layout) }
     }
 }
@@ -44,6 +48,7 @@ fn given(memory: *mut u8) -> *mut u8 {
 fn no_memory() -> ! {
     const SAID: &[u8] =
         b"error: the machine has not enough memory for this, or a limit (ulimit -v) is too low\n";
+    // SAFETY: the bytes are there, and their number is right; nothing of ours runs after `_exit`.
     unsafe {
         libc::write(2, SAID.as_ptr().cast(), SAID.len());
         libc::_exit(2)

@@ -22,6 +22,6 @@ pub fn limit(command: &mut Command, resource: Resource, most: u64) {
             _ => Err(std::io::Error::last_os_error()),
         }
     };
-    // SAFETY: as above.
+    // SAFETY: between fork and exec, `set` makes one system call, and allocates nothing.
     unsafe { command.pre_exec(set) };
 }

@@ -19,6 +19,7 @@ pub struct Interleave {
 /// # Safety
 /// Rows hold n floats, `dst` holds n_rows·n and overlaps none of them; `level` is available on this machine.
 pub unsafe fn interleave(level: Level, n_rows: i64, w: Interleave) {
+    // SAFETY: the caller vouches for the level, whose instructions each of these needs, and for the rows and dst.
     unsafe {
         let done = match (level, n_rows) {
             #[cfg(target_arch = "x86_64")]
@@ -38,6 +39,7 @@ pub unsafe fn interleave(level: Level, n_rows: i64, w: Interleave) {
 unsafe fn plain(n_rows: i64, w: Interleave, first: i64) {
     for i in first..w.n {
         for k in 0..n_rows {
+            // SAFETY: i is below n and k below n_rows, for which the caller vouches.
             unsafe { *w.dst.offset((n_rows * i + k) as isize) = *w.row(k).offset(i as isize) };
         }
     }
@@ -67,6 +69,8 @@ macro_rules! widths {
             let non_temporal = w.stores_non_temporal(4 * $lanes);
             let whole = w.n.max(0) / $lanes * $lanes;
             for i in (0..whole as usize).step_by($lanes) {
+                // SAFETY: i ends at n or before, so each row has a vector there, and dst one for each row; dst is
+                // aligned where it is streamed (`stores_non_temporal`).
                 unsafe {
                     let row = |k: usize| $load(w.row(k as i64).add(i));
                     let mut out = [$zero(); N_ROWS];
@@ -126,6 +130,8 @@ mod tests {
             ] {
                 let mut dst = vec![-1.0; 600];
                 let aligned = dst.as_ptr().align_offset(64) + first;
+                // SAFETY: rows lie in `src`, `dst` has room for n_rows·n floats behind the first, and the level is
+                // available.
                 unsafe {
                     let w = Interleave {
                         dst: dst.as_mut_ptr().add(aligned),

@@ -10,6 +10,7 @@ const MIN_FLOATS: usize = 16;
 /// `src` and `dst` hold n floats and do not overlap; `level` is available on this machine.
 pub unsafe fn copy(level: Level, dst: *mut f32, src: *const f32, n: i64, value: Affine) {
     let n = n.max(0) as usize;
+    // SAFETY: the caller vouches for the level and for n floats each; MIN_FLOATS are enough to reach an aligned one.
     unsafe {
         match level {
             #[cfg(target_arch = "x86_64")]
@@ -24,6 +25,7 @@ pub unsafe fn copy(level: Level, dst: *mut f32, src: *const f32, n: i64, value: 
 /// Makes non-temporal stores visible to other threads: once, after all tasks of a thread.
 pub fn fence() {
     #[cfg(target_arch = "x86_64")]
+    // SAFETY: every x86-64 machine has SSE, and a fence touches no memory.
     unsafe {
         std::arch::x86_64::_mm_sfence()
     };
@@ -31,6 +33,7 @@ pub fn fence() {
 
 unsafe fn plain(dst: *mut f32, src: *const f32, n: usize, value: Affine) {
     for i in 0..n {
+        // SAFETY: i is below n, and the caller vouches for n floats each.
         unsafe { *dst.add(i) = value.of(*src.add(i)) };
     }
 }
@@ -44,6 +47,8 @@ fn head(dst: *mut f32, bytes: usize) -> usize {
 #[target_feature(enable = "avx512f")]
 unsafe fn avx512(dst: *mut f32, src: *const f32, n: usize, value: Affine) {
     use std::arch::x86_64::*;
+    // SAFETY: there are n floats each, and fewer than n before dst is aligned, as streaming wants it. From there on
+    // each vector ends at n or before.
     unsafe {
         let scale = _mm512_set1_ps(value.scale);
         let shift = _mm512_set1_ps(value.shift);
@@ -64,6 +69,8 @@ unsafe fn avx512(dst: *mut f32, src: *const f32, n: usize, value: Affine) {
 #[target_feature(enable = "avx2")]
 unsafe fn avx2(dst: *mut f32, src: *const f32, n: usize, value: Affine) {
     use std::arch::x86_64::*;
+    // SAFETY: there are n floats each, and fewer than n before dst is aligned, as streaming wants it. From there on
+    // each vector ends at n or before.
     unsafe {
         let scale = _mm256_set1_ps(value.scale);
         let shift = _mm256_set1_ps(value.shift);
@@ -105,6 +112,7 @@ mod tests {
                 (2, 1, 16),
             ] {
                 let mut dst = vec![-1.0; 220];
+                // SAFETY: from and to leave room for n floats in both vectors, which are apart; the level is available.
                 unsafe {
                     let (to, from) = (dst.as_mut_ptr().add(to), src.as_ptr().add(from));
                     copy(level, to, from, n as i64, value)

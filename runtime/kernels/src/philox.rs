@@ -97,6 +97,7 @@ pub fn fill(
     while done < dst.len() {
         let index = first + done as u64;
         let mut four = [0.0; 4 * LANES];
+        // SAFETY: no address is used but that of `four`; the caller takes a level whose instructions this machine has.
         unsafe {
             match level {
                 #[cfg(target_arch = "x86_64")]

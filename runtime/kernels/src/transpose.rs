@@ -25,6 +25,7 @@ pub struct Transpose {
 /// # Safety
 /// Both places hold these elements and do not overlap; `level` is available on this machine.
 pub unsafe fn transpose(level: Level, t: Transpose) {
+    // SAFETY: the caller vouches for the level, whose instructions each of these needs, and for both places.
     unsafe {
         match level {
             #[cfg(target_arch = "x86_64")]
@@ -64,6 +65,7 @@ impl Transpose {
     unsafe fn part(&self, r: i64, i: i64, rows: i64, n: i64) {
         for i in i..i + n {
             for r in r..r + rows {
+                // SAFETY: r and i lie below `rows` and `n` of the call, which the caller vouches for.
                 unsafe { *self.to(r, i) = *self.from(r, i) };
             }
         }
@@ -84,8 +86,10 @@ unsafe fn squares(t: Transpose, side: i64, square: impl Fn(Transpose, i64, i64))
         for r in (0..rows).step_by(side as usize) {
             square(t, r, i);
         }
+        // SAFETY: these are the rows that no whole square covers, within the call.
         unsafe { t.part(rows, i, t.rows - rows, side) };
     }
+    // SAFETY: these are the elements that no whole square covers, within the call.
     unsafe { t.part(0, n, t.rows, t.n - n) };
 }
 
@@ -104,16 +108,22 @@ macro_rules! widths {
                 t.prefetch(r, i, $side);
                 let mut x = [$zero(); $side];
                 for (k, x) in x.iter_mut().enumerate() {
+                    // SAFETY: squares are whole, so src has so many rows from r on at each of these elements.
                     *x = unsafe { $load(t.from(r, i + k as i64)) };
                 }
                 for (k, y) in transposed(x).into_iter().enumerate() {
                     let to = t.to(r + k as i64, i);
-                    match non_temporal {
-                        true => unsafe { $stream(to, y) },
-                        false => unsafe { $store(to, y) },
+                    // SAFETY: the square's side lies in dst, and is aligned where it is streamed
+                    // (`stores_non_temporal`).
+                    unsafe {
+                        match non_temporal {
+                            true => $stream(to, y),
+                            false => $store(to, y),
+                        }
                     }
                 }
             };
+            // SAFETY: the caller vouches for both places, and `square` reads and writes one square of them.
             unsafe { squares(t, $side, square) };
             _mm256_zeroupper();
         }
@@ -193,6 +203,7 @@ mod tests {
                 let mut dst = vec![-1.0; (rows * dst_step + 64) as usize];
                 let aligned = dst.as_ptr().align_offset(64) + first;
                 let t = Transpose {
+                    // SAFETY: fewer than 64 floats are before the aligned one, and `dst` has as many to spare.
                     dst: unsafe { dst.as_mut_ptr().add(aligned) },
                     dst_step,
                     src: src.as_ptr(),
@@ -203,6 +214,7 @@ mod tests {
                     next_step: src_step,
                     non_temporal,
                 };
+                // SAFETY: both vectors are as long as rows and steps want, and apart; the level is available.
                 unsafe { transpose(level, t) };
                 crate::non_temporal::fence();
                 for (at, have) in dst.iter().enumerate() {

@@ -425,6 +425,7 @@ fn no_threads_left_is_an_error_with_a_reason() {
         fs::set_permissions(folder, fs::Permissions::from_mode(0o777)).expect("it is ours");
     }
     // A name of its own for every user: root has no such limit.
+    // SAFETY: the call takes nothing, and cannot fail.
     let is_root = unsafe { libc::geteuid() } == 0;
     let as_one = |mut command: Command| -> Done {
         if is_root {

@@ -200,7 +200,8 @@ impl std::fmt::Display for Fault {
 impl Mapped {
     pub fn open(path: &Path) -> Result<Mapped, Fault> {
         let file = vsr_artifact::open_file(path).map_err(Fault::Io)?;
-        // A file that another program shortens meanwhile ends this one: that is what mapping costs.
+        // SAFETY: the map is only read, and what a file holds is checked as it is used. One that another program
+        // shortens meanwhile ends this one: that is what mapping costs.
         let map = unsafe { memmap2::Mmap::map(&file) }.map_err(Fault::Io)?;
         let header = header(&map).map_err(Fault::Content)?;
         Ok(Mapped { map, header })
@@ -208,8 +209,9 @@ impl Mapped {
 
     /// Gives the file's pages back to the system: they are read again when a tensor is.
     pub fn rest(&self) {
-        // A hint only, on pages that are never written: without it everything works.
+        // A hint only: without it everything works.
         #[cfg(unix)]
+        // SAFETY: these pages are never written, so the system reads the same from the file again.
         let _ = unsafe {
             self.map
                 .unchecked_advise(memmap2::UncheckedAdvice::DontNeed)

@@ -185,8 +185,12 @@ fn run(code: &[u8], p: &Program, operands: &mut [Vec<f32>], numbers: &[f32], n: 
         let at = 8 * p.n_pointers + 4 * i;
         arguments[at..at + 4].copy_from_slice(&x.to_le_bytes());
     }
-    let row: unsafe extern "C" fn(*const u8, i64) = unsafe { std::mem::transmute(pages.as_ptr()) };
-    unsafe { row(arguments.as_ptr(), n as i64) };
+    // SAFETY: the code is that of a row, for a level that is there; its operands have n elements, or the lanes of a
+    // reduction, and a border beyond what a program reads past them.
+    unsafe {
+        let row: unsafe extern "C" fn(*const u8, i64) = std::mem::transmute(pages.as_ptr());
+        row(arguments.as_ptr(), n as i64)
+    };
 }
 
 /// The program's code at the levels that run here; at each level, whether there is code is counted.

@@ -21,6 +21,7 @@ impl Blocks for Avx2 {
         let mut from = 0;
         while from < part.cols {
             let cols = (part.cols - from).min(16);
+            // SAFETY: the columns end with the part's; whoever runs AVX2 blocks has found AVX2 and FMA.
             unsafe {
                 match cols {
                     16 => by_rows::<2, false>(part, from, cols),
@@ -36,6 +37,7 @@ impl Blocks for Avx2 {
 
 #[target_feature(enable = "avx2,fma")]
 unsafe fn by_rows<const V: usize, const MASKED: bool>(p: &Part, from: usize, cols: usize) {
+    // SAFETY: the part has R rows: 1 to ROWS. AVX2 and FMA are there, as they are for this function.
     unsafe {
         match p.rows {
             6 => block::<6, V, MASKED>(p, from, cols),
@@ -58,6 +60,7 @@ fn masks<const V: usize>(cols: usize) -> [__m256i; V] {
 
 #[inline(always)]
 unsafe fn load<const MASKED: bool>(from: *const f32, mask: __m256i) -> __m256 {
+    // SAFETY: the caller has AVX2, and the floats are there: those of the mask, or all eight.
     unsafe {
         if MASKED {
             _mm256_maskload_ps(from, mask)
@@ -73,6 +76,8 @@ unsafe fn block<const R: usize, const V: usize, const MASKED: bool>(
     from: usize,
     cols: usize,
 ) {
+    // SAFETY: the part has R rows and, from `from` on, `cols` columns, which fill V vectors or are masked. The formula
+    // names what is read and written for them.
     unsafe {
         let mask: [__m256i; V] = masks(cols);
         let mut c = [[_mm256_setzero_ps(); V]; R];

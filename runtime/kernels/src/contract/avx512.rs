@@ -23,6 +23,8 @@ impl Blocks for Avx512 {
 
     unsafe fn run(part: &Part) {
         let full = part.cols.is_multiple_of(16);
+        // SAFETY: V vectors hold the columns, with masks unless they are full, and `panels` allows more than two of
+        // them for few rows only. Whoever runs AVX-512 blocks has found the level.
         unsafe {
             match (part.cols.div_ceil(16), full) {
                 (1, true) => by_rows::<1, false>(part),
@@ -38,6 +40,7 @@ impl Blocks for Avx512 {
 
 #[target_feature(enable = "avx512f")]
 unsafe fn by_rows<const V: usize, const MASKED: bool>(p: &Part) {
+    // SAFETY: the part has R rows: 1 to ROWS. AVX-512 is there, as it is for this function.
     unsafe {
         match p.rows {
             8 => block::<8, V, MASKED>(p),
@@ -54,6 +57,7 @@ unsafe fn by_rows<const V: usize, const MASKED: bool>(p: &Part) {
 
 #[target_feature(enable = "avx512f")]
 unsafe fn few_rows<const V: usize>(p: &Part) {
+    // SAFETY: the part has R rows, since `panels` gives three and four vectors to at most four.
     unsafe {
         match p.rows {
             4 => block::<4, V, true>(p),
@@ -66,6 +70,7 @@ unsafe fn few_rows<const V: usize>(p: &Part) {
 
 #[target_feature(enable = "avx512f")]
 unsafe fn fewest_rows<const V: usize>(p: &Part) {
+    // SAFETY: the part has R rows, since `panels` gives more than four vectors to at most two.
     unsafe {
         match p.rows {
             2 => block::<2, V, true>(p),
@@ -81,6 +86,7 @@ fn masks<const V: usize>(cols: usize) -> [__mmask16; V] {
 
 #[inline(always)]
 unsafe fn load<const MASKED: bool>(from: *const f32, mask: __mmask16) -> __m512 {
+    // SAFETY: the caller has AVX-512, and the floats are there: those of the mask, or all sixteen.
     unsafe {
         if MASKED {
             _mm512_maskz_loadu_ps(mask, from)
@@ -97,6 +103,7 @@ unsafe fn begin<const R: usize, const V: usize, const MASKED: bool>(
     mask: &[__mmask16; V],
 ) -> [[__m512; V]; R] {
     let mut c = [[_mm512_setzero_ps(); V]; R];
+    // SAFETY: the R rows and the columns of `mask`, which are all of them where it is not used, lie in the part.
     unsafe {
         for i in 0..R {
             for v in 0..V {
@@ -113,6 +120,8 @@ unsafe fn begin<const R: usize, const V: usize, const MASKED: bool>(
 
 #[target_feature(enable = "avx512f")]
 unsafe fn block<const R: usize, const V: usize, const MASKED: bool>(p: &Part) {
+    // SAFETY: the part has R rows, and its columns fill V vectors or are masked. The formula names what is read and
+    // written for them.
     unsafe {
         let mask: [__mmask16; V] = masks(p.cols);
         let mut c = begin::<R, V, MASKED>(p, &mask);

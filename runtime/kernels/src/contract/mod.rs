@@ -44,8 +44,10 @@ const CHUNK: i64 = 256;
 /// Runs one contraction with the instructions of `level`.
 ///
 /// # Safety
-/// All addresses that the formula names are valid; `level` is available on this machine.
+/// All elements that the formula names are there, and no other thread writes them or reads those of c; `level` is
+/// available on this machine.
 pub unsafe fn contract(level: Level, call: &ContractCall) {
+    // SAFETY: the caller vouches for the addresses, and for the level, whose instructions these blocks use.
     unsafe {
         match level {
             #[cfg(target_arch = "x86_64")]
@@ -84,6 +86,8 @@ struct Part<'a> {
 impl Part<'_> {
     #[inline(always)]
     unsafe fn c(&self, row: usize, col: usize) -> *mut f32 {
+        // SAFETY: the part's rows and columns are among the m×n elements of c. What a vector has past the last column
+        // is masked, and never accessed.
         unsafe {
             self.call
                 .c
@@ -93,12 +97,14 @@ impl Part<'_> {
     }
 
     unsafe fn bias(&self, col: usize) -> *const f32 {
+        // SAFETY: the bias has n elements; columns of a vector past the last one are masked.
         unsafe { self.call.bias.add(self.col + col) }
     }
 
     /// Address of A for each of R rows at tap t, step `steps.0`. Rows past the end repeat the last one.
     #[inline(always)]
     unsafe fn a<const R: usize>(&self, t: i64) -> [*const f32; R] {
+        // SAFETY: `rows` has m entries, R of them from this part's first on; t's pair is one of the n_taps in `taps`.
         unsafe {
             let at = *self.call.taps.offset(2 * t as isize) + self.steps.0 * self.call.a_step;
             let rows = self.call.rows.add(self.row);
@@ -113,6 +119,7 @@ impl Part<'_> {
             let step = (t - self.taps.0) * (self.steps.1 - self.steps.0);
             return self.packed.wrapping_add(step as usize * PANEL);
         }
+        // SAFETY: t's pair is one of the n_taps in `taps`; the panel is one of those that hold the n columns of B.
         unsafe {
             let tap = *self.call.taps.offset(2 * t as isize + 1);
             let panel = (self.col / PANEL + panel) as i64 * self.call.b_panel;
@@ -166,12 +173,17 @@ unsafe fn drive<B: Blocks>(call: &ContractCall) {
                 b_step: call.b_step as isize,
             };
             if chunks.is_worth_packing && wide == PANEL {
+                // SAFETY: a part that is one panel wide has `cols` floats of B at each step; `panel` outlives the parts
+                // that read it.
                 unsafe { part.pack(&mut panel) };
             }
             for b in 0..blocks {
                 part.rows = (m - part.row).div_ceil(blocks - b);
+                // SAFETY: blocks share the m rows, at most ROWS each, and take at most as many columns as `panels`
+                // allows. The caller vouches for the addresses, and for the instructions of B.
                 unsafe { B::run(&part) };
                 part.row += part.rows;
+                // SAFETY: m is not 0, so `rows` has a first entry; the chunks are those of this call.
                 unsafe { chunks.prefetch(call, i + 1, run + b, runs) };
             }
         }
@@ -195,6 +207,8 @@ impl Part<'_> {
         let start: *mut f32 = to.0.as_mut_ptr().cast();
         let mut at = start;
         for t in self.taps.0..self.taps.1 {
+            // SAFETY: these are at most PACKED steps, and each fills PANEL floats of `to`. At each of them B holds
+            // `cols` floats, which lie within one panel.
             unsafe {
                 let mut b = self.b(t, 0);
                 for _ in from..last {
@@ -282,6 +296,8 @@ impl Chunks {
         );
         let (mut t, mut step) = (from + at / per_tap.max(1), first + at % per_tap.max(1));
         for _ in at..end {
+            // SAFETY: while a step is left, t is one of the n_taps pairs. Addresses of A and B are prefetched, and no
+            // more.
             unsafe {
                 let tap = call.taps.offset(2 * t as isize);
                 let a = *call.rows + *tap + step * call.a_step;
@@ -303,6 +319,7 @@ fn fetch(at: *const f32, n: i64) {
     #[cfg(target_arch = "x86_64")]
     for i in (0..n as usize).step_by(16) {
         use std::arch::x86_64::*;
+        // SAFETY: prefetching what is not there is allowed.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(i).cast()) };
     }
     #[cfg(not(target_arch = "x86_64"))]

@@ -19,6 +19,7 @@ impl Blocks for Portable {
         while from < part.cols {
             let cols = (part.cols - from).min(LANES);
             for row in 0..part.rows {
+                // SAFETY: the block ends with the part's rows and columns, whose addresses the caller vouches for.
                 unsafe {
                     if cols == LANES {
                         full(part, row, from)
@@ -33,14 +34,20 @@ impl Blocks for Portable {
 }
 
 unsafe fn begin(p: &Part, row: usize, col: usize) -> f32 {
-    match p.start {
-        Start::Zero => 0.0,
-        Start::Keep => unsafe { *p.c(row, col) },
-        Start::Bias => unsafe { *p.bias(col) },
+    // SAFETY: row and column lie in the part, so the element of c, and that of a bias that the call begins with, is
+    // there.
+    unsafe {
+        match p.start {
+            Start::Zero => 0.0,
+            Start::Keep => *p.c(row, col),
+            Start::Bias => *p.bias(col),
+        }
     }
 }
 
 unsafe fn full(p: &Part, row: usize, from: usize) {
+    // SAFETY: the row and LANES columns from `from` lie in the part; the formula names what is read and written for
+    // them.
     unsafe {
         let mut sums: [f32; LANES] = std::array::from_fn(|l| begin(p, row, from + l));
         for t in p.taps.0..p.taps.1 {
@@ -61,6 +68,7 @@ unsafe fn full(p: &Part, row: usize, from: usize) {
 
 unsafe fn tail(p: &Part, row: usize, from: usize, cols: usize) {
     for col in from..from + cols {
+        // SAFETY: row and column lie in the part; the formula names what is read and written for them.
         unsafe {
             let mut sum = begin(p, row, col);
             for t in p.taps.0..p.taps.1 {
@@ -77,6 +85,7 @@ unsafe fn tail(p: &Part, row: usize, from: usize, cols: usize) {
 }
 
 unsafe fn a_of(p: &Part, row: usize, t: i64) -> *const f32 {
+    // SAFETY: t's pair is one of the n_taps in `taps`, and the row is one of the m in `rows`.
     unsafe {
         let tap = *p.call.taps.offset(2 * t as isize) + p.steps.0 * p.call.a_step;
         p.call

@@ -153,6 +153,8 @@ fn every_level_is_one_chain_an_element() {
         let d = make(&case);
         for level in Level::available() {
             let mut c = d.c.clone();
+            // SAFETY: `make` gives each operand the elements that the formula names of this case, and the level is
+            // available.
             unsafe { contract(level, &call(&case, &d, &mut c)) };
             let want = plain(&case, &d, level != Level::Portable);
             let same = c.iter().zip(&want).all(|(x, y)| x.to_bits() == y.to_bits());

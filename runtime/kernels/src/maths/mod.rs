@@ -96,6 +96,8 @@ impl<F: Fn(f32) -> f32> Row<F> {
     unsafe fn run(&self, dst: *mut f32, src: *const f32, n: i64, mut lanes: Option<&mut Lanes>) {
         let n = n.max(0) as usize;
         let mut at = 0;
+        // SAFETY: each block ends at n or before, and the caller vouches for n floats; the rest goes through blocks of
+        // our own.
         unsafe {
             while at + BLOCK <= n {
                 self.whole::<BLOCK>(dst, src, at, lanes.as_deref_mut());
@@ -127,7 +129,9 @@ impl<F: Fn(f32) -> f32> Row<F> {
         at: usize,
         lanes: Option<&mut Lanes>,
     ) {
+        // SAFETY: the caller has N floats from `at` on; an array of floats is aligned as one is.
         let y = self.block(unsafe { *(src.add(at) as *const [f32; N]) });
+        // SAFETY: as above, and the block has been read: dst may be src.
         unsafe { *(dst.add(at) as *mut [f32; N]) = y };
         if let Some(lanes) = lanes {
             let mut sums = *lanes;
@@ -189,6 +193,7 @@ unsafe fn power(dst: *mut f32, a: *const f32, b: *const f32, n: i64) {
     for at in (0..n.max(0) as usize).step_by(BLOCK) {
         let len = BLOCK.min(n as usize - at);
         let (mut x, mut e, mut y) = ([1.0f32; BLOCK], [1.0f32; BLOCK], [0.0f32; BLOCK]);
+        // SAFETY: `len` floats are left of the n that the caller vouches for, and no block is longer than BLOCK.
         unsafe {
             std::ptr::copy_nonoverlapping(a.add(at), x.as_mut_ptr(), len);
             std::ptr::copy_nonoverlapping(b.add(at), e.as_mut_ptr(), len);
@@ -203,6 +208,7 @@ unsafe fn power(dst: *mut f32, a: *const f32, b: *const f32, n: i64) {
                 y[i] = pow(x[i], e[i]);
             }
         }
+        // SAFETY: as above; a and b have been read, so dst may be one of them.
         unsafe { std::ptr::copy_nonoverlapping(y.as_ptr(), dst.add(at), len) };
     }
 }
@@ -223,6 +229,7 @@ unsafe fn each(call: Call, f: impl Fn(f32) -> f32 + Copy, rare: Option<Rare>) {
         argument: Affine::IDENTITY,
     };
     let row = Row { f, rare, argument };
+    // SAFETY: the caller vouches for n floats each, and that nobody else uses the sums meanwhile.
     unsafe {
         match sums {
             Some(lanes) => row.run(dst, src, n, Some(&mut *lanes)),
@@ -240,6 +247,7 @@ unsafe fn dispatch(function: Function, call: Call) {
             slow,
         })
     };
+    // SAFETY: as the caller vouches for the call.
     unsafe {
         match function {
             Function::Exp => each(call, scalar::exp, None),
@@ -259,12 +267,18 @@ macro_rules! levels {
     ($($level:ident $($features:literal)?;)*) => { $(
         mod $level {
             use super::*;
+            /// # Safety
+            /// As [`super::map`].
             $(#[target_feature(enable = $features)])?
             pub unsafe fn map(function: Function, call: Call) {
+                // SAFETY: as the caller vouches for the call.
                 unsafe { dispatch(function, call) }
             }
+            /// # Safety
+            /// As [`super::map_pow`].
             $(#[target_feature(enable = $features)])?
             pub unsafe fn pow(dst: *mut f32, a: *const f32, b: *const f32, n: i64) {
+                // SAFETY: as the caller vouches for n floats each.
                 unsafe { power(dst, a, b, n) }
             }
         }
@@ -279,9 +293,11 @@ levels! {
 }
 
 /// # Safety
-/// `src` and `dst` hold n floats (they may be the same), `level` is available on this machine.
+/// `src` and `dst` hold n floats (they may be the same), nobody else uses `dst` and the sums meanwhile, and `level` is
+/// available on this machine.
 #[inline]
 pub unsafe fn map(level: Level, function: Function, call: Call) {
+    // SAFETY: the caller vouches for the level, whose instructions each of these needs, and for the call.
     unsafe {
         match level {
             #[cfg(target_arch = "x86_64")]
@@ -297,6 +313,7 @@ pub unsafe fn map(level: Level, function: Function, call: Call) {
 /// As [`map`], for two sources.
 #[inline]
 pub unsafe fn map_pow(level: Level, dst: *mut f32, a: *const f32, b: *const f32, n: i64) {
+    // SAFETY: the caller vouches for the level, whose instructions each of these needs, and for n floats each.
     unsafe {
         match level {
             #[cfg(target_arch = "x86_64")]

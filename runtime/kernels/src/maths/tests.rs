@@ -63,6 +63,7 @@ fn edges() -> Vec<f32> {
 fn apply(level: Level, f: Function, x: &[f32]) -> Vec<f32> {
     let mut y = x.to_vec();
     let call = Call::plain(y.as_mut_ptr(), y.as_ptr(), y.len() as i64);
+    // SAFETY: y has so many floats, and is both source and destination; callers take levels that are available.
     unsafe { map(level, f, call) };
     y
 }
@@ -189,6 +190,7 @@ fn arguments_and_sums_are_those_of_separate_steps() {
                 argument,
                 sums: Some(&mut lanes),
             };
+            // SAFETY: y has n floats or more, and is both source and destination; the level is available.
             unsafe { map(level, f, call) };
             let same = |a: &[f32], b: &[f32]| {
                 let pairs = a.iter().zip(b);
@@ -239,6 +241,7 @@ fn pow_follows_libm() {
     let e: Vec<f32> = bases.iter().flat_map(|_| exponents).collect();
     for level in Level::available() {
         let mut y = a.clone();
+        // SAFETY: y and e have so many floats, and y is both source and destination; the level is available.
         unsafe {
             map_pow(
                 level,

@@ -36,6 +36,8 @@ impl Code {
     /// The kernel, if it lies inside.
     pub fn kernel(&self, kernel: &KernelInfo) -> Option<KernelFn> {
         let start = self.at(kernel.offset)?;
+        // SAFETY: the manifest, which came with this code, says that a kernel begins there. It is called with an `Env`
+        // of its own launch only, and by a session, which keeps these pages.
         Some(unsafe { std::mem::transmute::<*const u8, KernelFn>(start) })
     }
 
@@ -47,6 +49,7 @@ impl Code {
                 Level::Portable | Level::Avx2 => *narrow,
                 Level::Avx512 => *wide,
             })?;
+            // SAFETY: as for the kernel, which alone calls its rows; this level has their instructions.
             Some(unsafe { std::mem::transmute::<*const u8, RowFn>(start) })
         };
         kernel.rows.iter().map(row).collect()
@@ -54,6 +57,7 @@ impl Code {
 
     fn at(&self, offset: u64) -> Option<*const u8> {
         let at = usize::try_from(offset).ok().filter(|at| *at < self.len)?;
+        // SAFETY: `at` is below the length of the code, which the pages hold.
         Some(unsafe { self.map.as_ptr().add(at) })
     }
 }
@@ -68,6 +72,8 @@ fn copied(code: &[u8]) -> std::io::Result<Mmap> {
 fn mapped(code: &[u8], file: Option<PathBuf>) -> Option<Mmap> {
     let file = std::fs::File::open(file?).ok()?;
     let offset = vsr_artifact::CODE_OFFSET as u64;
+    // SAFETY: the pages are private and only read and run. Who rewrites the file meanwhile changes the code that runs,
+    // as with any program; what it holds now is compared below.
     let map = unsafe {
         MmapOptions::new()
             .offset(offset)

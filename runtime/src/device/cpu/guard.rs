@@ -29,6 +29,7 @@ pub unsafe fn all(run: &Run<'_>, pool: &mut Pool, calls: &[Guarded<'_>]) -> Resu
             scratch: &scratch,
             ..*run
         };
+        // SAFETY: the caller vouches for the call; each thread has as much scratch as before, of its own.
         unsafe { one(&run, pool, guarded)? };
         if scratch.iter().any(Memory::is_spoilt) {
             return Err(Error::machine(format!(
@@ -56,6 +57,7 @@ unsafe fn one(run: &Run<'_>, pool: &mut Pool, guarded: &Guarded<'_>) -> Result<(
         rows: call.rows.clone(),
         ..*call
     };
+    // SAFETY: the caller vouches for the call, whose buffers are copies now, each as long as the plan says.
     unsafe { run.all(pool, std::slice::from_ref(&alone)) };
     for (i, (copy, buffer)) in copies.iter().zip(&call.buffers).enumerate() {
         if copy.is_spoilt() {
@@ -65,7 +67,8 @@ unsafe fn one(run: &Run<'_>, pool: &mut Pool, guarded: &Guarded<'_>) -> Result<(
             );
             return Err(Error::machine(text));
         }
-        // SAFETY: as above. What is only read may be constants, which are not written back.
+        // SAFETY: so many bytes lie there, by the plan, and the copy is apart. Constants are only read: none is written
+        // back.
         unsafe {
             if std::slice::from_raw_parts(*buffer, copy.len()) != copy.bytes() {
                 std::ptr::copy_nonoverlapping(copy.base(), *buffer, copy.len());

@@ -63,14 +63,15 @@ impl TaskRange {
     }
 }
 
-// The addresses belong to the session that lends them for the run; tasks write disjoint elements.
+// SAFETY: the addresses belong to the session that lends them for the run; tasks write disjoint elements.
 unsafe impl Sync for Queue<'_> {}
 
 impl Run<'_> {
     /// Runs all calls in order.
     ///
     /// # Safety
-    /// The calls' addresses and arguments are those that the compiler planned, and nobody else uses that memory.
+    /// The calls' addresses and arguments are those that the compiler planned, and nobody else uses that memory. Each
+    /// thread's scratch is as long as planned, too, and `level` is available on this machine.
     pub unsafe fn all(&self, pool: &mut Pool, calls: &[Call]) {
         let between = 1..calls.len();
         let meet = |barrier: &Barrier, _, done: usize| {
@@ -78,6 +79,7 @@ impl Run<'_> {
                 barrier.wait();
             }
         };
+        // SAFETY: the caller vouches for the calls; all threads meet between two of them.
         unsafe { self.in_order(pool, calls, &meet) };
     }
 
@@ -93,6 +95,7 @@ impl Run<'_> {
                 marks.lock().unwrap_or_else(|e| e.into_inner()).push(now);
             });
         };
+        // SAFETY: the caller vouches for the calls; all threads meet between two of them.
         unsafe { self.in_order(pool, calls, &meet) };
         let marks = marks.into_inner().unwrap_or_else(|e| e.into_inner());
         marks.windows(2).map(|w| w[1] - w[0]).collect()
@@ -113,6 +116,7 @@ impl Run<'_> {
         pool.run(&|thread| {
             meet(&barrier, thread, 0);
             for (i, queue) in queues.iter().enumerate() {
+                // SAFETY: the caller vouches for the call, and no other thread has this one's number and scratch.
                 unsafe { queue.work(thread, scratch[thread].0) };
                 meet(&barrier, thread, i + 1);
             }
@@ -149,6 +153,7 @@ impl Run<'_> {
 
 #[derive(Clone, Copy)]
 struct Base(*mut u8);
+// SAFETY: it is an address alone; only the thread whose scratch lies there uses it.
 unsafe impl Sync for Base {}
 
 impl Queue<'_> {
@@ -157,6 +162,7 @@ impl Queue<'_> {
         let n = self.partition.len();
         for range in (0..n).map(|i| &self.partition[(thread + i) % n]) {
             while let Some((first, end)) = range.take() {
+                // SAFETY: each task is taken once, and its launch's addresses and scratch are the caller's.
                 unsafe { enter(self.call.kernel, &self.env, first, end, scratch) };
             }
         }
@@ -168,8 +174,10 @@ impl Queue<'_> {
 unsafe fn enter(kernel: KernelFn, env: &Env, first: i64, end: i64, scratch: *mut u8) {
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx") {
+        // SAFETY: AVX has just been found.
         unsafe { clean_upper_halves() };
     }
+    // SAFETY: the caller vouches for the kernel, its tasks and its scratch; `env` lives until it returns.
     unsafe { kernel(env, first, end, scratch) };
 }
 
@@ -186,6 +194,7 @@ mod tests {
 
     /// Squares its tasks' numbers through the table: `silu` of x is not x², so: copy, then contract x·x.
     unsafe extern "C" fn squares(env: *const Env, first: i64, end: i64, scratch: *mut u8) {
+        // SAFETY: `run` below binds two buffers with a float for each task, one argument, and 64 bytes of scratch.
         unsafe {
             let env = &*env;
             let (src, dst) = (*env.buffers as *const f32, *env.buffers.add(1) as *mut f32);
@@ -219,6 +228,7 @@ mod tests {
     }
 
     unsafe extern "C" fn noise(env: *const Env, first: i64, end: i64, _scratch: *mut u8) {
+        // SAFETY: `run` below binds a buffer with a float for each task.
         unsafe {
             let dst = (*(*env).buffers) as *mut f32;
             ((*(*env).fns).random)(env, dst.offset(first as isize), 77, 1, first, end - first);
@@ -252,6 +262,7 @@ mod tests {
             step: 4,
             scratch: &scratch,
         };
+        // SAFETY: both memories have n floats, scratch 64 bytes for each thread; the level is this machine's.
         unsafe { run.all(&mut pool, &calls) };
         dst.floats(0, n as usize).unwrap().to_vec()
     }

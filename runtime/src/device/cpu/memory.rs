@@ -106,11 +106,14 @@ impl Memory {
     /// `n` floats from a byte offset, if they lie inside.
     pub fn floats(&self, offset: u64, n: usize) -> Option<&[f32]> {
         let from = self.checked(offset, n)?;
+        // SAFETY: n floats lie inside and are aligned, mapped memory is initialised, and any bits are a float. Runs,
+        // which write by address, borrow the session, and with it this memory, alone.
         Some(unsafe { std::slice::from_raw_parts(from.cast(), n) })
     }
 
     pub fn floats_mut(&mut self, offset: u64, n: usize) -> Option<&mut [f32]> {
         let from = self.checked(offset, n)?;
+        // SAFETY: as above, and `self` is borrowed alone.
         Some(unsafe { std::slice::from_raw_parts_mut(from.cast(), n) })
     }
 
@@ -125,7 +128,7 @@ impl Memory {
             return 0;
         }
         let drop = memmap2::UncheckedAdvice::DontNeed;
-        // Private pages of no file, lent to nobody: `self` is borrowed alone.
+        // SAFETY: these are private pages of no file, within the map, and lent to nobody: `self` is borrowed alone.
         let given = unsafe { self.map.unchecked_advise_range(drop, first, last - first) };
         given.map_or(0, |()| (last - first) as u64)
     }

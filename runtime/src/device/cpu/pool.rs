@@ -14,6 +14,7 @@ type Job = *const (dyn Fn(usize) + Sync);
 /// A borrowed job: `Pool::run` returns only after no thread uses it any more.
 #[derive(Clone, Copy)]
 struct Lent(Job);
+// SAFETY: the job is `Sync`, and `Pool::run` borrows it until no thread uses it any more.
 unsafe impl Send for Lent {}
 
 struct Shared {
@@ -84,6 +85,7 @@ impl Pool {
         if self.threads.is_empty() {
             return job(0);
         }
+        // SAFETY: this forgets a lifetime, and `run` ends, even by a panic, only when all threads have left the job.
         let lent = Lent(unsafe { std::mem::transmute::<&(dyn Fn(usize) + Sync), Job>(job) });
         self.shared
             .busy
@@ -115,6 +117,7 @@ const SMALL: usize = 1 << 18;
 /// `to` has room for as many elements, and nobody else uses it.
 pub unsafe fn copy(pool: &mut Pool, from: &[f32], to: *mut f32) {
     struct To(*mut f32);
+    // SAFETY: it is an address alone; each thread writes a part of its own there.
     unsafe impl Sync for To {}
     let n = if from.len() < SMALL {
         1
@@ -175,6 +178,7 @@ fn work(shared: &Shared, thread: usize) {
             return;
         }
         if let Some(Lent(job)) = lent {
+            // SAFETY: `Pool::run` keeps the job until `busy` is 0, and this thread counts until it has left it.
             let run = std::panic::AssertUnwindSafe(|| unsafe { (*job)(thread) });
             if std::panic::catch_unwind(run).is_err() {
                 shared.panicked.store(true, Ordering::Relaxed);
@@ -291,6 +295,7 @@ mod tests {
         for n in [0, 5, SMALL, SMALL + 7] {
             let from: Vec<f32> = (0..n).map(|i| i as f32).collect();
             let mut to = vec![-1.0; n + 1];
+            // SAFETY: `to` has room for n floats, and nobody else uses it.
             unsafe { copy(&mut pool, &from, to.as_mut_ptr()) };
             assert!(to[..n] == from && to[n] == -1.0);
         }

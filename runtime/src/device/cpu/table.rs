@@ -36,6 +36,9 @@ macro_rules! tables {
             const LEVEL: Level = $level;
 
             unsafe extern "C" fn contract(call: *const ContractCall) {
+                // SAFETY: compiled code passes a call whose elements lie in the buffers of its launch, laid out alike
+                // in both crates; a run takes the table of a level that the machine has (`Run::all`). So it is for all
+                // functions here.
                 unsafe { vsr_kernels::contract(LEVEL, &*call.cast()) }
             }
             unsafe extern "C" fn map<const F: usize>(
@@ -43,23 +46,28 @@ macro_rules! tables {
             ) {
                 let sums = (!sums.is_null()).then_some(sums);
                 let argument = Affine { scale, shift };
+                // SAFETY: compiled code has n floats at src and dst, and room for a row of sums unless that is null.
                 unsafe { maths::map(LEVEL, Function::ALL[F], Call { dst, src, n, argument, sums }) }
             }
             unsafe extern "C" fn pow(dst: *mut f32, a: *const f32, b: *const f32, n: i64) {
+                // SAFETY: compiled code has n floats at each of the three.
                 unsafe { maths::map_pow(LEVEL, dst, a, b, n) }
             }
             unsafe extern "C" fn random(env: *const Env, dst: *mut f32, key: u64, normal: i64, first: i64, n: i64) {
+                // SAFETY: env is that of the launch; compiled code has n floats at dst, which only this task uses.
                 unsafe {
                     let to = std::slice::from_raw_parts_mut(dst, n.max(0) as usize);
                     philox::fill(LEVEL, to, (*env).seed, (*env).step, key, normal != 0, first as u64)
                 }
             }
             unsafe extern "C" fn copy(dst: *mut f32, src: *const f32, n: i64, scale: f32, shift: f32) {
+                // SAFETY: compiled code has n floats at src and dst, which are apart.
                 unsafe { non_temporal::copy(LEVEL, dst, src, n, Affine { scale, shift }) }
             }
 
             unsafe extern "C" fn rows(dst: *mut f32, src: *const f32, step: i64, n_rows: i64, n: i64, non_temporal: i64) {
                 let non_temporal = non_temporal == 1;
+                // SAFETY: compiled code has n floats in each row, and n_rows·n at dst, apart from them.
                 unsafe { interleave(LEVEL, n_rows, Interleave { dst, src, step, n, non_temporal }) }
             }
 
@@ -68,6 +76,7 @@ macro_rules! tables {
                 next: *const f32, next_step: i64, non_temporal: i64,
             ) {
                 let non_temporal = non_temporal == 1;
+                // SAFETY: compiled code has the elements of all rows at src and dst, which are apart.
                 unsafe { transpose(LEVEL, Transpose { dst, dst_step, src, src_step, rows, n, next, next_step, non_temporal }) }
             }
 

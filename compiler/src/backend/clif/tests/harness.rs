@@ -35,6 +35,8 @@ macro_rules! map_fn {
             shift: f32,
         ) {
             for i in 0..n as usize {
+                // SAFETY: the kernel, which the verifier has accepted, has n floats at src and dst, and 32 sums or
+                // null.
                 unsafe {
                     let x = affine(*src.add(i), scale, shift);
                     let y = ($f)(f64::from(x)) as f32;
@@ -64,6 +66,7 @@ unsafe extern "C" fn copy_non_temporal(
     shift: f32,
 ) {
     for i in 0..n as usize {
+        // SAFETY: the kernel has n floats at both.
         unsafe { *dst.add(i) = affine(*src.add(i), scale, shift) };
     }
 }
@@ -78,6 +81,7 @@ unsafe extern "C" fn interleave(
 ) {
     for i in 0..n {
         for k in 0..n_rows {
+            // SAFETY: the kernel has n floats in each row, and n_rows·n at dst.
             unsafe {
                 *dst.offset((n_rows * i + k) as isize) = *src.offset((k * step + i) as isize);
             }
@@ -98,6 +102,7 @@ unsafe extern "C" fn transpose(
 ) {
     for r in 0..rows {
         for i in 0..n {
+            // SAFETY: the kernel has these elements at src and dst.
             unsafe {
                 *dst.offset((r * dst_step + i) as isize) = *src.offset((i * src_step + r) as isize)
             };
@@ -107,6 +112,7 @@ unsafe extern "C" fn transpose(
 
 unsafe extern "C" fn pow(dst: *mut f32, a: *const f32, b: *const f32, n: i64) {
     for i in 0..n as usize {
+        // SAFETY: the kernel has n floats at each of the three.
         unsafe { *dst.add(i) = libm::pow(f64::from(*a.add(i)), f64::from(*b.add(i))) as f32 };
     }
 }
@@ -120,11 +126,13 @@ unsafe extern "C" fn random_fn(
     n: i64,
 ) {
     for i in 0..n {
+        // SAFETY: the kernel has n floats at dst.
         unsafe { *dst.add(i as usize) = random(key, normal != 0, first + i) as f32 };
     }
 }
 
 unsafe extern "C" fn contract(call: *const ContractCall) {
+    // SAFETY: the kernel passes a call, all of whose elements lie in its buffers.
     unsafe {
         let c = &*call;
         for m in 0..c.m as usize {
@@ -201,8 +209,12 @@ pub fn run(
     let mut pages = memmap2::MmapMut::map_anon(code.bytes.len()).expect("memory");
     pages.copy_from_slice(&code.bytes);
     let pages = pages.make_exec().expect("pages may be executed");
-    let entry = unsafe { pages.as_ptr().add(code.offsets[0] as usize) };
-    let entry: KernelFn = unsafe { std::mem::transmute(entry) };
+    // SAFETY: the kernel begins at this offset within the pages, by the compiler, and they outlive its calls.
+    let entry = unsafe {
+        let start = pages.as_ptr().add(code.offsets[0] as usize);
+        std::mem::transmute::<*const u8, KernelFn>(start)
+    };
+    // SAFETY: rows begin at offsets within the pages, by the compiler, and are run at a level that is there.
     let row = |offsets: &[u64; 2]| unsafe {
         let start = pages.as_ptr().add(offsets[level] as usize);
         std::mem::transmute::<*const u8, RowFn>(start)
@@ -216,16 +228,8 @@ pub fn run(
             Data::Values(v) => {
                 let border = vec![UNTOUCHED; BORDER];
                 values.push([border.as_slice(), v, &border].concat());
-                bases.push(
-                    unsafe {
-                        values
-                            .last_mut()
-                            .expect("just pushed")
-                            .as_mut_ptr()
-                            .add(BORDER)
-                    }
-                    .cast(),
-                );
+                let with_border = values.last_mut().expect("just pushed").as_mut_ptr();
+                bases.push(with_border.wrapping_add(BORDER).cast());
             }
             Data::Table(t) => {
                 tables.push(t.clone());
@@ -247,6 +251,8 @@ pub fn run(
     };
     let tasks = n_tasks(kernel, args).expect("tasks can be counted");
     let middle = tasks / 2;
+    // SAFETY: the verifier accepts the kernel with these arguments and lengths, scratch is aligned and as long as the
+    // compiler says, and pages, buffers and tables live until the end.
     unsafe {
         entry(&env, 0, middle, scratch.as_mut_ptr().add(aligned));
         entry(&env, middle, tasks, scratch.as_mut_ptr().add(aligned));
