@@ -24,7 +24,7 @@ fn aligned(n: usize) -> Vec<f32> {
 fn speed(level: Level, s: &Shape) -> f64 {
     let weight_gradient = s.a_step > 1;
     let per_tap = s.k * if weight_gradient { s.a_step } else { 0 };
-    let a = aligned(s.n_taps * per_tap + s.m * 64 + 70 * 64 + s.k * s.a_step);
+    let a = aligned(s.n_taps * per_tap + s.m * s.k.max(64) + 70 * 64 + s.k * s.a_step);
     let b_len = if weight_gradient {
         s.n_taps * s.k * s.b_step
     } else {

@@ -60,6 +60,7 @@ const OF_FILTERS: f64 = 4e-6;
 pub fn check(
     graphs: &Elaborated,
     entries: &Entries<'_>,
+    shows_gradients: bool,
     checked: &mut Checked,
 ) -> Result<(), Finding> {
     let fast = assembled(graphs, Target::X86_64V3, Variant::AsItIs)?;
@@ -83,9 +84,12 @@ pub fn check(
     // Filtered, or with a kernel for each value: the same numbers up to roundings.
     for variant in [Variant::Filtered, Variant::Apart] {
         let artifact = assembled(graphs, Target::X86_64V3, variant)?;
-        let results = results(&artifact, GUARDED, entries, &|_, values| narrow(values))?;
+        let entries: Vec<_> = (entries.iter())
+            .map(|(entry, given, e)| (*entry, given.clone(), e.by(variant, shows_gradients)))
+            .collect();
+        let results = results(&artifact, GUARDED, &entries, &|_, values| narrow(values))?;
         let what = format!("{variant:?}");
-        compare(&what, entries, &results, OF_FILTERS, checked)?;
+        compare(&what, &entries, &results, OF_FILTERS, checked)?;
     }
     // Whatever the values are, nothing outside is touched, and bits are the same.
     let mut first: Option<Results> = None;
