@@ -9,26 +9,15 @@ pub use header::{files, header};
 
 use crate::backend::clif::Code;
 use crate::ir::graph;
-use crate::lower::{EntryCalls, KernelCall, Lowered};
-use crate::schedule::{EntryPlan, LaunchPlan, PlannedBuffer, Slot, WeightDecl, WeightKind};
+use crate::lower::{EntryCalls, KernelCall, LoweredKernels, PlannedEntry};
+use crate::schedule::{LaunchPlan, PlannedBuffer, Slot, WeightDecl, WeightKind};
 use crate::tile::{self, Kernel};
 use std::collections::BTreeMap;
 use vsr_artifact::Artifact;
 use vsr_artifact::manifest::{
-    Entry, Field, Frozen, Init, KernelInfo, Launch, Layout, Manifest, Model, Place, Port, Target,
-    Train, Weight,
+    Entry, Frozen, Init, KernelInfo, Launch, Layout, Manifest, Model, Place, Port, Target, Train,
+    Weight,
 };
-
-/// One entry with what the plan does not know.
-pub struct Planned {
-    pub name: String,
-    pub profile: String,
-    pub dims: BTreeMap<String, i64>,
-    pub plan: EntryPlan,
-    /// Names of the axes of every input and output.
-    pub axes: BTreeMap<String, Vec<String>>,
-    pub field: Option<Field>,
-}
 
 #[derive(Default)]
 pub struct Header {
@@ -52,8 +41,8 @@ struct ConstantPool {
 pub fn assemble(
     header: Header,
     weights: &[WeightDecl],
-    plans: Vec<Planned>,
-    lowered: &Lowered,
+    plans: Vec<PlannedEntry>,
+    lowered: &LoweredKernels,
     code: Code,
 ) -> Artifact {
     let mut shared = ConstantPool::default();
@@ -131,7 +120,13 @@ fn kind(kind: &WeightKind) -> vsr_artifact::manifest::WeightKind {
 }
 
 impl ConstantPool {
-    fn entry(&mut self, e: Planned, calls: &EntryCalls, code: &Code, weights: &[Weight]) -> Entry {
+    fn entry(
+        &mut self,
+        e: PlannedEntry,
+        calls: &EntryCalls,
+        code: &Code,
+        weights: &[Weight],
+    ) -> Entry {
         let flops = e.plan.launches.iter().map(|l| l.equation_flops).sum();
         let port = |shared: &mut ConstantPool, b: &PlannedBuffer| Port {
             name: b.name.clone(),

@@ -1,17 +1,30 @@
 //! The end of the stage `lower`: the kernels of all entries, each once.
 //!
 //! Enters plans; leaves their kernels lifted, rewritten by the tile passes, in order of first use, and for each launch which of
-//! them it calls, and with which arguments. Kernels of one shape are one kernel, whatever their sizes.
+//! them it calls, and with which arguments. Kernels of one shape are one kernel, whatever their sizes. Nothing is planned here,
+//! and no plan changes.
 
-use crate::assemble::Planned;
 use crate::diag::{self, Span};
 use crate::pass_manager::PassManager;
-use crate::schedule::LaunchPlan;
+use crate::schedule::{EntryPlan, LaunchPlan};
 use crate::tile::{self, Kernel, LaunchedKernel};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use vsr_artifact::manifest::Field;
 
+/// One entry with what the plan does not know.
+pub struct PlannedEntry {
+    pub name: String,
+    pub profile: String,
+    pub dims: BTreeMap<String, i64>,
+    pub plan: EntryPlan,
+    /// Names of the axes of every input and output.
+    pub axes: BTreeMap<String, Vec<String>>,
+    pub field: Option<Field>,
+}
+
+/// Kernels of all entries, and who calls them.
 #[derive(Default)]
-pub struct Lowered {
+pub struct LoweredKernels {
     pub kernels: Vec<Kernel>,
     pub origins: Vec<KernelOrigin>,
     /// In the order of the plans.
@@ -38,8 +51,8 @@ pub struct KernelCall {
     pub args: Vec<i64>,
 }
 
-pub fn lower(plans: &[Planned], manager: &mut PassManager) -> Lowered {
-    let (mut lowered, mut known) = (Lowered::default(), HashMap::new());
+pub fn lower(plans: &[PlannedEntry], manager: &mut PassManager) -> LoweredKernels {
+    let (mut lowered, mut known) = (LoweredKernels::default(), HashMap::new());
     for planned in plans {
         let mut call = |launch| lowered.call(launch, &mut known, manager);
         let calls = EntryCalls {
@@ -51,7 +64,7 @@ pub fn lower(plans: &[Planned], manager: &mut PassManager) -> Lowered {
     lowered
 }
 
-impl Lowered {
+impl LoweredKernels {
     fn call(
         &mut self,
         launch: &LaunchPlan,

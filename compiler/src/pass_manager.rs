@@ -1,6 +1,6 @@
 //! Runs passes: after each, the program is verified, timed and printed, as it was asked.
 //!
-//! Enters an intermediate program (graph, schedule) and the list of its passes; leaves the program as the last pass made it.
+//! Enters an intermediate program (graph, schedule, tile program) and the list of its passes; leaves the program as the last pass made it.
 //! A pass that breaks an invariant of its form ends compiling with the pass's name: it is a fault of ours, never the text's.
 //! No pass is chosen, reordered or left out here.
 

@@ -2,12 +2,12 @@
 //!
 //! Enters a path and a loader of files; leaves an artifact in memory, or problems. Nothing is read or written here.
 
-use crate::assemble::{self, Header, Planned, assemble};
+use crate::assemble::{self, Header, assemble};
 use crate::backend::clif::{self, Target};
 use crate::diag::{self, Class, Diag, Problems};
 use crate::ir;
 use crate::ir::graph::{Graph, Op};
-use crate::lower::{Lowered, lower};
+use crate::lower::{LoweredKernels, PlannedEntry, lower};
 use crate::pass_manager::{Emit, Ir, PassManager};
 use crate::schedule::{self, EntryPlan, Rules, WeightTable};
 use crate::sema::{self, Elaborated, EntryGraph, Loader, Options, WeightKind};
@@ -23,7 +23,8 @@ pub struct Stage {
     pub what: &'static str,
 }
 
-/// The table of contents. `check`, the editor and pictures stop behind `elaborate`, a report behind `optimise`, `compile` at the end.
+/// The table of contents. Pictures stop behind `elaborate`, a report behind `lower`, `compile` at the end. `check` and the editor
+/// elaborate a sketch instead (`sema::check`), and go on to `lower` where a profile limits its memory.
 pub const STAGES: [Stage; 8] = [
     Stage {
         name: "parse",
@@ -132,7 +133,7 @@ pub fn compile(
 }
 
 /// The kernels of some entries, each once.
-pub fn lowered(plans: &[Planned], manager: &mut PassManager) -> Lowered {
+pub fn lowered(plans: &[PlannedEntry], manager: &mut PassManager) -> LoweredKernels {
     manager.stage("lower", |manager| lower(plans, manager))
 }
 
@@ -140,7 +141,7 @@ pub fn lowered(plans: &[Planned], manager: &mut PassManager) -> Lowered {
 pub fn link(
     header: Header,
     weights: &WeightTable,
-    plans: Vec<Planned>,
+    plans: Vec<PlannedEntry>,
     target: Target,
     manager: &mut PassManager,
 ) -> std::io::Result<Artifact> {
@@ -188,9 +189,8 @@ pub fn plan(
     weights: &mut WeightTable,
     change: impl FnOnce(Rules) -> Rules,
     manager: &mut PassManager,
-) -> Planned {
-    let _entry = diag::context(format!("entry {} {}", entry.name, entry.profile));
-    manager.heading(&format!("entry {} {}", entry.name, entry.profile));
+) -> PlannedEntry {
+    let _entry = enter(entry, manager);
     let field = field(entry.name, &entry.graph);
     let rules = Rules::new(
         entry.name == "train",
@@ -200,7 +200,7 @@ pub fn plan(
         .inputs
         .iter()
         .map(|p| (p.name.clone(), p.axes.clone()));
-    Planned {
+    PlannedEntry {
         name: entry.name.to_string(),
         profile: entry.profile.clone(),
         dims: entry.dims.clone(),
@@ -208,6 +208,16 @@ pub fn plan(
         axes: axes.collect(),
         field,
     }
+}
+
+/// What follows is about this entry: for a fault's sentence, and above what is printed.
+fn enter(entry: &EntryGraph, manager: &mut PassManager) -> diag::Context {
+    manager.heading(&title(entry));
+    diag::context(title(entry))
+}
+
+fn title(entry: &EntryGraph) -> String {
+    format!("entry {} {}", entry.name, entry.profile)
 }
 
 /// The graphs of all entries, with gradients and updates, after every pass. None: see `problems`.
@@ -220,8 +230,7 @@ pub fn graphs(
 ) -> Option<Elaborated> {
     let mut elaborated = differentiated(loader, path, options, manager, problems)?;
     for entry in &mut elaborated.entries {
-        let _entry = diag::context(format!("entry {} {}", entry.name, entry.profile));
-        manager.heading(&format!("entry {} {}", entry.name, entry.profile));
+        let _entry = enter(entry, manager);
         let graph = std::mem::take(&mut entry.graph);
         entry.graph = manager.stage("optimise", |manager| pass::optimise(graph, manager));
     }
@@ -239,7 +248,7 @@ pub fn differentiated(
 ) -> Option<Elaborated> {
     let mut elaborated = elaborate(loader, path, options, manager, problems)?;
     for entry in &mut elaborated.entries {
-        let _entry = diag::context(format!("entry {} {}", entry.name, entry.profile));
+        let _entry = diag::context(title(entry));
         manager.timed("differentiate", || training::differentiate(entry));
     }
     Some(elaborated)

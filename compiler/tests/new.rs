@@ -4,11 +4,11 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)]
 
+use crate::program::{command, succeed, text, vsrc, vsrc_within};
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 use vsr_compiler::diag::{Problems, Sources};
 use vsr_compiler::project::{Project, project};
 use vsr_compiler::sema::{Loader, Options, STANDARD_LIBRARY};
@@ -16,22 +16,9 @@ use vsr_compiler::{pipeline, syntax};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
-fn command(dir: &Path, words: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_vsrc"));
-    command.current_dir(dir).args(words.split_whitespace());
-    command.stdin(Stdio::null()).env_remove("RUST_BACKTRACE");
-    command
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn succeed(dir: &Path, words: &str) -> String {
-    let done = command(dir, words).output().unwrap();
-    let err = text(&done.stderr);
-    assert_eq!(done.status.code(), Some(0), "vsrc {words}\n{err}");
-    text(&done.stdout)
+/// What the program says, which must end well.
+fn said(dir: &Path, words: &str) -> String {
+    text(&succeed(dir, words).stdout)
 }
 
 /// One error, in one line, that holds all of `parts`.
@@ -70,7 +57,7 @@ fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 /// Refused as the user's error, and everything is as it was.
 fn refuse(dir: &Path, words: &str, parts: &[&str]) {
     let before = contents(dir);
-    let done = command(dir, words).output().unwrap();
+    let done = vsrc(dir, words);
     check(words, &done, 1, parts);
     assert_eq!(contents(dir), before, "vsrc {words}");
 }
@@ -78,7 +65,7 @@ fn refuse(dir: &Path, words: &str, parts: &[&str]) {
 #[test]
 fn what_is_made_compiles_as_its_readme_says() {
     let dir = tempfile::tempdir().unwrap();
-    let said = succeed(dir.path(), "new work/my-net");
+    let told = said(dir.path(), "new work/my-net");
     let made = dir.path().join("work/my-net");
     let names: Vec<PathBuf> = contents(&made).into_keys().collect();
     let expected = [".gitignore", "README.md", "my-net.vsr"].map(|name| made.join(name));
@@ -89,7 +76,7 @@ fn what_is_made_compiles_as_its_readme_says() {
     for left in ["NewNet", "newnet", "new-net"] {
         assert!(!readme.contains(left) && !source.contains(left), "{left}");
     }
-    assert_eq!(succeed(&made, "fmt --check my-net.vsr"), "");
+    assert_eq!(said(&made, "fmt --check my-net.vsr"), "");
     succeed(&made, "check my-net.vsr");
     // Its own commands, each as it stands there, comments apart.
     let commands = readme.lines().filter_map(|l| l.strip_prefix("    vsrc "));
@@ -100,8 +87,8 @@ fn what_is_made_compiles_as_its_readme_says() {
     }
     assert!(made.join("compiled/manifest.json").is_file());
     // What is said beside it are the README's three commands.
-    let three: Vec<&str> = said.lines().filter_map(|l| l.strip_prefix("  ")).collect();
-    assert_eq!(three.len(), 3, "{said}");
+    let three: Vec<&str> = told.lines().filter_map(|l| l.strip_prefix("  ")).collect();
+    assert_eq!(three.len(), 3, "{told}");
     for command in three {
         assert!(readme.contains(&format!("\n    {command}\n")), "{command}");
     }
@@ -264,8 +251,8 @@ fn an_empty_folder_is_filled() {
     ] {
         let at = dir.join(name);
         fs::create_dir(&at).unwrap();
-        let said = succeed(&at, words);
-        assert_eq!(said.is_empty(), name == "quiet", "{said}");
+        let told = said(&at, words);
+        assert_eq!(told.is_empty(), name == "quiet", "{told}");
         assert!(at.join(format!("{name}.vsr")).is_file(), "{name}");
     }
     fs::create_dir(dir.join("to")).unwrap();
@@ -285,33 +272,14 @@ fn a_disk_that_fills_leaves_nothing() {
     let before = contents(dir);
     for size in (0..most).step_by(most / 40) {
         for words in ["new a/my-net", "new empty"] {
-            let mut command = command(dir, words);
-            limit_files(&mut command, size as u64);
-            let done = command.output().unwrap();
+            let done = vsrc_within(dir, words, libc::RLIMIT_FSIZE, size as u64);
             let parts = ["cannot write", "a file may not be so large here"];
             check(&format!("{words}, {size} bytes"), &done, 2, &parts);
             assert_eq!(contents(dir), before, "{words}, {size} bytes");
         }
     }
-    let mut command = command(dir, "new a/my-net");
-    limit_files(&mut command, most as u64);
-    assert_eq!(command.output().unwrap().status.code(), Some(0));
-}
-
-fn limit_files(command: &mut Command, most: u64) {
-    let set = move || {
-        let limit = libc::rlimit {
-            rlim_cur: most as libc::rlim_t,
-            rlim_max: most as libc::rlim_t,
-        };
-        // SAFETY: a system call, and nothing else, between fork and exec.
-        match unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &limit) } {
-            0 => Ok(()),
-            _ => Err(std::io::Error::last_os_error()),
-        }
-    };
-    // SAFETY: between fork and exec, `set` makes one system call, and allocates nothing.
-    unsafe { command.pre_exec(set) };
+    let done = vsrc_within(dir, "new a/my-net", libc::RLIMIT_FSIZE, most as u64);
+    assert_eq!(done.status.code(), Some(0));
 }
 
 #[cfg(target_os = "linux")]
@@ -333,7 +301,7 @@ fn where_nobody_may_write_is_the_users_error() {
 #[test]
 fn every_command_is_in_help_and_readme() {
     let readme = fs::read_to_string(format!("{ROOT}/README.md")).unwrap();
-    let help = succeed(Path::new("."), "--help");
+    let help = said(Path::new("."), "--help");
     let (_, list) = help.split_once("Commands:\n").unwrap();
     let lines = list.lines().take_while(|l| !l.is_empty());
     // What is wrapped stands further to the right.
@@ -346,9 +314,9 @@ fn every_command_is_in_help_and_readme() {
             "README has no `vsrc {name}`"
         );
     }
-    let said = succeed(Path::new("."), "new --help");
+    let help = said(Path::new("."), "new --help");
     assert!(
-        said.contains("Examples:") && said.contains(vsr_artifact::EXIT_CODES),
-        "{said}"
+        help.contains("Examples:") && help.contains(vsr_artifact::EXIT_CODES),
+        "{help}"
     );
 }

@@ -1,5 +1,6 @@
 //! Equations for a tensor that is not known yet (a `grad` clause's cotangent, an optimiser's gradient): the part of the graph
-//! between the placeholder and the results is copied, with the real tensor in the placeholder's place.
+//! between the placeholder and the results is copied, with the real tensor in the placeholder's place. What does
+//! not depend on the placeholder is shared, and the placeholder's own nodes stay, for the next copy.
 
 use std::collections::{BTreeMap, BTreeSet};
 

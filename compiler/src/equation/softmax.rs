@@ -1,5 +1,8 @@
 //! Softmax by its shape: `y = exp(t - lse t)` along one row, whatever `t` is. One predicate for the scheduler, which computes such
 //! a row's exponentials once, and for the promise `kernel softmax`.
+//!
+//! Enter two equations; leaves how they are one softmax, or nothing. No other form of it is known: a quotient of exponentials
+//! has other roundings.
 
 use super::index::Ix;
 use super::rewrite::rebuild;

@@ -11,7 +11,7 @@ pub use text::{count, text, thousands};
 use crate::backend::clif;
 use crate::diag::{self, Problems};
 use crate::ir::origins::Origins;
-use crate::lower::Lowered;
+use crate::lower::LoweredKernels;
 use crate::pass_manager::PassManager;
 use crate::pipeline;
 use crate::schedule::{self, EntryPlan, LaunchPlan, WeightDecl, WeightKind, WeightTable};
@@ -154,7 +154,7 @@ pub(crate) fn elements(w: &WeightDecl) -> u64 {
 }
 
 /// What the plan knows of the whole.
-fn cost(plan: &EntryPlan, lowered: &Lowered, profile: String) -> EntryCost {
+fn cost(plan: &EntryPlan, lowered: &LoweredKernels, profile: String) -> EntryCost {
     let scratch = lowered.kernels.iter().map(clif::scratch_bytes).max();
     EntryCost {
         profile,

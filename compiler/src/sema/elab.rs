@@ -78,7 +78,7 @@ pub struct TrainBody<'a> {
     pub data_path: Option<String>,
     pub metrics: Vec<(String, NodeId)>,
     pub tunable: Vec<(String, f64, f64)>,
-    /// No gradient is left of the loss.
+    /// The loss, as it was folded, depends on no weight.
     pub is_idle: bool,
 }
 

@@ -1,10 +1,11 @@
 //! The passes over tile programs: what every back end and `--emit tile` see.
 //!
 //! Enters a kernel with the arguments of one of its launches, by which it is verified; leaves one that computes the same numbers.
+//! No pass knows a target, and none looks at a size: only at what is known of an argument.
 
 use super::coalesce::coalesce;
 use super::interchange::interchange;
-use super::software_pipeline::pipeline;
+use super::software_pipeline::software_pipeline;
 use super::{Compute, Kernel, Stmt, print, verify};
 use crate::pass_manager::{Ir, Pass};
 
@@ -32,13 +33,13 @@ impl Ir for LaunchedKernel {
 
 pub const PASSES: &[Pass<LaunchedKernel>] = &[
     Pass {
-        name: "pipeline",
+        name: "software-pipeline",
         why: "does the next row's first reduction before this row's last statement; first, while rows are as they were built",
-        run: |launched| pipeline(&mut launched.kernel),
+        run: |launched| software_pipeline(&mut launched.kernel),
     },
     Pass {
         name: "coalesce",
-        why: "joins loops that walk memory like one; behind pipeline, which makes statements",
+        why: "joins loops that walk memory like one; behind software-pipeline, which makes statements",
         run: |launched| {
             let args = launched.kernel.args.clone();
             for_each_compute(&mut launched.kernel.body, &mut |c| coalesce(c, &args));

@@ -1,4 +1,4 @@
-//! The pass `pipeline`, software pipelining over rows: the next row's first reduction is issued before this row's last statement.
+//! The pass `software-pipeline`, over rows: the next row's first reduction is issued before this row's last statement.
 //!
 //! ```text
 //! for r { m = max(x[r]); e = exp(x[r] - m), s = sum(e); y[r] = e/s }
@@ -28,7 +28,7 @@ pub struct Pipelined {
 }
 
 /// All loops of a kernel, as far as they can be.
-pub fn pipeline(kernel: &mut Kernel) {
+pub fn software_pipeline(kernel: &mut Kernel) {
     let body = std::mem::take(&mut kernel.body);
     kernel.body = statements(kernel, body);
 }

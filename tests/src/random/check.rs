@@ -271,19 +271,19 @@ fn run(source: &Source, written: &Elaborated, seed: u64) -> Result<Checked, Find
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Variant {
     AsItIs,
-    /// With every filter and contraction that there is, and all stores non-temporal.
-    Filtered,
+    /// With Winograd's transforms and contractions wherever there can be any, and all stores non-temporal.
+    Winograd,
     /// With no kernel for more than one value.
     Apart,
 }
 
 impl Variant {
-    const ALL: [Variant; 3] = [Variant::AsItIs, Variant::Filtered, Variant::Apart];
+    const ALL: [Variant; 3] = [Variant::AsItIs, Variant::Winograd, Variant::Apart];
 
     pub fn of(self, rules: Rules) -> Rules {
         match self {
             Variant::AsItIs => rules,
-            Variant::Filtered => Rules {
+            Variant::Winograd => Rules {
                 winograd: rules.winograd.map(|_| 0),
                 min_non_temporal_elements: 0,
                 least_product: 0,
@@ -387,7 +387,7 @@ impl Expected {
     /// by a gradient's size makes a step of it: where training stores the gradients themselves, they are held.
     pub fn by(&self, variant: Variant, shows_gradients: bool) -> Expected {
         let mut expected = self.clone();
-        if variant == Variant::Filtered && !shows_gradients {
+        if variant == Variant::Winograd && !shows_gradients {
             expected.updates.clear();
         }
         expected

@@ -4,10 +4,11 @@ use super::check::{Checked, Expected, Finding, Kind, Variant, differs, found};
 use super::rng::Rng;
 use super::source::Source;
 use vsr_artifact::Artifact;
-use vsr_compiler::assemble::{Header, Planned};
+use vsr_compiler::assemble::Header;
 use vsr_compiler::backend::clif::Target;
 use vsr_compiler::diag::Problems;
 use vsr_compiler::ir::eval::Given;
+use vsr_compiler::lower::PlannedEntry;
 use vsr_compiler::pass_manager::PassManager;
 use vsr_compiler::pipeline;
 use vsr_compiler::schedule::WeightTable;
@@ -54,8 +55,8 @@ impl How {
     }
 }
 
-/// Filters round also where numbers are whole; of the greatest number.
-const OF_FILTERS: f64 = 4e-6;
+/// Winograd's transforms round also where numbers are whole; of the greatest number.
+const OF_WINOGRAD: f64 = 4e-6;
 
 pub fn check(
     graphs: &Elaborated,
@@ -81,15 +82,15 @@ pub fn check(
             Some(first) => same_bits(&what, first, &results)?,
         }
     }
-    // Filtered, or with a kernel for each value: the same numbers up to roundings.
-    for variant in [Variant::Filtered, Variant::Apart] {
+    // By Winograd, or with a kernel for each value: the same numbers up to roundings.
+    for variant in [Variant::Winograd, Variant::Apart] {
         let artifact = assembled(graphs, Target::X86_64V3, variant)?;
         let entries: Vec<_> = (entries.iter())
             .map(|(entry, given, e)| (*entry, given.clone(), e.by(variant, shows_gradients)))
             .collect();
         let results = results(&artifact, GUARDED, &entries, &|_, values| narrow(values))?;
         let what = format!("{variant:?}");
-        compare(&what, &entries, &results, OF_FILTERS, checked)?;
+        compare(&what, &entries, &results, OF_WINOGRAD, checked)?;
     }
     // Whatever the values are, nothing outside is touched, and bits are the same.
     let mut first: Option<Results> = None;
@@ -160,7 +161,7 @@ fn assembled(graphs: &Elaborated, target: Target, variant: Variant) -> Result<Ar
     // What it plans has been verified: the same plans were interpreted.
     let mut manager = PassManager::verifying(false);
     let plan = |entry| pipeline::plan(entry, &mut weights, |rules| variant.of(rules), &mut manager);
-    let planned: Vec<Planned> = graphs.entries.iter().map(plan).collect();
+    let planned: Vec<PlannedEntry> = graphs.entries.iter().map(plan).collect();
     // The tile passes' results have not.
     manager.verifies = true;
     pipeline::link(Header::default(), &weights, planned, target, &mut manager)
