@@ -313,10 +313,10 @@ impl Scope<'_> {
                 Wide::Binary(Binary::Max, Box::new(a), Box::new(negative))
             }
             Expr::Unary(Unary::Floor, a) => {
-                let inner = match &**a {
-                    Expr::Binary(Binary::Div, x, y) if whole(x) && whole(y) => self.wide(b, a),
-                    a if whole(a) => self.wide(b, a),
-                    a => Wide::Val(self.val(b, a)),
+                let in_f64 = whole(a) || positions::is_rational(a, &|r| self.is_whole(r));
+                let inner = match in_f64 {
+                    true => self.wide(b, a),
+                    false => Wide::Val(self.val(b, a)),
                 };
                 Wide::Floor(Box::new(inner))
             }

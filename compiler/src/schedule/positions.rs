@@ -40,15 +40,8 @@ fn parts(e: &Expr, extents: &[i64], reads_whole: IsWhole) -> Option<(usize, i64)
             (reach < MAX_OFFSET as u64).then_some((0, reach as i64))
         }
         Expr::Unary(Unary::Neg, a) => parts(a, extents, reads_whole),
-        // A quotient of whole numbers has more digits than an f32.
-        Expr::Unary(Unary::Floor, a) => match &**a {
-            Expr::Binary(Binary::Div, x, y)
-                if is_whole(x, reads_whole) && is_whole(y, reads_whole) =>
-            {
-                None
-            }
-            _ => Some((1, 0)),
-        },
+        Expr::Unary(Unary::Floor, a) if is_rational(a, reads_whole) => None,
+        Expr::Unary(Unary::Floor, _) => Some((1, 0)),
         Expr::Read(_) => Some((1, 0)),
         Expr::Binary(Binary::Add | Binary::Sub | Binary::Min | Binary::Max, a, b) => {
             let (a, b) = (
@@ -106,6 +99,31 @@ pub fn is_whole(e: &Expr, reads_whole: IsWhole) -> bool {
         Expr::Select(_, args) => whole(&args[2]) && whole(&args[3]),
         Expr::Read(r) => reads_whole(r) && r.outside.is_none_or(|v| v.get().fract() == 0.0),
         _ => false,
+    }
+}
+
+/// Whether an expression is computed from whole numbers, and has more digits than an f32: a quotient, as the text has it, or as
+/// simplification leaves it (`x/4` becomes `0.25*x`), and what else is made of values that are whole.
+pub fn is_rational(e: &Expr, reads_whole: IsWhole) -> bool {
+    let whole = |e: &Expr| is_whole(e, reads_whole);
+    match e {
+        Expr::Binary(Binary::Div, x, y) if whole(x) && whole(y) => true,
+        Expr::Unary(Unary::Neg | Unary::Abs | Unary::Stop, _) | Expr::Binary(..) => {
+            has_value(e) && is_of_whole(e, reads_whole)
+        }
+        _ => false,
+    }
+}
+
+/// Whether all that an expression computes with is whole numbers and constants.
+fn is_of_whole(e: &Expr, reads_whole: IsWhole) -> bool {
+    match e {
+        Expr::Lit(_) => true,
+        Expr::Unary(Unary::Neg | Unary::Abs | Unary::Stop, a) => is_of_whole(a, reads_whole),
+        Expr::Binary(op, a, b) if *op != Binary::Pow => {
+            is_of_whole(a, reads_whole) && is_of_whole(b, reads_whole)
+        }
+        e => is_whole(e, reads_whole),
     }
 }
 
@@ -183,6 +201,29 @@ mod tests {
     fn an_axis_that_32_bits_do_not_reach_is_wide() {
         assert!(check(&value(), 1 << 30));
         assert!(!check(&value(), 1 << 31));
+    }
+
+    /// A remainder by 4 of a value is it less 4 times the floor of a quarter of it.
+    #[test]
+    fn a_part_of_a_whole_number_is_wide() {
+        let floor = |e: Expr| Expr::Unary(Unary::Floor, Box::new(e));
+        for part in [
+            times(value(), 0.25),
+            times(beside(value()), 0.25),
+            Expr::Unary(Unary::Neg, Box::new(times(value(), 11419822.25))),
+            // In f32, the product itself is off.
+            times(value(), 45679289.0),
+        ] {
+            assert!(is_rational(&part, &|_| false));
+            assert!(!check(&floor(part), 2));
+        }
+        let plain = Expr::Read(Read {
+            operand: 0,
+            at: vec![Pos::Ix(Ix::var(0))],
+            outside: None,
+        });
+        assert!(check(&floor(times(plain.clone(), 0.25)), 2));
+        assert!(check(&floor(plain), 2));
     }
 
     #[test]
