@@ -4,6 +4,7 @@
 //! of its tensor without `outside`, at a point where every guard holds, is an internal error and panics.
 
 use super::index::{Atom, Ix};
+use super::whole::{is_rational, is_whole};
 use super::{Binary, Equation, Expr, Pos, Read, Reducer, Relation, Unary};
 
 /// Row-major.
@@ -77,6 +78,7 @@ pub fn eval_with(pieces: &[Equation], operands: &[&Tensor], shape: &[i64], hooks
             extents: piece.extents(),
             operands,
             hooks,
+            is_exact: false,
         }
         .run(&mut out);
     }
@@ -95,6 +97,7 @@ pub fn scatter(equation: &Equation, operands: &[&Tensor], shape: &[i64], hooks: 
         extents: equation.extents(),
         operands,
         hooks,
+        is_exact: false,
     }
     .run(&mut out);
     out.tensor
@@ -137,6 +140,8 @@ struct Run<'a> {
     extents: Vec<i64>,
     operands: &'a [&'a Tensor],
     hooks: Hooks<'a>,
+    /// In a position, which is computed in integers or in f64: without roundings.
+    is_exact: bool,
 }
 
 /// A run of points in row-major order of the box: the value of each variable at each point.
@@ -264,6 +269,7 @@ impl Run<'_> {
             let index: Vec<i64> = match p {
                 Pos::Ix(ix) => points.index(ix),
                 Pos::Computed(e) => self
+                    .with(true)
                     .expr(e, points, active)
                     .iter()
                     .map(|v| super::whole(v.floor()))
@@ -298,6 +304,9 @@ impl Run<'_> {
 
     /// Values at all points; only those of active points matter.
     fn expr(&self, e: &Expr, points: &Points, active: &[bool]) -> Vec<f64> {
+        if self.is_exact && is_in_f32(e) {
+            return self.with(false).expr(e, points, active);
+        }
         match e {
             Expr::Lit(lit) if is_f32(lit.get()) => vec![lit.get(); points.len],
             Expr::Lit(lit) => vec![self.rounded(lit.get()); points.len],
@@ -347,8 +356,21 @@ impl Run<'_> {
         }
     }
 
+    fn with(&self, is_exact: bool) -> Run<'_> {
+        Run {
+            extents: self.extents.clone(),
+            is_exact,
+            ..*self
+        }
+    }
+
     fn rounded(&self, x: f64) -> f64 {
-        self.hooks.round.map_or(x, |round| round(x))
+        let round = self.hooks.round.filter(|_| !self.is_exact);
+        round.map_or(x, |round| round(x))
+    }
+
+    fn tilt(&self) -> f64 {
+        if self.is_exact { 0.0 } else { self.hooks.tilt }
     }
 
     /// A number that is about to be floored; a whole one is no matter of roundings.
@@ -356,14 +378,14 @@ impl Run<'_> {
         if x.fract() == 0.0 {
             return x;
         }
-        x + self.hooks.tilt * x.abs()
+        x + self.tilt() * x.abs()
     }
 
     /// Whether two numbers are so; equal ones are no matter of roundings.
     fn holds(&self, relation: Relation, a: f64, b: f64) -> bool {
         let is_order = !matches!(relation, Relation::Eq | Relation::Ne);
         match is_order && a != b {
-            true => relation.holds(a + self.hooks.tilt * a.abs().max(b.abs()), b),
+            true => relation.holds(a + self.tilt() * a.abs().max(b.abs()), b),
             false => relation.holds(a, b),
         }
     }
@@ -423,6 +445,16 @@ impl Points {
     }
 }
 
+/// Whether an expression in a position is computed in f32 all the same: below a floor, what is no part of whole numbers, and maths.
+fn is_in_f32(e: &Expr) -> bool {
+    match e {
+        Expr::Unary(Unary::Floor, a) => !is_whole(a, &|_| false) && !is_rational(a, &|_| false),
+        Expr::Unary(op, _) => !matches!(op, Unary::Neg | Unary::Abs | Unary::Stop),
+        Expr::Binary(op, ..) => *op == Binary::Pow,
+        _ => false,
+    }
+}
+
 /// Whether f32 has the number itself.
 fn is_f32(x: f64) -> bool {
     f64::from(x as f32) == x
@@ -435,6 +467,8 @@ struct Running {
     a: f64,
     /// Sum of exponentials over exp(a), or of squared deviations from the mean.
     b: f64,
+    /// The sum from which a mean is taken, with the roundings that it has there.
+    sum: f64,
 }
 
 impl Running {
@@ -443,6 +477,7 @@ impl Running {
             n: 0.0,
             a: 0.0,
             b: 0.0,
+            sum: 0.0,
         }
     }
 
@@ -460,6 +495,7 @@ impl Running {
                 let d = x - self.a;
                 self.a += d / self.n;
                 self.b += d * (x - self.a);
+                self.sum += x;
             }
         }
     }
@@ -470,14 +506,15 @@ impl Running {
             Reducer::Map | Reducer::Sum => self.a = rounded(self.a),
             Reducer::Max | Reducer::Min => {}
             Reducer::Lse => self.b = rounded(self.b),
-            Reducer::Var => (self.a, self.b) = (rounded(self.a), rounded(self.b)),
+            Reducer::Var => (self.b, self.sum) = (rounded(self.b), rounded(self.sum)),
         }
     }
 
     fn value(&self, reducer: Reducer) -> f64 {
         match reducer {
             Reducer::Lse => self.a + libm::log(self.b),
-            Reducer::Var => self.b / self.n,
+            // Deviations are from the sum's mean: by what it is off, they are.
+            Reducer::Var => self.b / self.n + (self.sum / self.n - self.a).powi(2),
             _ => self.a,
         }
     }

@@ -21,6 +21,7 @@ mod ops;
 pub mod rewrite;
 pub mod softmax;
 pub(crate) mod solve;
+pub mod whole;
 mod work;
 
 use index::Ix;

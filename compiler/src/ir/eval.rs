@@ -23,14 +23,16 @@ pub struct Given {
     pub stops: Option<Stops>,
 }
 
-/// Roundings that a narrower arithmetic would make: every result that is no whole number is off by a random share of up
-/// to `size`, the same for the same number in the same node, so that roundings of equal terms add up as they do there.
-/// What is compared or floored is [`TILT`] times that off, up for even seeds and down for odd ones: where roundings may decide
-/// otherwise, one of two runs does. Two such runs tell how far off a number may come.
+/// Roundings that a narrower arithmetic would make. A few runs of either kind tell how far off a number may come.
 #[derive(Clone, Copy, Debug)]
-pub struct Noise {
-    pub seed: u64,
-    pub size: f64,
+pub enum Noise {
+    /// Every result that is no whole number is off by a random share of up to `size`, the same for the same number in the same
+    /// node, so that roundings of equal terms add up as they do there. What is compared or floored is [`TILT`] times that off, up
+    /// for even seeds and down for odd ones: where roundings may decide otherwise, one of two runs does.
+    Random { seed: u64, size: f64 },
+    /// Every result is the nearest f32: the partial sums of a thousand equal terms are rounded one way, again and again, as by no
+    /// chance they are.
+    Nearest,
 }
 
 /// Roundings by which a number that decides something may be off.
@@ -130,23 +132,27 @@ pub fn evaluate_nodes(graph: &Graph, given: &Given, roots: &[NodeId]) -> Result<
 
 impl Noise {
     fn tilt(self) -> f64 {
-        match self.seed.is_multiple_of(2) {
-            true => TILT * self.size,
-            false => -TILT * self.size,
+        match self {
+            Noise::Nearest => 0.0,
+            Noise::Random { seed, size } if seed.is_multiple_of(2) => TILT * size,
+            Noise::Random { size, .. } => -TILT * size,
         }
     }
 
-    /// Whole numbers come out of every arithmetic as they are.
+    /// Whole numbers come out of every arithmetic as they are, unless they are far out.
     fn of(self, x: f64, node: u64) -> f64 {
+        let Noise::Random { seed, size } = self else {
+            return f64::from(x as f32);
+        };
         if x.fract() == 0.0 {
             return x;
         }
-        let key = x.to_bits() ^ (self.seed << 32 | node).wrapping_mul(0xd6e8_feb8_6659_fd93);
+        let key = x.to_bits() ^ (seed << 32 | node).wrapping_mul(0xd6e8_feb8_6659_fd93);
         let mut z = key.wrapping_add(0x9e37_79b9_7f4a_7c15);
         z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
         let share = ((z ^ z >> 31) >> 11) as f64 / (1u64 << 52) as f64 - 1.0;
-        x * (1.0 + self.size * share)
+        x * (1.0 + size * share)
     }
 }
 
@@ -227,13 +233,14 @@ pub fn constant(pieces: &[Equation], operands: &[Tensor], shape: &[i64]) -> Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::equation::{Expr, Reducer, Relation, Unary};
+    use crate::equation::index::Ix;
+    use crate::equation::{Expr, Pos, Reducer, Relation, Unary};
     use crate::ir::build::{Builder, map, straight};
     use crate::ir::graph::Origin;
 
     const NOISE: f64 = 1.0 / (1 << 22) as f64;
 
-    /// What a network of one input gives without noise, and for each seed of noise.
+    /// What a network of one input gives without noise, for each seed of noise, and in f32.
     fn runs(make: impl Fn(&mut Builder<'_>, NodeId) -> NodeId, x: &[f64]) -> Vec<Vec<f64>> {
         let mut graph = Graph::default();
         let mut b = Builder::new(&mut graph);
@@ -249,8 +256,9 @@ mod tests {
             let values = evaluate(&graph, &given).expect("all is given");
             values.output(&graph, "y").expect("it has a value").to_vec()
         };
-        let seeds = (0..3).map(|seed| Some(Noise { seed, size: NOISE }));
-        std::iter::once(None).chain(seeds).map(run).collect()
+        let seeds = (0..3).map(|seed| Some(Noise::Random { seed, size: NOISE }));
+        let noises = std::iter::once(None).chain(seeds);
+        noises.chain([Some(Noise::Nearest)]).map(run).collect()
     }
 
     fn read(operand: usize, shape: &[i64]) -> Expr {
@@ -278,6 +286,34 @@ mod tests {
         }
     }
 
+    /// A mean is off by what its sum is, and so are the deviations from it.
+    #[test]
+    fn equal_terms_are_rounded_one_way() {
+        const N: i64 = 1089;
+        let reduce = |reducer| {
+            move |b: &mut Builder<'_>, x| {
+                let all = Equation {
+                    free: vec![],
+                    reduced: vec![N],
+                    reducer,
+                    body: Expr::read(0, vec![Pos::Ix(Ix::constant(0))]),
+                    guards: vec![],
+                    write: vec![],
+                };
+                b.equation(all, vec![x], vec![], Origin::default())
+            }
+        };
+        let runs_of = |reducer| runs(reduce(reducer), &[0.7123]);
+        let sums = runs_of(Reducer::Sum);
+        let off = |run: &[f64]| (run[0] - sums[0][0]).abs() / sums[0][0];
+        assert!(off(&sums[4]) > 2e-6 && off(&sums[4]) < 2e-5, "{sums:?}");
+        let variances = runs_of(Reducer::Var);
+        assert!(
+            variances[0][0] < 1e-25 && variances[4][0] > 1e-12,
+            "{variances:?}"
+        );
+    }
+
     #[test]
     fn what_roundings_may_decide_is_decided_either_way() {
         let floor = |b: &mut Builder<'_>, x| {
@@ -288,5 +324,6 @@ mod tests {
         assert_eq!(runs[0], [2.0, 3.0, 3.0, 3.0]);
         assert_eq!(runs[1], [3.0, 3.0, 3.0, 3.0]);
         assert_eq!(runs[2], [2.0, 2.0, 3.0, 3.0]);
+        assert_eq!(runs[4], runs[0]);
     }
 }

@@ -6,6 +6,7 @@
 //! oracle does.
 
 use super::net::{Def, Net, ValueId};
+use crate::equation::whole::{IsWhole, has_value, is_rational, is_whole};
 use crate::equation::{Binary, Equation, Expr, Read, Reducer, Unary};
 use rustc_hash::FxHashMap as HashMap;
 use std::cell::RefCell;
@@ -14,8 +15,6 @@ use std::cell::RefCell;
 const MAX_OFFSET: i64 = 1 << 30;
 /// A value may be multiplied by so much in all.
 const MAX_FACTOR: f64 = 1024.0;
-
-type IsWhole<'a> = &'a dyn Fn(&Read) -> bool;
 
 /// Whether a position on an axis of `extent` elements is one.
 pub fn is_narrow(e: &Expr, extents: &[i64], extent: i64, reads_whole: IsWhole) -> bool {
@@ -75,55 +74,6 @@ fn factor(e: &Expr) -> Option<f64> {
         }
         Expr::Read(_) | Expr::Unary(Unary::Floor, _) => Some(1.0),
         _ => None,
-    }
-}
-
-fn has_value(e: &Expr) -> bool {
-    let mut found = false;
-    e.visit(false, &mut |e| {
-        found |= matches!(e, Expr::Read(_) | Expr::Unary(Unary::Floor, _))
-    });
-    found
-}
-
-/// Whether an expression gives whole numbers, whatever the values are.
-pub fn is_whole(e: &Expr, reads_whole: IsWhole) -> bool {
-    let whole = |e: &Expr| is_whole(e, reads_whole);
-    match e {
-        Expr::Lit(lit) => lit.get().fract() == 0.0,
-        Expr::Index(_) | Expr::Unary(Unary::Floor, _) => true,
-        Expr::Unary(Unary::Neg | Unary::Abs | Unary::Stop, a) => whole(a),
-        Expr::Binary(Binary::Add | Binary::Sub | Binary::Mul | Binary::Min | Binary::Max, a, b) => {
-            whole(a) && whole(b)
-        }
-        Expr::Select(_, args) => whole(&args[2]) && whole(&args[3]),
-        Expr::Read(r) => reads_whole(r) && r.outside.is_none_or(|v| v.get().fract() == 0.0),
-        _ => false,
-    }
-}
-
-/// Whether an expression is computed from whole numbers, and has more digits than an f32: a quotient, as the text has it, or as
-/// simplification leaves it (`x/4` becomes `0.25*x`), and what else is made of values that are whole.
-pub fn is_rational(e: &Expr, reads_whole: IsWhole) -> bool {
-    let whole = |e: &Expr| is_whole(e, reads_whole);
-    match e {
-        Expr::Binary(Binary::Div, x, y) if whole(x) && whole(y) => true,
-        Expr::Unary(Unary::Neg | Unary::Abs | Unary::Stop, _) | Expr::Binary(..) => {
-            has_value(e) && is_of_whole(e, reads_whole)
-        }
-        _ => false,
-    }
-}
-
-/// Whether all that an expression computes with is whole numbers and constants.
-fn is_of_whole(e: &Expr, reads_whole: IsWhole) -> bool {
-    match e {
-        Expr::Lit(_) => true,
-        Expr::Unary(Unary::Neg | Unary::Abs | Unary::Stop, a) => is_of_whole(a, reads_whole),
-        Expr::Binary(op, a, b) if *op != Binary::Pow => {
-            is_of_whole(a, reads_whole) && is_of_whole(b, reads_whole)
-        }
-        e => is_whole(e, reads_whole),
     }
 }
 

@@ -134,6 +134,9 @@ pub type Writes = Vec<Vec<u32>>;
 
 const NOBODY: i64 = -1;
 
+/// A fault is large and never met: what is returned at every step stays in registers.
+type Checked<T> = Result<T, Box<Fault>>;
+
 /// Runs all tasks in order. What one task writes, no other may touch: they run side by side elsewhere.
 pub fn interpret<N: Number>(
     kernel: &Kernel,
@@ -141,6 +144,15 @@ pub fn interpret<N: Number>(
     buffers: &mut [Data<N>],
     random: Random<'_>,
 ) -> Result<Writes, Fault> {
+    run(kernel, args, buffers, random).map_err(|fault| *fault)
+}
+
+fn run<N: Number>(
+    kernel: &Kernel,
+    args: &[i64],
+    buffers: &mut [Data<N>],
+    random: Random<'_>,
+) -> Checked<Writes> {
     let len = |b: &Data<N>| if let Data::Values(v) = b { v.len() } else { 0 };
     let writes: Writes = buffers.iter().map(|b| vec![0; len(b)]).collect();
     let owners = buffers.iter().map(|b| vec![NOBODY; len(b)]).collect();
@@ -187,7 +199,8 @@ pub fn n_tasks(kernel: &Kernel, args: &[i64]) -> Result<i64, Fault> {
         owners: vec![],
         task: 0,
     };
-    Ok(machine.task_counts()?.iter().product())
+    let counts = machine.task_counts().map_err(|fault| *fault)?;
+    Ok(counts.iter().product())
 }
 
 struct Machine<'a, N> {
@@ -206,7 +219,7 @@ struct Machine<'a, N> {
 }
 
 impl<N: Number> Machine<'_, N> {
-    fn task_counts(&self) -> Result<Vec<i64>, Fault> {
+    fn task_counts(&self) -> Checked<Vec<i64>> {
         self.kernel
             .tasks
             .iter()
@@ -238,14 +251,14 @@ impl<N: Number> Machine<'_, N> {
         self.vars[at] = Some(value);
     }
 
-    fn malformed(&self, what: String) -> Fault {
-        Fault::Malformed {
+    fn malformed(&self, what: String) -> Box<Fault> {
+        Box::new(Fault::Malformed {
             kernel: self.kernel.name.clone(),
             what,
-        }
+        })
     }
 
-    fn body(&mut self, body: &[Stmt]) -> Result<(), Fault> {
+    fn body(&mut self, body: &[Stmt]) -> Checked<()> {
         for stmt in body {
             match stmt {
                 Stmt::For {
@@ -283,7 +296,7 @@ impl<N: Number> Machine<'_, N> {
         Ok(())
     }
 
-    fn holds(&self, bounds: &[Bound]) -> Result<bool, Fault> {
+    fn holds(&self, bounds: &[Bound]) -> Checked<bool> {
         for bound in bounds {
             let index = self.int(&bound.index)?;
             if index < 0 || index >= self.int(&bound.extent)? {
@@ -293,7 +306,7 @@ impl<N: Number> Machine<'_, N> {
         Ok(true)
     }
 
-    fn compute(&mut self, compute: &Compute) -> Result<(), Fault> {
+    fn compute(&mut self, compute: &Compute) -> Checked<()> {
         let reduced = |b: &Bound| {
             let dims = compute.reduce.as_ref().map_or(&[][..], |r| &r.dims);
             dims.iter()
@@ -310,7 +323,7 @@ impl<N: Number> Machine<'_, N> {
         skipped: &[Bound],
         left_out: &[Bound],
         depth: usize,
-    ) -> Result<(), Fault> {
+    ) -> Checked<()> {
         if let Some((var, extent)) = c.dims.get(depth) {
             for i in 0..self.int(extent)? {
                 self.bind(*var, i);
@@ -333,7 +346,7 @@ impl<N: Number> Machine<'_, N> {
         self.write(c.to, at, value)
     }
 
-    fn reduce(&mut self, c: &Compute, reduce: &Reduce, left_out: &[Bound]) -> Result<N, Fault> {
+    fn reduce(&mut self, c: &Compute, reduce: &Reduce, left_out: &[Bound]) -> Checked<N> {
         let start = N::from_f64(match reduce.op {
             ReduceOp::Sum => 0.0,
             ReduceOp::Max => f64::NEG_INFINITY,
@@ -358,7 +371,7 @@ impl<N: Number> Machine<'_, N> {
         left_out: &[Bound],
         depth: usize,
         lanes: &mut [N],
-    ) -> Result<(), Fault> {
+    ) -> Checked<()> {
         let (var, extent) = &r.dims[depth];
         for i in 0..self.int(extent)? {
             self.bind(*var, i);
@@ -379,7 +392,7 @@ impl<N: Number> Machine<'_, N> {
         extent: &Int,
         digits: &[Digit],
         value: &Int,
-    ) -> Result<(), Fault> {
+    ) -> Checked<()> {
         let (first, extent) = (self.int(first)?, self.int(extent)?);
         let extents: Vec<i64> = digits
             .iter()
@@ -394,15 +407,15 @@ impl<N: Number> Machine<'_, N> {
             }
             let value = self.int(value)?;
             let len = self.rows[tile as usize].len();
-            let outside = self.outside(To::Tile(tile), len, i, "written");
-            *self.rows[tile as usize]
-                .get_mut(i as usize)
-                .ok_or(outside)? = Some(value);
+            if i as usize >= len {
+                return Err(self.outside(To::Tile(tile), len, i, "written"));
+            }
+            self.rows[tile as usize][i as usize] = Some(value);
         }
         Ok(())
     }
 
-    fn contract(&mut self, c: &Contract) -> Result<(), Fault> {
+    fn contract(&mut self, c: &Contract) -> Checked<()> {
         let (m, n, k, n_taps) = (
             self.int(&c.m)?,
             self.int(&c.n)?,
@@ -450,21 +463,21 @@ impl<N: Number> Machine<'_, N> {
         Ok(())
     }
 
-    fn outside(&self, space: To, len: usize, at: i64, access: &'static str) -> Fault {
+    fn outside(&self, space: To, len: usize, at: i64, access: &'static str) -> Box<Fault> {
         let name = match space {
             To::Buf(b) => format!("buffer {}", self.kernel.buffers[b as usize].name),
             To::Tile(t) => format!("tile {}", self.kernel.tiles[t as usize].name),
         };
-        Fault::Outside {
+        Box::new(Fault::Outside {
             kernel: self.kernel.name.clone(),
             space: name,
             len,
             at,
             access,
-        }
+        })
     }
 
-    fn read(&self, space: To, at: i64) -> Result<N, Fault> {
+    fn read(&self, space: To, at: i64) -> Checked<N> {
         let index = usize::try_from(at).unwrap_or(usize::MAX);
         match space {
             To::Buf(b) => match &self.buffers[b as usize] {
@@ -481,31 +494,33 @@ impl<N: Number> Machine<'_, N> {
                     .get(index)
                     .ok_or_else(|| self.outside(space, tile.len(), at, "read"))?;
                 let name = || self.kernel.tiles[t as usize].name.clone();
-                cell.ok_or_else(|| Fault::Unwritten {
-                    kernel: self.kernel.name.clone(),
-                    tile: name(),
-                    at,
+                cell.ok_or_else(|| {
+                    Box::new(Fault::Unwritten {
+                        kernel: self.kernel.name.clone(),
+                        tile: name(),
+                        at,
+                    })
                 })
             }
         }
     }
 
     /// No other task has written the element.
-    fn alone(&self, buffer: u32, at: usize) -> Result<(), Fault> {
+    fn alone(&self, buffer: u32, at: usize) -> Checked<()> {
         let other = self.owners[buffer as usize][at];
         if other == NOBODY || other == self.task {
             return Ok(());
         }
-        Err(Fault::Race {
+        Err(Box::new(Fault::Race {
             kernel: self.kernel.name.clone(),
             buffer: self.kernel.buffers[buffer as usize].name.clone(),
             at: at as i64,
             task: self.task,
             other,
-        })
+        }))
     }
 
-    fn write(&mut self, space: To, at: i64, value: N) -> Result<(), Fault> {
+    fn write(&mut self, space: To, at: i64, value: N) -> Checked<()> {
         let index = usize::try_from(at).unwrap_or(usize::MAX);
         let len = match space {
             To::Buf(b) => self.writes[b as usize].len(),
@@ -534,7 +549,7 @@ impl<N: Number> Machine<'_, N> {
         Ok(())
     }
 
-    fn table(&self, buffer: u32, at: i64) -> Result<i64, Fault> {
+    fn table(&self, buffer: u32, at: i64) -> Checked<i64> {
         match &self.buffers[buffer as usize] {
             Data::Table(t) => {
                 let index = usize::try_from(at).unwrap_or(usize::MAX);
@@ -546,28 +561,39 @@ impl<N: Number> Machine<'_, N> {
         }
     }
 
-    fn row(&self, tile: TileId, at: i64) -> Result<i64, Fault> {
+    fn row(&self, tile: TileId, at: i64) -> Checked<i64> {
         let rows = &self.rows[tile as usize];
         let index = usize::try_from(at).unwrap_or(usize::MAX);
         let cell = rows
             .get(index)
             .ok_or_else(|| self.outside(To::Tile(tile), rows.len(), at, "read"))?;
         let name = || self.kernel.tiles[tile as usize].name.clone();
-        cell.ok_or_else(|| Fault::Unwritten {
-            kernel: self.kernel.name.clone(),
-            tile: name(),
-            at,
+        cell.ok_or_else(|| {
+            Box::new(Fault::Unwritten {
+                kernel: self.kernel.name.clone(),
+                tile: name(),
+                at,
+            })
         })
     }
 
-    fn int(&self, int: &Int) -> Result<i64, Fault> {
-        let two = |a: &Int, b: &Int| Ok::<_, Fault>((self.int(a)?, self.int(b)?));
+    /// Most integers are constants and variables: they are no calls.
+    #[inline(always)]
+    fn int(&self, int: &Int) -> Checked<i64> {
+        match int {
+            Int::Const(c) => Ok(*c),
+            Int::Var(v) => match self.vars.get(*v as usize) {
+                Some(Some(value)) => Ok(*value),
+                _ => Err(self.malformed(format!("variable {v} is not bound"))),
+            },
+            int => self.computed(int),
+        }
+    }
+
+    fn computed(&self, int: &Int) -> Checked<i64> {
+        let two = |a: &Int, b: &Int| Ok::<_, Box<Fault>>((self.int(a)?, self.int(b)?));
         Ok(match int {
-            Int::Const(c) => *c,
-            Int::Var(v) => {
-                let value = self.vars.get(*v as usize).copied().flatten();
-                value.ok_or_else(|| self.malformed(format!("variable {v} is not bound")))?
-            }
+            Int::Const(_) | Int::Var(_) => self.int(int)?,
             Int::Arg(a) => *self
                 .args
                 .get(*a as usize)
@@ -603,7 +629,7 @@ impl<N: Number> Machine<'_, N> {
         })
     }
 
-    fn wide(&self, wide: &Wide<Val, Int>) -> Result<f64, Fault> {
+    fn wide(&self, wide: &Wide<Val, Int>) -> Checked<f64> {
         Ok(match wide {
             Wide::Lit(lit) => lit.get(),
             Wide::Val(v) => self.val(v)?.to_f64(),
@@ -617,7 +643,7 @@ impl<N: Number> Machine<'_, N> {
         })
     }
 
-    fn val(&self, val: &Val) -> Result<N, Fault> {
+    fn val(&self, val: &Val) -> Checked<N> {
         Ok(match val {
             Val::Lit(lit) => N::from_f64(lit.get()),
             Val::Buf(b, at) => self.read(To::Buf(*b), self.int(at)?)?,
