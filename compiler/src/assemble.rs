@@ -71,6 +71,7 @@ pub fn assemble(
         target: Target {
             name: code.target.to_string(),
             features: code.features.clone(),
+            machine: lowered.machine,
         },
         code_hash: blake3::hash(&code.bytes).to_hex().to_string(),
         consts_hash: blake3::hash(&shared.consts).to_hex().to_string(),

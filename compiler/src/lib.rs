@@ -89,6 +89,11 @@
 //!   along the long one, and the runtime interleaves them (`backend/clif/interleave.rs`).
 //! - **Mean and variance take one pass.** Over more terms than a cache holds, both are computed block by block and the partial
 //!   moments combined (`schedule/moments.rs`).
+//! - **A machine is described, and changes no bit.** Sizes of tasks, tiles, strips and rows follow from one record
+//!   (`vsr_artifact::machine`): caches, line, vectors, threads. It is an argument (`vsrc compile --machine FILE`), never what compiles,
+//!   and stands in the artifact. What a result's bits depend on is no part of it: where sums are cut (`schedule/split.rs`,
+//!   `moments.rs`), Winograd's tiles, which sums are contractions, what is inlined or hoisted. So one network has the same bits whatever
+//!   it is planned for, and that is a test over random machines.
 //! - **Static partition with work stealing.** Each thread begins a launch with the same part of its tasks, and steals from others
 //!   when it is done: consecutive kernels go over the same data, which is then in that core's cache. On cores with split L3
 //!   this is a tenth of a tile's time. Inputs are copied by the same partition. Tasks that read the same are scheduled one after

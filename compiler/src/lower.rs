@@ -9,6 +9,7 @@ use crate::pass_manager::PassManager;
 use crate::schedule::{EntryPlan, LaunchPlan};
 use crate::tile::{self, Kernel, LaunchedKernel};
 use std::collections::{BTreeMap, HashMap};
+use vsr_artifact::machine::Machine;
 use vsr_artifact::manifest::Field;
 
 /// One entry with what the plan does not know.
@@ -29,6 +30,8 @@ pub struct LoweredKernels {
     pub origins: Vec<KernelOrigin>,
     /// In the order of the plans.
     pub entries: Vec<EntryCalls>,
+    /// What all of them are planned for.
+    pub machine: Machine,
 }
 
 /// Of a kernel's first launch.
@@ -54,6 +57,7 @@ pub struct KernelCall {
 pub fn lower(plans: &[PlannedEntry], manager: &mut PassManager) -> LoweredKernels {
     let (mut lowered, mut known) = (LoweredKernels::default(), HashMap::new());
     for planned in plans {
+        lowered.machine = planned.plan.machine;
         let mut call = |launch| lowered.call(launch, &mut known, manager);
         let calls = EntryCalls {
             setup: planned.plan.setup.iter().map(&mut call).collect(),
@@ -80,6 +84,7 @@ impl LoweredKernels {
                 kernel,
                 args: args.clone(),
                 lens: launch.lens.iter().map(|n| *n as i64).collect(),
+                machine: self.machine,
             };
             manager.run(&mut launched, tile::PASSES);
             self.kernels.push(launched.kernel);

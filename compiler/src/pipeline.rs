@@ -15,6 +15,7 @@ use crate::tile::{self, LaunchedKernel};
 use crate::{pass, stack, training};
 use std::collections::BTreeSet;
 use vsr_artifact::Artifact;
+use vsr_artifact::machine::Machine;
 use vsr_artifact::manifest::Field;
 
 /// Name, and what it leaves of what it got.
@@ -90,21 +91,38 @@ pub struct Compiled {
     pub weight_files: Vec<(String, String)>,
 }
 
+/// Whom code is made for: processors by what they must have, and the machine that it is planned for.
+#[derive(Clone, Copy, Debug)]
+pub struct Destination {
+    pub target: Target,
+    pub machine: Machine,
+}
+
+impl From<Target> for Destination {
+    fn from(target: Target) -> Destination {
+        Destination {
+            target,
+            machine: Machine::default(),
+        }
+    }
+}
+
 /// Compiles one file. None: see `problems`.
 pub fn compile(
     loader: &mut dyn Loader,
     path: &str,
     options: &Options,
-    target: Target,
+    destination: impl Into<Destination>,
     manager: &mut PassManager,
     problems: &mut Problems,
 ) -> Option<Compiled> {
+    let Destination { target, machine } = destination.into();
     let elaborated = graphs(loader, path, options, manager, problems)?;
     let _sources = diag::among(loader.sources());
     let mut weights = WeightTable::declared(&elaborated.weights);
     let mut planned = vec![];
     for entry in &elaborated.entries {
-        let made = plan(entry, &mut weights, |rules| rules, manager);
+        let made = plan(entry, &mut weights, |rules| rules.on(machine), manager);
         if manager.emit == Some(Emit::Schedule) {
             let name = format!("{} {}", made.name, made.profile);
             manager.text += &schedule::print(&name, &made.plan);
@@ -147,14 +165,16 @@ pub fn link(
 ) -> std::io::Result<Artifact> {
     let lowered = lowered(&plans, manager);
     let code = manager.timed("code", || {
-        clif::compile(&lowered.kernels, target, &|kernel| lowered.context(kernel))
+        clif::compile(&lowered.kernels, target, &lowered.machine, &|kernel| {
+            lowered.context(kernel)
+        })
     })?;
     match manager.emit {
         Some(Emit::Tile) => {
             let kernels: Vec<String> = lowered.kernels.iter().map(tile::print).collect();
             manager.text += &kernels.join("\n");
         }
-        Some(Emit::Clif) => manager.text += &clif::text(&lowered.kernels, target),
+        Some(Emit::Clif) => manager.text += &clif::text(&lowered.kernels, target, &lowered.machine),
         _ => {}
     }
     Ok(manager.timed("assemble", || {

@@ -74,6 +74,47 @@ profile tight { B = 1  H = 64  W = 64  memory = 0.00001 }
     assert!(said.contains("and its `memory` is 0.00001"), "{said}");
 }
 
+/// What `--emit machine` prints is what `--machine` takes, and the artifact says for which machine it is.
+#[test]
+fn a_machine_is_described_in_a_file() {
+    let text = "model M()(x: [B, 3, H, W]) -> [B, 3, H, W] = x |> Conv2d(3)\n\n\
+                profile p { B = 1  H = 8  W = 8 }\n";
+    let folder = folder(text);
+    let folder = folder.path();
+    let (code, default, _) = compile(folder, "--emit machine");
+    assert_eq!(code, 0);
+    let described = default.replace("\"threads\": 4", "\"threads\": 64");
+    assert_ne!(described, default);
+    std::fs::write(folder.join("many.json"), &described).unwrap();
+    let (code, printed, _) = compile(folder, "--machine many.json --emit machine");
+    assert_eq!((code, printed), (0, described));
+    assert_eq!(compile(folder, "--machine many.json -o many").0, 0);
+    let manifest = std::fs::read_to_string(folder.join("many/manifest.json")).unwrap();
+    let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+    assert_eq!(manifest["target"]["machine"]["threads"], 64);
+}
+
+#[test]
+fn what_describes_no_machine_is_refused_before_anything_is_compiled() {
+    let folder = folder("model M()(x: [N]) -> [N] = x\nprofile p { N = 4 }\n");
+    let folder = folder.path();
+    for (text, why) in [
+        ("{\"threads\": 0}", "m.json: `threads` is from 1 to 4096"),
+        ("{\"cores\": 4}", "m.json: unknown field `cores`"),
+        ("threads = 4", "m.json: expected"),
+    ] {
+        std::fs::write(folder.join("m.json"), text).unwrap();
+        let (code, said, complained) = compile(folder, "--machine m.json");
+        assert_eq!((code, said.as_str()), (1, ""));
+        assert!(complained.contains(why), "{complained}");
+        assert!(complained.contains("--emit machine"), "{complained}");
+    }
+    let (code, _, complained) = compile(folder, "--machine none.json");
+    assert_eq!(code, 1);
+    assert!(complained.contains("none.json"), "{complained}");
+    assert!(!folder.join("compiled").exists());
+}
+
 #[test]
 fn a_program_between_two_passes_is_printed_and_every_pass_is_timed() {
     let text = "model M()(x: [B, 3, H, W]) -> [B, 3, H, W] = x |> Conv2d(3) |> relu\n\n\

@@ -81,6 +81,7 @@ pub fn text(m: &Manifest) -> String {
         m.kernels.len(),
         m.target.name
     );
+    let _ = writeln!(out, "planned for {}", m.target.machine);
     let _ = writeln!(out, "trust       {TRUST}");
     if let Some(train) = &m.train {
         let mean = train

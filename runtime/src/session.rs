@@ -324,6 +324,7 @@ impl Session {
             level: self.level,
             seed,
             step,
+            min_parallel_cost: self.manifest.min_parallel_cost(),
             scratch: &self.scratch,
         };
         // SAFETY: `bind` took the addresses from this session's memory, by the manifest; `new` lowered the level to
@@ -425,6 +426,7 @@ impl Session {
             level: self.level,
             seed: 0,
             step: 0,
+            min_parallel_cost: self.manifest.min_parallel_cost(),
             scratch: &self.scratch,
         };
         for step in steps {
@@ -453,6 +455,7 @@ impl Session {
                 level: self.level,
                 seed,
                 step,
+                min_parallel_cost: self.manifest.min_parallel_cost(),
                 scratch: &self.scratch,
             };
             let plan = &self.manifest.entries[entry].launches;

@@ -9,10 +9,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use safetensors::SafeTensors;
+use vsr_artifact::machine::Machine;
 use vsr_compiler::backend::clif::Target;
 use vsr_compiler::diag::{Problems, Sources};
 use vsr_compiler::pass_manager::PassManager;
-use vsr_compiler::pipeline::{self, Compiled};
+use vsr_compiler::pipeline::{self, Compiled, Destination};
 use vsr_compiler::sema::{Loader, Options};
 use vsr_kernels::Level;
 use vsr_runtime::session::{self, Session};
@@ -63,10 +64,26 @@ pub fn artifact_of(
     profiles: &[&str],
     set: &[(String, String)],
 ) -> vsr_artifact::Artifact {
-    compiled_of(path, name, profiles, set).artifact
+    compiled_of(Target::X86_64V3.into(), path, name, profiles, set).artifact
+}
+
+/// As [`artifact`], planned for a machine.
+///
+/// # Panics
+/// If it does not compile: the message is the problems.
+pub fn artifact_on(
+    machine: Machine,
+    path: &str,
+    profiles: &[&str],
+    set: &[(String, String)],
+) -> vsr_artifact::Artifact {
+    let target = Target::X86_64V3;
+    let destination = Destination { target, machine };
+    compiled_of(destination, path, None, profiles, set).artifact
 }
 
 fn compiled_of(
+    destination: Destination,
     path: &str,
     name: Option<&str>,
     profiles: &[&str],
@@ -82,7 +99,7 @@ fn compiled_of(
         &mut files,
         path,
         &options,
-        Target::X86_64V3,
+        destination,
         &mut PassManager::default(),
         &mut problems,
     );
@@ -130,7 +147,13 @@ pub fn open_artifact(artifact: &vsr_artifact::Artifact, n_threads: usize) -> Ope
 /// # Panics
 /// If one of them fails.
 pub fn open_text(path: &Path, name: &str, n_threads: usize) -> Opened {
-    let made = compiled_of(&path.to_string_lossy(), Some(name), &[], &[]);
+    let made = compiled_of(
+        Target::X86_64V3.into(),
+        &path.to_string_lossy(),
+        Some(name),
+        &[],
+        &[],
+    );
     let folder = tempfile::tempdir().expect("a temporary folder");
     let compiled = folder.path().join("compiled");
     vsr_artifact::write(&compiled, &made.artifact).expect("the artifact is written");

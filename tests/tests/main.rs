@@ -2,6 +2,7 @@
 
 mod documents;
 mod emit;
+mod machines;
 mod memory;
 mod native;
 mod networks;

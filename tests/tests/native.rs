@@ -7,7 +7,7 @@ use vsr_tests::{Golden, Opened, distance, golden, open, open_at, root};
 const VALUE: f64 = 2e-5;
 const GRADIENT: f64 = 1e-4;
 
-fn inputs(golden: &Golden, opened: &Opened, entry: usize) -> Vec<(String, Vec<f32>)> {
+pub(crate) fn inputs(golden: &Golden, opened: &Opened, entry: usize) -> Vec<(String, Vec<f32>)> {
     let ports = &opened.session.manifest().entries[entry].inputs;
     let known = ports
         .iter()
@@ -15,7 +15,7 @@ fn inputs(golden: &Golden, opened: &Opened, entry: usize) -> Vec<(String, Vec<f3
     known.collect()
 }
 
-fn run(opened: &mut Opened, entry: usize, given: &[(String, Vec<f32>)], step: u64) {
+pub(crate) fn run(opened: &mut Opened, entry: usize, given: &[(String, Vec<f32>)], step: u64) {
     let given: Vec<(&str, &[f32])> = given
         .iter()
         .map(|(n, v)| (n.as_str(), v.as_slice()))
@@ -26,8 +26,7 @@ fn run(opened: &mut Opened, entry: usize, given: &[(String, Vec<f32>)], step: u6
         .expect("the entry runs");
 }
 
-#[test]
-fn every_op_agrees_with_pytorch() {
+pub(crate) fn goldens_of_ops() -> Vec<String> {
     let mut files: Vec<String> = std::fs::read_dir(root().join("tests/goldens/ops"))
         .expect("goldens")
         .map(|f| {
@@ -38,8 +37,13 @@ fn every_op_agrees_with_pytorch() {
         })
         .collect();
     files.sort();
+    files
+}
+
+#[test]
+fn every_op_agrees_with_pytorch() {
     let mut wrong = vec![];
-    for file in files {
+    for file in goldens_of_ops() {
         let golden = golden(&format!("ops/{file}"));
         let mut opened = open(
             &golden.about["source"],
@@ -61,7 +65,7 @@ fn every_op_agrees_with_pytorch() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-fn set_weights(opened: &mut Opened, weights: &BTreeMap<String, Vec<f32>>) {
+pub(crate) fn set_weights(opened: &mut Opened, weights: &BTreeMap<String, Vec<f32>>) {
     opened.session.init_weights(0);
     for (key, values) in weights {
         opened
@@ -160,6 +164,23 @@ fn vdsr_agrees_with_pytorch_over_three_steps_of_adam() {
     check_training("vdsr.safetensors");
 }
 
+/// The bits of every weight and state behind two steps of training from a golden's weights.
+pub(crate) fn trained(opened: &mut Opened, golden: &Golden) -> Vec<Vec<u32>> {
+    set_weights(opened, &golden.under("weight."));
+    let entry = opened.session.find("train", "train").expect("the entry");
+    let mut given = inputs(golden, opened, entry);
+    given.retain(|(n, _)| !["step", "epoch", "rate"].contains(&n.as_str()));
+    for step in 0..2 {
+        run(opened, entry, &given, step);
+    }
+    let weights = opened.session.manifest().weights.clone();
+    let mut bits = |key: &str| {
+        let numbers = opened.session.weight(key).expect("its numbers");
+        numbers.iter().map(|v| v.to_bits()).collect()
+    };
+    weights.iter().map(|w| bits(&w.key)).collect()
+}
+
 /// Same artifact and seed: the same weights, whatever the number of threads.
 #[test]
 fn results_depend_neither_on_threads_nor_on_the_width_of_vectors() {
@@ -173,33 +194,7 @@ fn results_depend_neither_on_threads_nor_on_the_width_of_vectors() {
         }
         let source = &golden.about["source"];
         let mut opened = open_at(level, source, &["train"], &set, n_threads);
-        set_weights(&mut opened, &golden.under("weight."));
-        let entry = opened.session.find("train", "train").expect("the entry");
-        let mut given = inputs(&golden, &opened, entry);
-        given.retain(|(n, _)| !["step", "epoch", "rate"].contains(&n.as_str()));
-        for step in 0..2 {
-            run(&mut opened, entry, &given, step);
-        }
-        let keys: Vec<String> = opened
-            .session
-            .manifest()
-            .weights
-            .iter()
-            .map(|w| w.key.clone())
-            .collect();
-        let bits: Vec<Vec<u32>> = keys
-            .iter()
-            .map(|k| {
-                opened
-                    .session
-                    .weight(k)
-                    .expect("its numbers")
-                    .iter()
-                    .map(|v| v.to_bits())
-                    .collect()
-            })
-            .collect();
-        after.push(bits);
+        after.push(trained(&mut opened, &golden));
     }
     assert!(after[1..].iter().all(|bits| *bits == after[0]));
 }

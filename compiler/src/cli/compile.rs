@@ -1,15 +1,16 @@
 //! `vsrc compile`: a file to a folder of native code, or one stage of the way printed.
 
 use super::{Failure, Files, print, print_document, setting};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 use vsr_artifact::EXIT_CODES;
+use vsr_artifact::machine::Machine;
 use vsr_artifact::manifest::{Entry, Manifest, WeightKind};
 use vsr_artifact::{folding, shown, shown_path};
 use vsr_compiler::backend::clif::Target;
 use vsr_compiler::diag::{self, Problems};
 use vsr_compiler::pass_manager::{Emit, PassManager, Time};
-use vsr_compiler::pipeline::{self, Compiled, STAGES, Stage};
+use vsr_compiler::pipeline::{self, Compiled, Destination, STAGES, Stage};
 use vsr_compiler::sema::{Loader, Options, join};
 
 #[derive(clap::Args)]
@@ -46,7 +47,8 @@ pub struct Compile {
     /// A missing weight file of an optional network is an error
     #[arg(long)]
     strict: bool,
-    /// Print a stage instead of writing the artifact: ast, graph, grad, schedule, tile, clif, or after:PASS
+    /// Print a stage instead of writing the artifact: ast, graph, grad, schedule, tile, clif, or
+    /// after:PASS; or the machine that is planned for
     #[arg(long, value_parser = printed, value_name = "STAGE")]
     emit: Option<Printed>,
     /// Verify the program after every pass, and every kernel
@@ -55,6 +57,9 @@ pub struct Compile {
     /// Say on standard error how long each stage and each pass took
     #[arg(long)]
     timings: bool,
+    /// Machine to plan for, as JSON: caches, vectors, threads (`--emit machine` prints one). It changes no number
+    #[arg(long, value_name = "FILE")]
+    machine: Option<PathBuf>,
     /// Processors it shall run on: x86-64-v3 needs AVX2 and FMA (AVX-512 is used where it is)
     #[arg(long, default_value = "x86-64-v3", value_parser = ["x86-64-v3", "cpu-portable"])]
     target: String,
@@ -72,6 +77,7 @@ enum Printed {
     Ast,
     Graph,
     Grad,
+    Machine,
     Of(Emit),
 }
 
@@ -80,12 +86,13 @@ fn printed(name: &str) -> Result<Printed, String> {
         "ast" => Some(Printed::Ast),
         "graph" => Some(Printed::Graph),
         "grad" => Some(Printed::Grad),
+        "machine" => Some(Printed::Machine),
         name => pipeline::emit_of(name).map(Printed::Of),
     };
     known.ok_or_else(|| {
         let names: Vec<&str> = pipeline::passes().iter().map(|p| p[1]).collect();
         let names = names.join(", ");
-        format!("ast, graph, grad, schedule, tile, clif, or after: and one of {names}")
+        format!("ast, graph, grad, schedule, tile, clif, machine, or after: and one of {names}")
     })
 }
 
@@ -101,11 +108,34 @@ fn passes() -> String {
     lines.join("\n")
 }
 
+/// A description of a machine from a file; without one, the default.
+fn machine(path: Option<&Path>) -> Result<Machine, Failure> {
+    let Some(path) = path else {
+        return Ok(Machine::default());
+    };
+    let name = path.to_string_lossy();
+    let parsed = match super::read(&name) {
+        Err(unread) if unread.is_machine => return Err(unread.of(&name)),
+        Err(unread) => Err(unread.why),
+        Ok(text) => Machine::from_json(&text),
+    };
+    parsed.map_err(|why| {
+        Failure::User(format!(
+            "{}: {why} (`vsrc compile MODEL --emit machine` prints a description to begin with)",
+            shown_path(path)
+        ))
+    })
+}
+
 pub fn run(args: &Compile) -> Result<(), Failure> {
     let start = Instant::now();
     let _context = diag::context(&args.file);
     if args.emit == Some(Printed::Ast) {
         return print_ast(&args.file);
+    }
+    let machine = machine(args.machine.as_deref())?;
+    if args.emit == Some(Printed::Machine) {
+        return print_document(&machine.to_json());
     }
     let options = Options {
         name: args.name.clone(),
@@ -121,12 +151,13 @@ pub fn run(args: &Compile) -> Result<(), Failure> {
         manager.emit = Some(emit);
     }
     let target = Target::from_name(&args.target).expect("clap knows the targets");
+    let destination = Destination { target, machine };
     let (mut files, mut problems) = (Files::default(), Problems::new());
     let compiled = pipeline::compile(
         &mut files,
         &args.file,
         &options,
-        target,
+        destination,
         &mut manager,
         &mut problems,
     );

@@ -155,7 +155,8 @@ pub(crate) fn elements(w: &WeightDecl) -> u64 {
 
 /// What the plan knows of the whole.
 fn cost(plan: &EntryPlan, lowered: &LoweredKernels, profile: String) -> EntryCost {
-    let scratch = lowered.kernels.iter().map(clif::scratch_bytes).max();
+    let scratch = |k| clif::scratch_bytes(k, &lowered.machine);
+    let scratch = lowered.kernels.iter().map(scratch).max();
     EntryCost {
         profile,
         arena_bytes: plan.arena_bytes,

@@ -5,19 +5,25 @@
 
 use super::group::{Context, Group, Member};
 use super::lower::{KernelBuilder, add, int};
+use super::moments::MAX_CACHED_TERMS;
 use super::net::for_each_read;
 use crate::equation::cost::cost;
 use crate::equation::index::Ix;
 use crate::equation::{Equation, Expr, Pos, Read, Reducer};
 use crate::tile::interpret::uses;
 use crate::tile::{Int, Var};
+use vsr_artifact::machine::Machine;
 
-/// Points of one task, where the work at a point is one.
-const TASK_POINTS: i64 = 8192;
+/// Points of one task, where the work at a point is one: their results fill a first-level cache. Not more than the terms from which
+/// on a mean is found block by block: then each is a task of its own, on every machine.
+fn task_points(m: &Machine) -> i64 {
+    m.l1().min(MAX_CACHED_TERMS)
+}
+
 /// Adjacent elements of a chunk: of a row at least, of a transposed block at most.
-const CHUNK_ELEMENTS: i64 = 64;
-/// Adjacent results, where operands are strided: a cache line of them.
-const CACHE_LINE_ELEMENTS: i64 = 16;
+fn chunk_elements(m: &Machine) -> i64 {
+    4 * m.line()
+}
 
 pub struct Chunks {
     /// The kernel's expression for each index of the space.
@@ -72,29 +78,31 @@ impl Chunks {
         };
         let transposed =
             along_operand(ctx, group, &order).or_else(|| along_maths(ctx, group, &order));
+        let machine = &ctx.machine;
         match transposed.filter(|_| space_last) {
-            Some(by_operand) => chunks.tile_across(group, &order, &by_operand, work, b),
+            Some(by_operand) => chunks.tile_across(ctx, group, (&order, &by_operand), work, b),
             None => match strided_map(ctx, group, &order) {
                 Some(StridedMap::Copy(along)) => {
-                    chunks.tile_block(group, &order, along, CHUNK_ELEMENTS, b)
+                    chunks.tile_block(ctx, group, (&order, along), chunk_elements(machine), b)
                 }
                 Some(StridedMap::Computed(by_operand)) => {
                     chunks.transposed = true;
                     let along = order[order.len() - 1];
-                    chunks.tile_block(group, &by_operand, along, 2 * CHUNK_ELEMENTS, b);
+                    let run = 2 * chunk_elements(machine);
+                    chunks.tile_block(ctx, group, (&by_operand, along), run, b);
                 }
                 None => chunks.tile_along(ctx, group, &order, work, b),
             },
         }
         b.kernel.tasks.reverse();
         chunks.inner.reverse();
-        chunks.repeat_reads_soon(group, b);
+        chunks.repeat_reads_soon(ctx, group, b);
         chunks
     }
 
     /// Tasks that read the same, the planes of a Winograd transform, follow each other: then it is read from memory once.
-    fn repeat_reads_soon(&self, group: &Group, b: &mut KernelBuilder) {
-        let reads = large_reads(group);
+    fn repeat_reads_soon(&self, ctx: &Context, group: &Group, b: &mut KernelBuilder) {
+        let reads = large_reads(ctx, group);
         let moves = |var: Var| {
             let space = self.vars.iter().position(|e| uses(e, var));
             space.is_none_or(|v| reads.iter().any(|read| read[v]))
@@ -115,19 +123,20 @@ impl Chunks {
     ) {
         // Rows that several members pass over stay in L1.
         let own = |m: &Member| m.equation.free.len() > group.space.len();
-        let points = match work >= CHUNK_ELEMENTS && group.members.iter().any(own) {
-            true => TASK_POINTS / 2,
-            false => TASK_POINTS,
+        let machine = &ctx.machine;
+        let points = match work >= chunk_elements(machine) && group.members.iter().any(own) {
+            true => task_points(machine) / 2,
+            false => task_points(machine),
         };
         let mut budget = (points / work).max(1);
         for (i, &v) in order.iter().rev().enumerate() {
             let extent = group.space[v];
             let adjacent = || group.members.iter().any(|m| unit(ctx, m, v));
             let least = match i == 0 && self.space_last && adjacent() {
-                true => CHUNK_ELEMENTS.min(extent),
+                true => chunk_elements(machine).min(extent),
                 false => 1,
             };
-            let size = rounded(budget.max(least), extent);
+            let size = rounded(machine, budget.max(least), extent);
             self.split(v, extent, size, b);
             budget = if size < extent {
                 1
@@ -140,22 +149,23 @@ impl Chunks {
     /// Loops in the order of the operand's memory, with enough of the result's adjacent index for whole lines.
     fn tile_across(
         &mut self,
+        ctx: &Context,
         group: &Group,
-        order: &[usize],
-        by_operand: &[usize],
+        (order, by_operand): (&[usize], &[usize]),
         work: i64,
         b: &mut KernelBuilder,
     ) {
         self.transposed = true;
-        let mut budget = (TASK_POINTS / work).max(1);
+        let machine = &ctx.machine;
+        let mut budget = (task_points(machine) / work).max(1);
         for (i, &v) in by_operand.iter().rev().enumerate() {
             let extent = group.space[v];
             let least = match order.last() == Some(&v) {
-                true => CACHE_LINE_ELEMENTS,
-                false if i == 0 => CHUNK_ELEMENTS,
+                true => machine.line(),
+                false if i == 0 => chunk_elements(machine),
                 false => 1,
             };
-            let size = rounded(budget.max(least), extent);
+            let size = rounded(machine, budget.max(least), extent);
             self.split(v, extent, size, b);
             budget = (budget / size).max(1);
         }
@@ -165,26 +175,26 @@ impl Chunks {
     /// other side.
     fn tile_block(
         &mut self,
+        ctx: &Context,
         group: &Group,
-        order: &[usize],
-        across: usize,
+        (order, across): (&[usize], usize),
         run: i64,
         b: &mut KernelBuilder,
     ) {
         let mut order: Vec<usize> = order.iter().copied().filter(|v| *v != across).collect();
         order.insert(order.len() - 1, across);
         // Loads of a block overlap the stores of the one before, from its tile: L1 holds both.
-        let mut budget = if self.transposed {
-            TASK_POINTS / 4
-        } else {
-            TASK_POINTS
+        let machine = &ctx.machine;
+        let mut budget = match self.transposed {
+            true => task_points(machine) / 4,
+            false => task_points(machine),
         };
         for (i, &v) in order.iter().rev().enumerate() {
             let extent = group.space[v];
             let most = if i == 0 { run } else { budget };
-            let size = rounded(budget.min(most).max(1), extent);
+            let size = rounded(machine, budget.min(most).max(1), extent);
             self.split(v, extent, size, b);
-            budget /= size;
+            budget = (budget / size).max(1);
         }
     }
 
@@ -217,8 +227,8 @@ impl Chunks {
 }
 
 /// For each read of more elements than L1 holds, which indices of the space it depends on.
-fn large_reads(group: &Group) -> Vec<Vec<bool>> {
-    const MIN_LARGE_READ_ELEMENTS: i64 = 16_384;
+fn large_reads(ctx: &Context, group: &Group) -> Vec<Vec<bool>> {
+    let large = 2 * ctx.machine.l1();
     let n = group.space.len();
     let mut found = vec![];
     for member in &group.members {
@@ -232,7 +242,7 @@ fn large_reads(group: &Group) -> Vec<Vec<bool>> {
                 }
             }
             let reached = used.iter().zip(&extents).filter(|(used, _)| **used);
-            if reached.map(|(_, e)| *e).product::<i64>() >= MIN_LARGE_READ_ELEMENTS {
+            if reached.map(|(_, e)| *e).product::<i64>() >= large {
                 used.truncate(n);
                 found.push(used);
             }
@@ -241,10 +251,10 @@ fn large_reads(group: &Group) -> Vec<Vec<bool>> {
     found
 }
 
-fn rounded(size: i64, extent: i64) -> i64 {
-    let size = size.min(extent);
-    match size < extent && size > 16 {
-        true => size / 16 * 16,
+fn rounded(m: &Machine, size: i64, extent: i64) -> i64 {
+    let (size, line) = (size.min(extent), m.line());
+    match size < extent && size > line {
+        true => size / line * line,
         false => size,
     }
 }
@@ -273,6 +283,9 @@ pub fn lengthen_by<T>(order: &mut Vec<T>, extent: impl Fn(&T) -> i64) {
     }
 }
 
+/// Adjacent results for which a reduction may run in its operand's order. A sum's order is no matter of the machine.
+const MIN_ACROSS_EXTENT: i64 = 16;
+
 /// The order in which a reduction should run although its results lie otherwise: that of its largest operand, if it is
 /// much larger than the result.
 fn along_operand(ctx: &Context, group: &Group, order: &[usize]) -> Option<Vec<usize>> {
@@ -280,9 +293,7 @@ fn along_operand(ctx: &Context, group: &Group, order: &[usize]) -> Option<Vec<us
     let n = group.space.len();
     let terms: i64 = first.extents()[n..].iter().product();
     let last = *order.last()?;
-    if first.equation.reducer == Reducer::Map
-        || terms < 4
-        || group.space[last] < CACHE_LINE_ELEMENTS
+    if first.equation.reducer == Reducer::Map || terms < 4 || group.space[last] < MIN_ACROSS_EXTENT
     {
         return None;
     }
@@ -314,7 +325,7 @@ fn strided_map(ctx: &Context, group: &Group, order: &[usize]) -> Option<StridedM
     };
     let equation = &member.equation;
     let last = *order.last()?;
-    let long = |v: usize| group.space[v] >= CACHE_LINE_ELEMENTS / 2;
+    let long = |v: usize| group.space[v] >= ctx.machine.line() / 2;
     let adjacent = out_strides(ctx, member).get(last) == Some(&1);
     if equation.reducer != Reducer::Map || !equation.guards.is_empty() || !adjacent || !long(last) {
         return None;
@@ -365,7 +376,8 @@ fn along_maths(ctx: &Context, group: &Group, order: &[usize]) -> Option<Vec<usiz
         }
         length
     };
-    (run(order) < CACHE_LINE_ELEMENTS / 2 && run(&sorted) >= CACHE_LINE_ELEMENTS).then_some(sorted)
+    let line = ctx.machine.line();
+    (run(order) < line / 2 && run(&sorted) >= line).then_some(sorted)
 }
 
 /// Address steps, for each variable, of the affine read that reaches most elements.

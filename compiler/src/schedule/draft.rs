@@ -169,11 +169,16 @@ fn origin(label: &str) -> Origin {
 mod tests {
     use super::super::net::identity;
     use super::*;
+    use vsr_artifact::machine::Machine;
 
     /// A copy of a picture, and a copy of that; `broken` changes the second.
     fn flaw_of(broken: impl FnOnce(&mut Net)) -> Option<String> {
         let (mut net, weights) = (
-            Net::from_graph(&Graph::default(), &mut WeightTable::default()),
+            Net::from_graph(
+                &Graph::default(),
+                &mut WeightTable::default(),
+                Machine::default(),
+            ),
             WeightTable::default(),
         );
         let x = net.push(vec![4, 6], Def::Input("x".into()), "x".into());

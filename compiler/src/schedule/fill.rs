@@ -4,18 +4,17 @@ use super::layout::Layout;
 use super::lower::{BufferSource, KernelBuilder, add, int, mul};
 use crate::equation::Lit;
 use crate::tile::{Bound, Compute, Int, Mode, Stmt, To, Val, Var};
+use vsr_artifact::machine::Machine;
 
-/// Elements that one task fills.
-const TASK_ELEMENTS: i64 = 16384;
-
-/// Zeros everywhere.
-pub fn whole(layout: &Layout, source: BufferSource) -> KernelBuilder {
+/// Zeros everywhere; a task fills twice what a first-level cache holds.
+pub fn whole(layout: &Layout, source: BufferSource, machine: &Machine) -> KernelBuilder {
+    let task_elements = 2 * machine.l1();
     let mut b = KernelBuilder::new("zero");
-    let t = b.task(layout.len, TASK_ELEMENTS);
+    let t = b.task(layout.len, task_elements);
     let i = b.var();
     let left = Int::Sub(Box::new(int(layout.len)), Box::new(Int::Var(t)));
     let buffer = b.buffer(source, true);
-    let extent = Int::Min(Box::new(int(TASK_ELEMENTS)), Box::new(left));
+    let extent = Int::Min(Box::new(int(task_elements)), Box::new(left));
     b.push(zeros(
         vec![(i, extent)],
         buffer,

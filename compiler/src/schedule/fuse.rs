@@ -18,7 +18,8 @@ pub use super::inline::run as inline;
 
 /// Members that one kernel may have.
 const MAX_KERNEL_MEMBERS: usize = 8;
-/// Elements of a row that stay in the cache between two passes.
+/// Elements of a row that stay near between two passes. What is fused decides how a variance is found, and so its bits: this is no
+/// matter of the machine.
 const MAX_CACHED_ROW_ELEMENTS: i64 = 16 * 1024;
 /// Adjacent elements that are worth a loop.
 const MIN_ROW_ELEMENTS: i64 = 8;

@@ -8,7 +8,7 @@ use super::net::{Def, Net, ValueId, for_each_read};
 use crate::equation::{Equation, Pos};
 use std::collections::BTreeMap;
 
-/// Adjacent elements that are worth a row.
+/// Adjacent elements that are worth a row. Layouts order the sums of scatters, so this is no matter of the machine.
 pub(super) const MIN_ROW_ELEMENTS: i64 = 8;
 /// A copy reads and writes each element once.
 const MIN_READS_PER_ELEMENT: i64 = 4;

@@ -7,6 +7,7 @@ use super::net::{Def, Net, ValueId, for_each_read};
 use crate::equation::{Equation, Pos, Read};
 use crate::tile::Mode;
 use std::collections::BTreeSet;
+use vsr_artifact::machine::Machine;
 
 pub struct Group {
     /// Extents of the indices that all members share.
@@ -68,9 +69,11 @@ impl Member {
 }
 
 /// What kernels are built from.
+#[derive(Clone, Copy)]
 pub struct Context<'a> {
     pub net: &'a Net,
     pub layouts: &'a [Option<Layout>],
+    pub machine: Machine,
     /// Elements from which a result is stored non-temporally.
     pub min_non_temporal_elements: i64,
 }

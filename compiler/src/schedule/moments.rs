@@ -9,13 +9,13 @@
 
 use super::group::{Context, Group};
 use super::lower::{KernelBuilder, Scope, add, int, mul};
-use super::nest::{Reduction, is_mean_of};
+use super::nest::{Loops, Reduction, is_mean_of};
 use super::net::ValueId;
 use crate::equation::{Binary, Expr, Lit};
 use crate::tile::{Compute, Int, Mode, ReduceOp, Stmt, TileId, TileKind, To, Val, Var};
 
 /// Terms that stay in L2 between two passes, and those of a block worth its own sums.
-const MAX_CACHED_TERMS: i64 = 32 * 1024;
+pub const MAX_CACHED_TERMS: i64 = 32 * 1024;
 const MIN_BLOCK_TERMS: i64 = 256;
 
 /// A mean and the variance that goes with it.
@@ -32,7 +32,7 @@ pub fn of(
     group: &Group,
     i: usize,
     scope: &Scope,
-    loops: &[(usize, Var, Int, i64)],
+    loops: &Loops,
     b: &mut KernelBuilder,
 ) -> Option<Moments> {
     let member = &group.members[i];
@@ -58,7 +58,7 @@ struct Blocks {
 }
 
 impl Blocks {
-    fn of(whole: &Reduction, loops: &[(usize, Var, Int, i64)]) -> Option<Blocks> {
+    fn of(whole: &Reduction, loops: &Loops) -> Option<Blocks> {
         let known = |d: &(Var, Int)| match d.1 {
             Int::Const(n) => Some(n),
             _ => None,
@@ -71,7 +71,7 @@ impl Blocks {
             size *= extents[at];
         }
         let worth =
-            loops.is_empty() && total > MAX_CACHED_TERMS && size >= MIN_BLOCK_TERMS && at > 0;
+            loops.all.is_empty() && total > MAX_CACHED_TERMS && size >= MIN_BLOCK_TERMS && at > 0;
         worth.then(|| Blocks {
             around: whole.reduced[..at].to_vec(),
             within: whole.reduced[at..].to_vec(),

@@ -14,16 +14,19 @@ use super::net::{ValueId, by_value, for_each_read};
 use crate::equation::index::Ix;
 use crate::equation::{Binary, Equation, Expr, Guard, Lit, Pos, Reducer, Unary};
 use crate::tile::{Compute, Int, Mode, Reduce, ReduceOp, Stmt, TileId, TileKind, To, Val, Var};
+use vsr_artifact::machine::Machine;
 
 pub fn build(ctx: &Context, group: &Group, name: &str) -> KernelBuilder {
     let mut b = KernelBuilder::new(name);
     let mut plan = Chunks::plan(ctx, group, &mut b);
     let around = fused_row_loops(group, &mut plan);
     let at_reader = compute_at::at_reader(ctx.net, group);
+    let reference = reference_loops(ctx, group, &plan);
     let mut nest = Nest {
         ctx,
         group,
         plan,
+        reference,
         at_reader,
         tiles: vec![],
         variances: vec![],
@@ -46,6 +49,19 @@ pub fn build(ctx: &Context, group: &Group, name: &str) -> KernelBuilder {
     b
 }
 
+/// Which of a sum's loops is the innermost decides its lanes, and so its bits: that is asked of the plan for the default machine.
+fn reference_loops(ctx: &Context, group: &Group, plan: &Chunks) -> Vec<usize> {
+    let spaces = |plan: &Chunks| plan.inner.iter().map(|i| i.space).collect();
+    let machine = Machine::default();
+    if ctx.machine == machine {
+        return spaces(plan);
+    }
+    let ctx = Context { machine, ..*ctx };
+    let mut reference = Chunks::plan(&ctx, group, &mut KernelBuilder::new("reference"));
+    fused_row_loops(group, &mut reference);
+    spaces(&reference)
+}
+
 /// Takes the loops over a task's rows out of the plan, where members go over rows worth a pass each: the passes of a
 /// multi-pass reduction are fused at row granularity, so that each hits L1.
 fn fused_row_loops(group: &Group, plan: &mut Chunks) -> Vec<Inner> {
@@ -66,6 +82,8 @@ struct Nest<'a> {
     ctx: &'a Context<'a>,
     group: &'a Group,
     plan: Chunks,
+    /// The space's indices that have loops within a task of the default machine, outermost first.
+    reference: Vec<usize>,
     /// Members that are computed at their readers.
     at_reader: Vec<bool>,
     tiles: Vec<TiledMember>,
@@ -183,10 +201,10 @@ impl Nest<'_> {
         self.variances.extend(found);
         let value = match kept {
             true => {
-                let (kept, at) = keep(member, &loops, n, &value, b);
+                let (kept, at) = keep(member, &loops.all, n, &value, b);
                 let tile = kept.tile;
                 if value != Val::Tile(tile, at.clone()) {
-                    let compute = store(&dims_of(&loops), value, To::Tile(tile), at.clone());
+                    let compute = store(&dims_of(&loops.all), value, To::Tile(tile), at.clone());
                     b.push(Stmt::Compute(compute));
                 }
                 self.tiles.push(kept);
@@ -197,11 +215,12 @@ impl Nest<'_> {
         if member.stored {
             if self.plan.transposed {
                 let strides = out_strides(ctx, member);
+                let loops = &mut loops.all;
                 loops.sort_by_key(|(v, ..)| (-strides[*v].abs(), *v));
-                lengthen_by(&mut loops, |l| l.3);
+                lengthen_by(loops, |l| l.3);
             }
             let buffer = b.buffer(ctx.source(member.value), true);
-            let mut compute = store(&dims_of(&loops), value, To::Buf(buffer), address);
+            let mut compute = store(&dims_of(&loops.all), value, To::Buf(buffer), address);
             compute.bounds = bounds;
             compute.mode = ctx.store_mode(member.value);
             b.push(Stmt::Compute(compute));
@@ -219,11 +238,7 @@ impl Nest<'_> {
     }
 
     /// The kernel's expression for each variable of the member, and its loops: those of the space and its own.
-    fn loops(
-        &self,
-        member: &Member,
-        b: &mut KernelBuilder,
-    ) -> (Vec<Int>, Vec<(usize, Var, Int, i64)>) {
+    fn loops(&self, member: &Member, b: &mut KernelBuilder) -> (Vec<Int>, Loops) {
         let n = self.group.space.len();
         let extents = member.extents();
         let mut vars = self.plan.vars.clone();
@@ -244,14 +259,28 @@ impl Nest<'_> {
                 _ => Int::Var(b.var()),
             });
         }
-        for (i, v) in own.iter().filter(|v| extents[**v] > 1).enumerate() {
+        own.retain(|v| extents[*v] > 1);
+        for (i, v) in own.iter().enumerate() {
             let Int::Var(var) = vars[*v] else {
                 unreachable!("extent above one")
             };
             loops.insert(own_at + i, (*v, var, int(extents[*v]), extents[*v]));
         }
-        (vars, loops)
+        let own_last = own.last().copied();
+        let innermost = match self.plan.space_last && !self.reference.is_empty() {
+            true => self.reference.last().copied(),
+            false => own_last.or(self.reference.last().copied()),
+        };
+        let all = loops;
+        (vars, Loops { all, innermost })
     }
+}
+
+/// A member's loops within a task, outermost first: index, variable, extent, size of the chunk.
+pub struct Loops {
+    pub all: Vec<(usize, Var, Int, i64)>,
+    /// The index whose loop is the innermost, as the plan for the default machine has it.
+    innermost: Option<usize>,
 }
 
 /// Whether `of` is a variance, and `m` the mean of its terms over the same indices.
@@ -340,7 +369,7 @@ fn reduce(
     ctx: &Context,
     member: &Member,
     scope: &Scope,
-    loops: &[(usize, Var, Int, i64)],
+    loops: &Loops,
     mean: Option<Val>,
     b: &mut KernelBuilder,
 ) -> Val {
@@ -395,22 +424,18 @@ pub struct Reduction {
 }
 
 impl Reduction {
-    pub fn new(
-        ctx: &Context,
-        member: &Member,
-        scope: &Scope,
-        loops: &[(usize, Var, Int, i64)],
-    ) -> Reduction {
+    pub fn new(ctx: &Context, member: &Member, scope: &Scope, loops: &Loops) -> Reduction {
         let (mut at, mut len) = (int(0), 1);
-        for (_, var, _, size) in loops.iter().rev() {
+        for (_, var, _, size) in loops.all.iter().rev() {
             at = add(mul(Int::Var(*var), len), at);
             len *= size;
         }
         let n_free = member.equation.free.len();
         let extents = member.extents();
-        let innermost_free = loops.last().map(|l| l.0);
         let step = |v: usize| read_steps(ctx, member, v);
-        let along_free = innermost_free.is_some_and(|v| extents[v] >= 4 && step(v).contains(&1));
+        let along_free = loops
+            .innermost
+            .is_some_and(|v| extents[v] >= 4 && step(v).contains(&1));
         let mut order: Vec<usize> = (n_free..extents.len())
             .filter(|v| extents[*v] > 1)
             .collect();
@@ -438,7 +463,7 @@ impl Reduction {
             })
             .collect();
         Reduction {
-            dims: dims_of(loops),
+            dims: dims_of(&loops.all),
             len,
             at,
             reduced,

@@ -13,6 +13,7 @@ use crate::ir::graph::{Graph, Init, NodeId, Op};
 use crate::ir::origins;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use vsr_artifact::machine::Machine;
 
 pub type ValueId = usize;
 
@@ -21,6 +22,8 @@ pub struct Net {
     pub outputs: Vec<(String, ValueId)>,
     /// (index into the weight table, the new value)
     pub updates: Vec<(usize, ValueId)>,
+    /// What it is planned for.
+    pub machine: Machine,
 }
 
 pub struct Value {
@@ -113,8 +116,9 @@ impl WeightTable {
 }
 
 impl Net {
-    pub fn from_graph(graph: &Graph, weights: &mut WeightTable) -> Net {
+    pub fn from_graph(graph: &Graph, weights: &mut WeightTable, machine: Machine) -> Net {
         let mut net = Net {
+            machine,
             values: vec![],
             outputs: vec![],
             updates: vec![],

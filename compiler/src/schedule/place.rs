@@ -54,6 +54,7 @@ pub(super) fn place(
         launches: main.into_iter().map(launch).collect(),
         arena_bytes,
         folded_bytes,
+        machine: net.machine,
     }
 }
 

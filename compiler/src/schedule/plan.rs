@@ -19,6 +19,7 @@ use crate::ir::origins::{self, Origins};
 use crate::pass_manager::{Ir, Pass, PassManager};
 use crate::tile::{self, Kernel};
 use std::collections::BTreeMap;
+use vsr_artifact::machine::Machine;
 
 pub struct EntryPlan {
     pub setup: Vec<LaunchPlan>,
@@ -27,6 +28,8 @@ pub struct EntryPlan {
     pub outputs: Vec<PlannedBuffer>,
     pub arena_bytes: u64,
     pub folded_bytes: u64,
+    /// What it is planned for.
+    pub machine: Machine,
 }
 
 pub struct PlannedBuffer {
@@ -89,6 +92,7 @@ pub struct Rules {
     pub winograd: Option<i64>,
     /// Kernels take what follows or precedes their values; without, each value has a kernel of its own (for tests).
     pub fuses: bool,
+    pub machine: Machine,
     /// Results of at least so many elements are stored non-temporally: their readers would not find them in a cache anyway.
     pub min_non_temporal_elements: i64,
     /// Multiplications from which a sum of products is a contraction.
@@ -101,14 +105,21 @@ impl Rules {
             weights_change,
             winograd,
             fuses: true,
-            min_non_temporal_elements: MIN_NON_TEMPORAL_ELEMENTS,
             least_product: contraction::MIN_MULTIPLICATIONS,
+            machine: Machine::default(),
+            min_non_temporal_elements: Machine::default().last_level(),
+        }
+    }
+
+    /// The same for another machine.
+    pub fn on(self, machine: Machine) -> Rules {
+        Rules {
+            machine,
+            min_non_temporal_elements: machine.last_level(),
+            ..self
         }
     }
 }
-
-/// Elements that do not stay in a cache until they are read again.
-const MIN_NON_TEMPORAL_ELEMENTS: i64 = 8 << 20;
 
 /// What rewrites values, in order. Behind these the net is as it will run; the rest chooses layouts, kernels and places.
 fn rewriting<'a>() -> Vec<Pass<Draft<'a>>> {
@@ -196,7 +207,7 @@ pub fn plan(
     manager: &mut PassManager,
 ) -> EntryPlan {
     let mut draft = Draft {
-        net: Net::from_graph(graph, weights),
+        net: Net::from_graph(graph, weights, rules.machine),
         rules,
         contractions: Contractions::new(),
         weights,
@@ -252,6 +263,7 @@ fn schedule(draft: Draft, manager: &mut PassManager) -> Schedule {
 impl Schedule {
     fn lower(&self, origins: &Origins<'_>, min_non_temporal_elements: i64) -> EntryPlan {
         let ctx = Context {
+            machine: self.net.machine,
             net: &self.net,
             layouts: &self.layouts,
             min_non_temporal_elements,
@@ -481,7 +493,7 @@ fn open(ctx: &Context, id: ValueId, setup: bool, span: Option<Span>) -> Option<U
         _ => false,
     };
     let builder = match (whole, layout.has_padding()) {
-        (true, _) => fill::whole(layout, ctx.source(id)),
+        (true, _) => fill::whole(layout, ctx.source(id), &ctx.machine),
         (false, true) => fill::border(&value.shape, layout, ctx.source(id)),
         (false, false) => return None,
     };

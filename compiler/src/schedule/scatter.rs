@@ -9,11 +9,6 @@ use crate::equation::index::Atom;
 use crate::equation::{Equation, Pos};
 use crate::tile::{Bound, Compute, Int, Mode, Stmt, To, Var};
 
-/// Adjacent elements that a task owns.
-const TASK_ELEMENTS: i64 = 32;
-/// Tasks that are enough for all threads; beyond them, an operand's rows stay together.
-const MIN_TASKS: i64 = 16;
-
 struct ScatterEnv<'a>(&'a Context<'a>);
 
 impl Environment for ScatterEnv<'_> {
@@ -32,20 +27,23 @@ pub fn build(ctx: &Context, group: &Group, name: &str) -> KernelBuilder {
     let mut vars = vec![int(0); extents.len()];
     let (mut dims, mut last): (Vec<(Var, Int)>, Vec<(Var, Int)>) = (vec![], vec![]);
     let order = order(ctx, member, &owned, &extents);
+    // Adjacent elements that a task owns; tasks that are enough for all threads: beyond them, an operand's rows stay together.
+    let machine = &ctx.machine;
+    let (task_elements, min_tasks) = (2 * machine.line(), 4 * machine.threads);
     let (mut n_tasks, mut apart) = (1, true);
     for v in order.into_iter().filter(|v| extents[*v] > 1) {
         let adjacent = |o: &OwnedIndex| layout.strides[o.axis] * o.coefficient == 1;
         let own = owned.iter().find(|o| o.var == v);
         apart &= own.is_some();
         match own {
-            Some(o) if adjacent(o) && n_tasks < MIN_TASKS => {
-                let task = b.task(extents[v], TASK_ELEMENTS);
+            Some(o) if adjacent(o) && n_tasks < min_tasks => {
+                let task = b.task(extents[v], task_elements);
                 let var = b.var();
                 let left = Int::Sub(Box::new(int(extents[v])), Box::new(Int::Var(task)));
-                last.push((var, Int::Min(Box::new(int(TASK_ELEMENTS)), Box::new(left))));
+                last.push((var, Int::Min(Box::new(int(task_elements)), Box::new(left))));
                 vars[v] = add(Int::Var(task), Int::Var(var));
             }
-            Some(o) if !adjacent(o) && (apart || n_tasks < MIN_TASKS) => {
+            Some(o) if !adjacent(o) && (apart || n_tasks < min_tasks) => {
                 vars[v] = Int::Var(b.task(extents[v], 1));
                 n_tasks *= extents[v];
             }

@@ -5,14 +5,16 @@
 //! The cut depends on extents alone, so the bits do not depend on the number of threads.
 
 use super::contraction;
-use super::matmul::tiling;
 use super::net::{self, Def, Net, ValueId};
 use crate::equation::index::Ix;
 use crate::equation::solve::is_injective;
 use crate::equation::{Equation, Expr, Guard, Pos, Read, Reducer};
 
-/// Terms of a product that a part should have at least.
+/// Terms of a product that a part should have at least; parts that threads should find, and cells that one of them may hold.
+/// Where a sum is cut is seen in its bits, so that is no matter of the machine.
 const MIN_PART_TERMS: i64 = 1024;
+const MIN_PARTS: i64 = 12;
+const MAX_PART_CELLS: i64 = 48 * 1024;
 /// Cells of output below which threads would idle, and terms above which it matters; of adjacent sums (a bias's
 /// gradient), one task takes many.
 const MAX_IDLE_CELLS: i64 = 64;
@@ -111,7 +113,8 @@ fn cut(net: &mut Net, id: ValueId, piece: usize, equation: Equation) {
 fn cut_product(net: &mut Net, id: ValueId, equation: Equation) {
     let cells: i64 = equation.free.iter().product();
     let terms: i64 = equation.reduced.iter().product();
-    let wanted = tiling::parts_wanted(cells).min(terms / MIN_PART_TERMS);
+    let parts = ceil(MIN_PARTS, ceil(cells, MAX_PART_CELLS));
+    let wanted = parts.min(terms / MIN_PART_TERMS);
     if wanted < 2 || !contraction::is_between_activations(net, id) {
         return;
     }
@@ -124,6 +127,10 @@ fn cut_product(net: &mut Net, id: ValueId, equation: Equation) {
         let size = equation.reduced[r] / blocks;
         cut_at(net, id, 0, equation, r, size);
     }
+}
+
+fn ceil(n: i64, by: i64) -> i64 {
+    (n + by - 1) / by
 }
 
 /// Blocks of `size` of one reduced index, then their sum, in the place of a value's piece.

@@ -4,20 +4,17 @@
 use super::dag::{Dag, Node, Space};
 use super::sum::{Stride, Sum};
 use super::{Compute, Int, Mode};
+use vsr_artifact::machine::Machine;
 
-pub fn interchange(compute: &mut Compute) {
-    if let Some(long) = longer_row(compute) {
+pub fn interchange(compute: &mut Compute, machine: &Machine) {
+    if let Some(long) = longer_row(compute, machine) {
         let dim = compute.dims.remove(long);
         compute.dims.push(dim);
     }
 }
 
-/// A shorter row is no vector; calls of maths want more.
-const MIN_ROW_ELEMENTS: i64 = 4;
-const MIN_MATHS_ROW_ELEMENTS: i64 = 16;
-
 /// The loop that should be innermost instead of a short one: adjacent elements somewhere, in most accesses if possible.
-fn longer_row(compute: &Compute) -> Option<usize> {
+fn longer_row(compute: &Compute, machine: &Machine) -> Option<usize> {
     if compute.reduce.is_some() || !matches!(compute.mode, Mode::Store | Mode::NonTemporal) {
         return None;
     }
@@ -31,11 +28,9 @@ fn longer_row(compute: &Compute) -> Option<usize> {
         .nodes
         .iter()
         .any(|n| matches!(dag.node(*n), Node::Math(..)));
-    if n >= if calls {
-        MIN_MATHS_ROW_ELEMENTS
-    } else {
-        MIN_ROW_ELEMENTS
-    } {
+    // A shorter row is no vector; calls of maths want more.
+    let (min_row, min_maths_row) = (machine.vector() / 2, 2 * machine.vector());
+    if n >= if calls { min_maths_row } else { min_row } {
         return None;
     }
     let to: Space = compute.to.into();
@@ -67,7 +62,7 @@ fn longer_row(compute: &Compute) -> Option<usize> {
     let long = |i: &usize| {
         extents[*i]
             .as_constant()
-            .is_none_or(|e| e > n && e >= MIN_ROW_ELEMENTS)
+            .is_none_or(|e| e > n && e >= min_row)
     };
     let last = compute.dims.len() - 1;
     (0..last)

@@ -1,13 +1,14 @@
 //! The passes over tile programs: what every back end and `--emit tile` see.
 //!
 //! Enters a kernel with the arguments of one of its launches, by which it is verified; leaves one that computes the same numbers.
-//! No pass knows a target, and none looks at a size: only at what is known of an argument.
+//! No pass knows a target, and none looks at a size: only at what is known of an argument, and at the machine.
 
 use super::coalesce::coalesce;
 use super::interchange::interchange;
 use super::software_pipeline::software_pipeline;
 use super::{Compute, Kernel, Stmt, print, verify};
 use crate::pass_manager::{Ir, Pass};
+use vsr_artifact::machine::Machine;
 
 /// A kernel, and one of its launches.
 pub struct LaunchedKernel {
@@ -15,6 +16,7 @@ pub struct LaunchedKernel {
     pub args: Vec<i64>,
     /// Elements of each buffer.
     pub lens: Vec<i64>,
+    pub machine: Machine,
 }
 
 impl Ir for LaunchedKernel {
@@ -35,7 +37,7 @@ pub const PASSES: &[Pass<LaunchedKernel>] = &[
     Pass {
         name: "software-pipeline",
         why: "does the next row's first reduction before this row's last statement; first, while rows are as they were built",
-        run: |launched| software_pipeline(&mut launched.kernel),
+        run: |launched| software_pipeline(&mut launched.kernel, &launched.machine),
     },
     Pass {
         name: "coalesce",
@@ -48,7 +50,10 @@ pub const PASSES: &[Pass<LaunchedKernel>] = &[
     Pass {
         name: "interchange",
         why: "puts a long loop inside of a short one, for whole vectors; behind coalesce, which may make the short one long",
-        run: |launched| for_each_compute(&mut launched.kernel.body, &mut interchange),
+        run: |launched| {
+            let machine = launched.machine;
+            for_each_compute(&mut launched.kernel.body, &mut |c| interchange(c, &machine));
+        },
     },
 ];
 

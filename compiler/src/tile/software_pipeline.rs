@@ -15,9 +15,7 @@
 use super::dag::{Dag, Space};
 use super::walk::substitute;
 use super::{Bound, BufferKind, Compute, Int, Kernel, Mode, Stmt, To, Var};
-
-/// A row of fewer elements is not worth it.
-const MIN_ROW_ELEMENTS: i64 = 32;
+use vsr_artifact::machine::Machine;
 
 /// A loop whose first reduction is issued one row ahead.
 #[derive(Debug)]
@@ -28,18 +26,18 @@ pub struct Pipelined {
 }
 
 /// All loops of a kernel, as far as they can be.
-pub fn software_pipeline(kernel: &mut Kernel) {
+pub fn software_pipeline(kernel: &mut Kernel, machine: &Machine) {
     let body = std::mem::take(&mut kernel.body);
-    kernel.body = statements(kernel, body);
+    kernel.body = statements(kernel, body, machine);
 }
 
-fn statements(kernel: &Kernel, body: Vec<Stmt>) -> Vec<Stmt> {
+fn statements(kernel: &Kernel, body: Vec<Stmt>, machine: &Machine) -> Vec<Stmt> {
     body.into_iter()
-        .flat_map(|stmt| statement(kernel, stmt))
+        .flat_map(|stmt| statement(kernel, stmt, machine))
         .collect()
 }
 
-fn statement(kernel: &Kernel, stmt: Stmt) -> Vec<Stmt> {
+fn statement(kernel: &Kernel, stmt: Stmt, machine: &Machine) -> Vec<Stmt> {
     match stmt {
         Stmt::For {
             var,
@@ -47,9 +45,9 @@ fn statement(kernel: &Kernel, stmt: Stmt) -> Vec<Stmt> {
             step,
             body,
         } => {
-            let (before, body) = match pipelined(kernel, var, &extent, step, &body) {
+            let (before, body) = match pipelined(kernel, (var, &extent, step), &body, machine) {
                 Some(made) => (Some(Stmt::Compute(made.prologue)), made.body),
-                None => (None, statements(kernel, body)),
+                None => (None, statements(kernel, body, machine)),
             };
             let after = Stmt::For {
                 var,
@@ -61,7 +59,7 @@ fn statement(kernel: &Kernel, stmt: Stmt) -> Vec<Stmt> {
         }
         Stmt::If { bounds, body } => vec![Stmt::If {
             bounds,
-            body: statements(kernel, body),
+            body: statements(kernel, body, machine),
         }],
         other => vec![other],
     }
@@ -70,10 +68,9 @@ fn statement(kernel: &Kernel, stmt: Stmt) -> Vec<Stmt> {
 /// One loop. None: its rows do not allow it.
 pub fn pipelined(
     kernel: &Kernel,
-    var: Var,
-    extent: &Int,
-    step: i64,
+    (var, extent, step): (Var, &Int, i64),
     body: &[Stmt],
+    machine: &Machine,
 ) -> Option<Pipelined> {
     let parts: Vec<&Compute> = body
         .iter()
@@ -93,11 +90,11 @@ pub fn pipelined(
         }
         Space::Tile(_) => false,
     };
-    let movable = is_row(head) && head.reduce.is_some() && head.mode == Mode::Store;
+    let movable = is_row(head, machine) && head.reduce.is_some() && head.mode == Mode::Store;
     if !movable || !reads(head).into_iter().all(from_outside) {
         return None;
     }
-    let last = rest.iter().rposition(|c| is_row(c))?;
+    let last = rest.iter().rposition(|c| is_row(c, machine))?;
     if rest[last].reduce.is_some() {
         return None;
     }
@@ -132,9 +129,9 @@ fn at(head: &Compute, var: Var, index: &Int) -> Compute {
 }
 
 /// Whether there is enough to do for the machine to go on with.
-fn is_row(c: &Compute) -> bool {
+fn is_row(c: &Compute, machine: &Machine) -> bool {
     let dims = c.reduce.as_ref().map_or(&c.dims, |r| &r.dims);
-    let long = |n: &Int| !matches!(n, Int::Const(n) if *n < MIN_ROW_ELEMENTS);
+    let long = |n: &Int| !matches!(n, Int::Const(n) if *n < 4 * machine.vector());
     dims.last().is_some_and(|(_, n)| long(n))
 }
 

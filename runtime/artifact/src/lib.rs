@@ -18,6 +18,7 @@ mod folder;
 pub mod folding;
 pub mod host;
 mod links;
+pub mod machine;
 pub mod manifest;
 mod manifest_file;
 pub mod place;

@@ -1,5 +1,6 @@
 //! The manifest of a compiled network: entries, weights, memory plan and launch lists. Serialised as JSON.
 
+use crate::machine::Machine;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -37,6 +38,11 @@ pub fn mean_key(weight: &str) -> String {
 }
 
 impl Manifest {
+    /// See [`Machine::min_parallel_cost`].
+    pub fn min_parallel_cost(&self) -> u64 {
+        self.target.machine.min_parallel_cost.max(0) as u64
+    }
+
     /// The state that keeps a weight's running mean, if training keeps one: see [`Train::ema`].
     pub fn mean_of(&self, weight: &Weight) -> Option<&Weight> {
         self.train.as_ref()?.ema?;
@@ -230,4 +236,7 @@ pub struct Target {
     /// `x86-64-v3`, `cpu-portable`.
     pub name: String,
     pub features: Vec<String>,
+    /// What it is planned for; it runs on any machine with these features.
+    #[serde(default)]
+    pub machine: Machine,
 }

@@ -55,6 +55,7 @@ fn artifact(features: &[&str]) -> Artifact {
             target: Target {
                 name: "x86-64-v3".into(),
                 features: features.iter().map(|f| f.to_string()).collect(),
+                machine: crate::machine::Machine::default(),
             },
             code_hash: String::new(),
             consts_hash: String::new(),

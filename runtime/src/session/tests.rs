@@ -2,6 +2,7 @@
 
 use super::*;
 use vsr_artifact::Artifact;
+use vsr_artifact::machine::Machine;
 use vsr_artifact::manifest::*;
 
 /// Machine code of `table.silu(buffers[1], buffers[0], args[0], null, 0, 1.0, -0.0)`, any task.
@@ -107,6 +108,7 @@ pub(crate) fn manifest() -> Manifest {
         target: Target {
             name: "test".into(),
             features: vec![],
+            machine: Machine::default(),
         },
         code_hash: String::new(),
         consts_hash: String::new(),

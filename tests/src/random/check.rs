@@ -9,6 +9,7 @@ use super::native;
 use super::program::Program;
 use super::rng::Rng;
 use super::source::Source;
+use vsr_artifact::machine::Machine;
 use vsr_compiler::diag::Problems;
 use vsr_compiler::ir::eval::{Given, Noise, Stops, Values, evaluate};
 use vsr_compiler::ir::graph::{Graph, Op};
@@ -250,7 +251,7 @@ fn run(source: &Source, written: &Elaborated, seed: u64) -> Result<Checked, Find
     }
     let mut weights = WeightTable::declared(&graphs.weights);
     for (entry, given, expected) in &entries {
-        for variant in Variant::ALL {
+        for variant in Variant::INTERPRETED {
             let plan = pipeline::plan(
                 entry,
                 &mut weights,
@@ -266,7 +267,7 @@ fn run(source: &Source, written: &Elaborated, seed: u64) -> Result<Checked, Find
             interpreted(entry, &plan, &weights, given, &expected)?;
         }
     }
-    native::check(&graphs, &entries, shows_gradients, &mut checked)?;
+    native::check(&graphs, &entries, shows_gradients, seed, &mut checked)?;
     if seed.is_multiple_of(SAME_BYTES) {
         native::same_bytes(source, &graphs)?;
     }
@@ -281,10 +282,13 @@ pub(super) enum Variant {
     Winograd,
     /// With no kernel for more than one value.
     Apart,
+    /// For another machine.
+    On(Machine),
 }
 
 impl Variant {
-    const ALL: [Variant; 3] = [Variant::AsItIs, Variant::Winograd, Variant::Apart];
+    /// Those whose plans are interpreted: they round otherwise, or compute what others do not.
+    const INTERPRETED: [Variant; 3] = [Variant::AsItIs, Variant::Winograd, Variant::Apart];
 
     pub fn of(self, rules: Rules) -> Rules {
         match self {
@@ -299,6 +303,7 @@ impl Variant {
                 fuses: false,
                 ..rules
             },
+            Variant::On(machine) => rules.on(machine),
         }
     }
 }

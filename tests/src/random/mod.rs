@@ -6,6 +6,7 @@
 pub mod check;
 pub mod grow;
 pub mod library;
+pub mod machine;
 pub mod mutate;
 mod native;
 pub mod program;

@@ -1,6 +1,7 @@
 //! Native code against the graph, and its bits against each other: both targets, all vector widths, several threads.
 
 use super::check::{Checked, Expected, Finding, Kind, Variant, differs, found};
+use super::machine::machine;
 use super::rng::Rng;
 use super::source::Source;
 use vsr_artifact::Artifact;
@@ -62,6 +63,7 @@ pub fn check(
     graphs: &Elaborated,
     entries: &Entries<'_>,
     shows_gradients: bool,
+    seed: u64,
     checked: &mut Checked,
 ) -> Result<(), Finding> {
     let fast = assembled(graphs, Target::X86_64V3, Variant::AsItIs)?;
@@ -81,6 +83,13 @@ pub fn check(
             Some(_) if how.level == Some(Level::Portable) => {}
             Some(first) => same_bits(&what, first, &results)?,
         }
+    }
+    // A description of a machine changes no bit.
+    if let Some(first) = &first {
+        let machine = machine(seed);
+        let artifact = assembled(graphs, Target::X86_64V3, Variant::On(machine))?;
+        let results = results(&artifact, GUARDED, entries, &|_, values| narrow(values))?;
+        same_bits(&format!("{machine:?}"), first, &results)?;
     }
     // By Winograd, or with a kernel for each value: the same numbers up to roundings.
     for variant in [Variant::Winograd, Variant::Apart] {
@@ -158,8 +167,8 @@ pub fn same_bytes(source: &Source, graphs: &Elaborated) -> Result<(), Finding> {
 /// The graphs as an artifact, by a variant of the rules.
 fn assembled(graphs: &Elaborated, target: Target, variant: Variant) -> Result<Artifact, Finding> {
     let mut weights = WeightTable::declared(&graphs.weights);
-    // What it plans has been verified: the same plans were interpreted.
-    let mut manager = PassManager::verifying(false);
+    // What has been interpreted has been verified.
+    let mut manager = PassManager::verifying(matches!(variant, Variant::On(_)));
     let plan = |entry| pipeline::plan(entry, &mut weights, |rules| variant.of(rules), &mut manager);
     let planned: Vec<PlannedEntry> = graphs.entries.iter().map(plan).collect();
     // The tile passes' results have not.

@@ -6,7 +6,7 @@
 //! statement's affair: nothing here changes a bit of it.
 
 use super::lower::{Lower, MEMORY};
-use super::plan::{Plan, STRIP_BYTES, Shape, VALUE_ROW};
+use super::plan::{Plan, Shape, VALUE_ROW, strip_bytes};
 use super::stmt::Sums;
 use super::sweep::{Range, Sink};
 use crate::equation::{Binary, Unary};
@@ -92,7 +92,7 @@ impl Lower<'_, '_> {
                                 to.sums = self.lanes_place();
                             }
                         }
-                        self.call_math(math, to, source, STRIP_BYTES, n)
+                        self.call_math(math, to, source, strip_bytes(&self.machine), n)
                     }
                     Node::Random { key, normal, at } => {
                         self.random_row(plan, chunk, *id, (key, normal), &at)
@@ -115,7 +115,7 @@ impl Lower<'_, '_> {
     /// The sum of what the statement before has computed.
     pub fn take_sums(&mut self, sum: &Compute) {
         let mut dag = Dag::new(Some(sum.to.into()));
-        let plan = Plan::new(sum, &mut dag);
+        let plan = Plan::new(sum, &mut dag, &self.machine);
         self.dag = dag;
         let place = self.lanes_place();
         let total = self.b.ins().load(F32, MEMORY, place, 0);

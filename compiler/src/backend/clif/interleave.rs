@@ -4,7 +4,7 @@
 //! Enters a plan of a map; leaves its loops in that order, and the calls. Guards and maths stay with the other lowerings.
 
 use super::lower::Lower;
-use super::plan::{Plan, STRIP_BYTES, source_row};
+use super::plan::{Plan, source_row, strip_bytes};
 use super::sweep::{Range, Sink};
 use crate::tile::Mode;
 use crate::tile::dag::{Dag, Node};
@@ -15,8 +15,6 @@ use vsr_artifact::abi::FnTable;
 
 /// How many rows the runtime interleaves.
 const INTERLEAVED_ROWS: [i64; 2] = [2, 4];
-/// A shorter row is not worth it.
-const MIN_INTERLEAVED_ELEMENTS: i64 = 16;
 
 impl Plan {
     /// Whether the map is interleaved, with its loops in that order: the short index last but one.
@@ -46,7 +44,7 @@ impl Plan {
         let long = row
             .extent
             .as_constant()
-            .is_none_or(|n| n >= MIN_INTERLEAVED_ELEMENTS);
+            .is_none_or(|n| n >= 2 * self.machine.vector());
         let apart = |at: &Sum, space| space != self.to || *at == self.at.part(|_| true);
         let others_apart = self.reach.addresses.iter().all(|(s, at)| apart(at, *s));
         let fixed = self.has_lengths_without(&[var], dag);
@@ -71,7 +69,7 @@ impl Lower<'_, '_> {
                         });
                     }
                     let first = s.row_start(plan.rows[&source_row(0)]);
-                    (first, s.iconst(STRIP_BYTES / 4))
+                    (first, s.iconst(strip_bytes(&s.machine) / 4))
                 }
             };
             let to = s.scoped(|s| {

@@ -17,6 +17,7 @@ use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use std::collections::{HashMap, HashSet};
 use std::mem::{offset_of, size_of};
 use vsr_artifact::abi::{ContractCall, Env};
+use vsr_artifact::machine::Machine;
 
 /// Loads and stores cannot fault, and need no alignment.
 pub const MEMORY: MemFlagsData = MemFlagsData::new().with_notrap();
@@ -29,6 +30,7 @@ pub struct Lower<'k, 'f> {
     pub has_avx: bool,
     pub kernel: &'k Kernel,
     pub scratch_layout: Scratch,
+    pub machine: Machine,
     pub env: Value,
     pub fns: Value,
     pub scratch: Value,
@@ -91,6 +93,7 @@ pub fn lower(
     kernel: &Kernel,
     isa: &dyn TargetIsa,
     has_wide_rows: bool,
+    machine: &Machine,
 ) -> Result<(Function, Vec<Program>), String> {
     let call_conv = isa.default_call_conv();
     let mut signature = Signature::new(call_conv);
@@ -111,7 +114,8 @@ pub fn lower(
             .iter()
             .any(|f| f.name == "has_avx" && f.as_bool() == Some(true)),
         kernel,
-        scratch_layout: Scratch::of(kernel),
+        scratch_layout: Scratch::of(kernel, machine),
+        machine: *machine,
         env,
         scratch,
         zeros: scratch,

@@ -31,6 +31,7 @@ use cranelift_codegen::ir::Function;
 use cranelift_codegen::isa::{self, OwnedTargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
 use std::collections::HashMap;
+use vsr_artifact::machine::Machine;
 
 #[cfg(test)]
 mod tests;
@@ -148,12 +149,13 @@ const INT3: u8 = 0xcc;
 pub fn compile(
     kernels: &[Kernel],
     target: Target,
+    machine: &Machine,
     around: &(dyn Fn(usize) -> diag::Context + Sync),
 ) -> std::io::Result<Code> {
     let isa = target.isa().unwrap_or_else(|fault| panic!("{fault}"));
     let work = |_: &(), i: usize| {
         let _context = around(i);
-        let made = machine_code(&kernels[i], &isa, target);
+        let made = machine_code(&kernels[i], &isa, target, machine);
         Some(made.unwrap_or_else(|fault| panic!("{fault}")))
     };
     let parts = stack::each(kernels.len(), usize::MAX, || (), work)?;
@@ -200,9 +202,9 @@ struct KernelCode {
 }
 
 /// The text of the kernels' functions before instruction selection.
-pub fn text(kernels: &[Kernel], target: Target) -> String {
+pub fn text(kernels: &[Kernel], target: Target, machine: &Machine) -> String {
     let text = |kernel: &Kernel| {
-        let (function, rows) = function(kernel, &target.isa()?, target)?;
+        let (function, rows) = function(kernel, &target.isa()?, target, machine)?;
         let row = |(i, row): (usize, &Program)| format!("; row {i}\n{row}");
         let rows: String = rows.iter().enumerate().map(row).collect();
         Ok(format!("{}{rows}", function.display()))
@@ -218,8 +220,10 @@ fn function(
     kernel: &Kernel,
     isa: &OwnedTargetIsa,
     target: Target,
+    machine: &Machine,
 ) -> Result<(Function, Vec<Program>), Error> {
-    lower::lower(kernel, &**isa, target == Target::X86_64V3).map_err(|reason| Error::Kernel {
+    let has_wide_rows = target == Target::X86_64V3;
+    lower::lower(kernel, &**isa, has_wide_rows, machine).map_err(|reason| Error::Kernel {
         kernel: kernel.name.clone(),
         reason,
     })
@@ -229,12 +233,13 @@ fn machine_code(
     kernel: &Kernel,
     isa: &OwnedTargetIsa,
     target: Target,
+    machine: &Machine,
 ) -> Result<KernelCode, Error> {
     let failed = |reason: String| Error::Kernel {
         kernel: kernel.name.clone(),
         reason,
     };
-    let (function, rows) = function(kernel, isa, target)?;
+    let (function, rows) = function(kernel, isa, target, machine)?;
     let mut context = Context::for_function(function);
     let code = context
         .compile(&**isa, &mut ControlPlane::default())
@@ -255,7 +260,7 @@ fn machine_code(
     };
     Ok(KernelCode {
         bytes: code.code_buffer().to_vec(),
-        scratch: plan::scratch_bytes(kernel),
+        scratch: plan::scratch_bytes(kernel, machine),
         rows: rows.into_iter().map(levels).collect(),
     })
 }

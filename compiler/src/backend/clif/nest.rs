@@ -17,7 +17,7 @@ const MAX_INDUCTION_VARIABLES: usize = 6;
 impl Lower<'_, '_> {
     pub fn compute(&mut self, compute: &Compute) {
         let mut dag = Dag::new(Some(compute.to.into()));
-        let plan = Plan::new(compute, &mut dag);
+        let plan = Plan::new(compute, &mut dag, &self.machine);
         self.dag = dag;
         self.levels = plan.levels();
         self.row_var = plan.vector_var();

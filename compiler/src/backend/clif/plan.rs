@@ -7,13 +7,20 @@ use crate::tile::{
     Bound, Compute, Int, Kernel, Leaf, Mode, Reduce, ReduceOp, Stmt, TileKind, Val, Var,
 };
 use std::collections::HashMap;
+use vsr_artifact::machine::Machine;
 
-/// Elements of a strip: what one call of maths computes at most, in scratch.
-pub const STRIP_ELEMENTS: i64 = 512;
+/// Elements of a strip: what one call of maths computes at most, in scratch. Sixteen strips are a first-level cache; all lanes of
+/// a reduction are filled.
+pub fn strip_elements(m: &Machine) -> i64 {
+    let lanes = super::calls::SUMS;
+    (m.l1() / 16 / lanes * lanes).max(lanes)
+}
+
 /// Strips are padded, so that whole vectors and lanes may be written past the last element.
-pub const STRIP_BYTES: i64 = 4 * (STRIP_ELEMENTS + 32);
-/// A shorter row is not worth a call.
-const MIN_NON_TEMPORAL_ROW_ELEMENTS: i64 = 64;
+pub fn strip_bytes(m: &Machine) -> i64 {
+    4 * (strip_elements(m) + super::calls::SUMS)
+}
+
 /// Room for the arguments of a wide row.
 pub const ARGUMENT_BYTES: i64 = 384;
 /// What one iteration of a vectorised loop reads at most: 8 vectors.
@@ -46,6 +53,7 @@ pub struct Plan {
     pub stages: Vec<Vec<NodeId>>,
     pub rows: HashMap<NodeId, i64>,
     pub n_rows: i64,
+    pub machine: Machine,
 }
 
 pub struct Loop {
@@ -76,7 +84,7 @@ pub fn source_row(k: i64) -> NodeId {
 }
 
 impl Plan {
-    pub fn new(compute: &Compute, dag: &mut Dag) -> Plan {
+    pub fn new(compute: &Compute, dag: &mut Dag, machine: &Machine) -> Plan {
         let reduce = compute.reduce.as_ref().filter(|r| !r.dims.is_empty());
         let reduced: Vec<Var> = reduce.map_or(vec![], |r| r.dims.iter().map(|d| d.0).collect());
         let (own, left_out) = split_bounds(compute, &reduced, dag);
@@ -101,6 +109,7 @@ impl Plan {
             reach.addresses.push(target);
         }
         let mut plan = Plan {
+            machine: *machine,
             loops: vec![],
             shape: Shape::Map,
             n_outer: 0,
@@ -213,7 +222,7 @@ impl Plan {
         let long = row
             .extent
             .as_constant()
-            .is_none_or(|n| n >= MIN_NON_TEMPORAL_ROW_ELEMENTS);
+            .is_none_or(|n| n >= 4 * self.machine.line());
         self.mode == Mode::NonTemporal && contiguous && long && matches!(self.to, Space::Buf(_))
     }
 
@@ -402,7 +411,7 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    pub fn of(kernel: &Kernel) -> Scratch {
+    pub fn of(kernel: &Kernel, machine: &Machine) -> Scratch {
         let mut at = 0;
         let mut tiles = vec![];
         for tile in &kernel.tiles {
@@ -410,7 +419,11 @@ impl Scratch {
             let size = if tile.kind == TileKind::I64 { 8 } else { 4 };
             at += (tile.len * size + 63) / 64 * 64;
         }
-        let mut needs = Needs::default();
+        let mut needs = Needs {
+            rows: 0,
+            guards: false,
+            machine,
+        };
         needs.body(&kernel.body);
         let lanes = at + SINGLE_BYTES;
         let arguments = lanes + LANE_BYTES;
@@ -425,29 +438,29 @@ impl Scratch {
             zeros,
             n_zeros,
             rows,
-            bytes: rows + needs.rows * STRIP_BYTES,
+            bytes: rows + needs.rows * strip_bytes(machine),
         }
     }
 }
 
 /// Scratch that one thread needs to run the kernel.
-pub fn scratch_bytes(kernel: &Kernel) -> u64 {
-    Scratch::of(kernel).bytes as u64
+pub fn scratch_bytes(kernel: &Kernel, machine: &Machine) -> u64 {
+    Scratch::of(kernel, machine).bytes as u64
 }
 
-#[derive(Default)]
-struct Needs {
+struct Needs<'a> {
     rows: i64,
     guards: bool,
+    machine: &'a Machine,
 }
 
-impl Needs {
+impl Needs<'_> {
     fn body(&mut self, body: &[Stmt]) {
         for stmt in body {
             match stmt {
                 Stmt::For { body, .. } | Stmt::If { body, .. } => self.body(body),
                 Stmt::Compute(c) => {
-                    let plan = Plan::new(c, &mut Dag::new(Some(c.to.into())));
+                    let plan = Plan::new(c, &mut Dag::new(Some(c.to.into())), self.machine);
                     self.rows = self.rows.max(plan.n_rows);
                     self.guards |= !plan.reach.bounds.is_empty();
                 }

@@ -1,7 +1,7 @@
 //! Reductions, in the orders that `tile` states.
 
 use super::lower::{Lower, MEMORY};
-use super::plan::{Plan, STRIP_BYTES, VALUE_ROW, combiner};
+use super::plan::{Plan, VALUE_ROW, combiner};
 use super::sweep::{Range, Sink};
 use super::wide::Draft;
 use crate::equation::Binary;
@@ -283,7 +283,10 @@ impl Lower<'_, '_> {
     /// Neutral elements for all lanes.
     fn pad(&mut self, plan: &Plan, place: Value) {
         let neutral = self.neutral_vector(plan);
-        debug_assert!(STRIP_BYTES >= 4 * (super::plan::STRIP_ELEMENTS + plan.lanes));
+        debug_assert!(
+            plan.lanes <= super::calls::SUMS,
+            "a strip's padding holds them"
+        );
         for i in 0..plan.lanes as i32 / 4 {
             self.b.ins().store(MEMORY, neutral, place, 16 * i);
         }

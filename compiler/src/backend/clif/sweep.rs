@@ -5,9 +5,9 @@
 
 use super::calls::SUMS;
 use super::lower::{LoopBody, Lower, MEMORY};
-use super::plan::{Plan, STRIP_BYTES, STRIP_ELEMENTS, VALUE_ROW, combiner, range_step};
+use super::plan::{Plan, VALUE_ROW, combiner, range_step, strip_bytes, strip_elements};
 use super::stmt::Sums;
-use super::wide::{Draft, MIN_CHECKED_CALL_ELEMENTS};
+use super::wide::Draft;
 use crate::equation::Binary;
 use crate::tile::ReduceOp;
 use crate::tile::dag::{BoundId, Math, Node, NodeId};
@@ -106,7 +106,8 @@ impl Lower<'_, '_> {
             return self.wide(plan, range, &draft);
         }
         let n = self.b.ins().isub(range.hi, range.lo);
-        let least = self.iconst(MIN_CHECKED_CALL_ELEMENTS);
+        // Whether it is long is asked for each row: that must be worth it.
+        let least = self.iconst(8 * self.machine.vector());
         let long = self.b.ins().icmp(IntCC::SignedGreaterThanOrEqual, n, least);
         self.branch(long, &mut |s| s.wide(plan, range, &draft), narrow);
     }
@@ -183,33 +184,28 @@ impl Lower<'_, '_> {
         if plan.rows.is_empty() {
             return body(self, range, carried);
         }
-        if range.fixed.is_some_and(|n| n <= STRIP_ELEMENTS) {
+        let strip = strip_elements(&self.machine);
+        if range.fixed.is_some_and(|n| n <= strip) {
             return self.scoped(|s| {
                 s.place_rows(plan, range.lo);
                 body(s, range, carried)
             });
         }
-        self.counted(
-            range.lo,
-            range.hi,
-            STRIP_ELEMENTS,
-            carried,
-            &mut |s, lo, carried| {
-                let end = s.plus(lo, STRIP_ELEMENTS);
-                let hi = s.smaller(end, range.hi);
-                s.place_rows(plan, lo);
-                body(
-                    s,
-                    Range {
-                        lo,
-                        hi,
-                        multiple_of: range.multiple_of,
-                        fixed: None,
-                    },
-                    carried,
-                )
-            },
-        )
+        self.counted(range.lo, range.hi, strip, carried, &mut |s, lo, carried| {
+            let end = s.plus(lo, strip);
+            let hi = s.smaller(end, range.hi);
+            s.place_rows(plan, lo);
+            body(
+                s,
+                Range {
+                    lo,
+                    hi,
+                    multiple_of: range.multiple_of,
+                    fixed: None,
+                },
+                carried,
+            )
+        })
     }
 
     fn place_rows(&mut self, plan: &Plan, lo: Value) {
@@ -224,7 +220,7 @@ impl Lower<'_, '_> {
     }
 
     pub fn row_start(&mut self, row: i64) -> Value {
-        let offset = self.scratch_layout.rows + row * STRIP_BYTES;
+        let offset = self.scratch_layout.rows + row * strip_bytes(&self.machine);
         self.plus(self.scratch, offset)
     }
 
@@ -437,6 +433,7 @@ impl Lower<'_, '_> {
     /// (row, argument, byte offset of the argument's row) of every argument of these calls.
     pub fn arguments(&self, calls: &[NodeId]) -> Vec<(NodeId, NodeId, i32)> {
         let mut found = vec![];
+        let strip = strip_bytes(&self.machine) as i32;
         for call in calls {
             let Node::Math(math, args) = self.dag.node(*call) else {
                 continue;
@@ -445,7 +442,7 @@ impl Lower<'_, '_> {
             found.extend(
                 args.iter()
                     .enumerate()
-                    .map(|(i, a)| (*call, *a, STRIP_BYTES as i32 * i as i32)),
+                    .map(|(i, a)| (*call, *a, strip * i as i32)),
             );
         }
         found

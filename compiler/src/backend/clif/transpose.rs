@@ -12,11 +12,6 @@ use cranelift_codegen::ir::Value;
 use std::mem::offset_of;
 use vsr_artifact::abi::FnTable;
 
-/// Shorter loops do not fill a square.
-const MIN_TRANSPOSE_EXTENT: i64 = 8;
-/// Prefetch distance: two squares of 16.
-const PREFETCH_ELEMENTS: i64 = 32;
-
 impl Plan {
     /// Whether the map is a transposition, with the loop over what is read adjacently last but one.
     pub fn transpose(&mut self, dag: &Dag) -> bool {
@@ -38,11 +33,9 @@ impl Plan {
             Stride::Linear(step) => ![0, 1].map(Sum::constant).contains(&step),
             Stride::Other => false,
         };
-        let long = |l: &Loop| {
-            l.extent
-                .as_constant()
-                .is_none_or(|n| n >= MIN_TRANSPOSE_EXTENT)
-        };
+        // Shorter loops do not fill a square.
+        let square = self.machine.vector();
+        let long = |l: &Loop| l.extent.as_constant().is_none_or(|n| n >= square);
         let across = outer
             .iter()
             .position(|l| long(l) && dag.stride(at, l.var) == one && apart(&self.at, l))?;
@@ -72,7 +65,7 @@ impl Lower<'_, '_> {
         });
         let (next, next_step) = match self.next_block(across.var, row.var, rows) {
             Some(of_the_map) => of_the_map,
-            None => (self.plus(src, 4 * PREFETCH_ELEMENTS), src_step),
+            None => (self.plus(src, 2 * self.machine.line_bytes), src_step),
         };
         for l in [across.var, row.var] {
             self.vars.remove(&l);

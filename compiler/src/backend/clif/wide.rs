@@ -19,9 +19,6 @@ use std::collections::HashMap;
 use std::mem::offset_of;
 use vsr_artifact::abi::Env;
 
-/// A shorter row is not worth a call: where its length is a constant, and where it is compared at run time.
-pub const MIN_CALL_ELEMENTS: i64 = 32;
-pub const MIN_CHECKED_CALL_ELEMENTS: i64 = 64;
 const MINUS_ZERO: u32 = 0x8000_0000;
 const ALL_BUT_THE_SIGN: u32 = 0x7fff_ffff;
 
@@ -98,7 +95,8 @@ impl Lower<'_, '_> {
     /// How the sink is applied along rows of `fixed` elements, or of any number, by a call; None where it cannot be.
     pub fn draft(&self, plan: &Plan, fixed: Option<i64>, sink: Sink) -> Option<Draft> {
         let along = self.vector.is_some() && self.vector == plan.vector_var();
-        if !self.has_wide_rows || !along || fixed.is_some_and(|n| n < MIN_CALL_ELEMENTS) {
+        // A shorter row is not worth a call.
+        if !self.has_wide_rows || !along || fixed.is_some_and(|n| n < 4 * self.machine.vector()) {
             return None;
         }
         let mut d = Draft::default();

@@ -5,13 +5,20 @@
 use super::super::contraction::{Contraction, PANEL};
 use super::super::group::{Context, Group};
 use super::super::nest::positions;
-use super::tiling::{MAX_UNCHUNKED_TERMS, Sizes};
+use super::tiling::{Sizes, max_unchunked_terms};
 use crate::equation::index::Ix;
+use vsr_artifact::machine::Machine;
 
-/// Bytes of both operands that a chunk of a long reduction may take.
-const MAX_CHUNK_BYTES: i64 = 192 * 1024;
-/// Steps of an inner index that is cut, so that tasks which hold many sums walk it in chunks.
-const MAX_INNER_EXTENT: i64 = 384;
+/// Elements of both operands that a chunk of a long reduction may take of the second-level cache.
+fn max_chunk_elements(m: &Machine) -> i64 {
+    m.l2() * 3 / 16
+}
+
+/// Steps of an inner index that is cut, so that tasks which hold many sums walk it in chunks: as many rows of a panel are one and
+/// a half first-level caches.
+fn max_inner_extent(m: &Machine) -> i64 {
+    m.l1() * 3 / 2 / PANEL
+}
 
 /// One reduced index: steps in A and B, and extent.
 #[derive(Clone, Copy)]
@@ -38,6 +45,7 @@ pub struct Shape {
     pub tile_columns: i64,
     /// Neighbouring tasks take the same rows.
     pub columns_run_fastest: bool,
+    machine: Machine,
 }
 
 impl Shape {
@@ -76,6 +84,7 @@ impl Shape {
         m.sort_by_key(|v| (-order.coefficient(*v).abs(), *v));
         let rows: i64 = m.iter().map(|v| extents[*v]).product();
         let columns = extents[c.column];
+        let machine = &ctx.machine;
         let k: i64 = inner.extent * taps.iter().map(|d| d.extent).product::<i64>();
         let sizes = Sizes {
             c,
@@ -83,12 +92,13 @@ impl Shape {
             rows,
             columns,
             k,
+            machine,
         };
         let tiling = sizes.choose();
         let columns_run_fastest = sizes.columns_run_fastest(&tiling);
         let inner = match tiling.held.is_empty() {
             true => inner,
-            false => cut(inner, &mut taps),
+            false => cut(machine, inner, &mut taps),
         };
         let held = tiling.held.into_iter();
         Shape {
@@ -104,6 +114,7 @@ impl Shape {
             tile_rows: tiling.rows,
             tile_columns: tiling.columns,
             columns_run_fastest,
+            machine: *machine,
         }
     }
 
@@ -131,11 +142,12 @@ impl Shape {
 
     /// Taps of one call, so that its operands stay in the second-level cache.
     pub fn chunk(&self) -> i64 {
-        if self.held.is_empty() && self.n_taps() * self.inner.extent <= MAX_UNCHUNKED_TERMS {
+        let terms = self.n_taps() * self.inner.extent;
+        if self.held.is_empty() && terms <= max_unchunked_terms(&self.machine) {
             return self.n_taps();
         }
-        let bytes = self.inner.extent * 4 * (self.tile_columns + self.tile_rows);
-        (MAX_CHUNK_BYTES / bytes).clamp(1, self.n_taps())
+        let elements = self.inner.extent * (self.tile_columns + self.tile_rows);
+        (max_chunk_elements(&self.machine) / elements).clamp(1, self.n_taps())
     }
 }
 
@@ -159,12 +171,13 @@ fn merge(depths: Vec<Depth>) -> Vec<Depth> {
 }
 
 /// Cuts a long inner index in two, the outer part a tap more, where it divides.
-fn cut(inner: Depth, taps: &mut Vec<Depth>) -> Depth {
-    if inner.extent <= MAX_INNER_EXTENT {
+fn cut(machine: &Machine, inner: Depth, taps: &mut Vec<Depth>) -> Depth {
+    let most = max_inner_extent(machine);
+    if inner.extent <= most {
         return inner;
     }
     let fits = |size: &i64| inner.extent % size == 0;
-    let Some(size) = (MAX_INNER_EXTENT / 4..=MAX_INNER_EXTENT).rev().find(fits) else {
+    let Some(size) = (most / 4..=most).rev().find(fits) else {
         return inner;
     };
     taps.push(Depth {

@@ -5,19 +5,28 @@
 
 use super::super::contraction::{Contraction, Operand, PANEL};
 use crate::equation::index::Atom;
+use vsr_artifact::machine::Machine;
 
 /// Rows and columns of a task's tile, where the reduction is short or B is packed.
 const TILE_ROWS: i64 = 48;
 const LONG_REDUCTION_TILE_ROWS: i64 = 96;
 const TILE_COLUMNS: i64 = 64;
-/// A reduction longer than this walks in chunks that stay in the second-level cache.
-pub const MAX_UNCHUNKED_TERMS: i64 = 4096;
+/// A reduction longer than this walks in chunks that stay in the second-level cache: a panel of so many rows is half of it.
+pub fn max_unchunked_terms(m: &Machine) -> i64 {
+    m.l2() / 2 / PANEL
+}
+
 /// A reduction at least this long, over operands in place, chooses its tile by the bytes that tasks read.
 const MIN_TRAFFIC_TILED_TERMS: i64 = 256;
-/// Sums that one task may hold: a fifth of a megabyte, so that a second-level cache keeps them beside the operands.
-const MAX_TASK_SUMS: i64 = 48 * 1024;
+/// Sums that one task may hold, so that a second-level cache keeps them beside the operands.
+fn max_task_sums(m: &Machine) -> i64 {
+    m.l2() * 3 / 16
+}
+
 /// Fewer tasks than this leave threads idle.
-pub const MIN_TASKS: i64 = 12;
+pub fn min_tasks(m: &Machine) -> i64 {
+    3 * m.threads
+}
 
 pub struct Tiling {
     pub rows: i64,
@@ -33,6 +42,7 @@ pub struct Sizes<'a> {
     pub rows: i64,
     pub columns: i64,
     pub k: i64,
+    pub machine: &'a Machine,
 }
 
 impl Sizes<'_> {
@@ -43,7 +53,7 @@ impl Sizes<'_> {
         let columns = tile_columns(self.columns);
         let column_tasks = self.others(&[]) * ceil(self.columns, columns);
         Tiling {
-            rows: tile_rows(self.rows, self.k, column_tasks),
+            rows: tile_rows(self.machine, self.rows, self.k, column_tasks),
             columns,
             held: vec![],
         }
@@ -68,9 +78,14 @@ impl Sizes<'_> {
         );
         let a = 4 * self.footprint(&self.c.a, &self.c.m);
         let b = 4 * self.k * self.columns;
-        let again = |bytes: i64, times: i64| bytes * (times - 1) * distance(bytes);
+        let again = |bytes: i64, times: i64| bytes * (times - 1) * distance(self.machine, bytes);
         // The rows, another thread may have written, for its own cache; weights are each cache's own soon.
-        2 * again(a, column_tasks) > again(b, row_tasks)
+        let rows = if self.machine.has_split_caches() {
+            2
+        } else {
+            1
+        };
+        rows * again(a, column_tasks) > again(b, row_tasks)
     }
 
     fn fewest_bytes(&self) -> Tiling {
@@ -115,7 +130,7 @@ impl Sizes<'_> {
         let least = held.is_empty() && rows == 16 && columns == PANEL;
         let beyond = |size: i64, all: i64, step: i64| size > (all + step - 1) / step * step;
         if !least
-            && (rows * columns * n_held > MAX_TASK_SUMS
+            && (rows * columns * n_held > max_task_sums(self.machine)
                 || beyond(rows, self.rows, 16)
                 || beyond(columns, self.columns, PANEL))
         {
@@ -129,7 +144,10 @@ impl Sizes<'_> {
         let read = others * (column_tasks * a + row_tasks * b);
         // Columns are copied together for each tap and row tile, in the caches: a quarter of the price.
         let copied = others * row_tasks * n_held * self.k * self.columns / 4;
-        Some((others * row_tasks * column_tasks < MIN_TASKS, read + copied))
+        Some((
+            others * row_tasks * column_tasks < min_tasks(self.machine),
+            read + copied,
+        ))
     }
 
     /// Elements that an operand's reads cover while the reduction and `vars` run.
@@ -150,10 +168,10 @@ impl Sizes<'_> {
 }
 
 /// What a byte of an operand of this size costs: nothing in a second-level cache, little in the last one.
-fn distance(bytes: i64) -> i64 {
-    match bytes {
-        0..=0x8_0000 => 0,
-        0x8_0001..=0x100_0000 => 1,
+fn distance(m: &Machine, bytes: i64) -> i64 {
+    match bytes / 4 {
+        n if n <= m.l2() / 2 => 0,
+        n if n <= m.last_level() / 2 => 1,
         _ => 4,
     }
 }
@@ -171,19 +189,14 @@ fn tile_columns(columns: i64) -> i64 {
     if padded <= 96 { padded } else { TILE_COLUMNS }
 }
 
-fn tile_rows(rows: i64, k: i64, column_tasks: i64) -> i64 {
-    let mut size = if k > MAX_UNCHUNKED_TERMS {
+fn tile_rows(m: &Machine, rows: i64, k: i64, column_tasks: i64) -> i64 {
+    let mut size = if k > max_unchunked_terms(m) {
         LONG_REDUCTION_TILE_ROWS
     } else {
         TILE_ROWS
     };
-    while size > 16 && column_tasks * ceil(rows, size) < MIN_TASKS {
+    while size > 16 && column_tasks * ceil(rows, size) < min_tasks(m) {
         size /= 2;
     }
     size.min((rows + 7) / 8 * 8)
-}
-
-/// The number of parts into which the split of a long product should cut its reduction, so that threads have work.
-pub fn parts_wanted(cells: i64) -> i64 {
-    ceil(MIN_TASKS, ceil(cells, MAX_TASK_SUMS))
 }

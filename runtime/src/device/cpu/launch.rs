@@ -12,9 +12,6 @@ use std::time::{Duration, Instant};
 use vsr_artifact::abi::{Env, KernelFn, RowFn};
 use vsr_kernels::{Level, non_temporal};
 
-/// Below this cost (flops and bytes) one thread is done before another is awake.
-const SMALL: u64 = 40_000;
-
 /// One launch with its addresses bound.
 pub struct Call {
     pub kernel: KernelFn,
@@ -31,6 +28,8 @@ pub struct Run<'a> {
     pub level: Level,
     pub seed: u64,
     pub step: u64,
+    /// Flops and bytes below which one thread is done before another is awake.
+    pub min_parallel_cost: u64,
     /// One for each thread of the pool.
     pub scratch: &'a [Memory],
 }
@@ -133,7 +132,7 @@ impl Run<'_> {
             step: self.step,
         };
         // Nobody waits for another to wake up for little.
-        let (n, parts) = match call.cost < SMALL {
+        let (n, parts) = match call.cost < self.min_parallel_cost {
             true => (1, 1),
             false => (n_threads as i64, 4),
         };
@@ -260,6 +259,7 @@ mod tests {
             level: Level::detect(),
             seed: 3,
             step: 4,
+            min_parallel_cost: 40_000,
             scratch: &scratch,
         };
         // SAFETY: both memories have n floats, scratch 64 bytes for each thread; the level is this machine's.

@@ -5,6 +5,7 @@ use crate::diag::context;
 use crate::tile::interpret::{Data, interpret, n_tasks};
 use crate::tile::{BufferKind, Kernel, LaunchedKernel, PASSES, lift, print, verify};
 use vsr_artifact::abi::{ContractCall, Env, FnTable, KernelFn, RowFn};
+use vsr_artifact::machine::Machine;
 
 /// Elements before and after every buffer that nobody may write.
 const BORDER: usize = 64;
@@ -202,10 +203,12 @@ pub fn run(
         kernel: kernel.clone(),
         args: args.to_vec(),
         lens: vec![],
+        machine: Machine::default(),
     };
     PASSES.iter().for_each(|pass| (pass.run)(&mut launched));
     let kernel = &launched.kernel;
-    let code = compile(std::slice::from_ref(kernel), target, &around).expect("there are threads");
+    let (kernels, machine) = (std::slice::from_ref(kernel), Machine::default());
+    let code = compile(kernels, target, &machine, &around).expect("there are threads");
     let mut pages = memmap2::MmapMut::map_anon(code.bytes.len()).expect("memory");
     pages.copy_from_slice(&code.bytes);
     let pages = pages.make_exec().expect("pages may be executed");

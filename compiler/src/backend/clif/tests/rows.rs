@@ -4,6 +4,7 @@ use super::super::{Target, text};
 use super::cases::{add, bin, c, lit, map, mul, reduction, run, single, un, v};
 use crate::equation::{Binary, Unary};
 use crate::tile::{Kernel, Mode, ReduceOp, Stmt, Tile, TileKind, To, Val};
+use vsr_artifact::machine::Machine;
 
 #[test]
 fn rows_of_a_pixel_shuffle_are_interleaved() {
@@ -38,7 +39,11 @@ fn a_sigmoid_and_its_slope_are_one_call() {
     let both = bin(Binary::Add, sigmoid, slope);
     let k = map(&[(0, 100)], both, To::Buf(1), v(0));
     let k = single("slope", k);
-    let text = text(std::slice::from_ref(&k), Target::X86_64V3);
+    let text = text(
+        std::slice::from_ref(&k),
+        Target::X86_64V3,
+        &Machine::default(),
+    );
     assert_eq!(text.matches("call_indirect sig0").count(), 1, "{text}");
     run(&k, 128, 1e-6);
 }

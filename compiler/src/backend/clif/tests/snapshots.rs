@@ -7,6 +7,7 @@ use crate::diag::context;
 use crate::equation::{Binary, Unary};
 use crate::tile::BufferKind::{In, Out};
 use crate::tile::{Compute, Int, Kernel, Mode, Stmt, TaskAxis, To, Val, identity, lift, print};
+use vsr_artifact::machine::Machine;
 
 /// `y[i] = max(x[i], 0) · 0.5 + sqrt(b[0])`, a task for each row of 64.
 fn relu(rows: i64) -> Kernel {
@@ -46,7 +47,11 @@ fn tile_text() {
 
 #[test]
 fn clif_text() {
-    insta::assert_snapshot!(text(&[lift(&relu(100)).0], Target::X86_64V3));
+    insta::assert_snapshot!(text(
+        &[lift(&relu(100)).0],
+        Target::X86_64V3,
+        &Machine::default()
+    ));
 }
 
 #[test]
@@ -69,10 +74,11 @@ fn the_same_bytes_every_time_and_no_relocations() {
     let kernels: Vec<Kernel> = (1..9).map(|i| relu(i * 32)).collect();
     for target in [Target::X86_64V3, Target::Portable] {
         let around = |i: usize| context(kernels[i].name.as_str());
-        let first = compile(&kernels, target, &around).expect("there are threads");
+        let first =
+            compile(&kernels, target, &Machine::default(), &around).expect("there are threads");
         assert_eq!(
             first,
-            compile(&kernels, target, &around).expect("there are threads")
+            compile(&kernels, target, &Machine::default(), &around).expect("there are threads")
         );
         assert!(first.offsets.iter().all(|o| o % 64 == 0));
         assert_eq!(first.offsets.len(), kernels.len());

@@ -6,6 +6,7 @@ use crate::equation::{Binary, Unary};
 use crate::tile::BufferKind::{In, InOut};
 use crate::tile::software_pipeline::pipelined;
 use crate::tile::{Compute, Kernel, Mode, ReduceOp, Stmt, Tile, TileKind, To, Val};
+use vsr_artifact::machine::Machine;
 
 const ROW: u32 = 0;
 
@@ -58,7 +59,7 @@ fn looped(mut k: Kernel, rows: i64, step: i64, body: &[Compute]) -> Kernel {
 /// Where the next row's reduction stands in the loop, if it is pipelined.
 fn ahead(k: &Kernel, body: &[Compute]) -> Option<usize> {
     let body: Vec<Stmt> = body.iter().cloned().map(Stmt::Compute).collect();
-    let pipelined = pipelined(k, ROW, &c(5), 1, &body)?;
+    let pipelined = pipelined(k, (ROW, &c(5), 1), &body, &Machine::default())?;
     assert_eq!(pipelined.body.len(), body.len());
     let is_if = |s: &Stmt| matches!(s, Stmt::If { .. });
     pipelined.body.iter().position(is_if)

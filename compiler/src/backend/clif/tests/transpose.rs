@@ -7,6 +7,7 @@ use crate::equation::Binary;
 use crate::tile::BufferKind::{In, InOut};
 use crate::tile::dag::Dag;
 use crate::tile::{Compute, Mode, Stmt, Tile, TileKind, To, Val};
+use vsr_artifact::machine::Machine;
 
 /// dst[b, r, i] = src[b, i, r] for r < rows, i < n, with rows some elements apart.
 fn transposed(rows: i64, n: i64, gap: i64) -> Compute {
@@ -28,7 +29,7 @@ fn transposed(rows: i64, n: i64, gap: i64) -> Compute {
 
 fn is_transposed(compute: &Compute) -> bool {
     let mut dag = Dag::new(Some(compute.to.into()));
-    Plan::new(compute, &mut dag).is_transposed
+    Plan::new(compute, &mut dag, &Machine::default()).is_transposed
 }
 
 #[test]
