@@ -158,7 +158,7 @@ impl Machine {
             ),
         ];
         match rules.iter().find(|(holds, _)| !holds) {
-            Some((_, rule)) => Err(format!("{rule}")),
+            Some((_, rule)) => Err(rule.to_string()),
             None => Ok(()),
         }
     }
