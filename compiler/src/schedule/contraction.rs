@@ -6,6 +6,7 @@
 use super::net::{self, Def, Net, ValueId};
 use crate::equation::index::{Atom, Ix};
 use crate::equation::{Binary, Equation, Expr, Lit, Pos, Read, Reducer, Unary};
+use rustc_hash::FxHashSet as HashSet;
 
 /// Columns of a packed panel.
 pub const PANEL: i64 = 32;
@@ -459,10 +460,10 @@ fn column(n: &[usize], b: &Operand, extents: &[i64], packed: bool) -> usize {
 
 /// True if the value depends on weights and constants alone.
 pub fn from_weights(net: &Net, id: ValueId) -> bool {
-    let mut seen = vec![false; net.values.len()];
+    let mut seen = HashSet::default();
     let mut stack = vec![id];
     while let Some(id) = stack.pop() {
-        if std::mem::replace(&mut seen[id], true) {
+        if !seen.insert(id) {
             continue;
         }
         let from_outside = match &net.values[id].def {

@@ -212,13 +212,17 @@ impl Fuser<'_> {
             matches!(group.anchor, Anchor::Nest) && group.members.len() < MAX_KERNEL_MEMBERS - 1;
         let rows =
             reduced <= MAX_CACHED_ROW_ELEMENTS && (first.reducer != Reducer::Map || reduced == 1);
-        let free = !self.taken.contains(&id)
-            && !self.depends(id, group)
-            && !self
-                .reach
-                .readers_before(id)
-                .any(|r| self.depends(r, group))
-            && self.folded[id] == self.folded[group.members[0].value];
+        let fits = !self.taken.contains(&id)
+            && self.folded[id] == self.folded[group.members[0].value]
+            && (same && nest && rows)
+            && !self.hazard(group, id);
+        if !fits {
+            return None;
+        }
+        let mut before = self.reach.readers_before(id);
+        if self.depends(id, group) || before.any(|r| self.depends(r, group)) {
+            return None;
+        }
         let inputs = group
             .members
             .iter()
@@ -227,7 +231,7 @@ impl Fuser<'_> {
         let needed = inputs
             .filter(|o| **o != id)
             .any(|o| self.reach.needs(*o, &[id]));
-        if needed || !(same && nest && rows && free) || self.hazard(group, id) {
+        if needed {
             return None;
         }
         Some(Member {
@@ -345,14 +349,15 @@ impl Fuser<'_> {
     /// Whether a value, or what must run before it, needs the group's results.
     fn depends(&self, id: ValueId, group: &Group) -> bool {
         let members: Vec<ValueId> = group.members.iter().map(|m| m.value).collect();
-        self.reach.needs(id, &members)
+        self.reach.depends(id, &members)
     }
 
     fn mark_stored(&self, groups: &mut [Group]) {
+        let roots: BTreeSet<ValueId> = self.net.roots().into_iter().collect();
         for group in groups {
             let inside: BTreeSet<ValueId> = group.members.iter().map(|m| m.value).collect();
             for member in &mut group.members {
-                let root = self.net.roots().contains(&member.value);
+                let root = roots.contains(&member.value);
                 member.stored =
                     root || self.users[member.value].iter().any(|u| !inside.contains(u));
             }

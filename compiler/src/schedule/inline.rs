@@ -10,8 +10,9 @@ const MAX_BODY_NODES: u64 = 96;
 const MAX_BODY_READS: u64 = 14;
 
 pub fn run(net: &mut Net) {
+    let mut users = users_count(net);
     for id in net.order() {
-        inline_operands(net, id);
+        inline_operands(net, id, &mut users);
     }
 }
 
@@ -27,16 +28,17 @@ pub fn source(net: &mut Net, id: ValueId) {
 }
 
 /// Replaces reads of pointwise operands by their bodies, as long as something changes.
-fn inline_operands(net: &mut Net, id: ValueId) {
+fn inline_operands(net: &mut Net, id: ValueId, users: &mut [usize]) {
     if net.values[id].stored_as.is_some() {
         return;
     }
     for _ in 0..8 {
-        let users = users_count(net);
-        let Some(body) = rewritten(net, id, &users, &worthwhile) else {
+        let Some(body) = rewritten(net, id, users, &worthwhile) else {
             return;
         };
+        net.operands(id).iter().for_each(|o| users[*o] -= 1);
         replace(net, id, body);
+        net.operands(id).iter().for_each(|o| users[*o] += 1);
     }
 }
 

@@ -6,6 +6,7 @@
 use super::net::{Def, Net, ValueId};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 pub struct Reach<'n> {
     net: &'n Net,
@@ -16,18 +17,38 @@ pub struct Reach<'n> {
     /// for.
     last: Vec<usize>,
     /// Members of the groups made so far, by member.
-    together: BTreeMap<ValueId, Vec<ValueId>>,
+    together: Vec<Option<Rc<[ValueId]>>>,
     /// For each weight, the values that read it.
     readers: BTreeMap<usize, Vec<ValueId>>,
-    /// For each value that reads a weight, those that rewrite it.
-    rewriters: BTreeMap<ValueId, Vec<ValueId>>,
+    /// For each value, those that rewrite a weight that it reads.
+    rewriters: Vec<Vec<ValueId>>,
     search: RefCell<Search>,
+    dependents: RefCell<Dependents>,
+}
+
+impl Dependents {
+    fn forget(&mut self) {
+        self.found.drain(..).for_each(|v| self.seen[v] = false);
+        self.members.clear();
+        self.later.clear();
+    }
 }
 
 /// Marks of one search after the other.
 struct Search {
     seen: Vec<u32>,
     number: u32,
+    stack: Vec<ValueId>,
+}
+
+/// What needs the members of the group that is being made, as far as somebody has asked.
+struct Dependents {
+    members: Vec<ValueId>,
+    seen: Vec<bool>,
+    /// Those that are seen, to forget them.
+    found: Vec<ValueId>,
+    /// Reached, but beyond what has been asked for.
+    later: Vec<ValueId>,
 }
 
 impl<'n> Reach<'n> {
@@ -39,11 +60,12 @@ impl<'n> Reach<'n> {
                 readers.insert(w, users[*id].clone());
             }
         }
-        let mut rewriters: BTreeMap<ValueId, Vec<ValueId>> = BTreeMap::new();
+        let n = net.values.len();
+        let mut rewriters: Vec<Vec<ValueId>> = vec![vec![]; n];
         for id in order {
             let old = net.values[*id].stored_as.and_then(|w| readers.get(&w));
             for reader in old.into_iter().flatten().filter(|r| *r != id) {
-                rewriters.entry(*reader).or_default().push(*id);
+                rewriters[*reader].push(*id);
             }
         }
         let mut reach = Reach {
@@ -51,12 +73,19 @@ impl<'n> Reach<'n> {
             users,
             index: index.to_vec(),
             last: index.to_vec(),
-            together: BTreeMap::new(),
+            together: vec![None; n],
             readers,
             rewriters,
             search: RefCell::new(Search {
-                seen: vec![0; net.values.len()],
+                seen: vec![0; n],
                 number: 0,
+                stack: vec![],
+            }),
+            dependents: RefCell::new(Dependents {
+                members: vec![],
+                seen: vec![false; n],
+                found: vec![],
+                later: vec![],
             }),
         };
         reach.spread(order.to_vec());
@@ -65,9 +94,11 @@ impl<'n> Reach<'n> {
 
     /// These values share a kernel from now on.
     pub fn join(&mut self, members: Vec<ValueId>) {
+        let all: Rc<[ValueId]> = members.as_slice().into();
         for m in &members {
-            self.together.insert(*m, members.clone());
+            self.together[*m] = Some(all.clone());
         }
+        self.dependents.borrow_mut().forget();
         self.spread(members);
     }
 
@@ -75,9 +106,8 @@ impl<'n> Reach<'n> {
     fn spread(&mut self, mut todo: Vec<ValueId>) {
         while let Some(id) = todo.pop() {
             let last = self.last[id];
-            let with = self.together.get(&id).into_iter().flatten();
-            let after = self.rewriters.get(&id).into_iter().flatten();
-            for next in self.users[id].iter().chain(with).chain(after) {
+            let with = self.together[id].iter().flat_map(|all| all.iter());
+            for next in self.users[id].iter().chain(with).chain(&self.rewriters[id]) {
                 if self.last[*next] < last {
                     self.last[*next] = last;
                     todo.push(*next);
@@ -91,25 +121,64 @@ impl<'n> Reach<'n> {
         let Some(first) = wanted.iter().map(|w| self.index[*w]).min() else {
             return false;
         };
-        let mut search = self.search.borrow_mut();
+        let search = &mut *self.search.borrow_mut();
         search.number += 1;
         let number = search.number;
-        let mut stack = vec![id];
-        while let Some(id) = stack.pop() {
+        search.stack.clear();
+        search.stack.push(id);
+        while let Some(id) = search.stack.pop() {
             if self.last[id] < first || std::mem::replace(&mut search.seen[id], number) == number {
                 continue;
             }
             if wanted.contains(&id) {
                 return true;
             }
-            let alone = [id];
-            let together = self.together.get(&id).map_or(&alone[..], |g| g.as_slice());
-            for &member in together {
-                stack.extend(self.net.operands(member));
-                stack.extend(self.readers_before(member));
+            for &member in self.with(&id) {
+                search.stack.extend(self.net.operands(member));
+                search.stack.extend(self.readers_before(member));
             }
         }
         false
+    }
+
+    /// The value, and what shares its kernel.
+    fn with<'a>(&'a self, id: &'a ValueId) -> &'a [ValueId] {
+        match &self.together[*id] {
+            Some(all) => all,
+            None => std::slice::from_ref(id),
+        }
+    }
+
+    /// As [`needs`](Self::needs), for the members of one group that grows: what needs them is searched for once, from them, no
+    /// further than asked. What a value needs reaches no further than the value does.
+    pub fn depends(&self, id: ValueId, members: &[ValueId]) -> bool {
+        let known = &mut *self.dependents.borrow_mut();
+        if !members.starts_with(&known.members) {
+            known.forget();
+        }
+        let new = &members[known.members.len()..];
+        known.later.extend(new);
+        known.members.extend(new);
+        let bound = self.last[id];
+        let mut stack: Vec<ValueId> = known
+            .later
+            .extract_if(.., |v| self.last[*v] <= bound)
+            .collect();
+        while let Some(value) = stack.pop() {
+            if std::mem::replace(&mut known.seen[value], true) {
+                continue;
+            }
+            known.found.push(value);
+            let after = self.users[value].iter().chain(&self.rewriters[value]);
+            for next in after.flat_map(|next| self.with(next)) {
+                match self.last[*next] <= bound {
+                    _ if known.seen[*next] => {}
+                    true => stack.push(*next),
+                    false => known.later.push(*next),
+                }
+            }
+        }
+        known.seen[id]
     }
 
     /// Values that read a weight before this one rewrites it.

@@ -29,7 +29,10 @@ const MIN_LOSSY_TERMS: i64 = 8192;
 const MAX_LOSSY_CELLS: i64 = 16 * 1024;
 
 pub fn long_reductions(net: &mut Net) {
-    for id in net.order() {
+    let order = net.order();
+    let is_variance = |id: &ValueId| net.single(*id).is_some_and(|e| e.reducer == Reducer::Var);
+    let variances: Vec<ValueId> = order.iter().copied().filter(is_variance).collect();
+    for id in order {
         let Some(equation) = net.single(id).cloned() else {
             lossy_pieces(net, id);
             continue;
@@ -44,7 +47,8 @@ pub fn long_reductions(net: &mut Net) {
             false => (MAX_IDLE_CELLS, MIN_SPLIT_TERMS),
         };
         let idle = cells <= few && cells * terms >= long;
-        if plain && !product && (idle || is_lossy(&equation)) && !has_variance(net, id) {
+        if plain && !product && (idle || is_lossy(&equation)) && !has_variance(net, id, &variances)
+        {
             cut(net, id, 0, equation);
         } else if product && terms >= 2 * MIN_PART_TERMS {
             cut_product(net, id, equation);
@@ -77,7 +81,7 @@ fn lossy_pieces(net: &mut Net, id: ValueId) {
 }
 
 /// Whether the value is a mean that is found together with its variance: see `moments`.
-fn has_variance(net: &Net, id: ValueId) -> bool {
+fn has_variance(net: &Net, id: ValueId, variances: &[ValueId]) -> bool {
     let Some(mean) = net.single(id) else {
         return false;
     };
@@ -87,7 +91,7 @@ fn has_variance(net: &Net, id: ValueId) -> bool {
             e.reducer == Reducer::Var && indices && net.operands(*other) == net.operands(id)
         })
     };
-    mean.free.iter().product::<i64>() > 1 && net.order().iter().any(same)
+    mean.free.iter().product::<i64>() > 1 && variances.iter().any(same)
 }
 
 /// The first reduced index that is long enough becomes (block, rest).
