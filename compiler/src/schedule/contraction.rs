@@ -6,7 +6,6 @@
 use super::net::{self, Def, Net, ValueId};
 use crate::equation::index::{Atom, Ix};
 use crate::equation::{Binary, Equation, Expr, Lit, Pos, Read, Reducer, Unary};
-use rustc_hash::FxHashSet as HashSet;
 
 /// Columns of a packed panel.
 pub const PANEL: i64 = 32;
@@ -84,7 +83,7 @@ pub fn is_between_activations(net: &Net, id: ValueId) -> bool {
     let fixed = |e: &Expr| {
         let mut fixed = true;
         net::for_each_read(e, &mut |r| {
-            fixed &= from_weights(net, net.operands(id)[r.operand])
+            fixed &= net.from_weights(net.operands(id)[r.operand])
         });
         fixed && !has_random(e)
     };
@@ -379,7 +378,7 @@ fn orient(
     roles: Roles,
     scale: f64,
 ) -> Contraction {
-    let [wx, wy] = [&x, &y].map(|o| from_weights(net, o.value));
+    let [wx, wy] = [&x, &y].map(|o| net.from_weights(o.value));
     let count = |vars: &[usize]| vars.iter().map(|v| extents[*v]).product::<i64>();
     // True: x supplies the columns. Weights do, unless they are too few.
     let swap = match (wx, wy) {
@@ -397,7 +396,7 @@ fn orient(
     } else {
         (x, y, roles.x, roles.y)
     };
-    let packed = from_weights(net, b.value) || n.iter().all(|v| unit_axis(&b, *v).is_none());
+    let packed = net.from_weights(b.value) || n.iter().all(|v| unit_axis(&b, *v).is_none());
     let column = column(&n, &b, extents, packed);
     let n_outer: Vec<usize> = n.iter().copied().filter(|v| *v != column).collect();
     let mut c = Contraction {
@@ -456,27 +455,6 @@ fn column(n: &[usize], b: &Operand, extents: &[i64], packed: bool) -> usize {
     *n.iter()
         .max_by_key(|v| score(v))
         .expect("a contraction has columns")
-}
-
-/// True if the value depends on weights and constants alone.
-pub fn from_weights(net: &Net, id: ValueId) -> bool {
-    let mut seen = HashSet::default();
-    let mut stack = vec![id];
-    while let Some(id) = stack.pop() {
-        if !seen.insert(id) {
-            continue;
-        }
-        let from_outside = match &net.values[id].def {
-            Def::Input(_) => true,
-            Def::Compute { pieces, .. } => pieces.iter().any(|p| has_random(&p.body)),
-            Def::Weight(_) | Def::Const(_) | Def::Scatter { .. } => false,
-        };
-        if from_outside {
-            return false;
-        }
-        stack.extend(net.operands(id));
-    }
-    true
 }
 
 pub fn has_random(e: &Expr) -> bool {

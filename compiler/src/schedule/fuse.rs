@@ -172,10 +172,10 @@ impl Fuser<'_> {
             stored: true,
         };
         let mean = &group.members[0];
-        let free = !self.taken.contains(&id)
-            && !self.depends(id, group)
-            && self.folded[id] == self.folded[mean.value];
-        (free && nest::is_mean_of(mean, &member)).then_some(member)
+        let fits = !self.taken.contains(&id)
+            && self.folded[id] == self.folded[mean.value]
+            && nest::is_mean_of(mean, &member);
+        (fits && !self.depends(id, group)).then_some(member)
     }
 
     /// Takes one user into the group, and before it such operands as run over the same space.

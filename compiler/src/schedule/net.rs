@@ -6,11 +6,13 @@
 
 pub use crate::equation::rewrite::{for_each_read, rebuild, rebuild_pos};
 
+use super::contraction::has_random;
 use crate::equation::index::Ix;
 use crate::equation::solve::is_injective;
 use crate::equation::{Equation, Expr, Pos, Read, Reducer};
 use crate::ir::graph::{Graph, Init, NodeId, Op};
 use crate::ir::origins;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use vsr_artifact::machine::Machine;
@@ -24,6 +26,8 @@ pub struct Net {
     pub updates: Vec<(usize, ValueId)>,
     /// What it is planned for.
     pub machine: Machine,
+    /// Whether values come from weights alone, as far as somebody has asked. No rewriting changes that.
+    from_weights: RefCell<Vec<Option<bool>>>,
 }
 
 pub struct Value {
@@ -119,6 +123,7 @@ impl Net {
     pub fn from_graph(graph: &Graph, weights: &mut WeightTable, machine: Machine) -> Net {
         let mut net = Net {
             machine,
+            from_weights: RefCell::default(),
             values: vec![],
             outputs: vec![],
             updates: vec![],
@@ -263,6 +268,33 @@ impl Net {
             }
         }
         users
+    }
+
+    /// Whether a value comes from weights and constants alone: neither inputs nor random numbers lead to it.
+    pub fn from_weights(&self, id: ValueId) -> bool {
+        let mut known = self.from_weights.borrow_mut();
+        known.resize(self.values.len(), None);
+        let mut stack = vec![id];
+        while let Some(&id) = stack.last() {
+            let operands = self.operands(id);
+            let is = match &self.values[id].def {
+                Def::Input(_) => Some(false),
+                Def::Compute { pieces, .. } if pieces.iter().any(|p| has_random(&p.body)) => {
+                    Some(false)
+                }
+                _ if operands.iter().any(|o| known[*o] == Some(false)) => Some(false),
+                _ => match operands.iter().find(|o| known[**o].is_none()) {
+                    Some(unknown) => {
+                        stack.push(*unknown);
+                        continue;
+                    }
+                    None => Some(true),
+                },
+            };
+            known[id] = is;
+            stack.pop();
+        }
+        known[id] == Some(true)
     }
 
     pub fn is_leaf(&self, id: ValueId) -> bool {

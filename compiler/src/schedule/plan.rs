@@ -363,7 +363,7 @@ fn find_contractions(net: &mut Net, least: i64) -> Contractions {
 
 /// Weights are packed once, at load: what they are computed from lies nowhere in between.
 fn pack_from_source(net: &mut Net, c: &Contraction) {
-    if c.packed && contraction::from_weights(net, c.b.value) {
+    if c.packed && net.from_weights(c.b.value) {
         inline::source(net, c.b.value);
     }
 }

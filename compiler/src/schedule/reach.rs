@@ -5,7 +5,8 @@
 
 use super::net::{Def, Net, ValueId};
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::rc::Rc;
 
 pub struct Reach<'n> {
@@ -47,8 +48,8 @@ struct Dependents {
     seen: Vec<bool>,
     /// Those that are seen, to forget them.
     found: Vec<ValueId>,
-    /// Reached, but beyond what has been asked for.
-    later: Vec<ValueId>,
+    /// Reached, but beyond what has been asked for: how far they reach, the nearest first.
+    later: BinaryHeap<Reverse<(usize, ValueId)>>,
 }
 
 impl<'n> Reach<'n> {
@@ -85,7 +86,7 @@ impl<'n> Reach<'n> {
                 members: vec![],
                 seen: vec![false; n],
                 found: vec![],
-                later: vec![],
+                later: BinaryHeap::new(),
             }),
         };
         reach.spread(order.to_vec());
@@ -125,17 +126,22 @@ impl<'n> Reach<'n> {
         search.number += 1;
         let number = search.number;
         search.stack.clear();
-        search.stack.push(id);
-        while let Some(id) = search.stack.pop() {
-            if self.last[id] < first || std::mem::replace(&mut search.seen[id], number) == number {
-                continue;
+        let mut reach = |id: ValueId, stack: &mut Vec<ValueId>| {
+            let is_new = std::mem::replace(&mut search.seen[id], number) != number;
+            if is_new && self.last[id] >= first {
+                stack.push(id);
             }
+        };
+        reach(id, &mut search.stack);
+        while let Some(id) = search.stack.pop() {
             if wanted.contains(&id) {
                 return true;
             }
             for &member in self.with(&id) {
-                search.stack.extend(self.net.operands(member));
-                search.stack.extend(self.readers_before(member));
+                let before = self.net.operands(member).iter().copied();
+                for id in before.chain(self.readers_before(member)) {
+                    reach(id, &mut search.stack);
+                }
             }
         }
         false
@@ -157,13 +163,18 @@ impl<'n> Reach<'n> {
             known.forget();
         }
         let new = &members[known.members.len()..];
-        known.later.extend(new);
+        let reaching = |v: &ValueId| Reverse((self.last[*v], *v));
+        known.later.extend(new.iter().map(reaching));
         known.members.extend(new);
         let bound = self.last[id];
-        let mut stack: Vec<ValueId> = known
-            .later
-            .extract_if(.., |v| self.last[*v] <= bound)
-            .collect();
+        let mut stack = vec![];
+        while let Some(Reverse((last, value))) = known.later.pop() {
+            if last > bound {
+                known.later.push(Reverse((last, value)));
+                break;
+            }
+            stack.push(value);
+        }
         while let Some(value) = stack.pop() {
             if std::mem::replace(&mut known.seen[value], true) {
                 continue;
@@ -174,7 +185,7 @@ impl<'n> Reach<'n> {
                 match self.last[*next] <= bound {
                     _ if known.seen[*next] => {}
                     true => stack.push(*next),
-                    false => known.later.push(*next),
+                    false => known.later.push(reaching(next)),
                 }
             }
         }

@@ -252,7 +252,7 @@ fn is_single(ix: &Ix, v: usize) -> bool {
 
 /// Multiplications of the sum that is left, with the transforms; None: it cannot be.
 fn cost(net: &Net, equation: &Equation, f: &WinogradPattern) -> Option<i64> {
-    let fixed = |s: &Side| contraction::from_weights(net, s.value);
+    let fixed = |s: &Side| net.from_weights(s.value);
     if fixed(&f.x) || fixed(&f.other) != (f.role == Role::Filter) {
         return None;
     }
