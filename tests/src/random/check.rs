@@ -18,6 +18,7 @@ use vsr_compiler::pipeline;
 use vsr_compiler::schedule::interpret::Memory;
 use vsr_compiler::schedule::{self, EntryPlan, Rules, WeightTable};
 use vsr_compiler::sema::{self, Elaborated, EntryGraph, Loader, Options};
+use vsr_compiler::tile;
 
 /// Where two that must agree do not.
 #[derive(Clone, Debug, PartialEq)]
@@ -259,6 +260,12 @@ fn run(source: &Source, written: &Elaborated, seed: u64) -> Result<Checked, Find
             )
             .plan;
             checked.kernels += plan.setup.len() + plan.launches.len();
+            (plan.setup.iter().chain(&plan.launches)).for_each(|l| {
+                assert_eq!(
+                    tile::parse_kernel(&tile::print(&l.kernel)).as_ref(),
+                    Ok(&l.kernel)
+                )
+            });
             let anchored = |name: &str| plan.launches.iter().filter(|l| l.anchor == name).count();
             checked.contractions += anchored("contraction");
             checked.scatters += anchored("scatter");
