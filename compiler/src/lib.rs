@@ -13,7 +13,7 @@
 //! | calculus | `equation/` | index equations -> affine pieces; adjoints in gather form; classes; the f64 oracle |
 //! | optimise | `ir/`, `pass/` | the only user of petgraph; built canonical, verified, printed as text that parses |
 //! | schedule | `schedule/` | graph -> groups, layouts, contractions, memory, launches |
-//! | lower | `schedule/`, `tile/`, `lower.rs` | kernels as small programs over tiles; lifted, each once, rewritten for rows, printed, interpreted |
+//! | lower | `schedule/`, `tile/`, `lower.rs` | kernels as small programs over tiles; lifted, each once, rewritten for rows, printed as text that parses, interpreted |
 //! | code | `backend/clif/` | tiles -> position-independent machine code |
 //! | wide vectors | `backend/wide/` | straight-line code along a row -> the widest vectors of each ISA level |
 //! | assemble | `assemble.rs` | plans, kernels, code -> manifest, code, constants |

@@ -45,5 +45,6 @@ mod sema_models;
 mod sema_mutants;
 mod syntax;
 mod tidy;
+mod tile_text;
 mod tools;
 mod vsrc;

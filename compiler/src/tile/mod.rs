@@ -6,13 +6,14 @@
 //! bounds are stored with a border of zeros.
 //!
 //! The builder writes extents as constants; `lift` turns constants above 16 into arguments, so that kernels of one
-//! shape share one body.
+//! shape share one body. A kernel's text (`print`) parses back to it (`parse`): tests are written so, and kernels can be kept.
 
 pub(crate) mod coalesce;
 pub(crate) mod dag;
 mod interchange;
 pub mod interpret;
 mod lift;
+mod parse;
 mod passes;
 mod print;
 mod range;
@@ -23,6 +24,7 @@ pub mod walk;
 mod wide;
 
 pub use lift::lift;
+pub use parse::{MAX_NESTING, ParseError, parse, parse_kernel};
 pub use passes::{LaunchedKernel, PASSES};
 pub use print::{identity, print};
 pub use verify::{Report, verify};

@@ -1,20 +1,28 @@
 //! Kernels as text, a statement a line; and their identity, which is that text without names.
+//!
+//! Enters a kernel; leaves its text, which `parse` reads back: whatever differs in two kernels differs in their texts.
 
 use super::{
     Bound, BufferKind, Compute, Contract, ContractInit, Int, Kernel, MathOp, Mode, ReduceOp, Stmt,
     TileKind, To, Val, Var, Wide,
 };
-use crate::equation::Binary;
+use crate::equation::{Binary, Lit};
+use serde_json::Value;
+use std::borrow::Cow;
 use std::fmt::Write;
 
 /// The kernel's text, headed by its name and those of its buffers and tiles.
 pub fn print(kernel: &Kernel) -> String {
-    let mut text = format!("kernel {} {{\n", kernel.name);
+    let mut text = format!("kernel {} {{\n", name(&kernel.name));
     for (i, buffer) in kernel.buffers.iter().enumerate() {
         line(
             &mut text,
             1,
-            &format!("{} b{i}  # {}", buffer_kind(buffer.kind), buffer.name),
+            &format!(
+                "{} b{i}  # {}",
+                buffer_kind(buffer.kind),
+                name(&buffer.name)
+            ),
         );
     }
     for (i, tile) in kernel.tiles.iter().enumerate() {
@@ -25,7 +33,7 @@ pub fn print(kernel: &Kernel) -> String {
                 "tile t{i}: {}[{}]  # {}",
                 tile_kind(tile.kind),
                 tile.len,
-                tile.name
+                name(&tile.name)
             ),
         );
     }
@@ -48,6 +56,16 @@ pub fn identity(kernel: &Kernel) -> [u8; 32] {
     }
     text += &rest(kernel);
     *blake3::hash(text.as_bytes()).as_bytes()
+}
+
+/// As it is, or as JSON's string where brackets, quotes, controls or blanks at its ends would make another name of it.
+fn name(name: &str) -> Cow<'_, str> {
+    let is_mark = |c: char| r#""\#()[]{}"#.contains(c);
+    let is_odd = |c: char| is_mark(c) || c != ' ' && (c.is_control() || c.is_whitespace());
+    match name.is_empty() || name.trim() != name || name.contains(is_odd) {
+        true => Value::from(name).to_string().into(),
+        false => name.into(),
+    }
 }
 
 fn rest(kernel: &Kernel) -> String {
@@ -218,20 +236,16 @@ fn contract(c: &Contract) -> String {
         c.rows,
         int(&c.rows_at),
         int(&c.a_at),
-        int(&c.a_step),
+        factor(&c.a_step),
         space(c.b),
         int(&c.b_at),
-        int(&c.b_step),
+        factor(&c.b_step),
         int(&c.b_panel),
     )
 }
 
 /// Sums are joined plainly; everything else that is compound stands in parentheses.
 pub fn int(i: &Int) -> String {
-    let factor = |i: &Int| match i {
-        Int::Add(..) | Int::Sub(..) => format!("({})", int(i)),
-        i => int(i),
-    };
     let atom = |i: &Int| match i {
         Int::Const(_)
         | Int::Var(_)
@@ -260,10 +274,27 @@ pub fn int(i: &Int) -> String {
     }
 }
 
+/// What is added, subtracted or multiplied.
+fn factor(i: &Int) -> String {
+    match i {
+        Int::Add(..) | Int::Sub(..) => format!("({})", int(i)),
+        i => int(i),
+    }
+}
+
+/// Numbers of `f64`, to the bit.
+fn literal(lit: Lit) -> String {
+    let value = lit.get();
+    match value.is_nan() && value.to_bits() != f64::NAN.to_bits() {
+        true => format!("NaN:{:#x}", value.to_bits()),
+        false => value.to_string(),
+    }
+}
+
 fn wide(w: &Wide<Val, Int>) -> String {
     match w {
-        Wide::Lit(lit) => format!("{lit:?}"),
-        Wide::Val(v) => format!("f64({})", val(v)),
+        Wide::Lit(lit) => literal(*lit),
+        Wide::Val(v) => format!("widen({})", val(v)),
         Wide::Int(i) => format!("f64({})", int(i)),
         Wide::Floor(a) => format!("floor({})", wide(a)),
         Wide::Binary(op, a, b) => binary(*op, &wide(a), &wide(b)),
@@ -276,7 +307,7 @@ fn wide(w: &Wide<Val, Int>) -> String {
 
 fn val(v: &Val) -> String {
     match v {
-        Val::Lit(lit) => format!("{lit:?}"),
+        Val::Lit(lit) => literal(*lit),
         Val::Buf(b, at) => format!("b{b}[{}]", int(at)),
         Val::Tile(t, at) => format!("t{t}[{}]", int(at)),
         Val::FromInt(i) => format!("f32({})", int(i)),
@@ -294,9 +325,10 @@ fn val(v: &Val) -> String {
         }
         Val::Guarded(bounds, inside, outside) => {
             format!(
-                "({} if {} else {outside:?})",
+                "({} if {} else {})",
                 val(inside),
-                conditions(bounds)
+                conditions(bounds),
+                literal(*outside)
             )
         }
         Val::Random { key, normal, at } => {

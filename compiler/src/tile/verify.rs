@@ -440,60 +440,27 @@ impl Verifier<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tile::{Buffer, Mode, TaskAxis, Tile, lift};
+    use crate::tile::{lift, parse_kernel};
 
-    fn c(value: i64) -> Int {
-        Int::Const(value)
-    }
-
-    fn var(v: u32) -> Int {
-        Int::Var(v)
-    }
-
-    /// `y[100·task + i] = x[100·task + i + shift]` for i below `extent`, 4 tasks, 400 elements each.
-    fn shifted(shift: i64, extent: i64) -> Kernel {
-        let buffer = |name: &str, kind| Buffer {
-            name: name.into(),
-            kind,
-        };
-        let at = Int::Add(
-            Box::new(Int::Mul(Box::new(var(0)), Box::new(c(100)))),
-            Box::new(var(1)),
+    /// 4 tasks, 400 elements in each buffer.
+    fn storing(statement: &str) -> Kernel {
+        let text = format!(
+            "kernel shifted {{
+               in b0
+               out b1
+               tile t0: f32[8]
+               task v0 in 0..4 by 1
+               {statement}
+             }}"
         );
-        let from = Int::Add(Box::new(at.clone()), Box::new(c(shift)));
-        let (value, dims) = (Val::Buf(0, from), vec![(1, c(extent))]);
-        let store = Compute {
-            dims,
-            reduce: None,
-            value,
-            to: To::Buf(1),
-            at,
-            bounds: vec![],
-            mode: Mode::Store,
-        };
-        Kernel {
-            name: "shifted".into(),
-            buffers: vec![buffer("x", BufferKind::In), buffer("y", BufferKind::Out)],
-            args: vec![],
-            tasks: vec![TaskAxis {
-                var: 0,
-                extent: c(4),
-                step: 1,
-            }],
-            tiles: vec![Tile {
-                name: "t".into(),
-                kind: TileKind::F32,
-                len: 8,
-            }],
-            body: vec![Stmt::Compute(store)],
-        }
+        parse_kernel(&text).unwrap_or_else(|error| panic!("{error}\n{text}"))
     }
 
-    fn compute(kernel: &mut Kernel) -> &mut Compute {
-        match &mut kernel.body[0] {
-            Stmt::Compute(c) => c,
-            other => panic!("{other:?}"),
-        }
+    /// `y[100·task + i] = x[100·task + i + shift]` for i below `extent`.
+    fn shifted(shift: i64, extent: i64) -> Kernel {
+        storing(&format!(
+            "b1[v0*100+v1] = b0[v0*100+v1+{shift}] for v1:{extent}"
+        ))
     }
 
     fn errors(kernel: &Kernel) -> String {
@@ -535,16 +502,10 @@ mod tests {
 
     #[test]
     fn a_guard_makes_a_read_safe() {
-        let mut k = shifted(1, 100);
-        let at = compute(&mut k).at.clone();
-        let index = Int::Add(Box::new(at), Box::new(c(1)));
-        let read = Val::Buf(0, index.clone());
-        let bounds = vec![Bound {
-            index,
-            extent: c(400),
-        }];
-        compute(&mut k).value =
-            Val::Guarded(bounds, Box::new(read), crate::equation::Lit::new(0.0));
+        let index = "v0*100+v1+1";
+        let k = storing(&format!(
+            "b1[v0*100+v1] = (b0[{index}] if 0<={index}<400 else 0) for v1:100"
+        ));
         assert_eq!(
             verify(&k, &[], &[400, 400]).expect("no error").unproven,
             [""; 0]
@@ -553,18 +514,28 @@ mod tests {
 
     #[test]
     fn races_and_misuse_are_found() {
-        let mut k = shifted(0, 100);
-        compute(&mut k).at = var(1);
-        assert_eq!(errors(&k), "several tasks write the same elements of b1");
-        let mut k = shifted(0, 100);
-        compute(&mut k).to = To::Buf(0);
-        assert_eq!(errors(&k), "b0 is written, but declared to be read only");
-        let mut k = shifted(0, 8);
-        compute(&mut k).value = Val::Tile(0, var(1));
-        assert_eq!(errors(&k), "t0 is read before it is written");
-        let mut k = shifted(0, 8);
-        compute(&mut k).value = Val::FromInt(var(9));
-        assert_eq!(errors(&k), "v9 is not bound");
+        for (statement, error) in [
+            (
+                "b1[v1] = b0[v1] for v1:100",
+                "several tasks write the same elements of b1",
+            ),
+            (
+                "b0[v0*100+v1] = b0[v1] for v1:100",
+                "b0 is written, but declared to be read only",
+            ),
+            (
+                "b1[v0*100+v1] = t0[v1] for v1:8",
+                "t0 is read before it is written",
+            ),
+        ] {
+            assert_eq!(errors(&storing(statement)), error);
+        }
+        let mut unbound = shifted(0, 8);
+        let Stmt::Compute(compute) = &mut unbound.body[0] else {
+            panic!("{unbound:?}");
+        };
+        compute.value = Val::FromInt(Int::Var(9));
+        assert_eq!(errors(&unbound), "v9 is not bound");
         let overlapping = verify(&shifted(0, 101), &[], &[500, 500]).expect("no error");
         assert_eq!(
             overlapping.unproven,

@@ -19,6 +19,7 @@ use vsr_compiler::pipeline;
 use vsr_compiler::schedule::interpret::Memory;
 use vsr_compiler::schedule::{self, EntryPlan, Rules, WeightTable};
 use vsr_compiler::sema::{self, Elaborated, EntryGraph, Loader, Options};
+use vsr_compiler::tile;
 
 /// Where two that must agree do not.
 #[derive(Clone, Debug, PartialEq)]
@@ -129,7 +130,7 @@ pub fn compiles(source: &Source) -> Outcome {
     }
 }
 
-/// One source in so many is compiled once more from its text.
+/// One source in so many is compiled once more from its text, and its kernels are read back from theirs.
 const SAME_BYTES: u64 = 8;
 
 /// Points of all equations up to which a network is evaluated, and a program, whose gradients may have many more points than
@@ -260,6 +261,9 @@ fn run(source: &Source, written: &Elaborated, seed: u64) -> Result<Checked, Find
             )
             .plan;
             checked.kernels += plan.setup.len() + plan.launches.len();
+            if seed.is_multiple_of(SAME_BYTES) {
+                texts_return(&plan);
+            }
             let anchored = |name: &str| plan.launches.iter().filter(|l| l.anchor == name).count();
             checked.contractions += anchored("contraction");
             checked.scatters += anchored("scatter");
@@ -272,6 +276,14 @@ fn run(source: &Source, written: &Elaborated, seed: u64) -> Result<Checked, Find
         native::same_bytes(source, &graphs)?;
     }
     Ok(checked)
+}
+
+/// The text of each kernel is the kernel.
+fn texts_return(plan: &EntryPlan) {
+    for launch in plan.setup.iter().chain(&plan.launches) {
+        let text = tile::print(&launch.kernel);
+        assert_eq!(tile::parse_kernel(&text).as_ref(), Ok(&launch.kernel));
+    }
 }
 
 /// By which rules a plan is made.

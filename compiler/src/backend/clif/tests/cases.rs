@@ -2,11 +2,11 @@
 
 use super::harness::{check, kernel, values};
 use crate::equation::{Binary, Lit, Relation, Unary};
-use crate::tile::BufferKind::{In, InOut, Out, Table};
+use crate::tile::BufferKind::{In, InOut};
 use crate::tile::interpret::Data;
 use crate::tile::{
-    ArgFact, Bound, Compute, Contract, ContractInit, Digit, Int, Kernel, Mode, Reduce, ReduceOp,
-    Stmt, TaskAxis, Tile, TileKind, To, Val, Var,
+    Bound, Compute, Int, Kernel, Mode, Reduce, ReduceOp, Stmt, Tile, TileKind, To, Val, Var,
+    parse_kernel,
 };
 
 pub fn c(v: i64) -> Int {
@@ -91,6 +91,11 @@ pub fn run(k: &Kernel, len: usize, tolerance: f32) {
         &[values(len, 1), values(len, 2), values(len, 3)],
         tolerance,
     );
+}
+
+/// A kernel of these tests, which has no errors.
+pub fn parsed(text: &str) -> Kernel {
+    parse_kernel(text).unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
 
 #[test]
@@ -470,52 +475,23 @@ fn chains_and_left_out_elements() {
 
 #[test]
 fn loops_tiles_and_conditions() {
-    let mut k = kernel("loops", &[In, InOut, In]);
-    k.tiles.push(Tile {
-        name: "t".into(),
-        kind: TileKind::F32,
-        len: 24,
-    });
-    k.tasks = vec![
-        TaskAxis {
-            var: 0,
-            extent: c(5),
-            step: 2,
-        },
-        TaskAxis {
-            var: 1,
-            extent: c(2),
-            step: 1,
-        },
-    ];
-    let row = add(mul(v(2), c(24)), v(4));
-    let body = vec![
-        Stmt::Let {
-            var: 3,
-            value: add(v(0), v(1)),
-        },
-        Stmt::Compute(map(
-            &[(4, 24)],
-            bin(Binary::Add, Val::Buf(0, row), Val::FromInt(v(3))),
-            To::Tile(0),
-            v(4),
-        )),
-        Stmt::If {
-            bounds: vec![bound(v(3), 5)],
-            body: vec![Stmt::Compute(map(
-                &[(5, 24)],
-                bin(Binary::Mul, Val::Tile(0, v(5)), Val::Tile(0, c(3))),
-                To::Buf(1),
-                add(mul(add(mul(v(0), c(2)), v(1)), c(24)), v(5)),
-            ))],
-        },
-    ];
-    k.body = vec![Stmt::For {
-        var: 2,
-        extent: c(4),
-        step: 3,
-        body,
-    }];
+    let k = parsed(
+        "kernel loops {
+           in b0
+           inout b1
+           in b2
+           tile t0: f32[24]
+           task v0 in 0..5 by 2
+           task v1 in 0..2 by 1
+           for v2 in 0..4 by 3 {
+             let v3 = v0+v1
+             t0[v4] = (b0[v2*24+v4] + f32(v3)) for v4:24
+             if 0<=v3<5 {
+               b1[(v0*2+v1)*24+v5] = (t0[v5] * t0[3]) for v5:24
+             }
+           }
+         }",
+    );
     run(&k, 256, 0.0);
 }
 
@@ -615,97 +591,24 @@ fn random_numbers() {
 
 #[test]
 fn contraction_of_rows() {
-    // y[b, i, j, o] = bias[o] + sum[t, k] x[b, i + t, j, k] * w[t, k, o], written by row tiles of 8.
+    // y[b, i, j, o] = silu(bias[o] + sum[t, k] x[b, i + t, j, k] * w[t, k, o]), written by row tiles of 8.
     let (b, h, w, k, o) = (2, 3, 5, 4, 40);
     let rows = b * h * w;
-    let mut kernel = kernel("contract", &[In, Out, In, Table, In]);
-    kernel.tasks = vec![TaskAxis {
-        var: 0,
-        extent: c(rows),
-        step: 8,
-    }];
-    kernel.tiles = vec![
-        Tile {
-            name: "c".into(),
-            kind: TileKind::F32,
-            len: 8 * 40,
-        },
-        Tile {
-            name: "rows".into(),
-            kind: TileKind::I64,
-            len: 8,
-        },
-    ];
-    let digits = vec![
-        Digit {
-            var: 5,
-            extent: c(w),
-        },
-        Digit {
-            var: 6,
-            extent: c(h),
-        },
-        Digit {
-            var: 7,
-            extent: c(b),
-        },
-    ];
-    let offset = add(
-        mul(add(add(mul(v(7), c(h + 1)), v(6)), c(0)), c(w * k)),
-        mul(v(5), c(k)),
+    let kernel = parsed(
+        "kernel contract {
+           in b0  # x
+           out b1  # y
+           in b2  # w
+           table b3  # taps
+           in b4  # bias
+           tile t0: f32[320]  # c
+           tile t1: i64[8]  # rows
+           task v0 in 0..30 by 8
+           rows t1[0..8] = (v7*4+v6)*20+v5*4 with v5:5,v6:3,v7:2 of v0
+           contract t0[0; min(8,30-v0):40,40:1] = b4[0] + sum[2 of b3[0], k:4] b0[t1[0]+0+k*1] * b2[0+k*32, panel 256]
+           b1[(v0+v8)*40+v9] = (t0[v8*40+v9] * (1 / (exp(neg(t0[v8*40+v9])) + 1))) for v8:min(8,30-v0),v9:40
+         }",
     );
-    let m = Int::Min(Box::new(c(8)), Box::new(sub(c(rows), v(0))));
-    let contract = Contract {
-        c: To::Tile(0),
-        c_at: c(0),
-        ldc: c(40),
-        m: m.clone(),
-        n: c(o),
-        init: ContractInit::Bias(4, c(0)),
-        a: To::Buf(0),
-        rows: 1,
-        rows_at: c(0),
-        a_at: c(0),
-        a_step: c(1),
-        taps: 3,
-        taps_at: c(0),
-        n_taps: c(2),
-        k: c(k),
-        b: To::Buf(2),
-        b_at: c(0),
-        b_step: c(32),
-        b_panel: c(2 * k * 32),
-    };
-    let silu = {
-        let x = Val::Tile(0, add(mul(v(8), c(40)), v(9)));
-        bin(
-            Binary::Mul,
-            x.clone(),
-            bin(
-                Binary::Div,
-                lit(1.0),
-                bin(Binary::Add, un(Unary::Exp, un(Unary::Neg, x)), lit(1.0)),
-            ),
-        )
-    };
-    let mut store = map(
-        &[(8, 8), (9, o)],
-        silu,
-        To::Buf(1),
-        add(mul(add(v(0), v(8)), c(o)), v(9)),
-    );
-    store.dims[0].1 = m;
-    kernel.body = vec![
-        Stmt::Rows {
-            tile: 1,
-            first: v(0),
-            extent: c(8),
-            digits,
-            value: offset,
-        },
-        Stmt::Contract(Box::new(contract)),
-        Stmt::Compute(store),
-    ];
     let table = Data::Table(vec![0, 0, w * k, k * 32]);
     let x = values((b * (h + 1) * w * k) as usize, 1);
     check(
@@ -724,17 +627,16 @@ fn contraction_of_rows() {
 
 #[test]
 fn extents_as_arguments() {
-    let mut k = kernel("arguments", &[In, InOut, In]);
-    k.args = vec![ArgFact { multiple_of: 4 }, ArgFact { multiple_of: 1 }];
-    let at = add(mul(v(0), Int::Arg(0)), v(1));
-    let mut compute = map(
-        &[(0, 0), (1, 0)],
-        bin(Binary::Mul, Val::Buf(0, at.clone()), Val::Buf(2, v(0))),
-        To::Buf(1),
-        at,
+    let k = parsed(
+        "kernel arguments {
+           in b0
+           inout b1
+           in b2
+           arg a0%4
+           arg a1%1
+           b1[v0*a0+v1] = (b0[v0*a0+v1] * b2[v0]) for v0:a1,v1:a0
+         }",
     );
-    compute.dims = vec![(0, Int::Arg(1)), (1, Int::Arg(0))];
-    k.body.push(Stmt::Compute(compute));
     for (n, m) in [(4, 3), (36, 5), (20, 0)] {
         check(
             &k,

@@ -3,7 +3,7 @@
 use super::super::{Target, compile};
 use crate::diag::context;
 use crate::tile::interpret::{Data, interpret, n_tasks};
-use crate::tile::{BufferKind, Kernel, LaunchedKernel, PASSES, lift, print, verify};
+use crate::tile::{BufferKind, Kernel, LaunchedKernel, PASSES, lift, parse_kernel, print, verify};
 use vsr_artifact::abi::{ContractCall, Env, FnTable, KernelFn, RowFn};
 use vsr_artifact::machine::Machine;
 
@@ -321,6 +321,7 @@ fn compare(
     expected: &[Data<f32>],
     tolerance: f32,
 ) {
+    assert_eq!(parse_kernel(&print(kernel)).as_ref(), Ok(kernel));
     let wide = levels().into_iter().map(|l| (Target::X86_64V3, l));
     for (target, level) in wide.chain([(Target::Portable, 0)]) {
         let actual = run(kernel, args, buffers, target, level);

@@ -1,41 +1,22 @@
 //! The text of one small kernel, as tile IR and as Cranelift's IR.
 
-use super::cases::{bin, c, lit, mul, un, v};
-use super::harness::kernel;
+use super::cases::parsed;
 use crate::backend::clif::{Target, compile, text};
 use crate::diag::context;
-use crate::equation::{Binary, Unary};
-use crate::tile::BufferKind::{In, Out};
-use crate::tile::{Compute, Int, Kernel, Mode, Stmt, TaskAxis, To, Val, identity, lift, print};
+use crate::tile::{Kernel, identity, lift, print};
 use vsr_artifact::machine::Machine;
 
 /// `y[i] = max(x[i], 0) · 0.5 + sqrt(b[0])`, a task for each row of 64.
 fn relu(rows: i64) -> Kernel {
-    let mut k = kernel("relu", &[In, Out, In]);
-    k.tasks = vec![TaskAxis {
-        var: 0,
-        extent: c(rows),
-        step: 1,
-    }];
-    let at = Int::Add(Box::new(mul(v(0), c(64))), Box::new(v(1)));
-    let scaled = bin(
-        Binary::Mul,
-        bin(Binary::Max, Val::Buf(0, at.clone()), lit(0.0)),
-        lit(0.5),
-    );
-    let value = bin(Binary::Add, scaled, un(Unary::Sqrt, Val::Buf(2, c(0))));
-    let dims = vec![(1, c(64))];
-    let compute = Compute {
-        dims,
-        reduce: None,
-        value,
-        to: To::Buf(1),
-        at,
-        bounds: vec![],
-        mode: Mode::Store,
-    };
-    k.body = vec![Stmt::Compute(compute)];
-    k
+    parsed(&format!(
+        "kernel relu {{
+           in b0
+           out b1
+           in b2
+           task v0 in 0..{rows} by 1
+           b1[v0*64+v1] = ((max(b0[v0*64+v1], 0) * 0.5) + sqrt(b2[0])) for v1:64
+         }}"
+    ))
 }
 
 #[test]
