@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 /// One rewriting of a whole program.
 pub struct Pass<P> {
     pub name: &'static str,
+    /// Passes of the same form that must have run before.
+    pub needs: &'static [&'static str],
     /// What it is for, and why it stands where it stands.
     pub why: &'static str,
     pub run: fn(&mut P),
@@ -84,9 +86,15 @@ impl PassManager {
     }
 
     /// All passes in order.
+    ///
+    /// # Panics
+    /// Where a pass stands before one that it needs, or leaves a program that does not verify: that is our own fault.
     pub fn run<P: Ir>(&mut self, program: &mut P, passes: &[Pass<P>]) {
-        for pass in passes {
+        for (at, pass) in passes.iter().enumerate() {
             let name = pass.name;
+            let has_run = |needed: &&str| passes[..at].iter().any(|p| p.name == *needed);
+            let missing = pass.needs.iter().find(|needed| !has_run(needed));
+            assert_eq!(missing, None, "pass {name} stands before what it needs");
             self.timed(&format!("{}: {name}", P::NAME), || (pass.run)(program));
             if self.verifies
                 && let Err(flaw) = program.verify()
@@ -128,5 +136,63 @@ impl PassManager {
         if matches!(self.emit, Some(Emit::After(_))) {
             self.text += &format!("# {line}\n");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Steps(Vec<&'static str>);
+
+    impl Ir for Steps {
+        const NAME: &'static str = "steps";
+
+        fn verify(&self) -> Result<(), String> {
+            match self.0.len() {
+                0..=2 => Ok(()),
+                n => Err(format!("{n} steps")),
+            }
+        }
+
+        fn text(&self) -> String {
+            self.0.join(" ")
+        }
+    }
+
+    const FIRST: Pass<Steps> = Pass {
+        name: "first",
+        needs: &[],
+        why: "",
+        run: |steps| steps.0.push("first"),
+    };
+    const SECOND: Pass<Steps> = Pass {
+        name: "second",
+        needs: &["first"],
+        why: "",
+        run: |steps| steps.0.push("second"),
+    };
+
+    #[test]
+    fn passes_run_in_order_and_are_printed() {
+        let (mut steps, mut manager) = (Steps(vec![]), PassManager::verifying(true));
+        manager.emit = Some(Emit::After("first"));
+        manager.run(&mut steps, &[FIRST, SECOND]);
+        assert_eq!(steps.0, ["first", "second"]);
+        assert_eq!(manager.text, "first");
+        let names: Vec<&str> = manager.times.iter().map(|t| t.name.as_str()).collect();
+        assert_eq!(names, ["steps: first", "steps: second"]);
+    }
+
+    #[test]
+    #[should_panic(expected = "pass second stands before what it needs")]
+    fn a_pass_stands_behind_what_it_needs() {
+        PassManager::default().run(&mut Steps(vec![]), &[SECOND, FIRST]);
+    }
+
+    #[test]
+    #[should_panic(expected = "pass second broke the steps: 3 steps")]
+    fn what_a_pass_breaks_has_its_name() {
+        PassManager::verifying(true).run(&mut Steps(vec!["none"]), &[FIRST, SECOND]);
     }
 }

@@ -14,16 +14,19 @@ use crate::pass_manager::{Ir, Pass, PassManager};
 pub const PASSES: &[Pass<Graph>] = &[
     Pass {
         name: "dce",
+        needs: &[],
         why: "drops what no output or update needs, first, so that nothing dead is rebuilt",
         run: |graph| *graph = drop_dead(graph),
     },
     Pass {
         name: "simplify",
+        needs: &["dce"],
         why: "builds every node anew without `stop`: canonical, folded, seen through views, equal parts shared",
         run: |graph| *graph = rebuild(graph),
     },
     Pass {
         name: "dce-again",
+        needs: &["simplify"],
         why: "drops what folding and sharing left without a reader",
         run: |graph| *graph = drop_dead(graph),
     },

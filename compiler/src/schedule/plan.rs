@@ -126,21 +126,25 @@ fn rewriting<'a>() -> Vec<Pass<Draft<'a>>> {
     vec![
         Pass {
             name: "hoist",
+            needs: &[],
             why: "takes out of sums what does not depend on their indices, while equations are still as they were derived",
             run: |draft| hoist::invariants(&mut draft.net),
         },
         Pass {
             name: "roots",
+            needs: &[],
             why: "gives outputs and new weights places of their own, before anything is computed elsewhere",
             run: |draft| finish_roots(&mut draft.net),
         },
         Pass {
             name: "inline",
+            needs: &["hoist", "roots"],
             why: "computes cheap maps where they are read; what follows then sees whole equations",
             run: |draft| fuse::inline(&mut draft.net),
         },
         Pass {
             name: "winograd",
+            needs: &["inline"],
             why: "rewrites sums over three taps by Winograd's minimal filtering, where an entry's rules allow other roundings",
             run: |draft| {
                 if let Some(least_work) = draft.rules.winograd {
@@ -150,26 +154,33 @@ fn rewriting<'a>() -> Vec<Pass<Draft<'a>>> {
         },
         Pass {
             name: "split",
+            needs: &["winograd"],
             why: "cuts long sums for threads and for their digits; behind winograd, whose sums are shorter",
             run: |draft| split::long_reductions(&mut draft.net),
         },
         Pass {
             name: "softmax",
+            needs: &["split"],
             why: "computes a row's exponentials once; behind the cuts, so that a row's maximum and sum stay in one kernel",
             run: |draft| softmax::rewrite(&mut draft.net),
         },
         Pass {
             name: "unroll",
+            needs: &["inline"],
             why: "writes sums over the corners of a sampling position out, each corner weighed once",
             run: |draft| unroll::corners(&mut draft.net),
         },
         Pass {
             name: "gathers",
+            needs: &["unroll"],
             why: "copies what is gathered across its rows; behind unroll, which makes the reads that are gathered",
             run: |draft| gathers::copy_leaves(&mut draft.net),
         },
         Pass {
             name: "contractions",
+            needs: &[
+                "hoist", "inline", "winograd", "split", "softmax", "unroll", "gathers",
+            ],
             why: "finds sums of products and prepares their operands; behind all that changes equations",
             run: |draft| {
                 draft.contractions = find_contractions(&mut draft.net, draft.rules.least_product)
@@ -177,11 +188,13 @@ fn rewriting<'a>() -> Vec<Pass<Draft<'a>>> {
         },
         Pass {
             name: "updates",
+            needs: &["roots", "gathers", "contractions"],
             why: "copies new weights for which no order exists; behind all that adds a reader of an old one",
             run: |draft| updates::settle(&mut draft.net),
         },
         Pass {
             name: "pack",
+            needs: &["contractions"],
             why: "packs weights from where they come, where they are packed once",
             run: |draft| {
                 if !draft.rules.weights_change {

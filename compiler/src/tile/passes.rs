@@ -36,11 +36,13 @@ impl Ir for LaunchedKernel {
 pub const PASSES: &[Pass<LaunchedKernel>] = &[
     Pass {
         name: "software-pipeline",
+        needs: &[],
         why: "does the next row's first reduction before this row's last statement; first, while rows are as they were built",
         run: |launched| software_pipeline(&mut launched.kernel, &launched.machine),
     },
     Pass {
         name: "coalesce",
+        needs: &["software-pipeline"],
         why: "joins loops that walk memory like one; behind software-pipeline, which makes statements",
         run: |launched| {
             let args = launched.kernel.args.clone();
@@ -49,6 +51,7 @@ pub const PASSES: &[Pass<LaunchedKernel>] = &[
     },
     Pass {
         name: "interchange",
+        needs: &["coalesce"],
         why: "puts a long loop inside of a short one, for whole vectors; behind coalesce, which may make the short one long",
         run: |launched| {
             let machine = launched.machine;
