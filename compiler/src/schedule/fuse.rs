@@ -230,7 +230,7 @@ impl Fuser<'_> {
             .chain(self.net.operands(user));
         let needed = inputs
             .filter(|o| **o != id)
-            .any(|o| self.reach.needs(*o, &[id]));
+            .any(|o| self.reach.needs(*o, id));
         if needed {
             return None;
         }

@@ -12,10 +12,7 @@ use std::rc::Rc;
 pub struct Reach<'n> {
     net: &'n Net,
     users: Vec<Vec<ValueId>>,
-    /// Where each value stands in the net's order.
-    index: Vec<usize>,
-    /// The last place of all that a value needs, itself included: a search ends where that comes before what is looked
-    /// for.
+    /// The last place of all that a value needs, itself included: what needs the value reaches as far, or farther.
     last: Vec<usize>,
     /// Members of the groups made so far, by member.
     together: Vec<Option<Rc<[ValueId]>>>,
@@ -23,26 +20,12 @@ pub struct Reach<'n> {
     readers: BTreeMap<usize, Vec<ValueId>>,
     /// For each value, those that rewrite a weight that it reads.
     rewriters: Vec<Vec<ValueId>>,
-    search: RefCell<Search>,
-    dependents: RefCell<Dependents>,
+    /// Of the group that is being made, and of a value that might be computed beside it.
+    of_group: RefCell<Dependents>,
+    of_value: RefCell<Dependents>,
 }
 
-impl Dependents {
-    fn forget(&mut self) {
-        self.found.drain(..).for_each(|v| self.seen[v] = false);
-        self.members.clear();
-        self.later.clear();
-    }
-}
-
-/// Marks of one search after the other.
-struct Search {
-    seen: Vec<u32>,
-    number: u32,
-    stack: Vec<ValueId>,
-}
-
-/// What needs the members of the group that is being made, as far as somebody has asked.
+/// What needs some values, as far as somebody has asked.
 struct Dependents {
     members: Vec<ValueId>,
     seen: Vec<bool>,
@@ -50,6 +33,23 @@ struct Dependents {
     found: Vec<ValueId>,
     /// Reached, but beyond what has been asked for: how far they reach, the nearest first.
     later: BinaryHeap<Reverse<(usize, ValueId)>>,
+}
+
+impl Dependents {
+    fn new(n_values: usize) -> Dependents {
+        Dependents {
+            members: vec![],
+            seen: vec![false; n_values],
+            found: vec![],
+            later: BinaryHeap::new(),
+        }
+    }
+
+    fn forget(&mut self) {
+        self.found.drain(..).for_each(|v| self.seen[v] = false);
+        self.members.clear();
+        self.later.clear();
+    }
 }
 
 impl<'n> Reach<'n> {
@@ -72,22 +72,12 @@ impl<'n> Reach<'n> {
         let mut reach = Reach {
             net,
             users,
-            index: index.to_vec(),
             last: index.to_vec(),
             together: vec![None; n],
             readers,
             rewriters,
-            search: RefCell::new(Search {
-                seen: vec![0; n],
-                number: 0,
-                stack: vec![],
-            }),
-            dependents: RefCell::new(Dependents {
-                members: vec![],
-                seen: vec![false; n],
-                found: vec![],
-                later: BinaryHeap::new(),
-            }),
+            of_group: RefCell::new(Dependents::new(n)),
+            of_value: RefCell::new(Dependents::new(n)),
         };
         reach.spread(order.to_vec());
         reach
@@ -99,7 +89,8 @@ impl<'n> Reach<'n> {
         for m in &members {
             self.together[*m] = Some(all.clone());
         }
-        self.dependents.borrow_mut().forget();
+        self.of_group.borrow_mut().forget();
+        self.of_value.borrow_mut().forget();
         self.spread(members);
     }
 
@@ -117,36 +108,6 @@ impl<'n> Reach<'n> {
         }
     }
 
-    /// Whether a value, or what must run before it, is one of these or needs one.
-    pub fn needs(&self, id: ValueId, wanted: &[ValueId]) -> bool {
-        let Some(first) = wanted.iter().map(|w| self.index[*w]).min() else {
-            return false;
-        };
-        let search = &mut *self.search.borrow_mut();
-        search.number += 1;
-        let number = search.number;
-        search.stack.clear();
-        let mut reach = |id: ValueId, stack: &mut Vec<ValueId>| {
-            let is_new = std::mem::replace(&mut search.seen[id], number) != number;
-            if is_new && self.last[id] >= first {
-                stack.push(id);
-            }
-        };
-        reach(id, &mut search.stack);
-        while let Some(id) = search.stack.pop() {
-            if wanted.contains(&id) {
-                return true;
-            }
-            for &member in self.with(&id) {
-                let before = self.net.operands(member).iter().copied();
-                for id in before.chain(self.readers_before(member)) {
-                    reach(id, &mut search.stack);
-                }
-            }
-        }
-        false
-    }
-
     /// The value, and what shares its kernel.
     fn with<'a>(&'a self, id: &'a ValueId) -> &'a [ValueId] {
         match &self.together[*id] {
@@ -155,10 +116,19 @@ impl<'n> Reach<'n> {
         }
     }
 
-    /// As [`needs`](Self::needs), for the members of one group that grows: what needs them is searched for once, from them, no
-    /// further than asked. What a value needs reaches no further than the value does.
+    /// Whether a value, or what must run before it, is one of the members of a growing group or needs one.
     pub fn depends(&self, id: ValueId, members: &[ValueId]) -> bool {
-        let known = &mut *self.dependents.borrow_mut();
+        self.search(&mut self.of_group.borrow_mut(), id, members)
+    }
+
+    /// Whether a value, or what must run before it, is another or needs it.
+    pub fn needs(&self, id: ValueId, other: ValueId) -> bool {
+        self.search(&mut self.of_value.borrow_mut(), id, &[other])
+    }
+
+    /// What needs the members is searched for once, from them, no further than asked. What a value needs reaches no further than
+    /// the value does.
+    fn search(&self, known: &mut Dependents, id: ValueId, members: &[ValueId]) -> bool {
         if !members.starts_with(&known.members) {
             known.forget();
         }
