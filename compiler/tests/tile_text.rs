@@ -106,7 +106,15 @@ impl Returned {
         }
     }
 
-    /// All networks of a folder of the repository; how many files.
+    /// All networks of a folder of the repository: at least so many files, launches and texts.
+    fn of_folder(folder: &str, least: [usize; 3]) {
+        let mut returned = Returned::default();
+        let n_files = returned.folder(folder);
+        let found = [n_files, returned.n_launches, returned.texts.len()];
+        let is_enough = found.iter().zip(least).all(|(n, least)| *n >= least);
+        assert!(is_enough, "{found:?}, not {least:?}");
+    }
+
     fn folder(&mut self, folder: &str) -> usize {
         let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../");
         let mut files = vec![];
@@ -123,26 +131,12 @@ impl Returned {
 
 #[test]
 fn kernels_of_all_models_return() {
-    let mut returned = Returned::default();
-    let n_files = returned.folder("models");
-    let n_texts = returned.texts.len();
-    assert!(
-        n_files >= 10 && returned.n_launches > 2000 && n_texts > 1000,
-        "{n_files}, {}, {n_texts}",
-        returned.n_launches
-    );
+    Returned::of_folder("models", [10, 2001, 1001]);
 }
 
 #[test]
 fn kernels_of_all_cases_return() {
-    let mut returned = Returned::default();
-    let n_files = returned.folder("tests/cases");
-    let n_texts = returned.texts.len();
-    assert!(
-        n_files >= 80 && returned.n_launches > 200 && n_texts > 200,
-        "{n_files}, {}, {n_texts}",
-        returned.n_launches
-    );
+    Returned::of_folder("tests/cases", [80, 201, 201]);
 }
 
 const EVERY: &str = include_str!("tile_text/every.tile");

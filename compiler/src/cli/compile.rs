@@ -110,20 +110,9 @@ fn passes() -> String {
 
 /// A description of a machine from a file; without one, the default.
 fn machine(path: Option<&Path>) -> Result<Machine, Failure> {
-    let Some(path) = path else {
-        return Ok(Machine::default());
-    };
-    let name = path.to_string_lossy();
-    let parsed = match super::read(&name) {
-        Err(unread) if unread.is_machine => return Err(unread.of(&name)),
-        Err(unread) => Err(unread.why),
-        Ok(text) => Machine::from_json(&text),
-    };
-    parsed.map_err(|why| {
-        Failure::User(format!(
-            "{}: {why} (`vsrc compile MODEL --emit machine` prints a description to begin with)",
-            shown_path(path)
-        ))
+    let help = "`vsrc compile MODEL --emit machine` prints a description to begin with";
+    path.map_or(Ok(Machine::default()), |path| {
+        super::parsed(path, Machine::from_json, help)
     })
 }
 

@@ -103,6 +103,22 @@ pub fn read(path: &str) -> Result<String, Unread> {
     read_from(file)
 }
 
+/// What a file's text says. Where it says nothing, `help` tells what would.
+pub fn parsed<T>(
+    path: &Path,
+    parse: impl FnOnce(&str) -> Result<T, String>,
+    help: &str,
+) -> Result<T, Failure> {
+    let name = path.to_string_lossy();
+    let parsed = match read(&name) {
+        Err(unread) if unread.is_machine => return Err(unread.of(&name)),
+        Err(unread) => Err(unread.why),
+        Ok(text) => parse(&text),
+    };
+    let told = |why| format!("{}: {why} ({help})", vsr_artifact::shown_path(path));
+    parsed.map_err(|why| Failure::User(told(why)))
+}
+
 /// The text of anything that can be opened, as far as a text may go.
 fn read_any(path: &str) -> Result<String, Unread> {
     read_from(std::fs::File::open(path)?)

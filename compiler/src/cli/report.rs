@@ -95,18 +95,7 @@ fn roofline(wanted: Option<&str>, threads: Option<u64>) -> Result<Roofline, Fail
 }
 
 fn read(path: &Path) -> Result<Roofs, Failure> {
-    let name = path.to_string_lossy();
-    let parsed = match super::read(&name) {
-        Err(unread) if unread.is_machine => return Err(unread.of(&name)),
-        Err(unread) => Err(unread.why),
-        Ok(text) => Roofs::parse(&text),
-    };
-    parsed.map_err(|why| {
-        let names: Vec<&str> = roofs::NAMED.iter().map(|n| n.0).collect();
-        Failure::User(format!(
-            "{}: {why} (named roofs: {})",
-            vsr_artifact::shown_path(path),
-            names.join(", ")
-        ))
-    })
+    let names: Vec<&str> = roofs::NAMED.iter().map(|n| n.0).collect();
+    let help = format!("named roofs: {}", names.join(", "));
+    super::parsed(path, Roofs::parse, &help)
 }

@@ -4,7 +4,7 @@
 //! of its tensor without `outside`, at a point where every guard holds, is an internal error and panics.
 
 use super::index::{Atom, Ix};
-use super::whole::{is_rational, is_whole};
+use super::whole::is_in_f64;
 use super::{Binary, Equation, Expr, Pos, Read, Reducer, Relation, Unary};
 
 /// Row-major.
@@ -448,7 +448,7 @@ impl Points {
 /// Whether an expression in a position is computed in f32 all the same: below a floor, what is no part of whole numbers, and maths.
 fn is_in_f32(e: &Expr) -> bool {
     match e {
-        Expr::Unary(Unary::Floor, a) => !is_whole(a, &|_| false) && !is_rational(a, &|_| false),
+        Expr::Unary(Unary::Floor, a) => !is_in_f64(a, &|_| false),
         Expr::Unary(op, _) => !matches!(op, Unary::Neg | Unary::Abs | Unary::Stop),
         Expr::Binary(op, ..) => *op == Binary::Pow,
         _ => false,

@@ -46,6 +46,11 @@ pub fn is_rational(e: &Expr, reads_whole: IsWhole<'_>) -> bool {
     }
 }
 
+/// Whether what a position has below a floor is computed in f64 like the position itself, and not in f32.
+pub fn is_in_f64(e: &Expr, reads_whole: IsWhole<'_>) -> bool {
+    is_whole(e, reads_whole) || is_rational(e, reads_whole)
+}
+
 /// Whether all that an expression computes with is whole numbers and constants.
 fn is_of_whole(e: &Expr, reads_whole: IsWhole<'_>) -> bool {
     match e {

@@ -4,7 +4,7 @@ use super::group::Context;
 use super::net::ValueId;
 use super::positions;
 use crate::equation::index::{Atom, Ix};
-use crate::equation::whole::{is_rational, is_whole};
+use crate::equation::whole::is_in_f64;
 use crate::equation::{Binary, Expr, Guard, Lit, Pos, Read, Unary};
 use crate::tile::{
     Bound, Buffer, BufferId, BufferKind, Int, Kernel, Stmt, TaskAxis, Tile, TileId, TileKind, Val,
@@ -296,10 +296,9 @@ impl Scope<'_> {
         }
     }
 
-    /// The position in f64: whole numbers stay exact, and what is none stays so. What is below a floor, and no whole
-    /// number itself, is f32 as everywhere.
+    /// The position in f64: whole numbers stay exact, and what is none stays so. What is below a floor, and not made of
+    /// whole numbers, is f32 as everywhere.
     fn wide(&self, b: &mut KernelBuilder, e: &Expr) -> Wide<Val, Int> {
-        let whole = |e: &Expr| is_whole(e, &|r| self.is_whole(r));
         match e {
             Expr::Lit(lit) => Wide::Lit(*lit),
             Expr::Index(ix) => Wide::Int(ix_to_int(ix, self.vars)),
@@ -314,8 +313,7 @@ impl Scope<'_> {
                 Wide::Binary(Binary::Max, Box::new(a), Box::new(negative))
             }
             Expr::Unary(Unary::Floor, a) => {
-                let in_f64 = whole(a) || is_rational(a, &|r| self.is_whole(r));
-                let inner = match in_f64 {
+                let inner = match is_in_f64(a, &|r| self.is_whole(r)) {
                     true => self.wide(b, a),
                     false => Wide::Val(self.val(b, a)),
                 };

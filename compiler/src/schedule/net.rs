@@ -26,7 +26,8 @@ pub struct Net {
     pub updates: Vec<(usize, ValueId)>,
     /// What it is planned for.
     pub machine: Machine,
-    /// Whether values come from weights alone, as far as somebody has asked. No rewriting changes that.
+    /// Whether values come from weights alone, as far as somebody has asked. A rewriting may make that so, and is then not seen; none
+    /// undoes it.
     from_weights: RefCell<Vec<Option<bool>>>,
 }
 

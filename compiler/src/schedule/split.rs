@@ -5,6 +5,7 @@
 //! The cut depends on extents alone, so the bits do not depend on the number of threads.
 
 use super::contraction;
+use super::matmul::tiling::ceil;
 use super::net::{self, Def, Net, ValueId};
 use crate::equation::index::Ix;
 use crate::equation::solve::is_injective;
@@ -131,10 +132,6 @@ fn cut_product(net: &mut Net, id: ValueId, equation: Equation) {
         let size = equation.reduced[r] / blocks;
         cut_at(net, id, 0, equation, r, size);
     }
-}
-
-fn ceil(n: i64, by: i64) -> i64 {
-    (n + by - 1) / by
 }
 
 /// Blocks of `size` of one reduced index, then their sum, in the place of a value's piece.

@@ -180,7 +180,7 @@ fn gcd(a: i64, b: i64) -> i64 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
-fn ceil(n: i64, by: i64) -> i64 {
+pub fn ceil(n: i64, by: i64) -> i64 {
     (n + by - 1) / by
 }
 

@@ -259,7 +259,7 @@ mod tests {
             level: Level::detect(),
             seed: 3,
             step: 4,
-            min_parallel_cost: 40_000,
+            min_parallel_cost: 0,
             scratch: &scratch,
         };
         // SAFETY: both memories have n floats, scratch 64 bytes for each thread; the level is this machine's.
