@@ -13,7 +13,7 @@
 //! | calculus | `equation/` | index equations -> affine pieces; adjoints in gather form; classes; the f64 oracle |
 //! | optimise | `ir/`, `pass/` | the only user of petgraph; built canonical, verified, printed as text that parses |
 //! | schedule | `schedule/` | graph -> groups, layouts, contractions, memory, launches |
-//! | lower | `schedule/`, `tile/`, `lower.rs` | kernels as small programs over tiles; lifted, each once, rewritten for rows, printed as text that parses, interpreted |
+//! | lower | `schedule/`, `tile/`, `lower.rs` | kernels as small programs over tiles (`vsr_tile`: printed as text that parses, verified, interpreted); lifted, each once, rewritten for rows |
 //! | code | `backend/clif/` | tiles -> position-independent machine code |
 //! | wide vectors | `backend/wide/` | straight-line code along a row -> the widest vectors of each ISA level |
 //! | assemble | `assemble.rs` | plans, kernels, code -> manifest, code, constants |
@@ -27,8 +27,8 @@
 //! binary `cli/lsp` (`vsrc lsp`: the check's editor hints and the names' occurrences).
 //!
 //! Arrows: doc -> picture -> report -> pipeline -> {assemble, lower, syntax, sema, training, autodiff, pass, schedule, tile, backend} -> ir ->
-//! equation -> diag. The runtime shares only two crates with this one: `vsr-artifact`, and `vsr-weightfile`, which reads
-//! the headers of weight files.
+//! equation -> {vsr-tile, diag}. The runtime shares two crates with this one: `vsr-artifact`, and `vsr-weightfile`, which reads
+//! the headers of weight files. `vsr-tile`, the IR of kernels and the algebra of scalars, needs nothing of either.
 //! The language is described in `stdlib/README.md`.
 //!
 //! # What never happens
@@ -119,7 +119,7 @@
 //!   three tensors and the weight are one kernel. Where updates depend on each other's old values in a cycle, one of them is copied
 //!   first (`schedule/updates.rs`).
 //! - **Positions are integers, or f64.** One floored value, times a constant and with indices beside it, is a conversion to
-//!   32 bits and integer arithmetic; any other position is computed in f64 (`tile/wide.rs`; `schedule/positions.rs` decides).
+//!   32 bits and integer arithmetic; any other position is computed in f64 (`vsr_tile::Wide`; `schedule/positions.rs` decides).
 //!   What is no such number lies at `i32::MIN`, or at `equation::NOWHERE`, far outside of every tensor: every read is
 //!   inside or takes its `else`, and every write is inside or is none.
 //! - **Long reductions are split for accuracy, too.** The rounding error of a running sum in f32 grows with its terms; from some

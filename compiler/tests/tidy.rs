@@ -107,6 +107,7 @@ fn every_file_of_tests_is_run() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     for (folder, alone) in [
         ("compiler/tests", &["crash", "limits"][..]),
+        ("runtime/tile/tests", &[]),
         ("tests/tests", &[]),
     ] {
         let folder = root.join(folder);

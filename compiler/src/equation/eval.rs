@@ -272,7 +272,7 @@ impl Run<'_> {
                     .with(true)
                     .expr(e, points, active)
                     .iter()
-                    .map(|v| super::whole(v.floor()))
+                    .map(|v| vsr_tile::whole(v.floor()))
                     .collect(),
             };
             for i in 0..points.len {

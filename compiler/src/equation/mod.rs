@@ -17,7 +17,6 @@ mod fold;
 mod guard;
 pub mod index;
 pub mod matrix;
-mod ops;
 pub mod rewrite;
 pub mod softmax;
 pub(crate) mod solve;
@@ -25,25 +24,7 @@ pub mod whole;
 mod work;
 
 use index::Ix;
-
-/// A number in an expression, compared by its bits so that equations can be interned.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Lit(u64);
-
-impl Lit {
-    pub fn new(value: f64) -> Lit {
-        Lit(value.to_bits())
-    }
-    pub fn get(self) -> f64 {
-        f64::from_bits(self.0)
-    }
-}
-
-impl std::fmt::Debug for Lit {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.get())
-    }
-}
+pub use vsr_tile::{Binary, EXACT, Lit, NOWHERE, Relation, Unary};
 
 /// `out[write] = reducer[reduced] body`, over the box `free × reduced`, where every guard holds.
 ///
@@ -74,16 +55,6 @@ impl Equation {
 pub struct Guard {
     pub index: Ix,
     pub extent: i64,
-}
-
-/// The position that is none: no bound holds for it, whatever is added to it.
-pub const NOWHERE: i64 = -(1 << 60);
-/// Whole numbers below this are exact in f64.
-pub const EXACT: f64 = (1u64 << 53) as f64;
-
-/// A computed position, which is a whole number, as an integer: what is no number or not exact is nowhere.
-pub fn whole(x: f64) -> i64 {
-    if x.abs() < EXACT { x as i64 } else { NOWHERE }
 }
 
 /// How the points of the reduced box become one number. A mean is a sum of `body / n`.
@@ -133,41 +104,4 @@ pub enum Pos {
     Ix(Ix),
     /// Integer-valued expression that is not quasi-affine: `floor` of tensor values, `min`/`max` of indices.
     Computed(Box<Expr>),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Unary {
-    Neg,
-    Exp,
-    Log,
-    Sqrt,
-    Sin,
-    Cos,
-    Tanh,
-    Erf,
-    Abs,
-    Floor,
-    /// Identity whose gradient is zero; removed after differentiation.
-    Stop,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Binary {
-    Add,
-    Sub,
-    Mul,
-    Div,
-    Pow,
-    Min,
-    Max,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Relation {
-    Lt,
-    Le,
-    Gt,
-    Ge,
-    Eq,
-    Ne,
 }

@@ -8,7 +8,7 @@ use super::Rule;
 use super::error::{Result, wrong};
 use super::parts::{Parts, index, name, number};
 use super::scope::{Scope, Sort, numbered};
-use crate::tile::{
+use crate::{
     ArgFact, Buffer, BufferKind, Compute, Contract, ContractInit, Digit, Int, Kernel, Mode, Reduce,
     ReduceOp, Stmt, TaskAxis, Tile, TileKind, Var,
 };

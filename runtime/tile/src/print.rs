@@ -2,11 +2,11 @@
 //!
 //! Enters a kernel; leaves its text, which `parse` reads back: whatever differs in two kernels differs in their texts.
 
-use super::{
+use crate::{Binary, Lit};
+use crate::{
     Bound, BufferKind, Compute, Contract, ContractInit, Int, Kernel, MathOp, Mode, ReduceOp, Stmt,
     TileKind, To, Val, Var, Wide,
 };
-use crate::equation::{Binary, Lit};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::fmt::Write;

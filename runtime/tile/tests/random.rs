@@ -2,11 +2,11 @@
 //!
 //! Enters a seed; leaves a kernel whose references hold. It need not compute anything: nothing here is run.
 
-use vsr_compiler::equation::{Binary, Lit, Relation, Unary};
-use vsr_compiler::tile::{
+use vsr_tile::{
     ArgFact, Bound, Buffer, BufferKind, Compute, Contract, ContractInit, Digit, Int, Kernel, Mode,
     Reduce, ReduceOp, Stmt, TaskAxis, Tile, TileKind, To, Val, Var, Wide,
 };
+use vsr_tile::{Binary, Lit, Relation, Unary};
 
 pub struct Draw {
     state: u64,

@@ -8,8 +8,8 @@ use super::Rule;
 use super::error::{Result, wrong};
 use super::parts::{Parts, number};
 use super::scope::{Scope, Sort};
-use crate::equation::{Binary, Lit, Relation};
-use crate::tile::{Bound, Int, MathOp, Val, Wide};
+use crate::{Binary, Lit, Relation};
+use crate::{Bound, Int, MathOp, Val, Wide};
 
 type Part<'t> = Pair<'t, Rule>;
 type Wides = Wide<Val, Int>;

@@ -1,7 +1,71 @@
-//! The scalar operations: what each is called in text, and what it gives for numbers. Every part that names, folds or
-//! evaluates one asks here; what machine code computes is compared with it.
+//! Scalars: numbers compared by their bits, and the operations on them: what each is called in text, and what it gives for
+//! numbers. Every part that names, folds or evaluates one asks here; what machine code computes is compared with it.
 
-use super::{Binary, Relation, Unary};
+/// A number in an expression, compared by its bits so that equations can be interned.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Lit(u64);
+
+impl Lit {
+    pub fn new(value: f64) -> Lit {
+        Lit(value.to_bits())
+    }
+    pub fn get(self) -> f64 {
+        f64::from_bits(self.0)
+    }
+}
+
+impl std::fmt::Debug for Lit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.get())
+    }
+}
+
+/// The position that is none: no bound holds for it, whatever is added to it.
+pub const NOWHERE: i64 = -(1 << 60);
+/// Whole numbers below this are exact in f64.
+pub const EXACT: f64 = (1u64 << 53) as f64;
+
+/// A computed position, which is a whole number, as an integer: what is no number or not exact is nowhere.
+pub fn whole(x: f64) -> i64 {
+    if x.abs() < EXACT { x as i64 } else { NOWHERE }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Unary {
+    Neg,
+    Exp,
+    Log,
+    Sqrt,
+    Sin,
+    Cos,
+    Tanh,
+    Erf,
+    Abs,
+    Floor,
+    /// Identity whose gradient is zero; removed after differentiation.
+    Stop,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Binary {
+    Add,
+    Sub,
+    Mul,
+    Div,
+    Pow,
+    Min,
+    Max,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Relation {
+    Lt,
+    Le,
+    Gt,
+    Ge,
+    Eq,
+    Ne,
+}
 
 impl Unary {
     /// The function's name; a sign's is the sign.

@@ -1,6 +1,6 @@
 //! Visits every integer of a kernel, to read or to replace it.
 
-use super::{Bound, Compute, Contract, ContractInit, Int, Kernel, Leaf, Stmt, To, Val};
+use crate::{Bound, Compute, Contract, ContractInit, Int, Kernel, Leaf, Stmt, To, Val};
 
 /// What an integer is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,12 +108,12 @@ fn bounds(bounds: &mut [Bound], f: &mut dyn FnMut(&mut Int, Role)) {
 }
 
 /// Puts an integer in the place of a variable, in the value and the addresses of a statement.
-pub fn substitute(c: &mut Compute, var: super::Var, by: &Int) {
+pub fn substitute(c: &mut Compute, var: crate::Var, by: &Int) {
     let replace = &mut |int: &mut Int, _: Role| replace_var(int, var, by);
     compute(c, replace);
 }
 
-fn replace_var(int: &mut Int, var: super::Var, by: &Int) {
+fn replace_var(int: &mut Int, var: crate::Var, by: &Int) {
     match int {
         Int::Var(v) if *v == var => *int = by.clone(),
         Int::Add(a, b)

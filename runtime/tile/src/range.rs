@@ -1,6 +1,6 @@
 //! Intervals of integers: exact for sums of independent variables, refined by conditions that hold.
 
-use super::{Int, TileId, Var};
+use crate::{Int, TileId, Var};
 use std::collections::BTreeMap;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,11 +4,11 @@
 //! multiply-add in contractions), so that all but maths must come out bit for bit. Every access is checked, tiles are
 //! poisoned before each task, and writes are counted for each cell.
 
-use super::{
+use crate::{Binary, whole};
+use crate::{
     Bound, BufferKind, Compute, Contract, ContractInit, Digit, Int, Kernel, Leaf, MathOp, Mode,
     Reduce, ReduceOp, Stmt, TileId, TileKind, To, Val, Var, Wide,
 };
-use crate::equation::{Binary, whole};
 
 /// The arithmetic of a run.
 pub trait Number: Copy + PartialOrd + std::fmt::Debug {
@@ -228,7 +228,7 @@ impl<N: Number> Machine<'_, N> {
     }
 
     fn clear(&mut self) {
-        let len = |t: &super::Tile, kind: TileKind| if t.kind == kind { t.len as usize } else { 0 };
+        let len = |t: &crate::Tile, kind: TileKind| if t.kind == kind { t.len as usize } else { 0 };
         self.tiles = self
             .kernel
             .tiles

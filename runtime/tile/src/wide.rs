@@ -3,7 +3,7 @@
 //!
 //! Data and the walks over it, for whoever reads a kernel; nothing is evaluated here. No power, and no rounding to f32.
 
-use crate::equation::{Binary, Lit, Relation};
+use crate::{Binary, Lit, Relation};
 
 /// Over values `V` and integers `I`: a kernel's, or what a back end makes of them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -1,9 +1,9 @@
 //! Texts of tile programs with something wrong in them: each has one error, with its place; none panics, however it is broken or
 //! nested.
 
-use super::random::Draw;
-use super::{EVERY, assert_returns};
-use vsr_compiler::tile::{Kernel, MAX_NESTING, ParseError, identity, parse, parse_kernel, verify};
+use crate::random::Draw;
+use crate::text::{EVERY, assert_returns};
+use vsr_tile::{Kernel, MAX_NESTING, ParseError, identity, parse, parse_kernel, verify};
 
 /// A kernel with this line on line 7: b0 and t0 hold numbers, b1 and t1 integers.
 pub fn around(line: &str) -> String {
@@ -495,7 +495,7 @@ fn broken_texts_never_panic() {
     let (mut n_parsed, mut n_refused) = (0, 0);
     for seed in 0..4000 {
         let mut d = Draw::new(seed);
-        let drawn = vsr_compiler::tile::print(&d.kernel());
+        let drawn = vsr_tile::print(&d.kernel());
         let text = broken(if seed % 2 == 0 { EVERY } else { &drawn }, &mut d);
         match parse(&text) {
             Ok(kernels) => {

@@ -32,7 +32,7 @@
 //! integers; tiles are `f32`, or `i64` for offsets of rows. Behind `#` is a buffer's or tile's name, without which it is `b3`;
 //! anywhere else `#` begins a comment. An argument has a power of two up to 64 that divides it.
 //!
-//! | of `contract` | is, in [`Contract`](super::Contract) |
+//! | of `contract` | is, in [`Contract`](crate::Contract) |
 //! |---|---|
 //! | `t0[c_at; m:ldc,n:1]` | where the sums go: `m` rows, `ldc` apart |
 //! | `= 0`, `= keep`, `= b4[at]` | `init`; the last a bias |
@@ -60,16 +60,21 @@ mod nesting;
 mod parts;
 mod scope;
 
+use std::panic::resume_unwind;
+use std::thread::{Builder, scope};
+
 use pest::Parser;
 
-use super::Kernel;
-use crate::stack;
+use crate::Kernel;
 pub use error::ParseError;
 use error::Result;
 pub use nesting::MAX_NESTING;
 
+/// Enough for the deepest nesting in any build; only touched pages cost anything.
+const STACK_BYTES: usize = 64 << 20;
+
 #[derive(pest_derive::Parser)]
-#[grammar = "tile/tile.pest"]
+#[grammar = "tile.pest"]
 struct Grammar;
 
 /// The kernels of a text, in its order; none is no error.
@@ -85,8 +90,14 @@ pub fn parse_kernel(text: &str) -> Result<Kernel> {
 
 fn read(rule: Rule, text: &str) -> Result<Vec<Kernel>> {
     nesting::check(text)?;
-    stack::deep(|| parse_here(rule, text))
-        .map_err(|error| ParseError::Machine(stack::no_thread(&error)))?
+    scope(|scope| {
+        let thread = Builder::new().stack_size(STACK_BYTES);
+        let parsing = thread.spawn_scoped(scope, || parse_here(rule, text));
+        let parsing = parsing.map_err(|error| {
+            ParseError::Machine(format!("the system gives no thread to parse on: {error}"))
+        })?;
+        parsing.join().unwrap_or_else(|panic| resume_unwind(panic))
+    })
 }
 
 fn parse_here(rule: Rule, text: &str) -> Result<Vec<Kernel>> {

@@ -3,8 +3,8 @@
 //! What can be shown wrong is an error. What intervals cannot decide (addresses that come from data) is listed as not
 //! proven: the interpreter checks those.
 
-use super::range::{Facts, Range};
-use super::{
+use crate::range::{Facts, Range};
+use crate::{
     Bound, BufferKind, Compute, Contract, ContractInit, Digit, Int, Kernel, Leaf, Stmt, TileId,
     TileKind, To, Val,
 };
@@ -164,7 +164,7 @@ impl Verifier<'_> {
         }
         self.assume(&c.bounds);
         self.val(&c.value);
-        if c.mode != super::Mode::Store && c.mode != super::Mode::NonTemporal {
+        if c.mode != crate::Mode::Store && c.mode != crate::Mode::NonTemporal {
             self.must_be_written(c.to);
         }
         self.access(c.to, &c.at, "written");
@@ -312,7 +312,7 @@ impl Verifier<'_> {
                 if self.facts.range(b).lo < 1 {
                     self.errors.push(format!(
                         "the divisor {} is not positive",
-                        super::print::int(b)
+                        crate::print::int(b)
                     ));
                 }
             }
@@ -440,7 +440,7 @@ impl Verifier<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tile::{lift, parse_kernel};
+    use crate::parse_kernel;
 
     /// 4 tasks, 400 elements in each buffer.
     fn storing(statement: &str) -> Kernel {
@@ -479,12 +479,20 @@ mod tests {
                 unproven: vec![]
             }
         );
-        let (lifted, args) = lift(&shifted(0, 100));
-        assert_eq!(
-            verify(&lifted, &args, &[400, 400])
-                .expect("no error")
-                .unproven,
-            [""; 0]
+        let mut by_argument = shifted(0, 100);
+        let Stmt::Compute(compute) = &mut by_argument.body[0] else {
+            panic!("{by_argument:?}");
+        };
+        compute.dims[0].1 = Int::Arg(0);
+        by_argument.args = vec![crate::ArgFact { multiple_of: 4 }];
+        let report = verify(&by_argument, &[100], &[400, 400]).expect("no error");
+        assert_eq!(report.unproven, [""; 0]);
+        let report = verify(&by_argument, &[102], &[400, 400]);
+        assert!(
+            report
+                .expect_err("102 is no multiple")
+                .concat()
+                .contains("no multiple of 4")
         );
     }
 

@@ -9,7 +9,7 @@ use super::Rule;
 use super::error::{Result, wrong};
 use super::nesting::{MAX_NESTING, too_deep};
 use super::parts::index;
-use crate::tile::{BufferId, BufferKind, Kernel, TileId, TileKind, To, Var};
+use crate::{BufferId, BufferKind, Kernel, TileId, TileKind, To, Var};
 
 /// Interpreters keep a slot for each variable up to the largest.
 const MAX_VARS: Var = 1 << 16;
