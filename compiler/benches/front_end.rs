@@ -6,7 +6,7 @@
 use std::time::Instant;
 use vsr_compiler::diag::{Problems, Sources};
 use vsr_compiler::pass_manager::PassManager;
-use vsr_compiler::sema::{self, Loader, Options};
+use vsr_compiler::sema::{Loader, Options};
 use vsr_compiler::{pipeline, syntax};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../");
@@ -44,7 +44,7 @@ fn ms(mut work: impl FnMut()) -> f64 {
 
 fn check(path: &str) {
     let (mut files, mut problems) = (Repository::default(), Problems::new());
-    sema::check(&mut files, path, &Options::default(), false, &mut problems);
+    pipeline::checked(&mut files, path, &Options::default(), false, &mut problems);
     assert!(problems.is_empty(), "{}", problems.render(&files.0));
 }
 

@@ -3,8 +3,8 @@
 //! seeds; a broken promise is a panic. Reads no file: what a text uses is not there.
 
 use vsr_compiler::diag::{Problems, Sources};
-use vsr_compiler::sema::{self, Loader, Options};
-use vsr_compiler::syntax;
+use vsr_compiler::sema::{Loader, Options};
+use vsr_compiler::{pipeline, syntax};
 
 struct Text<'t>(&'t str, Sources);
 
@@ -28,7 +28,7 @@ impl Loader for Text<'_> {
 /// Whether there are no problems.
 fn is_fine(text: &str) -> bool {
     let (mut loader, mut problems) = (Text(text, Sources::new()), Problems::new());
-    sema::check(
+    pipeline::checked(
         &mut loader,
         "fuzz.vsr",
         &Options::default(),

@@ -7,7 +7,7 @@ mod header;
 
 pub use header::{files, header};
 
-use crate::backend::clif::Code;
+use crate::backend::{Code, Target};
 use crate::ir::graph;
 use crate::lower::{EntryCalls, KernelCall, LoweredKernels, PlannedEntry};
 use crate::schedule::{LaunchPlan, PlannedBuffer, Slot, WeightDecl, WeightKind};
@@ -15,8 +15,7 @@ use crate::tile::{self, Kernel};
 use std::collections::BTreeMap;
 use vsr_artifact::Artifact;
 use vsr_artifact::manifest::{
-    Entry, Frozen, Init, KernelInfo, Launch, Layout, Manifest, Model, Place, Port, Target, Train,
-    Weight,
+    Entry, Frozen, Init, KernelInfo, Launch, Layout, Manifest, Model, Place, Port, Train, Weight,
 };
 
 #[derive(Default)]
@@ -43,6 +42,7 @@ pub fn assemble(
     weights: &[WeightDecl],
     plans: Vec<PlannedEntry>,
     lowered: &LoweredKernels,
+    target: Target,
     code: Code,
 ) -> Artifact {
     let mut shared = ConstantPool::default();
@@ -51,8 +51,8 @@ pub fn assemble(
     let entries = plans.into_iter().zip(&lowered.entries).map(entry).collect();
     let info = |(i, k): (usize, &Kernel)| KernelInfo {
         name: k.name.clone(),
-        offset: code.offsets[i],
-        rows: code.rows[i].clone(),
+        offset: code.kernels[i].offset,
+        rows: code.kernels[i].rows.clone(),
         anchor: lowered.origins[i].anchor.to_string(),
     };
     let manifest = Manifest {
@@ -68,11 +68,7 @@ pub fn assemble(
         storage_bytes,
         entries,
         kernels: lowered.kernels.iter().enumerate().map(info).collect(),
-        target: Target {
-            name: code.target.to_string(),
-            features: code.features.clone(),
-            machine: lowered.machine,
-        },
+        target: target.stated(lowered.machine),
         code_hash: blake3::hash(&code.bytes).to_hex().to_string(),
         consts_hash: blake3::hash(&shared.consts).to_hex().to_string(),
     };
@@ -149,7 +145,7 @@ impl ConstantPool {
         let setup = launches(&e.plan.setup, &calls.setup);
         let launches = launches(&e.plan.launches, &calls.launches);
         let called = calls.setup.iter().chain(&calls.launches);
-        let scratch = called.map(|c| code.scratch[c.kernel as usize]);
+        let scratch = called.map(|c| code.kernels[c.kernel as usize].scratch);
         Entry {
             name: e.name,
             profile: e.profile,

@@ -3,14 +3,14 @@
 //! Enters a path and a loader of files; leaves an artifact in memory, or problems. Nothing is read or written here.
 
 use crate::assemble::{self, Header, assemble};
-use crate::backend::clif::{self, Target};
-use crate::diag::{self, Class, Diag, Problems};
+use crate::backend::Target;
+use crate::diag::{self, Class, Diag, Problems, Sources};
 use crate::ir;
 use crate::ir::graph::{Graph, Op};
 use crate::lower::{LoweredKernels, PlannedEntry, lower};
 use crate::pass_manager::{Emit, Ir, PassManager};
 use crate::schedule::{self, EntryPlan, Rules, WeightTable};
-use crate::sema::{self, Elaborated, EntryGraph, Loader, Options, WeightKind};
+use crate::sema::{self, Elaborated, EntryGraph, Loaded, Loader, Options, WeightKind};
 use crate::tile::{self, LaunchedKernel};
 use crate::{pass, stack, training};
 use std::collections::BTreeSet;
@@ -25,7 +25,7 @@ pub struct Stage {
 }
 
 /// The table of contents. Pictures stop behind `elaborate`, a report behind `lower`, `compile` at the end. `check` and the editor
-/// elaborate a sketch instead (`sema::check`), and go on to `lower` where a profile limits its memory.
+/// elaborate each item as far as its errors let them, and `check` goes on to `schedule` where a profile limits its memory.
 pub const STAGES: [Stage; 8] = [
     Stage {
         name: "parse",
@@ -165,36 +165,65 @@ pub fn link(
 ) -> std::io::Result<Artifact> {
     let lowered = lowered(&plans, manager);
     let code = manager.timed("code", || {
-        clif::compile(&lowered.kernels, target, &lowered.machine, &|kernel| {
-            lowered.context(kernel)
-        })
+        let around = |kernel| lowered.context(kernel);
+        let backend = target.backend();
+        backend.compile(&lowered.kernels, &lowered.machine, &around)
     })?;
     match manager.emit {
         Some(Emit::Tile) => {
             let kernels: Vec<String> = lowered.kernels.iter().map(tile::print).collect();
             manager.text += &kernels.join("\n");
         }
-        Some(Emit::Clif) => manager.text += &clif::text(&lowered.kernels, target, &lowered.machine),
+        Some(Emit::Clif) => {
+            manager.text += &target.backend().text(&lowered.kernels, &lowered.machine);
+        }
         _ => {}
     }
     Ok(manager.timed("assemble", || {
-        assemble(header, &weights.weights, plans, &lowered, code)
+        assemble(header, &weights.weights, plans, &lowered, target, code)
     }))
+}
+
+/// What a check leaves beside problems.
+#[derive(Default)]
+pub struct Checked {
+    pub facts: sema::Facts,
+    /// The file itself, the files it uses, and the standard library.
+    pub files: Vec<Loaded>,
+}
+
+/// All files, and the facts where they are wanted; problems are those that elaborating finds.
+pub fn checked(
+    loader: &mut dyn Loader,
+    path: &str,
+    options: &Options,
+    wants_facts: bool,
+    problems: &mut Problems,
+) -> Checked {
+    let files = parse(loader, path, &mut PassManager::default(), problems).unwrap_or_default();
+    let facts = match files.is_empty() {
+        true => sema::Facts::default(),
+        false => sema::check(&files, loader.sources(), options, wants_facts, problems),
+    };
+    Checked { facts, files }
 }
 
 /// All that compiling a file would say. Where a profile limits its `memory`, that takes a plan, though no code.
 pub fn check(loader: &mut dyn Loader, path: &str, options: &Options, problems: &mut Problems) {
-    let checked = sema::check(loader, path, options, false, problems);
+    let Checked { files, .. } = checked(loader, path, options, false, problems);
     if options.name.is_none() {
-        sema::choice(&checked, loader.sources(), problems);
+        sema::choice(&files, loader.sources(), problems);
     }
-    if !problems.is_empty() || !checked.limits_memory() {
+    if !problems.is_empty() || !files.first().is_some_and(sema::limits_memory) {
         return;
     }
     let mut manager = PassManager::default();
-    let Some(elaborated) = graphs(loader, path, options, &mut manager, problems) else {
+    let sources = loader.sources();
+    let Some(elaborated) = elaborate_parsed(&files, sources, options, &mut manager, problems)
+    else {
         return;
     };
+    let elaborated = optimised(derived(elaborated, &mut manager), &mut manager);
     let _sources = diag::among(loader.sources());
     let mut weights = WeightTable::declared(&elaborated.weights);
     for entry in &elaborated.entries {
@@ -248,14 +277,8 @@ pub fn graphs(
     manager: &mut PassManager,
     problems: &mut Problems,
 ) -> Option<Elaborated> {
-    let mut elaborated = differentiated(loader, path, options, manager, problems)?;
-    for entry in &mut elaborated.entries {
-        let _entry = enter(entry, manager);
-        let graph = std::mem::take(&mut entry.graph);
-        entry.graph = manager.stage("optimise", |manager| pass::optimise(graph, manager));
-    }
-    drop_unread(&mut elaborated);
-    Some(elaborated)
+    let derived = differentiated(loader, path, options, manager, problems)?;
+    Some(optimised(derived, manager))
 }
 
 /// The graphs of all entries, with gradients and updates as they are derived. None: see `problems`.
@@ -266,12 +289,8 @@ pub fn differentiated(
     manager: &mut PassManager,
     problems: &mut Problems,
 ) -> Option<Elaborated> {
-    let mut elaborated = elaborate(loader, path, options, manager, problems)?;
-    for entry in &mut elaborated.entries {
-        let _entry = diag::context(title(entry));
-        manager.timed("differentiate", || training::differentiate(entry));
-    }
-    Some(elaborated)
+    let elaborated = elaborate(loader, path, options, manager, problems)?;
+    Some(derived(elaborated, manager))
 }
 
 /// The graphs of all entries as the text says them. None: see `problems`.
@@ -282,11 +301,49 @@ pub fn elaborate(
     manager: &mut PassManager,
     problems: &mut Problems,
 ) -> Option<Elaborated> {
-    let files = manager.timed("parse", || sema::load(loader, path, problems))?;
-    let elaborate = || sema::elaborate(&files, loader.sources(), options, problems);
+    let files = parse(loader, path, manager, problems)?;
+    elaborate_parsed(&files, loader.sources(), options, manager, problems)
+}
+
+/// The syntax trees of a file, of what it uses, and of the standard library. None: see `problems`.
+pub fn parse(
+    loader: &mut dyn Loader,
+    path: &str,
+    manager: &mut PassManager,
+    problems: &mut Problems,
+) -> Option<Vec<Loaded>> {
+    manager.timed("parse", || sema::load(loader, path, problems))
+}
+
+fn elaborate_parsed(
+    files: &[Loaded],
+    sources: &Sources,
+    options: &Options,
+    manager: &mut PassManager,
+    problems: &mut Problems,
+) -> Option<Elaborated> {
+    let elaborate = || sema::elaborate(files, sources, options, problems);
     let elaborated = manager.timed("elaborate", elaborate)?;
     check_precision(&elaborated, problems)?;
     Some(elaborated)
+}
+
+fn derived(mut elaborated: Elaborated, manager: &mut PassManager) -> Elaborated {
+    for entry in &mut elaborated.entries {
+        let _entry = diag::context(title(entry));
+        manager.timed("differentiate", || training::differentiate(entry));
+    }
+    elaborated
+}
+
+fn optimised(mut elaborated: Elaborated, manager: &mut PassManager) -> Elaborated {
+    for entry in &mut elaborated.entries {
+        let _entry = enter(entry, manager);
+        let graph = std::mem::take(&mut entry.graph);
+        entry.graph = manager.stage("optimise", |manager| pass::optimise(graph, manager));
+    }
+    drop_unread(&mut elaborated);
+    elaborated
 }
 
 /// The graphs of `infer` entries as text, or of all entries, with their gradients.

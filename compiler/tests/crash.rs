@@ -5,7 +5,7 @@ mod sema;
 
 use sema::Files;
 use vsr_compiler::assemble::Header;
-use vsr_compiler::backend::clif::Target;
+use vsr_compiler::backend::Target;
 use vsr_compiler::diag::{self, Problems};
 use vsr_compiler::pass_manager::PassManager;
 use vsr_compiler::schedule::{EntryPlan, WeightTable};

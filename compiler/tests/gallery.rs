@@ -3,7 +3,8 @@
 
 use std::path::Path;
 use vsr_compiler::diag::{Problems, Sources};
-use vsr_compiler::sema::{Loader, Options, check};
+use vsr_compiler::pipeline::checked as check;
+use vsr_compiler::sema::{Loader, Options};
 
 /// Files of the gallery.
 #[derive(Default)]

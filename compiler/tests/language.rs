@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 
 use crate::sema::{Files, run_with};
-use vsr_compiler::backend::clif::Target;
+use vsr_compiler::backend::Target;
 use vsr_compiler::diag::Problems;
 use vsr_compiler::ir::eval::{Given, evaluate};
 use vsr_compiler::ir::philox::Stream;

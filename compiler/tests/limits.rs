@@ -14,7 +14,8 @@ use std::sync::{Mutex, MutexGuard};
 use sema::Files;
 use texts::{Sized, items, model, refused, taken};
 use vsr_compiler::diag::{MAX_PROBLEMS, Problems};
-use vsr_compiler::sema::{Loader, Options, check};
+use vsr_compiler::pipeline::checked as check;
+use vsr_compiler::sema::{Loader, Options};
 use vsr_compiler::syntax;
 
 /// Counts what is taken.

@@ -4,12 +4,12 @@
 
 use crate::sema::Files;
 use vsr_artifact::roofs::{Roof, named};
-use vsr_compiler::backend::clif::Target;
+use vsr_compiler::backend::Target;
 use vsr_compiler::diag::Problems;
 use vsr_compiler::pass_manager::PassManager;
 use vsr_compiler::pipeline;
 use vsr_compiler::report::{Report, Roofline, report, text};
-use vsr_compiler::sema::{self as front, Loader, Options};
+use vsr_compiler::sema::{Loader, Options};
 
 fn roofline() -> Roofline {
     let roofs = named("laptop").unwrap();
@@ -399,7 +399,7 @@ fn a_hover_counts_what_the_report_counts() {
         let mut files = Files::default();
         files.texts.insert("m.vsr".into(), text.clone());
         let mut problems = Problems::new();
-        let checked = front::check(
+        let checked = pipeline::checked(
             &mut files,
             "m.vsr",
             &Options::default(),

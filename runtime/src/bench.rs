@@ -60,14 +60,13 @@ pub fn bench(session: &mut Session, entry: usize, repeats: usize, seed: u64) -> 
         .zip(&data)
         .map(|(p, d)| (p.name.as_str(), d.as_slice()))
         .collect();
+    let peak = session.device().peak_flops()?;
     session.run(entry, &inputs, seed, 0)?;
-    let level = session.level();
-    let peak = yardstick::peak_flops(session.pool(), level);
-    let mut copy = yardstick::Copy::new()?;
-    copy.run(session.pool(), level);
+    let mut copy = yardstick::Copy::new(session.device())?;
+    copy.run(session.device())?;
     let (mut whole, mut each) = (f64::INFINITY, vec![f64::INFINITY; plan.launches.len()]);
     for _ in 0..repeats.max(1) {
-        copy.run(session.pool(), level);
+        copy.run(session.device())?;
         let start = Instant::now();
         session.run(entry, &inputs, seed, 0)?;
         whole = whole.min(start.elapsed().as_secs_f64());
@@ -93,8 +92,8 @@ pub fn bench(session: &mut Session, entry: usize, repeats: usize, seed: u64) -> 
     let done: u64 = plan.launches.iter().map(|l| l.flops).sum();
     Ok(Report {
         model: session.manifest().model.name.clone(),
-        threads: session.n_threads(),
-        level: session.level().name(),
+        threads: session.device().n_threads(),
+        level: session.device().level(),
         peak_gflops: peak / 1e9,
         copy_gb_per_s: copy / 1e9,
         load: load(),

@@ -2,14 +2,14 @@
 //!
 //! Enters nothing but the machine; leaves numbers. No network is read or run.
 
-use crate::device::cpu::{Pool, n_threads_for};
+use crate::device::cpu::n_threads_for;
+use crate::device::{self, Options};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::yardstick;
 use std::fmt::Write;
 use std::path::PathBuf;
 use vsr_artifact::roofs::{self, Roof, Roofs};
-use vsr_kernels::Level;
 
 /// One thread, powers of two, and the most: `--threads`, or every core.
 fn counts(most: usize) -> Vec<usize> {
@@ -20,21 +20,26 @@ fn counts(most: usize) -> Vec<usize> {
     counts
 }
 
-/// Measures with up to so many threads, as [`n_threads_for`] takes them.
-pub fn measure(threads: usize) -> Result<Roofs> {
-    let most = n_threads_for(threads);
-    let level = Level::detect();
+/// Measures a device with up to as many threads as are asked for.
+pub fn measure(options: &Options) -> Result<Roofs> {
+    let device = |threads| {
+        device::open(&Options {
+            threads,
+            ..options.clone()
+        })
+    };
     let roof = |n: usize| {
-        let (peak, copy) = yardstick::machine(&mut Pool::new(n)?, level)?;
+        let (peak, copy) = yardstick::machine(&mut *device(n)?)?;
         Ok(Roof {
             threads: n as u64,
             fma_gflops: peak / 1e9,
             copy_gb_per_s: copy / 1e9,
         })
     };
+    let most = n_threads_for(options.threads);
     Ok(Roofs {
         machine: processor().unwrap_or_else(|| "this machine".to_string()),
-        level: level.name().to_string(),
+        level: device(1)?.level().to_string(),
         roofs: counts(most).into_iter().map(roof).collect::<Result<_>>()?,
     })
 }
@@ -91,7 +96,7 @@ mod tests {
     #[test]
     fn what_is_measured_is_possible_and_read_back() {
         let dir = tempfile::tempdir().unwrap();
-        let measured = measure(1).unwrap();
+        let measured = measure(&Options::default()).unwrap();
         let path = save(&measured, Some(dir.path().join("a/roofs.json"))).unwrap();
         let read = Roofs::read(&path).unwrap();
         let near = |a: f64, b: f64| (a - b).abs() <= 1e-12 * b;

@@ -5,7 +5,7 @@
 //! here, and of public layouts, whose file `weights.rs` opens. Leaves the weights filled, or a sentence about the file
 //! that does not fit. No file is written, and no number is copied before its tensor's type and shape are the network's.
 
-use crate::device::cpu::Memory;
+use crate::device::{self, Buffer};
 use crate::error::{Error, Result};
 use crate::tensors::Mapped;
 use crate::weights::elements;
@@ -14,7 +14,7 @@ use vsr_artifact::manifest::{Manifest, Stored, Weight};
 use vsr_artifact::{shown, shown_path};
 
 /// Reads every frozen weight. `dir` is the artifact's folder.
-pub fn load(manifest: &Manifest, storage: &mut Memory, dir: &Path) -> Result<()> {
+pub fn load(manifest: &Manifest, storage: &mut dyn Buffer, dir: &Path) -> Result<()> {
     for (index, name) in manifest.frozen.files.iter().enumerate() {
         let path = find(dir, name)?;
         let file = Mapped::open(&path)?;
@@ -34,7 +34,7 @@ pub fn load(manifest: &Manifest, storage: &mut Memory, dir: &Path) -> Result<()>
                         format!("is not the file that was compiled with: {why}"),
                     )
                 })?;
-                copy(&file, place, weight, storage);
+                copy(&file, place, weight, storage)?;
             }
         }
     }
@@ -92,21 +92,25 @@ pub fn check(file: &Mapped, place: &Stored, weight: &Weight) -> std::result::Res
 }
 
 /// Copies a part of the file that [`check`] accepts.
-pub fn copy(file: &Mapped, place: &Stored, weight: &Weight, storage: &mut Memory) {
-    let n = elements(weight);
-    let (Some(shape), Some(to)) = (file.shape(&place.key), storage.floats_mut(weight.offset, n))
-    else {
-        return;
+pub fn copy(
+    file: &Mapped,
+    place: &Stored,
+    weight: &Weight,
+    storage: &mut dyn Buffer,
+) -> Result<()> {
+    let Some(shape) = file.shape(&place.key) else {
+        return Ok(());
     };
     let row = shape.iter().skip(1).product::<u64>() as usize;
     let first = place.rows.map_or(0, |[low, _]| low as usize * row);
-    if place.transposed {
-        let mut plain = vec![0.0; n];
+    device::edit(storage, weight.offset, elements(weight), |to| {
+        if !place.transposed {
+            return file.copy_from(&place.key, first, to);
+        }
+        let mut plain = vec![0.0; to.len()];
         file.copy_from(&place.key, first, &mut plain);
         transpose(&plain, row, to);
-    } else {
-        file.copy_from(&place.key, first, to);
-    }
+    })
 }
 
 /// Rows of `row` numbers to columns.

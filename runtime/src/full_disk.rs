@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use vsr_artifact::{roofs, shown_path};
-use vsr_compiler::backend::clif::Target;
+use vsr_compiler::backend::Target;
 use vsr_compiler::diag::{Problems, Sources};
 use vsr_compiler::pass_manager::PassManager;
 use vsr_compiler::pipeline;
@@ -101,11 +101,10 @@ impl Place {
         tensors::write(&at("x.safetensors"), &[view], &BTreeMap::new()).unwrap();
         let options = Options {
             threads: 1,
-            level: None,
-            is_guarded: false,
+            ..Options::default()
         };
         let mut session = Session::open(&at("net"), options).unwrap();
-        session.init_weights(3);
+        session.init_weights(3).unwrap();
         fs::create_dir(dir.path().join("out")).unwrap();
         Place { dir, session }
     }

@@ -4,11 +4,12 @@
 // A reader that has gone must end no program: `console` speaks.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use vsr_artifact::{EXIT_CODES, console, shown_path};
-use vsr_runtime::device::cpu::n_threads_for;
+use vsr_runtime::device::{self, cpu::n_threads_for};
 use vsr_runtime::error::{DAMAGED_SOURCE, OnFault};
 use vsr_runtime::files::guard;
 use vsr_runtime::session::{Options, Session};
@@ -36,9 +37,9 @@ struct Cli {
 
 #[derive(Args, Clone)]
 struct Common {
-    /// Where to run
-    #[arg(long, global = true, default_value = "cpu")]
-    device: String,
+    /// Where to run [default: where the network's code runs]
+    #[arg(long, global = true, value_parser = PossibleValuesParser::new(device::names()))]
+    device: Option<String>,
     /// Threads, at most four for each core; 0: one for each. Results do not depend on it
     #[arg(long, global = true, default_value_t = 0)]
     threads: usize,
@@ -202,6 +203,14 @@ impl Common {
         }
     }
 
+    fn options(&self) -> Options {
+        Options {
+            device: self.device.clone(),
+            threads: self.threads,
+            ..Options::default()
+        }
+    }
+
     fn seed(&self) -> u64 {
         self.seed.unwrap_or(0)
     }
@@ -259,12 +268,6 @@ fn report(error: &Error) -> u8 {
 
 fn run(cli: Cli) -> Result<u8> {
     let common = cli.common;
-    if common.device != "cpu" {
-        let device = &common.device;
-        return Err(Error::user(format!(
-            "there is no device {device}: this version runs on `--device cpu`"
-        )));
-    }
     common.tell_threads();
     match cli.command {
         Command::Train(args) => run_train(&args, &common).map(|()| 0),
@@ -293,14 +296,7 @@ fn open_for(
     weights: Option<&Path>,
     common: &Common,
 ) -> Result<Session> {
-    let mut session = Session::open(
-        compiled,
-        Options {
-            threads: common.threads,
-            level: None,
-            is_guarded: false,
-        },
-    )?;
+    let mut session = Session::open(compiled, common.options())?;
     match weights {
         Some(path) => {
             let scope = match entry {
@@ -309,7 +305,7 @@ fn open_for(
             };
             session.load_weights(path, scope)?;
         }
-        None => session.init_weights(common.seed()),
+        None => session.init_weights(common.seed())?,
     }
     if let Some(text) = session.check_finite(weights, OnFault::of_strict(common.strict))? {
         console::err(&format!("warning: {text}\n"));
@@ -318,14 +314,7 @@ fn open_for(
 }
 
 fn run_train(args: &Train, common: &Common) -> Result<()> {
-    let mut session = Session::open(
-        &args.compiled,
-        Options {
-            threads: common.threads,
-            level: None,
-            is_guarded: false,
-        },
-    )?;
+    let mut session = Session::open(&args.compiled, common.options())?;
     if let Some(rate) = args.rate.filter(|r| !(r.is_finite() && *r >= 0.0)) {
         return Err(Error::user(format!(
             "--rate {rate} is no learning rate: give a number from 0 on"
@@ -382,7 +371,7 @@ fn run_exec(args: &Exec, common: &Common) -> Result<()> {
 }
 
 fn run_roofs(path: Option<PathBuf>, common: &Common) -> Result<()> {
-    let roofs = bench_roofs::measure(common.threads)?;
+    let roofs = bench_roofs::measure(&common.options())?;
     let path = bench_roofs::save(&roofs, path)?;
     if common.json {
         return print(roofs.text().trim_end());

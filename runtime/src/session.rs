@@ -1,12 +1,11 @@
 //! A loaded network: its memory, its weights, its entries bound to addresses. Runs one entry at a time.
 //!
+//! All of it lies on a device, which allocates, uploads and launches; nothing here knows which one.
 //! All memory is what the manifest plans, to the byte: one storage for weights and states, an arena (and a block for
 //! what is folded from weights) for each entry in use, scratch for each thread, the constants. Stored weights that
 //! only what is folded needed are given back: see `stored`.
 
-use crate::device::cpu::{
-    Call, Code, Guarded, Memory, Pool, Run, copy, n_threads_for, run_guarded,
-};
+use crate::device::{self, Buffer, Device, ListId, Run};
 use crate::error::{Error, OnFault, Result};
 use crate::frozen;
 use crate::weights::{self, Scope};
@@ -14,48 +13,36 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use stored::{Provenance, Stored};
-use vsr_artifact::manifest::{Entry, Launch, Manifest, Port};
+use vsr_artifact::manifest::{Entry, Manifest, Place, Port};
 use vsr_artifact::{Artifact, folding, shown_path};
-use vsr_kernels::Level;
 
 mod bind;
 mod stored;
 
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// As [`n_threads_for`] takes them: 0 is one for each core.
-    pub threads: usize,
-    /// Widest instructions of the microkernels; `None`: the best there are.
-    pub level: Option<Level>,
-    /// For tests: each launch runs with its buffers between pages that nobody may touch. So does everything if the
-    /// variable `VSR_GUARD` is set.
-    pub is_guarded: bool,
-}
+pub use crate::device::Options;
 
 pub struct Session {
     dir: PathBuf,
     manifest: Manifest,
-    code: Code,
-    consts: Memory,
+    device: Box<dyn Device>,
+    consts: Box<dyn Buffer>,
     storage: Stored,
-    scratch: Vec<Memory>,
     /// Bound at first use.
     bound: Vec<Option<Bound>>,
-    pool: Pool,
-    level: Level,
-    is_guarded: bool,
     /// Keys of weights without a first value that nothing has set.
     missing: BTreeSet<String>,
 }
 
 /// An entry with its memory.
 struct Bound {
-    arena: Memory,
-    folded: Memory,
-    launches: Vec<Call>,
-    setup: Vec<Call>,
+    arena: Box<dyn Buffer>,
+    folded: Box<dyn Buffer>,
+    launches: ListId,
+    setup: ListId,
     /// What is folded from weights is older than the weights.
     stale: bool,
+    /// Outputs of the last run by their names, where the host cannot look.
+    outputs: BTreeMap<String, Vec<f32>>,
 }
 
 /// Bytes that a session holds, in the terms of the compiler's plan.
@@ -81,31 +68,17 @@ impl Session {
     }
 
     fn new(artifact: Artifact, dir: &Path, options: Options) -> Result<Session> {
+        let mut device = device::open_for(artifact.manifest.target.form, &options)?;
+        let mut consts = device.alloc(artifact.consts.len() as u64, "constants")?;
+        consts.upload(0, &artifact.consts)?;
+        device.load(&artifact, dir)?;
         let manifest = artifact.manifest;
-        let level = options
-            .level
-            .unwrap_or_else(Level::detect)
-            .min(Level::detect());
-        let pool = Pool::new(n_threads_for(options.threads))?;
-        let mut consts = Memory::zeroed(artifact.consts.len() as u64, "constants")?;
-        consts.bytes_mut().copy_from_slice(&artifact.consts);
-        let scratch_bytes = manifest
-            .entries
-            .iter()
-            .map(|e| e.scratch_bytes)
-            .max()
-            .unwrap_or(0);
-        let scratch = (0..pool.n_threads()).map(|_| Memory::zeroed(scratch_bytes, "scratch"));
         let session = Session {
             dir: dir.to_path_buf(),
-            code: Code::load(&artifact.code, || vsr_artifact::code_file(dir))?,
             consts,
-            storage: Stored::open(&manifest, dir)?,
-            scratch: scratch.collect::<Result<_>>()?,
+            storage: Stored::open(&*device, &manifest, dir)?,
+            device,
             bound: manifest.entries.iter().map(|_| None).collect(),
-            pool,
-            level,
-            is_guarded: options.is_guarded || std::env::var_os("VSR_GUARD").is_some(),
             missing: weights::required(&manifest)
                 .into_iter()
                 .map(String::from)
@@ -133,17 +106,9 @@ impl Session {
         own.into_iter().chain(frozen).collect()
     }
 
-    pub fn level(&self) -> Level {
-        self.level
-    }
-
-    pub fn n_threads(&self) -> usize {
-        self.pool.n_threads()
-    }
-
-    /// The threads, for work beside the entries (measuring the machine).
-    pub fn pool(&mut self) -> &mut Pool {
-        &mut self.pool
+    /// What entries run on, for measuring it beside them.
+    pub fn device(&mut self) -> &mut dyn Device {
+        &mut *self.device
     }
 
     /// Index of an entry; an empty profile takes the first of that name.
@@ -174,40 +139,38 @@ impl Session {
     }
 
     pub fn bytes(&self) -> Bytes {
-        let sum = |of: fn(&Bound) -> &Memory| {
-            self.bound
-                .iter()
-                .flatten()
-                .map(|b| of(b).len() as u64)
-                .sum()
-        };
+        let sum = |of: fn(&Bound) -> u64| self.bound.iter().flatten().map(of).sum();
         Bytes {
             storage: self.storage.bytes(),
-            consts: self.consts.len() as u64,
-            arenas: sum(|b| &b.arena),
-            folded: sum(|b| &b.folded),
-            scratch: self.scratch.iter().map(|m| m.len() as u64).sum(),
+            consts: self.consts.len(),
+            arenas: sum(|b| b.arena.len()),
+            folded: sum(|b| b.folded.len()),
+            scratch: self.device.scratch_bytes(),
         }
     }
 
     /// Gives back an entry's memory; it is bound again at its next run.
     pub fn release(&mut self, entry: usize) {
-        self.bound[entry] = None;
+        if let Some(bound) = self.bound[entry].take() {
+            self.device.unbind(bound.launches);
+            self.device.unbind(bound.setup);
+        }
     }
 }
 
 /// Weights.
 impl Session {
-    pub fn init_weights(&mut self, seed: u64) {
-        self.storage.fill(&self.manifest, Provenance::Start(seed));
+    pub fn init_weights(&mut self, seed: u64) -> Result<()> {
+        self.storage.fill(&self.manifest, Provenance::Start(seed))?;
         self.weights_changed();
+        Ok(())
     }
 
     pub fn load_weights(&mut self, path: &Path, scope: Scope) -> Result<BTreeMap<String, String>> {
         let source = weights::Source::open(&self.manifest, path, scope)?;
         let metadata = source.metadata().clone();
         let provenance = Provenance::File(Box::new(source));
-        self.storage.fill(&self.manifest, provenance);
+        self.storage.fill(&self.manifest, provenance)?;
         self.missing.clear();
         self.weights_changed();
         Ok(metadata)
@@ -231,7 +194,7 @@ impl Session {
     /// Exchanges weights and their running means (`ema`): entries then see the means, until the next call.
     pub fn swap_means(&mut self) -> Result<()> {
         let storage = self.storage.owned(&self.manifest)?;
-        weights::swap_means(&self.manifest, storage);
+        weights::swap_means(&self.manifest, storage)?;
         self.weights_changed();
         Ok(())
     }
@@ -240,8 +203,8 @@ impl Session {
     pub fn weight(&mut self, key: &str) -> Result<Vec<f32>> {
         let storage = self.storage.whole(&self.manifest)?;
         let found = self.manifest.weights.iter().find(|w| w.key == key);
-        let values = found.and_then(|w| storage.floats(w.offset, weights::elements(w)));
-        Ok(values.unwrap_or_default().to_vec())
+        let values = found.map(|w| device::read(storage, w.offset, weights::elements(w)));
+        Ok(values.transpose()?.unwrap_or_default().into_owned())
     }
 
     pub fn set_weight(&mut self, key: &str, values: &[f32]) -> Result<()> {
@@ -257,9 +220,7 @@ impl Session {
             )));
         }
         let storage = self.storage.owned(&self.manifest)?;
-        if let Some(to) = storage.floats_mut(weight.offset, n) {
-            to.copy_from_slice(values);
-        }
+        device::edit(storage, weight.offset, n, |to| to.copy_from_slice(values))?;
         self.missing.remove(key);
         self.weights_changed();
         Ok(())
@@ -268,17 +229,15 @@ impl Session {
     /// Key of the first weight or state that holds NaN or an infinity.
     pub fn first_non_finite(&mut self) -> Result<Option<&str>> {
         let storage = self.storage.whole(&self.manifest)?;
-        Ok(weights::non_finite(&self.manifest, storage)
-            .next()
-            .map(|w| w.key.as_str()))
+        let mut found = weights::non_finite(&self.manifest, storage);
+        Ok(found.next().transpose()?.map(|w| w.key.as_str()))
     }
 
     /// What there is to say where weights, from `path` or of frozen networks, are not finite.
     pub fn check_finite(&mut self, path: Option<&Path>, faults: OnFault) -> Result<Option<String>> {
         let storage = self.storage.whole(&self.manifest)?;
-        let bad: Vec<&str> = weights::non_finite(&self.manifest, storage)
-            .map(|w| w.key.as_str())
-            .collect();
+        let found = weights::non_finite(&self.manifest, storage).map(|w| Ok(w?.key.as_str()));
+        let bad = found.collect::<Result<Vec<&str>>>()?;
         if bad.is_empty() {
             return Ok(None);
         }
@@ -320,17 +279,8 @@ impl Session {
         let Some(bound) = &self.bound[entry] else {
             return Ok(vec![]);
         };
-        let run = Run {
-            level: self.level,
-            seed,
-            step,
-            min_parallel_cost: self.manifest.min_parallel_cost(),
-            scratch: &self.scratch,
-        };
-        // SAFETY: `bind` took the addresses from this session's memory, by the manifest; `new` lowered the level to
-        // this machine's; and the session is borrowed alone.
-        let times = unsafe { run.timed(&mut self.pool, &bound.launches) };
-        self.after(entry);
+        let times = self.device.timed(bound.launches, Run { seed, step })?;
+        self.after(entry)?;
         Ok(times)
     }
 
@@ -338,7 +288,9 @@ impl Session {
     pub fn output(&self, entry: usize, name: &str) -> &[f32] {
         let ports = &self.manifest.entries[entry].outputs;
         let found = ports.iter().find(|p| p.name == name);
-        found.and_then(|p| self.port(entry, p)).unwrap_or_default()
+        let seen = found.and_then(|p| self.port(entry, p));
+        let copied = || Some(self.bound[entry].as_ref()?.outputs.get(name)?.as_slice());
+        seen.or_else(copied).unwrap_or_default()
     }
 
     fn prepare(&mut self, entry: usize, inputs: &[(&str, &[f32])], step: u64) -> Result<()> {
@@ -395,16 +347,12 @@ impl Session {
                 "the input {name} has shape {shape:?}, {n} numbers, not {got}"
             )));
         }
-        let Some(to) = self
-            .memory_mut(entry, port.at)
-            .and_then(|(m, at)| m.floats_mut(at, n))
-        else {
-            return Err(self.damaged(&format!("input {name} lies outside its memory")));
+        let (at, to) = match (port.at, self.bound[entry].as_mut()) {
+            (Place::Arena(at), Some(bound)) => (at, &mut bound.arena),
+            (Place::Folded(at), Some(bound)) => (at, &mut bound.folded),
+            _ => return Err(self.damaged(&format!("input {name} lies outside its memory"))),
         };
-        let to = to.as_mut_ptr();
-        // SAFETY: a port of as many floats lies there.
-        unsafe { copy(&mut self.pool, values, to) };
-        Ok(())
+        self.device.upload(&mut **to, at, values)
     }
 
     /// Step by step, so that stored weights go as what is folded from them comes.
@@ -422,18 +370,9 @@ impl Session {
             return Ok(());
         };
         bound.stale = false;
-        let run = Run {
-            level: self.level,
-            seed: 0,
-            step: 0,
-            min_parallel_cost: self.manifest.min_parallel_cost(),
-            scratch: &self.scratch,
-        };
         for step in steps {
-            let plan = &self.manifest.entries[entry].setup[step.launches.clone()];
-            let calls = &bound.setup[step.launches];
-            // SAFETY: `bind` bound these calls to this session's memory, by this plan; the session is borrowed alone.
-            unsafe { run_calls(self.is_guarded, &run, &mut self.pool, calls, plan)? };
+            self.device
+                .run(bound.setup, step.launches, Run::default())?;
             self.storage.give_back(&step.done);
         }
         Ok(())
@@ -451,61 +390,33 @@ impl Session {
 
     fn launch(&mut self, entry: usize, seed: u64, step: u64) -> Result<()> {
         if let Some(bound) = &self.bound[entry] {
-            let run = Run {
-                level: self.level,
-                seed,
-                step,
-                min_parallel_cost: self.manifest.min_parallel_cost(),
-                scratch: &self.scratch,
-            };
-            let plan = &self.manifest.entries[entry].launches;
-            // SAFETY: `bind` bound these calls to this session's memory, by this plan; the session is borrowed alone.
-            unsafe { run_calls(self.is_guarded, &run, &mut self.pool, &bound.launches, plan)? };
+            let all = 0..self.manifest.entries[entry].launches.len();
+            self.device.run(bound.launches, all, Run { seed, step })?;
         }
-        self.after(entry);
-        Ok(())
+        self.after(entry)
     }
 
-    /// Training moves the weights under the other entries.
-    fn after(&mut self, entry: usize) {
+    /// Training moves the weights under the other entries. Outputs come to the host, where it cannot see them.
+    fn after(&mut self, entry: usize) -> Result<()> {
         if self.trains(entry) {
             self.weights_changed();
         }
+        let mut copied = BTreeMap::new();
+        for port in &self.manifest.entries[entry].outputs {
+            if self.port(entry, port).is_none() {
+                copied.insert(port.name.clone(), self.port_copied(entry, port)?);
+            }
+        }
+        if let Some(bound) = self.bound[entry].as_mut() {
+            bound.outputs = copied;
+        }
+        Ok(())
     }
 
     fn trains(&self, entry: usize) -> bool {
         self.manifest.entries[entry].name == "train"
     }
 }
-
-/// Runs calls that were bound from these launches.
-///
-/// # Safety
-/// As for [`Run::all`].
-unsafe fn run_calls(
-    is_guarded: bool,
-    run: &Run<'_>,
-    pool: &mut Pool,
-    calls: &[Call],
-    plan: &[Launch],
-) -> Result<()> {
-    if !is_guarded {
-        // SAFETY: the caller vouches for the calls.
-        unsafe { run.all(pool, calls) };
-        return Ok(());
-    }
-    let guarded = calls.iter().zip(plan).map(|(call, launch)| Guarded {
-        call,
-        lens: &launch.lens,
-        label: &launch.label,
-    });
-    let all: Vec<Guarded<'_>> = guarded.collect();
-    // SAFETY: the caller vouches for the calls; the plan that they were bound from knows the length of each buffer.
-    unsafe { run_guarded(run, pool, &all) }
-}
-
-// SAFETY: all addresses inside are of memory and code that the session owns, and which stay where they are if it moves.
-unsafe impl Send for Session {}
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -1,9 +1,10 @@
 //! Weights: how they begin, how they come from files, how they go there. Every fault of a file is listed at once.
 
-use crate::device::cpu::Memory;
+use crate::device::{self, Buffer};
 use crate::error::{Error, Result};
 use crate::frozen;
 use crate::tensors::{self, Mapped, View};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 use vsr_artifact::manifest::{Init, Layout, Manifest, Stored, Weight, WeightKind};
@@ -38,26 +39,33 @@ pub fn elements(weight: &Weight) -> usize {
 }
 
 /// First values. Each weight has numbers of its own, found by its key: another weight changes none of them.
-pub fn init(manifest: &Manifest, storage: &mut Memory, seed: u64) {
+pub fn init(manifest: &Manifest, storage: &mut dyn Buffer, seed: u64) -> Result<()> {
     for weight in manifest
         .weights
         .iter()
         .filter(|w| w.kind != WeightKind::Frozen)
     {
-        init_one(weight, storage, seed);
+        init_one(weight, storage, seed)?;
     }
-    start_means(manifest, storage);
+    start_means(manifest, storage)
 }
 
 /// A running mean begins where its weight does.
-fn start_means(manifest: &Manifest, storage: &mut Memory) {
+fn start_means(manifest: &Manifest, storage: &mut dyn Buffer) -> Result<()> {
     for (weight, mean) in means(manifest) {
-        let values = storage.floats(weight.offset, elements(weight));
-        let values = values.unwrap_or_default().to_vec();
-        if let Some(to) = storage.floats_mut(mean.offset, elements(mean)) {
-            to.copy_from_slice(&values);
-        }
+        let values = values(storage, weight)?.into_owned();
+        put(storage, mean, &values)?;
     }
+    Ok(())
+}
+
+fn values<'a>(storage: &'a dyn Buffer, weight: &Weight) -> Result<Cow<'a, [f32]>> {
+    device::read(storage, weight.offset, elements(weight))
+}
+
+fn put(storage: &mut dyn Buffer, weight: &Weight, values: &[f32]) -> Result<()> {
+    let copy = |to: &mut [f32]| to.copy_from_slice(values);
+    device::edit(storage, weight.offset, elements(weight), copy)
 }
 
 /// Each weight that training keeps a running mean of, with the mean.
@@ -68,24 +76,23 @@ fn means(manifest: &Manifest) -> impl Iterator<Item = (&Weight, &Weight)> {
 }
 
 /// Puts every running mean in the place of its weight, and the weight where the mean was. Twice changes no bit.
-pub fn swap_means(manifest: &Manifest, storage: &mut Memory) {
+pub fn swap_means(manifest: &Manifest, storage: &mut dyn Buffer) -> Result<()> {
     for (weight, mean) in means(manifest) {
-        let values = |w: &Weight| storage.floats(w.offset, elements(w)).map(<[f32]>::to_vec);
-        let (Some(own), Some(of_mean)) = (values(weight), values(mean)) else {
-            continue;
-        };
-        for (to, from) in [(weight, of_mean), (mean, own)] {
-            if let Some(to) = storage.floats_mut(to.offset, from.len()) {
-                to.copy_from_slice(&from);
-            }
-        }
+        let own = values(storage, weight)?.into_owned();
+        let of_mean = values(storage, mean)?.into_owned();
+        put(storage, weight, &of_mean)?;
+        put(storage, mean, &own)?;
     }
+    Ok(())
 }
 
-fn init_one(weight: &Weight, storage: &mut Memory, seed: u64) {
-    let Some(values) = storage.floats_mut(weight.offset, elements(weight)) else {
-        return;
-    };
+fn init_one(weight: &Weight, storage: &mut dyn Buffer, seed: u64) -> Result<()> {
+    device::edit(storage, weight.offset, elements(weight), |values| {
+        start(weight, values, seed);
+    })
+}
+
+fn start(weight: &Weight, values: &mut [f32], seed: u64) {
     let hash = blake3::hash(weight.key.as_bytes());
     let key = u64::from_le_bytes(hash.as_bytes()[..8].try_into().expect("eight bytes of 32"));
     let random = |normal, values: &mut [f32]| {
@@ -114,11 +121,15 @@ fn init_one(weight: &Weight, storage: &mut Memory, seed: u64) {
 /// Weights and states, frozen ones too, that hold NaN or an infinity.
 pub fn non_finite<'a>(
     manifest: &'a Manifest,
-    storage: &'a Memory,
-) -> impl Iterator<Item = &'a Weight> {
-    manifest.weights.iter().filter(|w| {
-        let values = storage.floats(w.offset, elements(w));
-        !values.unwrap_or_default().iter().all(|v| v.is_finite())
+    storage: &'a dyn Buffer,
+) -> impl Iterator<Item = Result<&'a Weight>> {
+    manifest.weights.iter().filter_map(|w| {
+        let is_finite = values(storage, w).map(|values| values.iter().all(|v| v.is_finite()));
+        match is_finite {
+            Ok(true) => None,
+            Ok(false) => Some(Ok(w)),
+            Err(error) => Some(Err(error)),
+        }
     })
 }
 
@@ -186,21 +197,21 @@ impl Source {
     }
 
     /// Fills all weights; what the file does not hold starts again.
-    pub fn fill(&self, manifest: &Manifest, storage: &mut Memory) {
+    pub fn fill(&self, manifest: &Manifest, storage: &mut dyn Buffer) -> Result<()> {
         let scope = match self.held {
             Held::Keys(scope) => scope,
             Held::Layout(layout, scope) => {
-                load_layout(manifest, storage, &self.file, &manifest.layouts[layout]);
+                load_layout(manifest, storage, &self.file, &manifest.layouts[layout])?;
                 scope
             }
         };
         for (weight, key) in self.keys(manifest) {
-            if let Some(values) = storage.floats_mut(weight.offset, elements(weight)) {
-                self.file.copy(key, values);
-            }
+            let copy = |to: &mut [f32]| self.file.copy(key, to);
+            device::edit(storage, weight.offset, elements(weight), copy)?;
         }
-        reset_rest(manifest, storage, scope);
+        reset_rest(manifest, storage, scope)?;
         self.file.rest();
+        Ok(())
     }
 }
 
@@ -236,13 +247,14 @@ fn is_of_training(weight: &Weight) -> bool {
 }
 
 /// What a file of this scope does not hold starts again.
-fn reset_rest(manifest: &Manifest, storage: &mut Memory, scope: Scope) {
+fn reset_rest(manifest: &Manifest, storage: &mut dyn Buffer, scope: Scope) -> Result<()> {
     let rest = |w: &&Weight| !in_scope(w, scope) && w.kind != WeightKind::Frozen;
     for weight in manifest.weights.iter().filter(rest) {
-        init_one(weight, storage, 0);
+        init_one(weight, storage, 0)?;
     }
-    if scope == Scope::Model {
-        start_means(manifest, storage);
+    match scope {
+        Scope::Model => start_means(manifest, storage),
+        Scope::Everything => Ok(()),
     }
 }
 
@@ -275,10 +287,14 @@ fn placed<'m>(
     layout.tensors.iter().filter_map(pair)
 }
 
-fn load_layout(manifest: &Manifest, storage: &mut Memory, file: &Mapped, layout: &Layout) {
-    for (place, weight) in placed(manifest, layout) {
-        frozen::copy(file, place, weight, storage);
-    }
+fn load_layout(
+    manifest: &Manifest,
+    storage: &mut dyn Buffer,
+    file: &Mapped,
+    layout: &Layout,
+) -> Result<()> {
+    placed(manifest, layout)
+        .try_for_each(|(place, weight)| frozen::copy(file, place, weight, storage))
 }
 
 fn other_layout(manifest: &Manifest, file: &Mapped, layout: &Layout) -> String {
@@ -356,7 +372,7 @@ fn list(text: &mut String, title: &str, keys: &[String]) {
 /// Writes all weights in scope, whole or not at all. A file for inference holds the running means, where there are any.
 pub fn save(
     manifest: &Manifest,
-    storage: &Memory,
+    storage: &dyn Buffer,
     path: &Path,
     scope: Scope,
     extra: &BTreeMap<String, String>,
@@ -364,14 +380,15 @@ pub fn save(
     let mut metadata = BTreeMap::from([("model".to_string(), manifest.model.name.clone())]);
     metadata.extend(extra.clone());
     let chosen = manifest.weights.iter().filter(|w| in_scope(w, scope));
-    let views = chosen.map(|w| {
+    let kept = chosen.map(|w| {
         let mean = manifest.mean_of(w).filter(|_| scope == Scope::Model);
-        let at = mean.unwrap_or(w).offset;
-        View {
-            name: &w.key,
-            shape: &w.shape,
-            data: storage.floats(at, elements(w)).unwrap_or_default(),
-        }
+        Ok((w, values(storage, mean.unwrap_or(w))?))
+    });
+    let kept: Vec<(&Weight, Cow<'_, [f32]>)> = kept.collect::<Result<_>>()?;
+    let views = kept.iter().map(|(w, data)| View {
+        name: &w.key,
+        shape: &w.shape,
+        data,
     });
     tensors::write(path, &views.collect::<Vec<_>>(), &metadata)
 }

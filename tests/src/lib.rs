@@ -9,8 +9,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use safetensors::SafeTensors;
-use vsr_artifact::machine::Machine;
-use vsr_compiler::backend::clif::Target;
+use vsr_compiler::backend::Target;
 use vsr_compiler::diag::{Problems, Sources};
 use vsr_compiler::pass_manager::PassManager;
 use vsr_compiler::pipeline::{self, Compiled, Destination};
@@ -67,19 +66,17 @@ pub fn artifact_of(
     compiled_of(Target::X86_64V3.into(), path, name, profiles, set).artifact
 }
 
-/// As [`artifact`], planned for a machine.
+/// As [`artifact`], made for a target or planned for a machine.
 ///
 /// # Panics
 /// If it does not compile: the message is the problems.
 pub fn artifact_on(
-    machine: Machine,
+    destination: impl Into<Destination>,
     path: &str,
     profiles: &[&str],
     set: &[(String, String)],
 ) -> vsr_artifact::Artifact {
-    let target = Target::X86_64V3;
-    let destination = Destination { target, machine };
-    compiled_of(destination, path, None, profiles, set).artifact
+    compiled_of(destination.into(), path, None, profiles, set).artifact
 }
 
 fn compiled_of(
@@ -176,7 +173,7 @@ fn open_folder(folder: tempfile::TempDir, n_threads: usize, level: Option<Level>
     let options = session::Options {
         threads: n_threads,
         level,
-        is_guarded: false,
+        ..session::Options::default()
     };
     let compiled = folder.path().join("compiled");
     let session = Session::open(&compiled, options).expect("the artifact opens");

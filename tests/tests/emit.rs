@@ -1,7 +1,7 @@
 //! Snapshots of what `--emit` prints at each stage (ast, graph, grad, schedule, tile, clif): small networks whole, the
 //! flagship shortened.
 
-use vsr_compiler::backend::clif::Target;
+use vsr_compiler::backend::Target;
 use vsr_compiler::diag::{Problems, Sources};
 use vsr_compiler::ir::print;
 use vsr_compiler::pass_manager::PassManager;

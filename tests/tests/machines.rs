@@ -4,7 +4,16 @@
 
 use crate::native::{goldens_of_ops, inputs, run, set_weights, trained};
 use vsr_artifact::machine::Machine;
+use vsr_compiler::backend::Target;
+use vsr_compiler::pipeline::Destination;
 use vsr_tests::{Golden, artifact_on, golden, open_artifact};
+
+fn planned_for(machine: Machine) -> Destination {
+    Destination {
+        target: Target::X86_64V3,
+        machine,
+    }
+}
 
 /// Short vectors, short lines and small caches; two cores without a common cache; many threads.
 fn machines() -> [Machine; 3] {
@@ -40,7 +49,8 @@ fn machines() -> [Machine; 3] {
 fn bits(machine: Machine, golden: &Golden) -> Vec<Vec<u32>> {
     let mut set = golden.settings("set");
     set.extend(golden.settings("dims"));
-    let artifact = artifact_on(machine, &golden.about["source"], &["train"], &set);
+    let on = planned_for(machine);
+    let artifact = artifact_on(on, &golden.about["source"], &["train"], &set);
     assert_eq!(artifact.manifest.target.machine, machine);
     trained(&mut open_artifact(&artifact, 3), golden)
 }
@@ -64,7 +74,10 @@ fn machines_have_plans_of_their_own() {
     let golden = golden("vsr-deform.safetensors");
     let mut set = golden.settings("set");
     set.extend(golden.settings("dims"));
-    let code = |machine| artifact_on(machine, &golden.about["source"], &["train"], &set).code;
+    let code = |machine| {
+        let on = planned_for(machine);
+        artifact_on(on, &golden.about["source"], &["train"], &set).code
+    };
     let mut codes = vec![code(Machine::default())];
     codes.extend(machines().map(code));
     for (i, code) in codes.iter().enumerate() {
@@ -76,7 +89,8 @@ fn machines_have_plans_of_their_own() {
 fn every_op_has_the_same_bits_on_every_machine() {
     let result = |machine: Machine, golden: &Golden| {
         let set = golden.settings("set");
-        let artifact = artifact_on(machine, &golden.about["source"], &["case"], &set);
+        let on = planned_for(machine);
+        let artifact = artifact_on(on, &golden.about["source"], &["case"], &set);
         let mut opened = open_artifact(&artifact, 2);
         set_weights(&mut opened, &golden.under("weight."));
         let entry = opened.session.find("infer", "case").expect("the entry");

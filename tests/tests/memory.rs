@@ -29,11 +29,10 @@ fn one_tile_of_the_flagship_takes_less_than_a_hundred_megabytes_weights_and_all(
     vsr_artifact::write(&dir.path().join("compiled"), &artifact).expect("it writes");
     let options = Options {
         threads: threads as usize,
-        level: None,
-        is_guarded: false,
+        ..Options::default()
     };
     let mut s = Session::open(&dir.path().join("compiled"), options).expect("it opens");
-    s.init_weights(1);
+    s.init_weights(1).unwrap();
     let entry = s.find("infer", "tile").expect("infer");
     let x = vec![0.5; e.inputs[0].shape.iter().product::<u64>() as usize];
     s.run(entry, &[("x", &x)], 0, 0).expect("it runs");

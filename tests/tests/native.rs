@@ -1,8 +1,12 @@
-//! Native code against PyTorch: every op's value, both flagships and VDSR, gradients and steps of Adam.
+//! Every device against PyTorch: every op's value, both flagships and VDSR, gradients and steps of Adam.
 
 use std::collections::BTreeMap;
+use vsr_artifact::Artifact;
+use vsr_compiler::backend::Target;
 use vsr_kernels::Level;
-use vsr_tests::{Golden, Opened, distance, golden, open, open_at, root};
+use vsr_tests::{
+    Golden, Opened, artifact_on, distance, golden, open, open_artifact, open_at, root,
+};
 
 const VALUE: f64 = 2e-5;
 const GRADIENT: f64 = 1e-4;
@@ -40,24 +44,24 @@ pub(crate) fn goldens_of_ops() -> Vec<String> {
     files
 }
 
-#[test]
-fn every_op_agrees_with_pytorch() {
+/// An op's golden, compiled for a target, and what comes out.
+pub(crate) fn op(golden: &Golden, target: Target) -> (Artifact, Vec<f32>) {
+    let set = golden.settings("set");
+    let artifact = artifact_on(target, &golden.about["source"], &["case"], &set);
+    let mut opened = open_artifact(&artifact, 2);
+    let entry = opened.session.find("infer", "case").expect("the entry");
+    let given = inputs(golden, &opened, entry);
+    run(&mut opened, entry, &given, 0);
+    let name = &artifact.manifest.entries[entry].outputs[0].name;
+    let result = opened.session.output(entry, name).to_vec();
+    (artifact, result)
+}
+
+fn check_ops(target: Target) {
     let mut wrong = vec![];
     for file in goldens_of_ops() {
         let golden = golden(&format!("ops/{file}"));
-        let mut opened = open(
-            &golden.about["source"],
-            &["case"],
-            &golden.settings("set"),
-            2,
-        );
-        let entry = opened.session.find("infer", "case").expect("the entry");
-        let given = inputs(&golden, &opened, entry);
-        run(&mut opened, entry, &given, 0);
-        let name = opened.session.manifest().entries[entry].outputs[0]
-            .name
-            .clone();
-        let d = distance(opened.session.output(entry, &name), &golden.tensors["y"]);
+        let d = distance(&op(&golden, target).1, &golden.tensors["y"]);
         if d > VALUE {
             wrong.push(format!("{file} is off by {d:.1e}"));
         }
@@ -65,8 +69,18 @@ fn every_op_agrees_with_pytorch() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+#[test]
+fn every_op_agrees_with_pytorch() {
+    check_ops(Target::X86_64V3);
+}
+
+#[test]
+fn every_op_agrees_with_pytorch_step_by_step() {
+    check_ops(Target::Interpreter);
+}
+
 pub(crate) fn set_weights(opened: &mut Opened, weights: &BTreeMap<String, Vec<f32>>) {
-    opened.session.init_weights(0);
+    opened.session.init_weights(0).unwrap();
     for (key, values) in weights {
         opened
             .session
@@ -75,12 +89,13 @@ pub(crate) fn set_weights(opened: &mut Opened, weights: &BTreeMap<String, Vec<f3
     }
 }
 
-fn check_network(name: &str, profile: &str, infer: &str) {
+fn check_network(target: Target, name: &str, profile: &str, infer: &str) {
     let golden = golden(name);
     let mut set = golden.settings("set");
     set.retain(|(k, _)| k != "strength");
     set.extend(golden.settings(infer));
-    let mut opened = open(&golden.about["source"], &[profile], &set, 2);
+    let artifact = artifact_on(target, &golden.about["source"], &[profile], &set);
+    let mut opened = open_artifact(&artifact, 2);
     set_weights(&mut opened, &golden.under("weight."));
     let entry = opened.session.find("infer", profile).expect("the entry");
     let given = inputs(&golden, &opened, entry);
@@ -92,11 +107,12 @@ fn check_network(name: &str, profile: &str, infer: &str) {
     assert!(d < VALUE, "{name}: the result is off by {d:.1e}");
 }
 
-fn check_training(name: &str) {
+fn check_training(target: Target, name: &str) {
     let golden = golden(name);
     let mut set = golden.settings("set");
     set.extend(golden.settings("dims"));
-    let mut opened = open(&golden.about["source"], &["train"], &set, 2);
+    let artifact = artifact_on(target, &golden.about["source"], &["train"], &set);
+    let mut opened = open_artifact(&artifact, 2);
     set_weights(&mut opened, &golden.under("weight."));
     let entry = opened.session.find("train", "train").expect("the entry");
     let mut given = inputs(&golden, &opened, entry);
@@ -148,20 +164,31 @@ fn check_training(name: &str) {
 
 #[test]
 fn flagship_with_deformable_alignment_agrees_with_pytorch() {
-    check_network("vsr-deform.safetensors", "tile", "dims");
-    check_training("vsr-deform.safetensors");
+    check_network(Target::X86_64V3, "vsr-deform.safetensors", "tile", "dims");
+    check_training(Target::X86_64V3, "vsr-deform.safetensors");
 }
 
 #[test]
 fn flagship_with_plain_convolutions_agrees_with_pytorch() {
-    check_network("vsr-plain.safetensors", "tile", "dims");
-    check_training("vsr-plain.safetensors");
+    check_network(Target::X86_64V3, "vsr-plain.safetensors", "tile", "dims");
+    check_training(Target::X86_64V3, "vsr-plain.safetensors");
+}
+
+#[test]
+fn flagship_agrees_with_pytorch_step_by_step() {
+    check_network(
+        Target::Interpreter,
+        "vsr-deform.safetensors",
+        "tile",
+        "dims",
+    );
+    check_training(Target::Interpreter, "vsr-deform.safetensors");
 }
 
 #[test]
 fn vdsr_agrees_with_pytorch_over_three_steps_of_adam() {
-    check_network("vdsr.safetensors", "picture", "infer");
-    check_training("vdsr.safetensors");
+    check_network(Target::X86_64V3, "vdsr.safetensors", "picture", "infer");
+    check_training(Target::X86_64V3, "vdsr.safetensors");
 }
 
 /// The bits of every weight and state behind two steps of training from a golden's weights.
@@ -217,7 +244,7 @@ fn winograd_trains_as_direct_sums_do() {
     let step = |batch: usize| {
         let set = [("B", batch), ("H", h), ("W", w)].map(|(k, v)| (k.to_string(), v.to_string()));
         let mut opened = open("tests/peers/shapes/conv2d.vsr", &["train"], &set, 2);
-        opened.session.init_weights(3);
+        opened.session.init_weights(3).unwrap();
         let entry = opened.session.find("train", "train").expect("the entry");
         let given = [("x".to_string(), picture.repeat(batch))];
         run(&mut opened, entry, &given, 0);

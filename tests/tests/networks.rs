@@ -64,7 +64,7 @@ fn networks_of_the_field_agree_with_their_references() {
     ] {
         let (golden, mut opened) = compiled(name);
         let weights = opened.session.manifest().weights.clone();
-        opened.session.init_weights(0);
+        opened.session.init_weights(0).unwrap();
         for w in &weights {
             let values = weight(&w.key, &w.shape);
             opened
@@ -160,7 +160,7 @@ profile p {{ B = 2  H = 24  W = 20 }}
     let mut opened = beside(folder.path(), &text);
     let manifest = opened.session.manifest();
     assert_eq!(manifest.weights.len(), manifest.frozen.tensors.len());
-    opened.session.init_weights(0);
+    opened.session.init_weights(0).unwrap();
     check_outputs(&mut opened.session, &golden, 1e-5, "clip through `openai`");
     // Frozen weights are in no file that this network writes.
     let saved = folder.path().join("own.safetensors");
@@ -174,8 +174,7 @@ profile p {{ B = 2  H = 24  W = 20 }}
     let compiled = opened.folder.path().join("compiled");
     let options = || vsr_runtime::session::Options {
         threads: 1,
-        level: None,
-        is_guarded: false,
+        ..Default::default()
     };
     let moved = folder.path().join("elsewhere");
     std::fs::rename(&from, &moved).expect("it moves");
@@ -267,7 +266,7 @@ fn an_absent_prompt_costs_no_memory() {
     let (golden, mut whole) = compiled("sdxl-unet");
     let folder = tempfile::tempdir().expect("a folder");
     let weights = whole.session.manifest().weights.clone();
-    whole.session.init_weights(0);
+    whole.session.init_weights(0).unwrap();
     let mut file = BTreeMap::new();
     for w in &weights {
         let values = weight(&w.key, &w.shape);

@@ -2,7 +2,7 @@
 //! frame; where it is not, two tilings agree as far as blending can make them.
 
 use std::path::Path;
-use vsr_compiler::backend::clif::Target;
+use vsr_compiler::backend::Target;
 use vsr_compiler::diag::{Problems, Sources};
 use vsr_compiler::pass_manager::PassManager;
 use vsr_compiler::pipeline;
@@ -69,8 +69,7 @@ fn compiled(folder: &Path) -> Session {
         folder,
         session::Options {
             threads: 2,
-            level: None,
-            is_guarded: false,
+            ..Default::default()
         },
     )
     .expect("it was written just now")
@@ -80,7 +79,7 @@ fn compiled(folder: &Path) -> Session {
 fn vdsr_in_tiles_is_vdsr_whole_bit_for_bit() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut session = compiled(folder.path());
-    session.init_weights(3);
+    session.init_weights(3).unwrap();
     // The last convolution starts at zero: fill everything, so that a seam would show.
     for weight in session.manifest().weights.clone() {
         let n = weight.shape.iter().product::<u64>() as usize;

@@ -50,7 +50,7 @@ fn gradients_pass_through_a_frozen_network_and_means_are_what_is_saved() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut opened = opened(folder.path());
     let s = &mut opened.session;
-    s.init_weights(0);
+    s.init_weights(0).unwrap();
     let (train, eval) = (
         s.find("train", "").expect("train"),
         s.find("eval", "").expect("eval"),

@@ -7,7 +7,7 @@ use vsr_artifact::EXIT_CODES;
 use vsr_artifact::machine::Machine;
 use vsr_artifact::manifest::{Entry, Manifest, WeightKind};
 use vsr_artifact::{folding, shown, shown_path};
-use vsr_compiler::backend::clif::Target;
+use vsr_compiler::backend::Target;
 use vsr_compiler::diag::{self, Problems};
 use vsr_compiler::pass_manager::{Emit, PassManager, Time};
 use vsr_compiler::pipeline::{self, Compiled, Destination, STAGES, Stage};
@@ -60,8 +60,9 @@ pub struct Compile {
     /// Machine to plan for, as JSON: caches, vectors, threads (`--emit machine` prints one). It changes no number
     #[arg(long, value_name = "FILE")]
     machine: Option<PathBuf>,
-    /// Processors it shall run on: x86-64-v3 needs AVX2 and FMA (AVX-512 is used where it is)
-    #[arg(long, default_value = "x86-64-v3", value_parser = ["x86-64-v3", "cpu-portable"])]
+    /// What it shall run on: x86-64-v3 needs AVX2 and FMA (AVX-512 is used where it is); interpreter makes no code, its
+    /// kernels are run step by step and checked, for proofs
+    #[arg(long, default_value = Target::ALL[0].name(), value_parser = Target::ALL.map(Target::name))]
     target: String,
     /// One JSON object on standard output; problems, too
     #[arg(long)]

@@ -4,49 +4,33 @@
 
 use super::entries::{self, ProblemCollector, Wanted};
 use super::facts::Facts;
-use super::module::{self, Loaded, Loader, Program};
+use super::module::{Loaded, Program};
 use super::settings::{self, Offer};
 use super::{MergedWeights, Options, cycle, definitions, frozen};
 use crate::diag::{Problems, Sources};
 use crate::syntax::ast::{self, ItemKind};
 use rustc_hash::FxHashSet as HashSet;
 
-/// What a check leaves beside problems.
-#[derive(Default)]
-pub struct Checked {
-    pub facts: Facts,
-    /// The file itself, the files it uses, and the standard library.
-    pub files: Vec<Loaded>,
+/// Whether a profile of a file says how much memory its networks may take.
+pub fn limits_memory(file: &Loaded) -> bool {
+    profiles(&file.ast).any(|p| p.settings.iter().any(|s| s.name.text == "memory"))
 }
 
-impl Checked {
-    /// Whether a profile says how much memory its networks may take.
-    pub fn limits_memory(&self) -> bool {
-        let file = self.files.first();
-        let mut settings = file.into_iter().flat_map(|f| profiles(&f.ast));
-        settings.any(|p| p.settings.iter().any(|s| s.name.text == "memory"))
-    }
-}
-
-/// Checks the file at `path` and all it uses. `options.name` keeps one `train` item or model; the facts are of that
-/// file and those it uses, where `wants_facts`.
+/// Checks the first of the files that [`super::load`] read, which are all it uses. `options.name` keeps one `train` item or
+/// model; the facts are of all files, where `wants_facts`.
 pub fn check(
-    loader: &mut dyn Loader,
-    path: &str,
+    files: &[Loaded],
+    sources: &Sources,
     options: &Options,
     wants_facts: bool,
     problems: &mut Problems,
-) -> Checked {
-    let Some(files) = module::load(loader, path, problems) else {
-        return Checked::default();
-    };
-    let sources: &Sources = loader.sources();
+) -> Facts {
     let mut facts = Facts::default();
     super::on_deep_stack(problems, |found| {
         let facts = wants_facts.then_some(&mut facts);
-        check_loaded(&files, sources, options, facts, found);
+        check_loaded(files, sources, options, facts, found);
     });
-    Checked { facts, files }
+    facts
 }
 
 fn check_loaded(
@@ -117,8 +101,8 @@ fn check_entries(
 }
 
 /// What compiling a checked file says where it holds several models or `train` items and none is named.
-pub fn choice(checked: &Checked, sources: &Sources, problems: &mut Problems) {
-    let Some(file) = checked.files.first() else {
+pub fn choice(files: &[Loaded], sources: &Sources, problems: &mut Problems) {
+    let Some(file) = files.first() else {
         return;
     };
     if profiles(&file.ast).count() == 0 {
@@ -126,7 +110,7 @@ pub fn choice(checked: &Checked, sources: &Sources, problems: &mut Problems) {
     }
     // What is wrong with the texts has been reported.
     let mut silent = Problems::new();
-    let program = Program::new(&checked.files, sources, &mut silent);
+    let program = Program::new(files, sources, &mut silent);
     cycle::cycles(&program, &mut silent);
     let offer = Offer::of(&program, &Options::default(), &mut silent);
     if let (Some(offer), true) = (offer, silent.is_empty()) {

@@ -42,7 +42,7 @@ mod value;
 pub(crate) mod walk;
 
 pub use calls::Call;
-pub use check::{Checked, check, choice};
+pub use check::{check, choice, limits_memory};
 pub use elab::{Weight, WeightKind};
 pub use facts::{Fact, Facts};
 pub use frozen::Source;

@@ -84,7 +84,7 @@ pub fn checked(texts: &[(&str, &str)], path: &str) -> String {
         files.texts.insert((*name).to_string(), (*text).to_string());
     }
     let mut problems = Problems::new();
-    vsr_compiler::sema::check(&mut files, path, &Options::default(), true, &mut problems);
+    vsr_compiler::pipeline::checked(&mut files, path, &Options::default(), true, &mut problems);
     problems.render(files.sources())
 }
 

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 use vsr_artifact::{console, shown_path};
-use vsr_compiler::backend::clif::Target;
+use vsr_compiler::backend::Target;
 use vsr_compiler::diag::{Problems, Sources};
 use vsr_compiler::pass_manager::PassManager;
 use vsr_compiler::pipeline;
@@ -91,12 +91,7 @@ fn demo(args: &Args) -> Outcome<()> {
     let compiled = args.out.join("compiled");
     compile(&compiled)?;
 
-    let options = session::Options {
-        threads: 0,
-        level: None,
-        is_guarded: false,
-    };
-    let mut session = Session::open(&compiled, options).map_err(text)?;
+    let mut session = Session::open(&compiled, session::Options::default()).map_err(text)?;
     train_briefly(args, &weights)?;
     session.load_weights(&weights, Scope::Model).map_err(text)?;
     let low = shrink(&clip, args)?;
@@ -165,15 +160,7 @@ fn compile(to: &Path) -> Outcome<()> {
 
 fn train_briefly(args: &Args, weights: &Path) -> Outcome<()> {
     let folder = args.out.join("compiled.train");
-    let mut session = Session::open(
-        &folder,
-        session::Options {
-            threads: 0,
-            level: None,
-            is_guarded: false,
-        },
-    )
-    .map_err(text)?;
+    let mut session = Session::open(&folder, session::Options::default()).map_err(text)?;
     let out = args.out.join("run");
     if out.exists() {
         std::fs::remove_dir_all(&out).map_err(|e| format!("{}: {e}", shown_path(&out)))?;

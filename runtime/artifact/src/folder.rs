@@ -4,7 +4,7 @@
 //! one artifact, never parts of two.
 
 use crate::code::{self, Fault, Header};
-use crate::manifest::Manifest;
+use crate::manifest::{CodeForm, Manifest};
 use crate::manifest_file::{self, Names};
 use crate::{Error, abi, host};
 use std::fs;
@@ -132,7 +132,7 @@ fn load(dir: &Path, text: &[u8]) -> Result<Artifact> {
     if blake3::Hash::from_bytes(header.code_hash).to_hex().as_str() != manifest.code_hash {
         return Err(damaged("code.bin belongs to another manifest.json"));
     }
-    check_host(dir, &header)?;
+    check_host(dir, &header, manifest.target.form)?;
     let consts = part(dir, &place, "consts.bin")?;
     if blake3::hash(&consts).to_hex().as_str() != manifest.consts_hash {
         return Err(damaged("consts.bin does not match its hash"));
@@ -207,13 +207,13 @@ fn check_versions(dir: &Path, text: &[u8]) -> Result<()> {
     }
 }
 
-fn check_host(dir: &Path, header: &Header) -> Result<()> {
-    if header.arch != host::ARCH {
+fn check_host(dir: &Path, header: &Header, form: CodeForm) -> Result<()> {
+    if header.arch != form.arch() {
         let (path, found) = (dir.to_path_buf(), header.arch.clone());
         return Err(Error::WrongArch {
             path,
             found,
-            here: host::ARCH,
+            here: form.arch(),
         });
     }
     let missing = host::missing(&header.features);

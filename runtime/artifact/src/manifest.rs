@@ -233,10 +233,44 @@ pub struct KernelInfo {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
-    /// `x86-64-v3`, `cpu-portable`.
+    /// `x86-64-v3`, `cpu-portable`, `interpreter`.
     pub name: String,
+    #[serde(default, skip_serializing_if = "CodeForm::is_native")]
+    pub form: CodeForm,
     pub features: Vec<String>,
     /// What it is planned for; it runs on any machine with these features.
     #[serde(default)]
     pub machine: Machine,
+}
+
+/// What the code of an artifact is, and so which device runs it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CodeForm {
+    /// Machine code of a processor.
+    #[default]
+    Native,
+    /// The text of tile programs.
+    Tile,
+}
+
+impl CodeForm {
+    /// How the header of the code names it: an architecture, or a form that any machine reads.
+    pub fn arch(self) -> &'static str {
+        match self {
+            CodeForm::Native => crate::host::ARCH,
+            CodeForm::Tile => "tile",
+        }
+    }
+
+    /// The target of `vsrc compile` that makes it.
+    pub fn target(self) -> &'static str {
+        match self {
+            CodeForm::Native => "x86-64-v3",
+            CodeForm::Tile => "interpreter",
+        }
+    }
+
+    fn is_native(&self) -> bool {
+        *self == CodeForm::Native
+    }
 }

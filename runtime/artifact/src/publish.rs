@@ -9,7 +9,7 @@ use crate::folder::{Artifact, FORMAT, MANIFEST, Result, all_files, io, source_ha
 use crate::manifest_file::{self, Names};
 use crate::place::{self, MadeFolders, sync_folder};
 use crate::replace;
-use crate::{Error, abi, host};
+use crate::{Error, abi};
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -58,7 +58,7 @@ impl Laid {
         manifest.code_hash = code_hash.to_hex().to_string();
         manifest.consts_hash = blake3::hash(&artifact.consts).to_hex().to_string();
         let header = Header {
-            arch: host::ARCH.to_string(),
+            arch: manifest.target.form.arch().to_string(),
             features: manifest.target.features.clone(),
             code_hash: *code_hash.as_bytes(),
         };

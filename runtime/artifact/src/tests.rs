@@ -1,7 +1,7 @@
 //! What is written is read back; whatever is changed in between is refused, with the reason.
 
 use crate::folder::all_files;
-use crate::manifest::{Manifest, Model, Target};
+use crate::manifest::{CodeForm, Manifest, Model, Target};
 use crate::{Artifact, Error, read, write};
 use std::collections::BTreeMap;
 use std::fs;
@@ -54,6 +54,7 @@ fn artifact(features: &[&str]) -> Artifact {
             kernels: vec![],
             target: Target {
                 name: "x86-64-v3".into(),
+                form: CodeForm::Native,
                 features: features.iter().map(|f| f.to_string()).collect(),
                 machine: crate::machine::Machine::default(),
             },

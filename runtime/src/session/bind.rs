@@ -3,10 +3,11 @@
 //! Enters a checked plan; leaves calls, and views of what lies at a place. Nothing runs here.
 
 use super::{Bound, Session};
-use crate::device::cpu::{Call, Memory};
+use crate::device::{self, Buffer};
 use crate::error::{Error, Result};
 use crate::weights;
-use vsr_artifact::manifest::{Launch, Place, Port};
+use std::collections::BTreeMap;
+use vsr_artifact::manifest::{Entry, Launch, Place, Port};
 
 impl Session {
     pub(super) fn bind(&mut self, entry: usize) -> Result<()> {
@@ -14,32 +15,27 @@ impl Session {
             return Ok(());
         }
         let plan = &self.manifest.entries[entry];
-        let arena = Memory::zeroed(plan.arena_bytes, &format!("the arena of {}", plan.name))?;
-        let folded = Memory::zeroed(
-            plan.folded_bytes,
-            &format!("the folded weights of {}", plan.name),
-        )?;
+        let room = |bytes, what| {
+            let what = format!("the {what} of {}", plan.name);
+            self.device.alloc(bytes, &what)
+        };
+        let arena = room(plan.arena_bytes, "arena")?;
+        let folded = room(plan.folded_bytes, "folded weights")?;
+        let bases = [&arena, &folded, &self.consts].map(|m| m.address());
+        let storage = self.storage.buffer().address();
         let address = |place: &Place| match place {
-            Place::Arena(at) => arena.base().wrapping_add(*at as usize),
-            Place::Folded(at) => folded.base().wrapping_add(*at as usize),
-            Place::Storage(at) => self.storage.base().wrapping_add(*at as usize),
-            Place::Consts(at) => self.consts.base().wrapping_add(*at as usize),
+            Place::Arena(at) => bases[0] + at,
+            Place::Folded(at) => bases[1] + at,
+            Place::Consts(at) => bases[2] + at,
+            Place::Storage(at) => storage + at,
         };
-        let call = |launch: &Launch| {
-            let kernel = self.manifest.kernels.get(launch.kernel as usize)?;
-            Some(Call {
-                kernel: self.code.kernel(kernel)?,
-                rows: self.code.rows(kernel, self.level)?,
-                buffers: launch.buffers.iter().map(address).collect(),
-                args: launch.args.clone(),
-                tasks: launch.tasks as i64,
-                cost: launch.flops + launch.bytes,
-            })
-        };
-        let bind_all = |list: &[Launch]| list.iter().map(call).collect::<Option<Vec<_>>>();
-        let (launches, setup) = (bind_all(&plan.launches), bind_all(&plan.setup));
-        let (Some(launches), Some(setup)) = (launches, setup) else {
-            return Err(self.damaged("a launch names a kernel that is not there"));
+        // SAFETY: these buffers are this session's, and live until the lists are given back with them (`release`, or with the
+        // device). `check` has held the plan against their lengths. All of it is borrowed alone while a list runs.
+        let (launches, setup) = unsafe {
+            (
+                self.device.bind(&plan.launches, &address)?,
+                self.device.bind(&plan.setup, &address)?,
+            )
         };
         self.bound[entry] = Some(Bound {
             arena,
@@ -47,60 +43,62 @@ impl Session {
             launches,
             setup,
             stale: true,
+            outputs: BTreeMap::new(),
         });
         Ok(())
     }
 
+    /// What lies at a port, where the host can see it.
     pub(super) fn port(&self, entry: usize, port: &Port) -> Option<&[f32]> {
-        let n = port.shape.iter().product::<u64>() as usize;
+        let (buffer, at) = self.place(entry, port.at)?;
+        buffer.view(at, elements(port))
+    }
+
+    pub(super) fn port_copied(&self, entry: usize, port: &Port) -> Result<Vec<f32>> {
+        match self.place(entry, port.at) {
+            Some((buffer, at)) => Ok(device::read(buffer, at, elements(port))?.into_owned()),
+            None => Ok(vec![]),
+        }
+    }
+
+    fn place(&self, entry: usize, place: Place) -> Option<(&dyn Buffer, u64)> {
         let bound = self.bound[entry].as_ref()?;
-        match port.at {
-            Place::Arena(at) => bound.arena.floats(at, n),
-            Place::Folded(at) => bound.folded.floats(at, n),
-            Place::Storage(at) => self.storage.memory().floats(at, n),
-            Place::Consts(at) => self.consts.floats(at, n),
-        }
+        Some(match place {
+            Place::Arena(at) => (&*bound.arena, at),
+            Place::Folded(at) => (&*bound.folded, at),
+            Place::Storage(at) => (self.storage.buffer(), at),
+            Place::Consts(at) => (&*self.consts, at),
+        })
     }
 
-    pub(super) fn memory_mut(&mut self, entry: usize, place: Place) -> Option<(&mut Memory, u64)> {
-        let bound = self.bound[entry].as_mut()?;
-        match place {
-            Place::Arena(at) => Some((&mut bound.arena, at)),
-            Place::Folded(at) => Some((&mut bound.folded, at)),
-            Place::Storage(at) => Some((self.storage.memory_mut(), at)),
-            Place::Consts(_) => None,
-        }
-    }
-
-    /// No place, kernel or weight of the manifest lies outside its memory.
+    /// No buffer, port, kernel or weight of the manifest lies outside its memory.
     pub(super) fn check(&self) -> Result<()> {
         let m = &self.manifest;
-        let kernels = m
-            .kernels
-            .iter()
-            .all(|k| self.code.kernel(k).is_some() && self.code.rows(k, self.level).is_some());
-        let weights = m.weights.iter().all(|w| {
-            let memory = self.storage.memory();
-            memory.floats(w.offset, weights::elements(w)).is_some()
-        });
-        let entries = m.entries.iter().all(|e| {
-            let inside = |place: &Place| match place {
-                Place::Arena(at) => *at <= e.arena_bytes,
-                Place::Folded(at) => *at <= e.folded_bytes,
-                Place::Storage(at) => *at <= m.storage_bytes,
-                Place::Consts(at) => *at <= self.consts.len() as u64,
+        let ends = |e: &Entry, place: &Place, bytes: u64| {
+            let (at, len) = match place {
+                Place::Arena(at) => (*at, e.arena_bytes),
+                Place::Folded(at) => (*at, e.folded_bytes),
+                Place::Storage(at) => (*at, m.storage_bytes),
+                Place::Consts(at) => (*at, self.consts.len()),
             };
-            let ports = e.inputs.iter().chain(&e.outputs).all(|p| inside(&p.at));
-            let launches = e.launches.iter().chain(&e.setup);
-            ports
-                && launches
-                    .into_iter()
-                    .all(|l| l.buffers.iter().all(inside) && (l.kernel as usize) < m.kernels.len())
+            at.checked_add(bytes).is_some_and(|end| end <= len)
+        };
+        let weights = m.weights.iter().all(|w| {
+            let end = w.offset.checked_add(4 * weights::elements(w) as u64);
+            end.is_some_and(|end| end <= m.storage_bytes) && w.offset.is_multiple_of(4)
         });
-        if kernels && weights && entries {
-            Ok(())
-        } else {
-            Err(self.damaged("its plan does not fit its memory"))
+        let launch = |e: &Entry, l: &Launch| {
+            let known = (l.kernel as usize) < m.kernels.len() && l.lens.len() == l.buffers.len();
+            known && l.buffers.iter().zip(&l.lens).all(|(p, n)| ends(e, p, *n))
+        };
+        let entries = m.entries.iter().all(|e| {
+            let mut ports = e.inputs.iter().chain(&e.outputs);
+            let mut launches = e.launches.iter().chain(&e.setup);
+            ports.all(|p| ends(e, &p.at, 4 * elements(p) as u64)) && launches.all(|l| launch(e, l))
+        });
+        match weights && entries {
+            true => Ok(()),
+            false => Err(self.damaged("its plan does not fit its memory")),
         }
     }
 
@@ -110,4 +108,8 @@ impl Session {
             why: why.to_string(),
         })
     }
+}
+
+fn elements(port: &Port) -> usize {
+    port.shape.iter().product::<u64>() as usize
 }

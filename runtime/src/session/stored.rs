@@ -4,7 +4,7 @@
 //! them later calls [`Stored::whole`], which fills them again from where they came. Numbers that exist here alone (a
 //! training step made them) are never given back.
 
-use crate::device::cpu::Memory;
+use crate::device::{Buffer, Device};
 use crate::error::Result;
 use crate::{frozen, weights};
 use std::ops::Range;
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use vsr_artifact::manifest::Manifest;
 
 pub struct Stored {
-    memory: Memory,
+    memory: Box<dyn Buffer>,
     provenance: Provenance,
     /// Bytes of `memory` that are zero now, whatever the weights are.
     given_back: u64,
@@ -31,9 +31,9 @@ pub enum Provenance {
 
 impl Stored {
     /// Zeros, and the frozen weights.
-    pub fn open(manifest: &Manifest, dir: &Path) -> Result<Stored> {
-        let mut memory = Memory::zeroed(manifest.storage_bytes, "the weights")?;
-        frozen::load(manifest, &mut memory, dir)?;
+    pub fn open(device: &dyn Device, manifest: &Manifest, dir: &Path) -> Result<Stored> {
+        let mut memory = device.alloc(manifest.storage_bytes, "the weights")?;
+        frozen::load(manifest, &mut *memory, dir)?;
         Ok(Stored {
             memory,
             provenance: Provenance::Here,
@@ -44,54 +44,47 @@ impl Stored {
 
     /// Bytes that are taken from the system, at most.
     pub fn bytes(&self) -> u64 {
-        self.memory.len() as u64 - self.given_back
-    }
-
-    pub fn base(&self) -> *mut u8 {
-        self.memory.base()
+        self.memory.len() - self.given_back
     }
 
     /// Whatever is there: zeros, where it was given back.
-    pub fn memory(&self) -> &Memory {
-        &self.memory
-    }
-
-    pub fn memory_mut(&mut self) -> &mut Memory {
-        &mut self.memory
+    pub fn buffer(&self) -> &dyn Buffer {
+        &*self.memory
     }
 
     /// Fills all weights from their provenance.
-    pub fn fill(&mut self, manifest: &Manifest, provenance: Provenance) {
+    pub fn fill(&mut self, manifest: &Manifest, provenance: Provenance) -> Result<()> {
         self.provenance = provenance;
         // What was given back, frozen weights too, is filled when it is needed.
-        if self.given_back == 0 {
-            self.refill(manifest);
+        match self.given_back {
+            0 => self.refill(manifest),
+            _ => Ok(()),
         }
     }
 
-    fn refill(&mut self, manifest: &Manifest) {
+    fn refill(&mut self, manifest: &Manifest) -> Result<()> {
         match &self.provenance {
-            Provenance::Here => {}
-            Provenance::Start(seed) => weights::init(manifest, &mut self.memory, *seed),
-            Provenance::File(source) => source.fill(manifest, &mut self.memory),
+            Provenance::Here => Ok(()),
+            Provenance::Start(seed) => weights::init(manifest, &mut *self.memory, *seed),
+            Provenance::File(source) => source.fill(manifest, &mut *self.memory),
         }
     }
 
     /// All weights, after what was given back is filled again.
-    pub fn whole(&mut self, manifest: &Manifest) -> Result<&mut Memory> {
+    pub fn whole(&mut self, manifest: &Manifest) -> Result<&mut dyn Buffer> {
         if self.given_back > 0 {
-            frozen::load(manifest, &mut self.memory, &self.dir)?;
-            self.refill(manifest);
+            frozen::load(manifest, &mut *self.memory, &self.dir)?;
+            self.refill(manifest)?;
             self.given_back = 0;
         }
-        Ok(&mut self.memory)
+        Ok(&mut *self.memory)
     }
 
     /// As [`Stored::whole`], to be changed: no provenance has the numbers after that.
-    pub fn owned(&mut self, manifest: &Manifest) -> Result<&mut Memory> {
+    pub fn owned(&mut self, manifest: &Manifest) -> Result<&mut dyn Buffer> {
         self.whole(manifest)?;
         self.provenance = Provenance::Here;
-        Ok(&mut self.memory)
+        Ok(&mut *self.memory)
     }
 
     /// Nobody reads these ranges before the next call of [`Stored::whole`]. They hold all that was given back before.

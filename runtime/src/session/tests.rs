@@ -107,6 +107,7 @@ pub(crate) fn manifest() -> Manifest {
         }],
         target: Target {
             name: "test".into(),
+            form: CodeForm::Native,
             features: vec![],
             machine: Machine::default(),
         },
@@ -127,8 +128,7 @@ pub(crate) fn open(dir: &Path, manifest: Manifest, threads: usize) -> Result<Ses
         dir,
         Options {
             threads,
-            level: None,
-            is_guarded: false,
+            ..Options::default()
         },
     )
 }
@@ -143,7 +143,7 @@ fn machine_code_runs_and_memory_is_what_was_planned() {
     let dir = tempfile::tempdir().unwrap();
     let mut s = open(&dir.path().join("compiled"), manifest(), 2).unwrap();
     let infer = s.find("infer", "").unwrap();
-    s.init_weights(1);
+    s.init_weights(1).unwrap();
     let x = [0.0, 1.0, -1.0, 20.0, -20.0, 0.5];
     s.run(infer, &[("x", &x)], 0, 0).unwrap();
     assert_eq!(s.output(infer, "y"), silu(&x));
@@ -164,7 +164,7 @@ fn machine_code_runs_and_memory_is_what_was_planned() {
 fn folded_values_follow_the_weights() {
     let dir = tempfile::tempdir().unwrap();
     let mut s = open(&dir.path().join("compiled"), manifest(), 1).unwrap();
-    s.init_weights(1);
+    s.init_weights(1).unwrap();
     for k in 0..3 {
         let w = [k as f32; 6];
         s.set_weight("w", &w).unwrap();
@@ -203,7 +203,7 @@ fn folded_weights_are_given_back_until_they_are_asked_for() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("w.safetensors");
     let mut whole = open(&dir.path().join("whole"), large(), 1).unwrap();
-    whole.init_weights(7);
+    whole.init_weights(7).unwrap();
     let [w, v] = ["w", "v"].map(|k| whole.weight(k).unwrap());
     whole
         .save_weights(&path, Scope::Model, &BTreeMap::new())
@@ -212,7 +212,7 @@ fn folded_weights_are_given_back_until_they_are_asked_for() {
     let mut s = open(&dir.path().join("compiled"), large(), 2).unwrap();
     let x = [("x", &[0.0; 6][..])];
     let held = |s: &Session| s.bytes().storage as f64 / large().storage_bytes as f64;
-    s.init_weights(7);
+    s.init_weights(7).unwrap();
     assert_eq!(held(&s), 1.0);
     for from_file in [false, true] {
         if from_file {
@@ -243,7 +243,7 @@ fn training_loses_no_weight_that_it_leaves_alone() {
     let mut train = large();
     train.entries[0].name = "train".into();
     let mut s = open(&dir.path().join("compiled"), train, 1).unwrap();
-    s.init_weights(7);
+    s.init_weights(7).unwrap();
     let [w, v] = ["w", "v"].map(|k| s.weight(k).unwrap());
     for step in 0..2 {
         s.run(0, &[("x", &[0.0; 6])], 0, step).unwrap();
@@ -261,8 +261,8 @@ fn a_new_weight_changes_no_other() {
         .insert(0, weight("new", &[16], Init::Normal(0.0, 1.0), 192));
     more.storage_bytes = 256;
     let mut b = open(&dir.path().join("b"), more, 1).unwrap();
-    a.init_weights(5);
-    b.init_weights(5);
+    a.init_weights(5).unwrap();
+    b.init_weights(5).unwrap();
     for key in ["w", "a.b", "adam.m.w"] {
         assert_eq!(a.weight(key).unwrap(), b.weight(key).unwrap());
         assert!(!a.weight(key).unwrap().is_empty());
@@ -274,7 +274,7 @@ fn a_new_weight_changes_no_other() {
             .all(|v| (3.0..4.0).contains(v))
     );
     assert_eq!(a.weight("adam.m.w").unwrap(), [0.5; 6]);
-    b.init_weights(6);
+    b.init_weights(6).unwrap();
     assert_ne!(a.weight("w").unwrap(), b.weight("w").unwrap());
 }
 
@@ -282,7 +282,7 @@ fn a_new_weight_changes_no_other() {
 fn files_hold_what_their_scope_says_and_faults_are_listed() {
     let dir = tempfile::tempdir().unwrap();
     let mut s = open(&dir.path().join("compiled"), manifest(), 1).unwrap();
-    s.init_weights(5);
+    s.init_weights(5).unwrap();
     let (model, all) = (
         dir.path().join("model.safetensors"),
         dir.path().join("all.safetensors"),
@@ -296,7 +296,7 @@ fn files_hold_what_their_scope_says_and_faults_are_listed() {
     )
     .unwrap();
     let before = s.weight("w").unwrap();
-    s.init_weights(6);
+    s.init_weights(6).unwrap();
     s.load_weights(&model, Scope::Model).unwrap();
     assert_eq!(s.weight("w").unwrap(), before);
     assert_eq!(
@@ -315,7 +315,7 @@ fn files_hold_what_their_scope_says_and_faults_are_listed() {
     other.weights[0].shape = vec![3, 2];
     other.weights[1].key = "a.c".into();
     let mut t = open(&dir.path().join("other"), other, 1).unwrap();
-    t.init_weights(1);
+    t.init_weights(1).unwrap();
     let kept = t.weight("w").unwrap();
     let text = t
         .load_weights(&model, Scope::Model)
@@ -335,7 +335,7 @@ fn files_hold_what_their_scope_says_and_faults_are_listed() {
 fn wrong_inputs_are_named() {
     let dir = tempfile::tempdir().unwrap();
     let mut s = open(&dir.path().join("compiled"), manifest(), 1).unwrap();
-    s.init_weights(1);
+    s.init_weights(1).unwrap();
     let fault = |r: Result<()>| r.unwrap_err().to_string();
     assert_eq!(fault(s.run(0, &[], 0, 0)), "the input x [6] is missing");
     assert_eq!(

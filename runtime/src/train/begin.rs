@@ -171,7 +171,7 @@ fn check_best(path: &Path) -> Result<()> {
 
 fn new(session: &mut Session, options: &Options, out: Option<&Path>) -> Result<Begun> {
     let seed = options.seed.unwrap_or(0);
-    session.init_weights(seed);
+    session.init_weights(seed)?;
     if let Some(weights) = &options.weights {
         session.load_weights(weights, Scope::Model)?;
     }

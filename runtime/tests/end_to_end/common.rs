@@ -11,7 +11,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::time::{Duration, Instant};
-use vsr_compiler::backend::clif::Target;
+use vsr_compiler::backend::Target;
 use vsr_compiler::diag::{Problems, Sources};
 use vsr_compiler::pass_manager::PassManager;
 use vsr_compiler::pipeline;
@@ -65,6 +65,11 @@ impl Loader for Text {
 
 /// Compiles a text to a folder, as `vsrc compile -o` does.
 pub fn compile(text: &str, folder: &Path) {
+    compile_for(Target::X86_64V3, text, folder);
+}
+
+/// As [`compile`], with `--target`.
+pub fn compile_for(target: Target, text: &str, folder: &Path) {
     let (mut loader, mut problems) = (Text(text.into(), Sources::new()), Problems::new());
     let options = Options {
         name: None,
@@ -75,7 +80,7 @@ pub fn compile(text: &str, folder: &Path) {
         &mut loader,
         "net.vsr",
         &options,
-        Target::X86_64V3,
+        target,
         &mut PassManager::default(),
         &mut problems,
     );

@@ -9,6 +9,7 @@ mod bad_input;
 mod checkpoints;
 mod common;
 mod damaged;
+mod devices;
 mod exhaustion;
 mod film;
 mod layouts;

@@ -5,7 +5,9 @@ use super::symbols::{self, Occurrence};
 use std::collections::HashMap;
 use std::path::Path;
 use vsr_compiler::diag::{self, Class, Diag, Problems, Sources, Span};
-use vsr_compiler::sema::{self, Checked, Loader, Options};
+use vsr_compiler::pass_manager::PassManager;
+use vsr_compiler::pipeline::{self, Checked};
+use vsr_compiler::sema::{Loader, Options};
 
 /// Texts of open documents by path.
 pub type Documents = HashMap<String, String>;
@@ -63,7 +65,8 @@ impl Analysis {
             sources: Sources::new(),
         };
         let mut problems = Problems::new();
-        let checked = sema::check(&mut overlay, path, &Options::default(), true, &mut problems);
+        let options = Options::default();
+        let checked = pipeline::checked(&mut overlay, path, &options, true, &mut problems);
         Analysis::of(checked, problems, overlay.sources)
     }
 
@@ -74,9 +77,10 @@ impl Analysis {
             sources: Sources::new(),
         };
         let mut problems = Problems::new();
-        let files = sema::load(&mut overlay, path, &mut problems).unwrap_or_default();
+        let manager = &mut PassManager::default();
+        let files = pipeline::parse(&mut overlay, path, manager, &mut problems);
         let checked = Checked {
-            files,
+            files: files.unwrap_or_default(),
             ..Checked::default()
         };
         Analysis::of(checked, problems, overlay.sources)

@@ -4,8 +4,9 @@
 //! A thread's part is the same in every launch. Consecutive kernels mostly go over the same data in the same order, so a
 //! thread finds in its own cache what it has written: with split L3, that is most of the cost.
 
+use super::Memory;
 use super::pool::{Barrier, Pool};
-use super::{Memory, table};
+use super::table::table;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};

@@ -1,5 +1,6 @@
 //! Memory for tensors: zeroed, 64-byte aligned, taken from the system page by page as it is touched.
 
+use crate::device::{Buffer, outside};
 use crate::error::{Error, Result};
 use memmap2::MmapMut;
 use std::ops::Range;
@@ -143,6 +144,48 @@ impl Memory {
         let end = offset.checked_add(n.checked_mul(4)?)?;
         (end <= self.len && offset.is_multiple_of(4)).then(|| self.base().wrapping_add(offset))
     }
+}
+
+impl Buffer for Memory {
+    fn address(&self) -> u64 {
+        self.base() as u64
+    }
+
+    fn len(&self) -> u64 {
+        self.len as u64
+    }
+
+    fn upload(&mut self, at: u64, from: &[u8]) -> Result<()> {
+        let place = range(at, from.len()).and_then(|range| self.bytes_mut().get_mut(range));
+        match place {
+            Some(place) => place.copy_from_slice(from),
+            None => return Err(outside(at, from.len(), self.len as u64)),
+        }
+        Ok(())
+    }
+
+    fn download(&self, at: u64, to: &mut [u8]) -> Result<()> {
+        let place = range(at, to.len()).and_then(|range| self.bytes().get(range));
+        to.copy_from_slice(place.ok_or_else(|| outside(at, to.len(), self.len as u64))?);
+        Ok(())
+    }
+
+    fn view(&self, at: u64, n: usize) -> Option<&[f32]> {
+        self.floats(at, n)
+    }
+
+    fn view_mut(&mut self, at: u64, n: usize) -> Option<&mut [f32]> {
+        self.floats_mut(at, n)
+    }
+
+    fn give_back(&mut self, range: &Range<u64>) -> u64 {
+        Memory::give_back(self, range)
+    }
+}
+
+fn range(at: u64, bytes: usize) -> Option<Range<usize>> {
+    let at = usize::try_from(at).ok()?;
+    Some(at..at.checked_add(bytes)?)
 }
 
 /// Pages that nobody may read or write from now on.

@@ -1,6 +1,6 @@
 //! Maps compiled kernels into this process, runs them with a plain Rust function table, and compares with the interpreter.
 
-use super::super::{Target, compile};
+use crate::backend::Target;
 use crate::diag::context;
 use crate::tile::interpret::{Data, interpret, n_tasks};
 use crate::tile::{BufferKind, Kernel, LaunchedKernel, PASSES, lift, parse_kernel, print, verify};
@@ -208,13 +208,14 @@ pub fn run(
     PASSES.iter().for_each(|pass| (pass.run)(&mut launched));
     let kernel = &launched.kernel;
     let (kernels, machine) = (std::slice::from_ref(kernel), Machine::default());
-    let code = compile(kernels, target, &machine, &around).expect("there are threads");
+    let code = target.backend().compile(kernels, &machine, &around);
+    let code = code.expect("there are threads");
     let mut pages = memmap2::MmapMut::map_anon(code.bytes.len()).expect("memory");
     pages.copy_from_slice(&code.bytes);
     let pages = pages.make_exec().expect("pages may be executed");
     // SAFETY: the kernel begins at this offset within the pages, by the compiler, and they outlive its calls.
     let entry = unsafe {
-        let start = pages.as_ptr().add(code.offsets[0] as usize);
+        let start = pages.as_ptr().add(code.kernels[0].offset as usize);
         std::mem::transmute::<*const u8, KernelFn>(start)
     };
     // SAFETY: rows begin at offsets within the pages, by the compiler, and are run at a level that is there.
@@ -222,7 +223,7 @@ pub fn run(
         let start = pages.as_ptr().add(offsets[level] as usize);
         std::mem::transmute::<*const u8, RowFn>(start)
     };
-    let rows: Vec<RowFn> = code.rows[0].iter().map(row).collect();
+    let rows: Vec<RowFn> = code.kernels[0].rows.iter().map(row).collect();
     let mut values: Vec<Vec<f32>> = vec![];
     let mut tables: Vec<Vec<i64>> = vec![];
     let mut bases: Vec<*mut u8> = vec![];
@@ -240,7 +241,7 @@ pub fn run(
             }
         }
     }
-    let bytes = code.scratch[0] as usize;
+    let bytes = code.kernels[0].scratch as usize;
     let mut scratch = vec![0xA5u8; bytes + 128];
     let aligned = scratch.as_ptr().align_offset(64);
     let fns = table();

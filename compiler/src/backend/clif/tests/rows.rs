@@ -1,7 +1,7 @@
 //! Rows that the runtime helps with: interleaved ones, and maths in one call.
 
-use super::super::{Target, text};
 use super::cases::{add, bin, c, lit, map, mul, reduction, run, single, un, v};
+use crate::backend::Target;
 use crate::equation::{Binary, Unary};
 use crate::tile::{Kernel, Mode, ReduceOp, Stmt, Tile, TileKind, To, Val};
 use vsr_artifact::machine::Machine;
@@ -39,11 +39,8 @@ fn a_sigmoid_and_its_slope_are_one_call() {
     let both = bin(Binary::Add, sigmoid, slope);
     let k = map(&[(0, 100)], both, To::Buf(1), v(0));
     let k = single("slope", k);
-    let text = text(
-        std::slice::from_ref(&k),
-        Target::X86_64V3,
-        &Machine::default(),
-    );
+    let backend = Target::X86_64V3.backend();
+    let text = backend.text(std::slice::from_ref(&k), &Machine::default());
     assert_eq!(text.matches("call_indirect sig0").count(), 1, "{text}");
     run(&k, 128, 1e-6);
 }
