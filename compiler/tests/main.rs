@@ -48,3 +48,4 @@ mod tidy;
 mod tile_text;
 mod tools;
 mod vsrc;
+mod walkthrough;

@@ -25,6 +25,10 @@ fn assert_returns(kernel: &Kernel) {
 fn networks(folder: &Path, found: &mut Vec<String>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
+        // What `refused` holds does not compile.
+        if path.ends_with("refused") {
+            continue;
+        }
         if path.is_dir() {
             networks(&path, found);
         } else if path.extension().is_some_and(|e| e == "vsr") {

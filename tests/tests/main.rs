@@ -1,5 +1,6 @@
 //! All tests of the whole chain in one program: it is linked once, and its tests run side by side.
 
+mod cases;
 mod devices;
 mod documents;
 mod emit;
