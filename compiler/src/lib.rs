@@ -27,8 +27,9 @@
 //! binary `cli/lsp` (`vsrc lsp`: the check's editor hints and the names' occurrences).
 //!
 //! Arrows: doc -> picture -> report -> pipeline -> {assemble, lower, syntax, sema, training, autodiff, pass, schedule, tile, backend} -> ir ->
-//! equation -> {vsr-tile, diag}. The runtime shares two crates with this one: `vsr-artifact`, and `vsr-weightfile`, which reads
-//! the headers of weight files. `vsr-tile`, the IR of kernels and the algebra of scalars, needs nothing of either.
+//! equation -> {vsr-tile, diag}. The runtime shares three crates with this one: `vsr-artifact`; `vsr-weightfile`, which reads
+//! the headers of weight files; `vsr-tile`, the IR of kernels and the table of scalar functions (`vsr_tile::scalar`): their names,
+//! values, derivatives, bounds and codes stand in it alone.
 //! The language is described in `stdlib/README.md`.
 //!
 //! # What holds of each form

@@ -296,6 +296,20 @@ fn every_example_of_the_reference_is_what_it_says() {
 
 /// The items that the page lists for each file of the library are those that the file defines, in no order.
 #[test]
+fn the_reference_names_every_builtin() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../stdlib");
+    let page = std::fs::read_to_string(format!("{folder}/README.md")).unwrap();
+    let (_, rest) = page.split_once("| builtins | |").unwrap();
+    let (table, _) = rest.split_once("\n\n").unwrap();
+    let words: Vec<&str> = table.split(|c: char| !c.is_ascii_alphanumeric()).collect();
+    // Lists and search ranges stand with what they belong to.
+    let elsewhere = ["len", "zip", "tune"];
+    for (name, _) in vsr_compiler::sema::builtins() {
+        assert!(words.contains(&name) || elsewhere.contains(&name), "{name}");
+    }
+}
+
+#[test]
 fn the_reference_lists_the_whole_library() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../stdlib");
     let page = std::fs::read_to_string(format!("{folder}/README.md")).unwrap();

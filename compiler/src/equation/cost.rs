@@ -3,7 +3,7 @@
 //!
 //! Enters a body or an equation; leaves counts. Nothing is known here of how it is computed.
 
-use super::{Binary, Equation, Expr, Pos, Unary};
+use super::{Equation, Expr, Pos};
 
 #[derive(Clone, Copy, Default, Debug, PartialEq)]
 pub struct Cost {
@@ -11,6 +11,16 @@ pub struct Cost {
     /// exp, log, tanh…: runtime calls over a row.
     pub maths: u64,
     pub reads: u64,
+}
+
+impl Cost {
+    /// One function.
+    fn add(&mut self, is_inline: bool) {
+        match is_inline {
+            true => self.arithmetic += 1,
+            false => self.maths += 1,
+        }
+    }
 }
 
 pub fn cost(e: &Expr) -> Cost {
@@ -32,23 +42,11 @@ fn count(e: &Expr, c: &mut Cost) {
             }
         }
         Expr::Unary(op, a) => {
-            let native = matches!(
-                op,
-                Unary::Neg | Unary::Abs | Unary::Sqrt | Unary::Floor | Unary::Stop
-            );
-            if native {
-                c.arithmetic += 1
-            } else {
-                c.maths += 1
-            }
+            c.add(op.facts().is_inline());
             count(a, c);
         }
         Expr::Binary(op, a, b) => {
-            if *op == Binary::Pow {
-                c.maths += 1
-            } else {
-                c.arithmetic += 1
-            }
+            c.add(op.facts().is_inline());
             count(a, c);
             count(b, c);
         }

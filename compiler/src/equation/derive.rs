@@ -1,7 +1,8 @@
 //! Derivatives of scalar expressions with respect to one read.
 
 use super::fold;
-use super::{Binary, Expr, Read, Relation, Unary};
+use super::{Binary, Expr, Read, Unary};
+use vsr_tile::scalar::Formula;
 
 /// ∂e/∂r. Positions are whole numbers: nothing flows through them. `value`: an expression that already has the value
 /// of `e`, used instead of computing it again.
@@ -28,7 +29,7 @@ fn depends(e: &Expr, r: &Read) -> bool {
     match e {
         Expr::Read(x) => x == r,
         Expr::Lit(_) | Expr::Index(_) | Expr::Random { .. } => false,
-        Expr::Unary(Unary::Floor | Unary::Stop, _) => false,
+        Expr::Unary(op, _) if op.facts().is_flat() => false,
         Expr::Unary(_, a) => depends(a, r),
         Expr::Binary(_, a, b) => depends(a, r) || depends(b, r),
         Expr::Select(_, args) => depends(&args[2], r) || depends(&args[3], r),
@@ -36,53 +37,58 @@ fn depends(e: &Expr, r: &Read) -> bool {
 }
 
 fn of_unary(op: Unary, e: &Expr, a: &Expr, r: &Read) -> Expr {
-    let (e, a, da) = (e.clone(), a.clone(), derivative(a, r, None));
-    match op {
-        Unary::Neg => da.neg(),
-        Unary::Exp => times(da, e),
-        Unary::Log => over(da, a),
-        Unary::Sqrt => over(times(da, Expr::lit(0.5)), e),
-        Unary::Sin => times(da, Expr::unary(Unary::Cos, a)),
-        Unary::Cos => times(da, Expr::unary(Unary::Sin, a)).neg(),
-        Unary::Tanh => times(da, Expr::lit(1.0).sub(e.clone().mul(e))),
-        Unary::Erf => {
-            let bell = Expr::unary(Unary::Exp, a.clone().mul(a).neg());
-            times(da, Expr::lit(std::f64::consts::FRAC_2_SQRT_PI).mul(bell))
-        }
-        Unary::Abs => {
-            let zero = || Expr::lit(0.0);
-            let below = Expr::select(Relation::Lt, [a.clone(), zero(), da.clone().neg(), zero()]);
-            Expr::select(Relation::Gt, [a, zero(), da, below])
-        }
-        Unary::Floor | Unary::Stop => Expr::lit(0.0),
-    }
+    let da = derivative(a, r, None);
+    by_formula(op.derivative(), &|name| match name {
+        "x" => a.clone(),
+        "dx" => da.clone(),
+        _ => e.clone(),
+    })
 }
 
 fn of_binary(op: Binary, e: &Expr, a: &Expr, b: &Expr, r: &Read) -> Expr {
     let (da, db) = (derivative(a, r, None), derivative(b, r, None));
-    let (e, a, b) = (e.clone(), a.clone(), b.clone());
-    match op {
-        Binary::Add => da.add(db),
-        Binary::Sub => da.sub(db),
-        Binary::Mul => times(da, b).add(times(db, a)),
-        // (a/b)' = a'/b - (a/b)·b'/b
-        Binary::Div if db.is(0.0) => over(da, b),
-        Binary::Div => over(da, b.clone()).sub(times(db, over(e, b))),
-        Binary::Pow => times(da, slope(&a, &b)).add(times(db, e.mul(Expr::unary(Unary::Log, a)))),
-        Binary::Min => Expr::select(Relation::Lt, [a, b, da, db]),
-        Binary::Max => Expr::select(Relation::Gt, [a, b, da, db]),
+    by_formula(op.derivative(), &|name| match name {
+        "x" => a.clone(),
+        "y" => b.clone(),
+        "dx" => da.clone(),
+        "dy" => db.clone(),
+        _ => e.clone(),
+    })
+}
+
+/// A formula of the table of functions, for expressions of its names.
+fn by_formula(formula: &Formula, of: &dyn Fn(&str) -> Expr) -> Expr {
+    let by = |formula: &Formula| by_formula(formula, of);
+    match formula {
+        Formula::Number(number) => Expr::lit(*number),
+        Formula::Name(name) => of(name),
+        Formula::Unary(op, a) => Expr::unary(*op, by(a)),
+        Formula::Binary(op, args) => {
+            let (a, b) = (by(&args[0]), by(&args[1]));
+            match op {
+                Binary::Mul if is_derivative(&args[0]) => times(a, b),
+                Binary::Div if is_derivative(&args[0]) => over(a, b),
+                Binary::Pow => power(a, b),
+                op => Expr::binary(*op, a, b),
+            }
+        }
+        Formula::Select(relation, args) => {
+            Expr::select(*relation, std::array::from_fn(|i| by(&args[i])))
+        }
     }
 }
 
-/// d(aᵇ)/da = b·aᵇ⁻¹
-fn slope(a: &Expr, b: &Expr) -> Expr {
-    let power = match b.as_lit() {
-        Some(1.0) => Expr::lit(1.0),
-        Some(2.0) => a.clone(),
-        Some(3.0) => a.clone().mul(a.clone()),
-        _ => Expr::binary(Binary::Pow, a.clone(), b.clone().sub(Expr::lit(1.0))),
-    };
-    b.clone().mul(power)
+fn is_derivative(formula: &Formula) -> bool {
+    formula.names(&|name| matches!(name, "dx" | "dy"))
+}
+
+fn power(a: Expr, b: Expr) -> Expr {
+    match b.as_lit() {
+        Some(0.0) => Expr::lit(1.0),
+        Some(1.0) => a,
+        Some(2.0) => a.clone().mul(a),
+        _ => Expr::binary(Binary::Pow, a, b),
+    }
 }
 
 /// The product. Zero stays zero where a choice has none: a factor that may be infinite is multiplied inside of it.
@@ -113,7 +119,7 @@ fn has_zero(args: &[Expr; 4]) -> bool {
     args[2].is(0.0) || args[3].is(0.0)
 }
 
-/// Distinct reads that the value depends on by more than `floor` and `stop`.
+/// Distinct reads that the value depends on by more than what is flat.
 pub(super) fn reads(e: &Expr) -> Vec<Read> {
     let mut list: Vec<Read> = vec![];
     e.for_each_read(false, &mut |r| {

@@ -6,6 +6,7 @@
 use super::index::{Atom, Ix};
 use super::whole::is_in_f64;
 use super::{Binary, Equation, Expr, Pos, Read, Reducer, Relation, Unary};
+use vsr_tile::scalar::Values;
 
 /// Row-major.
 #[derive(Clone, Debug, PartialEq)]
@@ -318,19 +319,9 @@ impl Run<'_> {
                     .stop
                     .map_or_else(|| a.clone(), |stop| stop(a.clone()))
             }
-            Expr::Unary(Unary::Floor, a) => {
-                let mut a = self.expr(a, points, active);
-                a.iter_mut().for_each(|a| *a = self.tilted(*a).floor());
-                a
-            }
-            Expr::Unary(op @ (Unary::Neg | Unary::Abs), a) => {
-                let mut a = self.expr(a, points, active);
-                a.iter_mut().for_each(|a| *a = op.of(*a));
-                a
-            }
             Expr::Unary(op, a) => {
                 let mut a = self.expr(a, points, active);
-                a.iter_mut().for_each(|a| *a = self.rounded(op.of(*a)));
+                a.iter_mut().for_each(|a| *a = self.unary(*op, *a));
                 a
             }
             Expr::Binary(op @ (Binary::Min | Binary::Max), a, b) => {
@@ -373,9 +364,18 @@ impl Run<'_> {
         if self.is_exact { 0.0 } else { self.hooks.tilt }
     }
 
-    /// A number that is about to be floored; a whole one is no matter of roundings.
-    fn tilted(&self, x: f64) -> f64 {
-        if x.fract() == 0.0 {
+    fn unary(&self, op: Unary, x: f64) -> f64 {
+        match op.facts().values {
+            Values::Whole => op.of(self.tilted(op, x)),
+            Values::AsArguments => op.of(x),
+            Values::Any => self.rounded(op.of(x)),
+        }
+    }
+
+    /// A number that is about to be made whole; one that stands on a step itself is no matter of roundings.
+    fn tilted(&self, op: Unary, x: f64) -> f64 {
+        let steps = if op == Unary::Floor { x } else { 2.0 * x };
+        if steps.fract() == 0.0 {
             return x;
         }
         x + self.tilt() * x.abs()
@@ -449,8 +449,8 @@ impl Points {
 fn is_in_f32(e: &Expr) -> bool {
     match e {
         Expr::Unary(Unary::Floor, a) => !is_in_f64(a, &|_| false),
-        Expr::Unary(op, _) => !matches!(op, Unary::Neg | Unary::Abs | Unary::Stop),
-        Expr::Binary(op, ..) => *op == Binary::Pow,
+        Expr::Unary(op, _) => !op.facts().keeps_whole(),
+        Expr::Binary(op, ..) => !op.facts().is_inline(),
         _ => false,
     }
 }

@@ -41,7 +41,7 @@ impl Expr {
         match (op, a) {
             (Unary::Neg, Expr::Unary(Unary::Neg, a)) => *a,
             (Unary::Stop, a @ (Expr::Lit(_) | Expr::Index(_))) => a,
-            (Unary::Floor, a @ Expr::Index(_)) => a,
+            (op, a @ Expr::Index(_)) if op.facts().is_step() => a,
             (op, Expr::Lit(a)) => Expr::lit(op.of(a.get())),
             (op, a) => Expr::Unary(op, Box::new(a)),
         }

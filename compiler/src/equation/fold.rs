@@ -197,9 +197,9 @@ pub(super) fn is_finite(e: &Expr) -> bool {
     let mut finite = true;
     e.visit(false, &mut |e| {
         finite &= match e {
-            Expr::Unary(op, _) => !matches!(op, Unary::Exp | Unary::Log | Unary::Sqrt),
+            Expr::Unary(op, _) => op.facts().is_finite,
             Expr::Binary(Binary::Div, _, b) => b.as_lit().is_some_and(|v| v != 0.0),
-            Expr::Binary(op, _, _) => *op != Binary::Pow,
+            Expr::Binary(op, _, _) => op.facts().is_finite,
             Expr::Lit(lit) => lit.get().is_finite(),
             _ => true,
         }

@@ -3,7 +3,7 @@
 //! Enters an expression, and what is known of the tensors that it reads; decides, and changes nothing. The scheduler asks where a
 //! position needs f64, the oracle where a position has no roundings.
 
-use super::{Binary, Expr, Read, Unary};
+use super::{Binary, Expr, Read};
 
 /// Whether a read gives whole numbers only.
 pub type IsWhole<'a> = &'a dyn Fn(&Read) -> bool;
@@ -12,7 +12,11 @@ pub type IsWhole<'a> = &'a dyn Fn(&Read) -> bool;
 pub fn has_value(e: &Expr) -> bool {
     let mut found = false;
     e.visit(false, &mut |e| {
-        found |= matches!(e, Expr::Read(_) | Expr::Unary(Unary::Floor, _))
+        found |= match e {
+            Expr::Read(_) => true,
+            Expr::Unary(op, _) => op.facts().is_step(),
+            _ => false,
+        }
     });
     found
 }
@@ -22,11 +26,9 @@ pub fn is_whole(e: &Expr, reads_whole: IsWhole<'_>) -> bool {
     let whole = |e: &Expr| is_whole(e, reads_whole);
     match e {
         Expr::Lit(lit) => lit.get().fract() == 0.0,
-        Expr::Index(_) | Expr::Unary(Unary::Floor, _) => true,
-        Expr::Unary(Unary::Neg | Unary::Abs | Unary::Stop, a) => whole(a),
-        Expr::Binary(Binary::Add | Binary::Sub | Binary::Mul | Binary::Min | Binary::Max, a, b) => {
-            whole(a) && whole(b)
-        }
+        Expr::Index(_) => true,
+        Expr::Unary(op, a) => op.facts().is_step() || op.facts().keeps_whole() && whole(a),
+        Expr::Binary(op, a, b) => op.facts().keeps_whole() && whole(a) && whole(b),
         Expr::Select(_, args) => whole(&args[2]) && whole(&args[3]),
         Expr::Read(r) => reads_whole(r) && r.outside.is_none_or(|v| v.get().fract() == 0.0),
         _ => false,
@@ -39,9 +41,8 @@ pub fn is_rational(e: &Expr, reads_whole: IsWhole<'_>) -> bool {
     let whole = |e: &Expr| is_whole(e, reads_whole);
     match e {
         Expr::Binary(Binary::Div, x, y) if whole(x) && whole(y) => true,
-        Expr::Unary(Unary::Neg | Unary::Abs | Unary::Stop, _) | Expr::Binary(..) => {
-            has_value(e) && is_of_whole(e, reads_whole)
-        }
+        Expr::Unary(op, _) if !op.facts().keeps_whole() => false,
+        Expr::Unary(..) | Expr::Binary(..) => has_value(e) && is_of_whole(e, reads_whole),
         _ => false,
     }
 }
@@ -55,8 +56,8 @@ pub fn is_in_f64(e: &Expr, reads_whole: IsWhole<'_>) -> bool {
 fn is_of_whole(e: &Expr, reads_whole: IsWhole<'_>) -> bool {
     match e {
         Expr::Lit(_) => true,
-        Expr::Unary(Unary::Neg | Unary::Abs | Unary::Stop, a) => is_of_whole(a, reads_whole),
-        Expr::Binary(op, a, b) if *op != Binary::Pow => {
+        Expr::Unary(op, a) if op.facts().keeps_whole() => is_of_whole(a, reads_whole),
+        Expr::Binary(op, a, b) if op.facts().is_inline() => {
             is_of_whole(a, reads_whole) && is_of_whole(b, reads_whole)
         }
         e => is_whole(e, reads_whole),

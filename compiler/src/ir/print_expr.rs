@@ -132,15 +132,14 @@ impl<'a> Names<'a> {
                 4,
                 format!("{}**{}", self.at(a, 5, whole), self.at(b, 5, whole)),
             ),
-            Binary::Min => (
-                5,
-                format!("min({}, {})", self.at(a, 0, whole), self.at(b, 0, whole)),
-            ),
-            Binary::Max => (
-                5,
-                format!("max({}, {})", self.at(a, 0, whole), self.at(b, 0, whole)),
-            ),
+            Binary::Min | Binary::Max => self.call(op, a, b, whole),
+            op => self.call(op, a, b, false),
         }
+    }
+
+    fn call(&self, op: Binary, a: &Expr, b: &Expr, whole: bool) -> (u8, String) {
+        let (a, b) = (self.at(a, 0, whole), self.at(b, 0, whole));
+        (5, format!("{}({a}, {b})", op.name()))
     }
 
     fn read(&self, read: &Read) -> String {
@@ -176,9 +175,7 @@ fn is_whole(e: &Expr) -> bool {
         Expr::Lit(lit) => lit.get().fract() == 0.0,
         Expr::Unary(Unary::Floor, _) => true,
         Expr::Unary(Unary::Neg, a) => is_whole(a),
-        Expr::Binary(op, a, b) => {
-            !matches!(op, Binary::Div | Binary::Pow) && is_whole(a) && is_whole(b)
-        }
+        Expr::Binary(op, a, b) => op.facts().keeps_whole() && is_whole(a) && is_whole(b),
         _ => false,
     }
 }

@@ -87,8 +87,7 @@ fn is_straight(piece: &Equation, shape: &[i64]) -> bool {
 
 /// Functions that cost a call.
 fn is_costly(e: &Expr) -> bool {
-    use crate::equation::Unary::{Cos, Erf, Exp, Log, Sin, Tanh};
-    matches!(e, Expr::Unary(Exp | Log | Sin | Cos | Tanh | Erf, _))
+    matches!(e, Expr::Unary(op, _) if !op.facts().is_inline())
 }
 
 /// The body over nodes, if the pieces are one costly function.

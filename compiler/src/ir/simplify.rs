@@ -49,7 +49,7 @@ fn unary(op: Unary, a: Expr) -> Expr {
     match (op, a) {
         (Unary::Neg, Expr::Unary(Unary::Neg, inner)) => *inner,
         (Unary::Neg, Expr::Binary(Binary::Sub, x, y)) => Expr::Binary(Binary::Sub, y, x),
-        (Unary::Floor, a @ Expr::Index(_)) => a,
+        (op, a @ Expr::Index(_)) if op.facts().is_step() => a,
         (Unary::Stop, a @ (Expr::Index(_) | Expr::Unary(Unary::Stop | Unary::Floor, _))) => a,
         (op, a) => Expr::Unary(op, Box::new(a)),
     }

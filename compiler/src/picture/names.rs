@@ -104,13 +104,10 @@ fn reduced(equation: &Equation) -> Option<&'static str> {
 fn operation(e: &Expr) -> Option<&'static str> {
     Some(match e {
         Expr::Binary(op, ..) => match op {
-            Binary::Add => "+",
             Binary::Sub => "\u{2212}",
             Binary::Mul => "\u{d7}",
             Binary::Div => "\u{f7}",
-            Binary::Pow => "pow",
-            Binary::Min => "min",
-            Binary::Max => "max",
+            op => op.name(),
         },
         Expr::Unary(Unary::Neg, _) => "\u{2212}",
         Expr::Unary(op, _) => op.name(),

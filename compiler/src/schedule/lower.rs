@@ -289,7 +289,7 @@ impl Scope<'_> {
                     Binary::Mul => make(Int::Mul, x, y),
                     Binary::Min => make(Int::Min, x, y),
                     Binary::Max => make(Int::Max, x, y),
-                    Binary::Div | Binary::Pow => unreachable!("no narrow position divides"),
+                    op => unreachable!("{op:?} is no arithmetic of narrow positions"),
                 }
             }
             e => Int::Floor(Box::new(self.val(b, e))),
@@ -319,7 +319,7 @@ impl Scope<'_> {
                 };
                 Wide::Floor(Box::new(inner))
             }
-            Expr::Binary(op, x, y) if *op != Binary::Pow => {
+            Expr::Binary(op, x, y) if op.facts().is_inline() => {
                 let (x, y) = (self.wide(b, x), self.wide(b, y));
                 Wide::Binary(*op, Box::new(x), Box::new(y))
             }

@@ -16,6 +16,8 @@ use crate::equation::index::Ix;
 use crate::equation::{Binary, Equation, Expr, Lit, Pos, Reducer, Unary};
 use crate::ir::graph::NodeId;
 use std::rc::Rc;
+use std::sync::LazyLock;
+use vsr_tile::scalar::DEFINED;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Builtin {
@@ -23,7 +25,10 @@ pub enum Builtin {
     Log2,
     Select,
     Clamp,
-    Extreme(Binary),
+    /// Of two numbers: an extreme, or a function that is called by its name.
+    Binary(Binary),
+    /// Functions of one number, one behind the other.
+    Chain(&'static [Unary]),
     Reshape,
     Transpose,
     Concat,
@@ -31,7 +36,9 @@ pub enum Builtin {
     Split,
     Shape,
     Full,
-    Random { normal: bool },
+    Random {
+        normal: bool,
+    },
     Len,
     Zip,
     Tune,
@@ -40,20 +47,26 @@ pub enum Builtin {
 use Builtin as B;
 
 /// Name, what it is, and its arguments in order.
-pub const BUILTINS: &[(&str, Builtin, &[&str])] = &[
-    ("exp", B::Unary(Unary::Exp), &["x"]),
-    ("log", B::Unary(Unary::Log), &["x"]),
+type Row = (&'static str, Builtin, &'static [&'static str]);
+
+/// The functions of numbers, and what else there is.
+pub static BUILTINS: LazyLock<Vec<Row>> = LazyLock::new(|| {
+    let unary = Unary::ALL
+        .iter()
+        .map(|f| (f.name(), B::Unary(*f), f.facts().args));
+    let chains = DEFINED.iter().map(|d| (d.0, B::Chain(d.1), &["x"][..]));
+    let binary = Binary::ALL
+        .iter()
+        .map(|f| (f.name(), B::Binary(*f), f.facts().args));
+    let called = unary
+        .chain(chains)
+        .chain(binary)
+        .filter(|row| !row.2.is_empty());
+    called.chain(OTHERS.iter().copied()).collect()
+});
+
+const OTHERS: &[Row] = &[
     ("log2", B::Log2, &["x"]),
-    ("sqrt", B::Unary(Unary::Sqrt), &["x"]),
-    ("sin", B::Unary(Unary::Sin), &["x"]),
-    ("cos", B::Unary(Unary::Cos), &["x"]),
-    ("tanh", B::Unary(Unary::Tanh), &["x"]),
-    ("erf", B::Unary(Unary::Erf), &["x"]),
-    ("abs", B::Unary(Unary::Abs), &["x"]),
-    ("floor", B::Unary(Unary::Floor), &["x"]),
-    ("stop", B::Unary(Unary::Stop), &["x"]),
-    ("min", B::Extreme(Binary::Min), &["a", "b"]),
-    ("max", B::Extreme(Binary::Max), &["a", "b"]),
     ("clamp", B::Clamp, &["x", "lo", "hi"]),
     ("select", B::Select, &["c", "a", "b"]),
     ("reshape", B::Reshape, &["x", "dims"]),
@@ -103,7 +116,13 @@ impl<'a> Elab<'a, '_> {
                 self.pending(num, span, env)
             }
             (B::Select, [c, a, b]) => self.select(c, a, b, span, env),
-            (B::Extreme(op), [a, b]) => self.extreme(op, a, b, span, env),
+            (B::Chain(functions), [x]) => functions.iter().try_fold(x.0.clone(), |value, op| {
+                self.unary_call(*op, &(value, x.1), span, env)
+            }),
+            (B::Binary(op @ (Binary::Min | Binary::Max)), [a, b]) => {
+                self.extreme(op, a, b, span, env)
+            }
+            (B::Binary(op), [a, b]) => self.binary_call(op, a, b, span, env),
             (B::Clamp, [x, lo, hi]) => self.clamp(x, lo, hi, span, env),
             (B::Len, [xs]) => Ok(Value::int(self.items(xs)?.len() as i64)),
             (B::Tune, [x, lo, hi]) => self.tune(x, lo, hi, span),
@@ -184,6 +203,24 @@ impl<'a> Elab<'a, '_> {
         let num = self.num_of(&x.0, x.1, env.in_equation())?;
         self.spend_sizes(&[&num], span)?;
         let num = self.at(span, scalar::unary(op, &num))?;
+        self.pending(num, span, env)
+    }
+
+    fn binary_call(
+        &mut self,
+        op: Binary,
+        a: &Slot,
+        b: &Slot,
+        span: Span,
+        env: &Env<'a>,
+    ) -> Fallible<Value> {
+        if is_fixed(&a.0) && is_fixed(&b.0) {
+            return self.at(span, number::call(op, &a.0, &b.0));
+        }
+        let eq = env.in_equation();
+        let (x, y) = (self.num_of(&a.0, a.1, eq)?, self.num_of(&b.0, b.1, eq)?);
+        self.spend_sizes(&[&x, &y], span)?;
+        let num = self.at(span, scalar::call(op, &x, &y))?;
         self.pending(num, span, env)
     }
 

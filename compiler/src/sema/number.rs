@@ -4,7 +4,7 @@ use super::error::{Fault, fault};
 use super::scalar::{Arith, fold};
 use super::value::{Note, Value};
 use crate::diag::Class;
-use crate::equation::{Relation, Unary};
+use crate::equation::{Binary, Relation, Unary};
 
 /// Notes longer than this say less than the number.
 const MAX_NOTE: usize = 32;
@@ -210,18 +210,13 @@ pub fn equal(a: &Value, b: &Value) -> Option<bool> {
 /// An elementwise builtin on a compile-time number.
 pub fn unary(op: Unary, value: &Value) -> Result<Value, Fault> {
     match (op, value) {
-        (Unary::Stop | Unary::Floor, Value::Int(..)) => return Ok(value.clone()),
-        (Unary::Stop, Value::Float(_)) => return Ok(value.clone()),
+        (Unary::Stop, Value::Int(..) | Value::Float(_)) => return Ok(value.clone()),
+        (op, Value::Int(..)) if op.facts().is_step() => return Ok(value.clone()),
         (Unary::Abs, Value::Int(i, _)) => return Ok(Value::int(i.saturating_abs())),
         (Unary::Neg, Value::Int(..)) => return arith(Arith::Sub, &Value::int(0), value),
         _ => {}
     }
-    let Some(x) = value.as_number() else {
-        return Err(fault(
-            Class::Type,
-            format!("{} is no number", value.describe()),
-        ));
-    };
+    let x = number(value)?;
     let y = op.of(x);
     if op == Unary::Floor {
         if y.abs() < 9e15 {
@@ -233,6 +228,18 @@ pub fn unary(op: Unary, value: &Value) -> Result<Value, Fault> {
         return Err(fault(Class::Type, format!("this is not defined at {x}")));
     }
     Ok(Value::Float(y))
+}
+
+/// A function of two compile-time numbers that is called by its name.
+pub fn call(op: Binary, x: &Value, y: &Value) -> Result<Value, Fault> {
+    Ok(Value::Float(op.of(number(x)?, number(y)?)))
+}
+
+fn number(value: &Value) -> Result<f64, Fault> {
+    value.as_number().ok_or_else(|| {
+        let text = format!("{} is no number", value.describe());
+        fault(Class::Type, text)
+    })
 }
 
 pub fn log2(value: &Value) -> Result<Value, Fault> {

@@ -1,7 +1,7 @@
 //! Which weights a loss depends on, through what has a derivative: by what is written, and before anything is derived.
 
 use super::elab::Elab;
-use crate::equation::{Equation, Expr, Unary};
+use crate::equation::{Equation, Expr};
 use crate::ir::graph::{NodeId, Op};
 use rustc_hash::FxHashSet as HashSet;
 
@@ -40,7 +40,7 @@ fn each_derived(expr: &Expr, read: &mut HashSet<usize>) {
         Expr::Read(one) => {
             read.insert(one.operand);
         }
-        Expr::Unary(Unary::Stop | Unary::Floor, _) => {}
+        Expr::Unary(op, _) if op.facts().is_flat() => {}
         Expr::Unary(_, inner) => each_derived(inner, read),
         Expr::Binary(_, left, right) => {
             each_derived(left, read);

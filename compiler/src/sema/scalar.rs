@@ -9,6 +9,7 @@ use crate::diag::Class;
 use crate::equation::index::{Atom, Ix, MAX_COEFFICIENT};
 use crate::equation::{Binary, Expr, Lit, Relation, Unary};
 use std::rc::Rc;
+use vsr_tile::scalar::Bounds;
 
 const INF: f64 = f64::INFINITY;
 /// A tree larger than this is an error: no text may make the compiler grow without bound.
@@ -406,6 +407,27 @@ pub fn clamp(x: &Num, low: &Num, high: &Num) -> Result<Num, Fault> {
     extreme(Binary::Min, high, &extreme(Binary::Max, low, x)?)
 }
 
+/// A function of two numbers that is called by its name.
+pub fn call(op: Binary, a: &Num, b: &Num) -> Result<Num, Fault> {
+    let shape = join(&format!("`{}`", op.name()), a, b)?;
+    let (x, y) = (number(a)?, number(b)?);
+    let (form, size) = match (&x, &y) {
+        (Expr::Lit(p), Expr::Lit(q)) => (lit(op.of(p.get(), q.get())), 1),
+        _ => {
+            let call = Expr::Binary(op, Box::new(x), Box::new(y));
+            (call, a.size + b.size + 1)
+        }
+    };
+    sized(Num {
+        shape,
+        kind: Kind::Float,
+        lo: -INF,
+        hi: INF,
+        form: Form::Expr(form),
+        size,
+    })
+}
+
 pub fn negate(a: &Num) -> Result<Num, Fault> {
     binary(Arith::Sub, &Num::int(0), a)
 }
@@ -424,12 +446,12 @@ pub fn unary(op: Unary, a: &Num) -> Result<Num, Fault> {
         return negate(a);
     }
     let x = number(a)?;
-    if a.kind == Kind::Int && (op == Unary::Floor || op == Unary::Abs && a.lo >= 0.0) {
+    if a.kind == Kind::Int && (op.facts().is_step() || op == Unary::Abs && a.lo >= 0.0) {
         return Ok(a.clone());
     }
     let kind = match op {
         Unary::Floor => Kind::Int,
-        Unary::Abs | Unary::Stop => a.kind,
+        op if op.facts().keeps_whole() => a.kind,
         _ => Kind::Float,
     };
     let (lo, hi) = unary_interval(op, a);
@@ -460,12 +482,11 @@ pub fn unary(op: Unary, a: &Num) -> Result<Num, Fault> {
 }
 
 fn unary_interval(op: Unary, a: &Num) -> (f64, f64) {
-    let floor = |x: f64| if x.is_finite() { libm::floor(x) } else { x };
-    match op {
-        Unary::Abs if a.lo <= 0.0 && a.hi >= 0.0 => (0.0, a.lo.abs().max(a.hi.abs())),
-        Unary::Abs => (a.lo.abs().min(a.hi.abs()), a.lo.abs().max(a.hi.abs())),
-        Unary::Floor => (floor(a.lo), floor(a.hi)),
-        Unary::Stop => (a.lo, a.hi),
-        _ => (-INF, INF),
+    let (near, far) = (a.lo.abs().min(a.hi.abs()), a.lo.abs().max(a.hi.abs()));
+    match op.facts().bounds {
+        Bounds::Unknown => (-INF, INF),
+        Bounds::Increasing => (op.of(a.lo), op.of(a.hi)),
+        Bounds::Even if a.lo <= 0.0 && a.hi >= 0.0 => (op.of(0.0), op.of(far)),
+        Bounds::Even => (op.of(near), op.of(far)),
     }
 }

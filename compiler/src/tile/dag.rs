@@ -7,6 +7,7 @@ use super::{Bound, BufferId, Int, Leaf, TileId, Val, Var, Wide};
 use crate::equation::{Binary, Lit, Relation, Unary};
 use std::collections::HashMap;
 use std::hash::Hash;
+use vsr_tile::scalar::{Code, Map, Map2};
 
 pub type NodeId = u32;
 pub type BoundId = u32;
@@ -37,15 +38,8 @@ pub enum Atom {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Math {
-    Exp,
-    Log,
-    Sin,
-    Cos,
-    Tanh,
-    Erf,
-    Silu,
-    Sigmoid,
-    Pow,
+    One(Map),
+    Two(Map2),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -54,14 +48,14 @@ pub enum Node {
     Lit(u32),
     Load(Space, Sum, Option<GuardId>),
     FromInt(Sum),
-    /// Neg, Sqrt, Abs or Floor.
+    /// One that is no call.
     Unary(Unary, NodeId),
-    /// All but Pow.
+    /// One that is no call.
     Binary(Binary, NodeId, NodeId),
     Select(Relation, [NodeId; 4]),
     /// The first node where the guard holds, else the second.
     Guard(GuardId, NodeId, NodeId),
-    /// A call of the runtime on a row of arguments (two rows for Pow).
+    /// A call of the runtime on a row of arguments (two rows for `Two`).
     Math(Math, Vec<NodeId>),
     Random {
         key: u64,
@@ -401,19 +395,11 @@ impl Dag {
     }
 
     fn unary(&mut self, op: Unary, a: NodeId) -> NodeId {
-        let math = match op {
-            Unary::Stop => return a,
-            Unary::Neg | Unary::Sqrt | Unary::Abs | Unary::Floor => {
-                return self.node_id(Node::Unary(op, a));
-            }
-            Unary::Exp => Math::Exp,
-            Unary::Log => Math::Log,
-            Unary::Sin => Math::Sin,
-            Unary::Cos => Math::Cos,
-            Unary::Tanh => Math::Tanh,
-            Unary::Erf => Math::Erf,
-        };
-        self.node_id(Node::Math(math, vec![a]))
+        match op.facts().code {
+            _ if op == Unary::Stop => a,
+            Code::Inline => self.node_id(Node::Unary(op, a)),
+            Code::Call(map) => self.node_id(Node::Math(Math::One(map), vec![a])),
+        }
     }
 
     fn binary(&mut self, op: Binary, a: NodeId, b: NodeId) -> NodeId {
@@ -421,14 +407,16 @@ impl Dag {
             Binary::Pow if self.is_lit(b, 2.0) => {
                 return self.node_id(Node::Binary(Binary::Mul, a, a));
             }
-            Binary::Pow => Some(Node::Math(Math::Pow, vec![a, b])),
             Binary::Div => self.logistic(a, b),
             Binary::Mul => {
                 let gated = self.gated(a, b).or_else(|| self.gated(b, a));
                 gated.or_else(|| self.slope(a, b))
             }
             Binary::Add => self.half_tanh(a, b).or_else(|| self.half_tanh(b, a)),
-            _ => None,
+            _ => match op.facts().code {
+                Code::Inline => None,
+                Code::Call(map) => Some(Node::Math(Math::Two(map), vec![a, b])),
+            },
         };
         self.node_id(math.unwrap_or(Node::Binary(op, a, b)))
     }
@@ -444,13 +432,13 @@ impl Dag {
             Node::Binary(Binary::Add, x, y) => (*y, *x),
             _ => return None,
         };
-        let Node::Math(Math::Exp, args) = self.node(y) else {
+        let Node::Math(Math::One(Map::Exp), args) = self.node(y) else {
             return None;
         };
         let v = self.negated(args[0])?;
         match self.is_lit(x, 1.0) {
-            true if a == v => Some(Node::Math(Math::Silu, vec![v])),
-            true if self.is_lit(a, 1.0) => Some(Node::Math(Math::Sigmoid, vec![v])),
+            true if a == v => Some(Node::Math(Math::One(Map::Silu), vec![v])),
+            true if self.is_lit(a, 1.0) => Some(Node::Math(Math::One(Map::Sigmoid), vec![v])),
             _ => None,
         }
     }
@@ -470,8 +458,8 @@ impl Dag {
     /// `v · sigmoid(v)`
     fn gated(&self, v: NodeId, gate: NodeId) -> Option<Node> {
         match self.node(gate) {
-            Node::Math(Math::Sigmoid, args) if args[0] == v => {
-                Some(Node::Math(Math::Silu, vec![v]))
+            Node::Math(Math::One(Map::Sigmoid), args) if args[0] == v => {
+                Some(Node::Math(Math::One(Map::Silu), vec![v]))
             }
             _ => None,
         }
@@ -482,10 +470,13 @@ impl Dag {
         if !self.is_lit(half, 0.5) {
             return None;
         }
-        let Node::Math(Math::Tanh, args) = self.node(self.halved(product)?) else {
+        let Node::Math(Math::One(Map::Tanh), args) = self.node(self.halved(product)?) else {
             return None;
         };
-        Some(Node::Math(Math::Sigmoid, vec![self.halved(args[0])?]))
+        Some(Node::Math(
+            Math::One(Map::Sigmoid),
+            vec![self.halved(args[0])?],
+        ))
     }
 
     /// `0.25 · (1 - tanh(0.5 · v)²)` is s·(1 - s) with s = sigmoid(v), which is near where this is needed.
@@ -496,14 +487,14 @@ impl Dag {
         let Node::Binary(Binary::Mul, t, same) = *self.node(square) else {
             return None;
         };
-        let Node::Math(Math::Tanh, args) = self.node(t) else {
+        let Node::Math(Math::One(Map::Tanh), args) = self.node(t) else {
             return None;
         };
         let v = self.halved(args[0])?;
         if t != same || !self.is_lit(quarter, 0.25) || !self.is_lit(one, 1.0) {
             return None;
         }
-        let s = self.node_id(Node::Math(Math::Sigmoid, vec![v]));
+        let s = self.node_id(Node::Math(Math::One(Map::Sigmoid), vec![v]));
         let rest = self.node_id(Node::Binary(Binary::Sub, one, s));
         Some(Node::Binary(Binary::Mul, s, rest))
     }

@@ -309,32 +309,14 @@ impl Parser<'_> {
             return Expr::Select(relation, Box::new([a, b, yes, no]));
         }
         let a = self.sum().expr();
-        let two = match name {
-            "min" => Some(Binary::Min),
-            "max" => Some(Binary::Max),
-            "pow" => Some(Binary::Pow),
-            _ => None,
-        };
-        if let Some(op) = two {
+        if let Some(op) = Binary::named(name) {
             self.want(",");
             let b = self.sum().expr();
             self.want(")");
             return Expr::Binary(op, Box::new(a), Box::new(b));
         }
         self.want(")");
-        let op = match name {
-            "exp" => Unary::Exp,
-            "log" => Unary::Log,
-            "sqrt" => Unary::Sqrt,
-            "sin" => Unary::Sin,
-            "cos" => Unary::Cos,
-            "tanh" => Unary::Tanh,
-            "erf" => Unary::Erf,
-            "abs" => Unary::Abs,
-            "floor" => Unary::Floor,
-            "stop" => Unary::Stop,
-            _ => panic!("no function {name}"),
-        };
+        let op = Unary::named(name).unwrap_or_else(|| panic!("no function {name}"));
         Expr::Unary(op, Box::new(a))
     }
 }

@@ -1,7 +1,11 @@
 //! The binary interface between compiled code and the runtime. Changing anything here changes `ABI_VERSION`.
 
-/// Raised whenever this file changes meaning.
-pub const ABI_VERSION: u32 = 4;
+use std::mem::offset_of;
+use vsr_tile::{Map, Map2};
+
+/// Raised by each function more, and by `LAYOUT` whenever this file changes meaning otherwise.
+pub const ABI_VERSION: u32 = LAYOUT + (Map::COUNT + Map2::COUNT) as u32;
+const LAYOUT: u32 = 0;
 
 /// `extern "C" fn(env, first task, end task, scratch)`: runs tasks `first..end`. Scratch is 64-byte aligned.
 pub type KernelFn = unsafe extern "C" fn(*const Env, i64, i64, *mut u8);
@@ -33,22 +37,21 @@ pub type MapFn = unsafe extern "C" fn(
     shift: f32,
 );
 
+/// dst[i] = f(a[i], b[i])
+pub type Map2Fn = unsafe extern "C" fn(dst: *mut f32, a: *const f32, b: *const f32, n: i64);
+
+/// Functions that stand before what else is called; those that came later stand behind it, so that places are kept.
+const N_FIRST: usize = 8;
+const N_FIRST2: usize = 1;
+
 /// Every call out of generated code. All fields are pointers, read by their position (8 bytes each).
 #[repr(C)]
 pub struct FnTable {
     pub contract: unsafe extern "C" fn(*const ContractCall),
-    pub exp: MapFn,
-    pub log: MapFn,
-    pub sin: MapFn,
-    pub cos: MapFn,
-    pub tanh: MapFn,
-    pub erf: MapFn,
-    /// v / (1 + exp(-v))
-    pub silu: MapFn,
-    /// 1 / (1 + exp(-v))
-    pub sigmoid: MapFn,
-    /// dst[i] = a[i] ** b[i]
-    pub pow: unsafe extern "C" fn(dst: *mut f32, a: *const f32, b: *const f32, n: i64),
+    /// In the order of `Map`.
+    pub maps: [MapFn; N_FIRST],
+    /// In the order of `Map2`.
+    pub maps2: [Map2Fn; N_FIRST2],
     /// dst[i] = random number `first + i` of (env.seed, env.step, key)
     pub random: unsafe extern "C" fn(
         env: *const Env,
@@ -83,6 +86,34 @@ pub struct FnTable {
         next_step: i64,
         non_temporal: i64,
     ),
+    pub later_maps: [MapFn; Map::COUNT - N_FIRST],
+    pub later_maps2: [Map2Fn; Map2::COUNT - N_FIRST2],
+}
+
+impl FnTable {
+    /// Where the function's address lies.
+    pub fn offset_of_map(map: Map) -> usize {
+        match map as usize {
+            n if n < N_FIRST => offset_of!(FnTable, maps) + 8 * n,
+            n => offset_of!(FnTable, later_maps) + 8 * (n - N_FIRST),
+        }
+    }
+
+    pub fn offset_of_map2(map: Map2) -> usize {
+        match map as usize {
+            n if n < N_FIRST2 => offset_of!(FnTable, maps2) + 8 * n,
+            n => offset_of!(FnTable, later_maps2) + 8 * (n - N_FIRST2),
+        }
+    }
+
+    /// Functions in the order of their numbers, as the first and those that came later.
+    pub fn split<F: Copy, const N: usize, const FIRST: usize, const LATER: usize>(
+        all: [F; N],
+    ) -> ([F; FIRST], [F; LATER]) {
+        const { assert!(FIRST + LATER == N) };
+        let later = std::array::from_fn(|i| all[FIRST + i]);
+        (std::array::from_fn(|i| all[i]), later)
+    }
 }
 
 /// The arguments of one `contract`: see `vsr_compiler::tile::Contract`. Offsets and steps are in elements.

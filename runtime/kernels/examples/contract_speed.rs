@@ -199,10 +199,10 @@ fn main() {
         }
         let mut x = aligned(4096);
         for f in [
-            maths::Function::Silu,
-            maths::Function::Exp,
-            maths::Function::Tanh,
-            maths::Function::Sin,
+            maths::Map::Silu,
+            maths::Map::Exp,
+            maths::Map::Tanh,
+            maths::Map::Sin,
         ] {
             let start = Instant::now();
             for _ in 0..2000 {

@@ -6,15 +6,18 @@
 
 use crate::{Binary, whole};
 use crate::{
-    Bound, BufferKind, Compute, Contract, ContractInit, Digit, Int, Kernel, Leaf, MathOp, Mode,
-    Reduce, ReduceOp, Stmt, TileId, TileKind, To, Val, Var, Wide,
+    Bound, BufferKind, Compute, Contract, ContractInit, Digit, Int, Kernel, Leaf, Mode, Reduce,
+    ReduceOp, Stmt, TileId, TileKind, To, Val, Var, Wide,
 };
 
 /// The arithmetic of a run.
 pub trait Number: Copy + PartialOrd + std::fmt::Debug {
     fn from_f64(value: f64) -> Self;
     fn to_f64(self) -> f64;
-    fn binary(op: Binary, a: Self, b: Self) -> Self;
+    /// By way of f64, which has more than twice the bits of f32: what is rounded twice is rounded as once.
+    fn binary(op: Binary, a: Self, b: Self) -> Self {
+        Self::from_f64(op.of(a.to_f64(), b.to_f64()))
+    }
     fn fma(a: Self, b: Self, c: Self) -> Self;
 }
 
@@ -24,29 +27,6 @@ impl Number for f64 {
     }
     fn to_f64(self) -> f64 {
         self
-    }
-    fn binary(op: Binary, a: f64, b: f64) -> f64 {
-        match op {
-            Binary::Add => a + b,
-            Binary::Sub => a - b,
-            Binary::Mul => a * b,
-            Binary::Div => a / b,
-            Binary::Pow => libm::pow(a, b),
-            Binary::Min => {
-                if a < b {
-                    a
-                } else {
-                    b
-                }
-            }
-            Binary::Max => {
-                if a > b {
-                    a
-                } else {
-                    b
-                }
-            }
-        }
     }
     fn fma(a: f64, b: f64, c: f64) -> f64 {
         a * b + c
@@ -59,29 +39,6 @@ impl Number for f32 {
     }
     fn to_f64(self) -> f64 {
         f64::from(self)
-    }
-    fn binary(op: Binary, a: f32, b: f32) -> f32 {
-        match op {
-            Binary::Add => a + b,
-            Binary::Sub => a - b,
-            Binary::Mul => a * b,
-            Binary::Div => a / b,
-            Binary::Pow => libm::pow(f64::from(a), f64::from(b)) as f32,
-            Binary::Min => {
-                if a < b {
-                    a
-                } else {
-                    b
-                }
-            }
-            Binary::Max => {
-                if a > b {
-                    a
-                } else {
-                    b
-                }
-            }
-        }
     }
     fn fma(a: f32, b: f32, c: f32) -> f32 {
         libm::fmaf(a, b, c)
@@ -649,7 +606,7 @@ impl<N: Number> Machine<'_, N> {
             Val::Buf(b, at) => self.read(To::Buf(*b), self.int(at)?)?,
             Val::Tile(t, at) => self.read(To::Tile(*t), self.int(at)?)?,
             Val::FromInt(i) => N::from_f64(self.int(i)? as f64),
-            Val::Unary(op, a) => N::from_f64(unary(*op, self.val(a)?.to_f64())),
+            Val::Unary(op, a) => N::from_f64(op.of(self.val(a)?.to_f64())),
             Val::Binary(op, a, b) => N::binary(*op, self.val(a)?, self.val(b)?),
             Val::Select(relation, args) => {
                 let [a, b, yes, no] = [
@@ -685,23 +642,6 @@ fn reduce_op(op: ReduceOp) -> Binary {
         ReduceOp::Sum => Binary::Add,
         ReduceOp::Max => Binary::Max,
         ReduceOp::Min => Binary::Min,
-    }
-}
-
-/// In f64; rounding its result to f32 is exact for neg, abs, floor and correct for sqrt.
-fn unary(op: MathOp, a: f64) -> f64 {
-    match op {
-        MathOp::Neg => -a,
-        MathOp::Exp => libm::exp(a),
-        MathOp::Log => libm::log(a),
-        MathOp::Sqrt => libm::sqrt(a),
-        MathOp::Sin => libm::sin(a),
-        MathOp::Cos => libm::cos(a),
-        MathOp::Tanh => libm::tanh(a),
-        MathOp::Erf => libm::erf(a),
-        MathOp::Abs => a.abs(),
-        MathOp::Floor => a.floor(),
-        MathOp::Stop => a,
     }
 }
 

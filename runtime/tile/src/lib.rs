@@ -25,7 +25,7 @@ mod wide;
 
 pub use parse::{MAX_NESTING, ParseError, parse, parse_kernel};
 pub use print::{identity, print};
-pub use scalar::{Binary, EXACT, Lit, NOWHERE, Relation, Unary, whole};
+pub use scalar::{Binary, EXACT, Lit, Map, Map2, NOWHERE, Relation, Unary, whole};
 pub use verify::{Report, verify};
 pub use wide::{Leaf, Wide};
 

@@ -4,7 +4,7 @@
 
 use crate::{Binary, Lit};
 use crate::{
-    Bound, BufferKind, Compute, Contract, ContractInit, Int, Kernel, MathOp, Mode, ReduceOp, Stmt,
+    Bound, BufferKind, Compute, Contract, ContractInit, Int, Kernel, Mode, ReduceOp, Stmt,
     TileKind, To, Val, Var, Wide,
 };
 use serde_json::Value;
@@ -311,7 +311,7 @@ fn val(v: &Val) -> String {
         Val::Buf(b, at) => format!("b{b}[{}]", int(at)),
         Val::Tile(t, at) => format!("t{t}[{}]", int(at)),
         Val::FromInt(i) => format!("f32({})", int(i)),
-        Val::Unary(op, a) => format!("{}({})", unary(*op), val(a)),
+        Val::Unary(op, a) => format!("{}({})", op.name(), val(a)),
         Val::Binary(op, a, b) => binary(*op, &val(a), &val(b)),
         Val::Select(relation, args) => {
             let sign = relation.text();
@@ -341,30 +341,9 @@ fn val(v: &Val) -> String {
     }
 }
 
-fn unary(op: MathOp) -> &'static str {
-    match op {
-        MathOp::Neg => "neg",
-        MathOp::Exp => "exp",
-        MathOp::Log => "log",
-        MathOp::Sqrt => "sqrt",
-        MathOp::Sin => "sin",
-        MathOp::Cos => "cos",
-        MathOp::Tanh => "tanh",
-        MathOp::Erf => "erf",
-        MathOp::Abs => "abs",
-        MathOp::Floor => "floor",
-        MathOp::Stop => "stop",
-    }
-}
-
 fn binary(op: Binary, a: &str, b: &str) -> String {
-    match op {
-        Binary::Add => format!("({a} + {b})"),
-        Binary::Sub => format!("({a} - {b})"),
-        Binary::Mul => format!("({a} * {b})"),
-        Binary::Div => format!("({a} / {b})"),
-        Binary::Pow => format!("pow({a}, {b})"),
-        Binary::Min => format!("min({a}, {b})"),
-        Binary::Max => format!("max({a}, {b})"),
+    match op.facts().is_sign() {
+        true => format!("({a} {} {b})", op.name()),
+        false => format!("{}({a}, {b})", op.name()),
     }
 }

@@ -1,7 +1,7 @@
 //! f64 expressions: the arithmetic of positions that are computed from values, where the 24 bits of an f32 do not hold
 //! them.
 //!
-//! Data and the walks over it, for whoever reads a kernel; nothing is evaluated here. No power, and no rounding to f32.
+//! Data and the walks over it, for whoever reads a kernel; nothing is evaluated here. No call, and no rounding to f32.
 
 use crate::{Binary, Lit, Relation};
 
@@ -12,7 +12,7 @@ pub enum Wide<V, I> {
     Val(V),
     Int(I),
     Floor(Box<Wide<V, I>>),
-    /// All but Pow.
+    /// One that is no call.
     Binary(Binary, Box<Wide<V, I>>, Box<Wide<V, I>>),
     Select(Relation, Box<[Wide<V, I>; 4]>),
 }

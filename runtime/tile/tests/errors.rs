@@ -322,12 +322,9 @@ const VALUES: [(&str, &str); 30] = [
         "f32(0.5)",
         "line 7, column 17: expected an operator or `)`, found `.`",
     ),
-    (
-        "expm(1)",
-        "line 7, column 12: expected a value or a reduction, found `expm`",
-    ),
-    ("exp(1, 2)", "line 7, column 17: expected `)`, found `,`"),
-    ("pow(1)", "line 7, column 17: expected `,`, found `)`"),
+    ("expm(1)", "line 7, column 12: there is no function `expm`"),
+    ("exp(1, 2)", "line 7, column 12: `exp` takes one value"),
+    ("pow(1)", "line 7, column 12: `pow` takes two values"),
     (
         "select(1, 2, 3)",
         "line 7, column 20: expected a relation, found `,`",

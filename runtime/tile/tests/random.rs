@@ -335,7 +335,7 @@ impl Draw {
             2 => Val::Tile(self.one_of(&NUMBER_TILES), self.int(depth - 1)),
             3 => Val::FromInt(self.int(depth - 1)),
             4 => Val::Unary(self.unary(), Box::new(next(self))),
-            5 => Val::Binary(self.binary(7), Box::new(next(self)), Box::new(next(self))),
+            5 => Val::Binary(self.binary(), Box::new(next(self)), Box::new(next(self))),
             6 => Val::Select(
                 self.relation(),
                 Box::new([next(self), next(self), next(self), next(self)]),
@@ -359,8 +359,7 @@ impl Draw {
             1 => Wide::Val(self.val(depth - 1)),
             2 => Wide::Int(self.int(depth - 1)),
             3 => Wide::Floor(Box::new(next(self))),
-            // All but a power.
-            4 => Wide::Binary(self.binary(6), Box::new(next(self)), Box::new(next(self))),
+            4 => Wide::Binary(self.operator(), Box::new(next(self)), Box::new(next(self))),
             _ => Wide::Select(
                 self.relation(),
                 Box::new([next(self), next(self), next(self), next(self)]),
@@ -369,13 +368,20 @@ impl Draw {
     }
 
     fn unary(&mut self) -> Unary {
-        use Unary::*;
-        self.one_of(&[Neg, Exp, Log, Sqrt, Sin, Cos, Tanh, Erf, Abs, Floor, Stop])
+        self.one_of(Unary::ALL)
     }
 
-    fn binary(&mut self, n: usize) -> Binary {
-        use Binary::*;
-        self.one_of(&[Add, Sub, Mul, Div, Min, Max, Pow][..n])
+    fn binary(&mut self) -> Binary {
+        self.one_of(Binary::ALL)
+    }
+
+    /// One that is no call.
+    fn operator(&mut self) -> Binary {
+        let inline = Binary::ALL
+            .iter()
+            .copied()
+            .filter(|op| op.facts().is_inline());
+        self.one_of(&inline.collect::<Vec<_>>())
     }
 
     fn relation(&mut self) -> Relation {

@@ -5,7 +5,8 @@ use crate::errors;
 use crate::random::Draw;
 use std::collections::HashMap;
 use vsr_tile::{
-    Contract, ContractInit, Int, Kernel, Lit, Stmt, To, Val, identity, parse, parse_kernel, print,
+    Binary, Contract, ContractInit, Int, Kernel, Lit, Stmt, To, Unary, Val, identity, parse,
+    parse_kernel, print,
 };
 
 /// Every form there is.
@@ -87,9 +88,12 @@ fn drawn_kernels_return() {
     }
     // Each form is among them.
     let forms = "Const Var Arg Add Sub Mul Div Rem Min Max Floor Whole Table Tile Lit Buf FromInt Unary Binary Select Guarded \
-        Random Val Int For Let If Compute Rows Contract Store NonTemporal Sum Zero Keep Bias In Out InOut F32 I64 Neg Exp Log \
-        Sqrt Sin Cos Tanh Erf Abs Stop Pow Lt Le Gt Ge Eq Ne";
-    for form in forms.split_whitespace() {
+        Random Val Int For Let If Compute Rows Contract Store NonTemporal Sum Zero Keep Bias In Out InOut F32 I64 \
+        Lt Le Gt Ge Eq Ne";
+    let functions = Unary::ALL.iter().map(|f| format!("{f:?}"));
+    let functions = functions.chain(Binary::ALL.iter().map(|f| format!("{f:?}")));
+    let forms = forms.split_whitespace().map(str::to_string);
+    for form in forms.chain(functions) {
         let is_drawn = |end| {
             drawn.contains(&format!(" {form}{end}")) || drawn.contains(&format!("({form}{end}"))
         };
@@ -127,6 +131,8 @@ impl Identities {
 /// Every token in turn becomes another one of its sort: whatever still parses differs in one field.
 #[test]
 fn kernels_that_differ_in_one_field_have_other_identities() {
+    let functions: Vec<&str> = Unary::ALL.iter().map(|f| f.name()).collect();
+    let functions = functions.join(" ");
     let swaps = [
         "0 1 2 3 4 5 6 7 8 9 10 13 16 32 64",
         "b0 b1 b2 b3 b4",
@@ -140,8 +146,8 @@ fn kernels_that_differ_in_one_field_have_other_identities() {
         "+ - * / // %",
         "< <= > >= == !=",
         "0 keep b4[5]",
-        "exp log sqrt sin cos tanh erf abs floor neg stop",
-        "pow min max",
+        &functions,
+        "pow min max atan2",
         "uniform normal",
         "f64 widen",
         "NaN NaN:0x7ff8000000000001 NaN:0xfff8000000000000 inf -inf 0 -0 1e300 5e-324",

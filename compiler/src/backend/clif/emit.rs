@@ -142,9 +142,7 @@ impl Lower<'_, '_> {
             Binary::Sub => self.b.ins().fsub(a, b),
             Binary::Mul => self.b.ins().fmul(a, b),
             Binary::Div => self.b.ins().fdiv(a, b),
-            Binary::Pow | Binary::Min | Binary::Max => {
-                unreachable!("{op:?} is no single instruction")
-            }
+            op => unreachable!("{op:?} is no single instruction"),
         }
     }
 
@@ -333,21 +331,16 @@ impl Lower<'_, '_> {
     pub fn call_math(&mut self, math: Math, to: Target, source: CallSource, second: i64, n: Value) {
         let CallSource { from, scale, shift } = source;
         let Target { to, sums } = to;
-        let offset = match math {
-            Math::Exp => offset_of!(FnTable, exp),
-            Math::Log => offset_of!(FnTable, log),
-            Math::Sin => offset_of!(FnTable, sin),
-            Math::Cos => offset_of!(FnTable, cos),
-            Math::Tanh => offset_of!(FnTable, tanh),
-            Math::Erf => offset_of!(FnTable, erf),
-            Math::Silu => offset_of!(FnTable, silu),
-            Math::Sigmoid => offset_of!(FnTable, sigmoid),
-            Math::Pow => {
-                let exponent = self.plus(from, second);
-                return self.call(offset_of!(FnTable, pow), &[to, from, exponent, n]);
+        match math {
+            Math::One(map) => {
+                let args = [to, from, n, sums, scale, shift];
+                self.call(FnTable::offset_of_map(map), &args);
             }
-        };
-        self.call(offset, &[to, from, n, sums, scale, shift]);
+            Math::Two(map) => {
+                let second = self.plus(from, second);
+                self.call(FnTable::offset_of_map2(map), &[to, from, second, n]);
+            }
+        }
     }
 
     fn random_one(&mut self, key: u64, normal: bool, at: &Sum) -> Value {

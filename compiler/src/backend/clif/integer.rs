@@ -222,7 +222,7 @@ impl Lower<'_, '_> {
                     Binary::Div => self.b.ins().fdiv(a, b),
                     Binary::Min => self.wide_choice(FloatCC::LessThan, [a, b, a, b]),
                     Binary::Max => self.wide_choice(FloatCC::GreaterThan, [a, b, a, b]),
-                    Binary::Pow => unreachable!("a wide expression has no power"),
+                    op => unreachable!("{op:?} is no arithmetic of wide expressions"),
                 }
             }
             Wide::Select(relation, args) => {

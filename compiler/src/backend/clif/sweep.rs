@@ -438,7 +438,7 @@ impl Lower<'_, '_> {
             let Node::Math(math, args) = self.dag.node(*call) else {
                 continue;
             };
-            debug_assert_eq!(args.len() == 2, *math == Math::Pow);
+            debug_assert_eq!(args.len() == 2, matches!(math, Math::Two(_)));
             found.extend(
                 args.iter()
                     .enumerate()

@@ -18,6 +18,7 @@ use cranelift_codegen::ir::{AbiParam, InstBuilder, Signature};
 use std::collections::HashMap;
 use std::mem::offset_of;
 use vsr_artifact::abi::Env;
+use vsr_tile::scalar::Map;
 
 const MINUS_ZERO: u32 = 0x8000_0000;
 const ALL_BUT_THE_SIGN: u32 = 0x7fff_ffff;
@@ -250,9 +251,9 @@ impl Lower<'_, '_> {
             Node::Math(math, args) if self.cached(|s| s.rows.get(&id)).is_none() => {
                 let x = value(d, *args.first()?)?;
                 return match math {
-                    Math::Exp => Some(d.exp(x)),
-                    Math::Sigmoid => Some(d.sigmoid(x)),
-                    Math::Silu => Some(d.silu(x)),
+                    Math::One(Map::Exp) => Some(d.exp(x)),
+                    Math::One(Map::Sigmoid) => Some(d.sigmoid(x)),
+                    Math::One(Map::Silu) => Some(d.silu(x)),
                     _ => None,
                 };
             }

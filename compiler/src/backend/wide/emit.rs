@@ -616,7 +616,7 @@ fn arithmetic(op: Binary) -> Opcode {
         Binary::Div => DIV,
         Binary::Min => MIN,
         Binary::Max => MAX,
-        Binary::Pow => unreachable!("a power is a call"),
+        op => unreachable!("{op:?} is a call"),
     }
 }
 

@@ -151,7 +151,7 @@ fn expected(p: &Program, operands: &[Vec<f32>], numbers: &[f32], at: usize) -> f
                             b
                         }
                     }
-                    Binary::Pow => unreachable!(),
+                    op => unreachable!("{op:?} is a call"),
                 }
             }
             Op::Select(r, [a, b, yes, no]) => {

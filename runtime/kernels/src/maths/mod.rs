@@ -12,41 +12,14 @@
 
 mod scalar;
 mod trig;
+mod wide;
 
 use crate::{Affine, Level};
-pub use scalar::{erf, exp, log, sigmoid, silu, tanh};
-pub use trig::{cos, sin};
+pub use scalar::{erf, exp, log, round, sigmoid, silu, tanh};
+pub use trig::{cos, sin, tan};
 pub(crate) use trig::{cos_near, sin_near};
-
-/// The functions of one argument.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Function {
-    Exp,
-    Log,
-    Sin,
-    Cos,
-    Tanh,
-    Erf,
-    Silu,
-    Sigmoid,
-}
-
-impl Function {
-    /// In the order of their numbers.
-    pub const ALL: [Function; 8] = [
-        Function::Exp,
-        Function::Log,
-        Function::Sin,
-        Function::Cos,
-        Function::Tanh,
-        Function::Erf,
-        Function::Silu,
-        Function::Sigmoid,
-    ];
-}
-
-/// `dst[i] = a[i] ** b[i]`, as C's `powf`.
-pub use scalar::pow;
+pub use vsr_tile::{Map, Map2};
+pub use wide::{asinh, atan2, pow};
 
 /// Elements that are computed together, and those of a row's rest.
 const BLOCK: usize = 64;
@@ -188,28 +161,44 @@ impl Rare {
     }
 }
 
-#[inline(always)]
-unsafe fn power(dst: *mut f32, a: *const f32, b: *const f32, n: i64) {
-    for at in (0..n.max(0) as usize).step_by(BLOCK) {
-        let len = BLOCK.min(n as usize - at);
-        let (mut x, mut e, mut y) = ([1.0f32; BLOCK], [1.0f32; BLOCK], [0.0f32; BLOCK]);
-        // SAFETY: `len` floats are left of the n that the caller vouches for, and no block is longer than BLOCK.
-        unsafe {
-            std::ptr::copy_nonoverlapping(a.add(at), x.as_mut_ptr(), len);
-            std::ptr::copy_nonoverlapping(b.add(at), e.as_mut_ptr(), len);
+/// A function of two numbers: `plain` where `is_plain` says so, which is vectorised, else `f`.
+struct Pairs<P, I> {
+    plain: P,
+    is_plain: I,
+    f: fn(f32, f32) -> f32,
+}
+
+impl<P: Fn(f32, f32) -> f32, I: Fn(f32, f32) -> bool> Pairs<P, I> {
+    #[inline(always)]
+    unsafe fn run(&self, dst: *mut f32, a: *const f32, b: *const f32, n: i64) {
+        for at in (0..n.max(0) as usize).step_by(BLOCK) {
+            let len = BLOCK.min(n as usize - at);
+            let (mut x, mut y) = ([1.0f32; BLOCK], [1.0f32; BLOCK]);
+            // SAFETY: `len` floats are left of the n that the caller vouches for, and no block is longer than BLOCK.
+            unsafe {
+                std::ptr::copy_nonoverlapping(a.add(at), x.as_mut_ptr(), len);
+                std::ptr::copy_nonoverlapping(b.add(at), y.as_mut_ptr(), len);
+            }
+            let z = self.block(&x, &y);
+            // SAFETY: as above; a and b have been read, so dst may be one of them.
+            unsafe { std::ptr::copy_nonoverlapping(z.as_ptr(), dst.add(at), len) };
         }
+    }
+
+    #[inline(always)]
+    fn block(&self, x: &[f32; BLOCK], y: &[f32; BLOCK]) -> [f32; BLOCK] {
+        let mut z = [0.0; BLOCK];
         let mut outside = 0u32;
         for i in 0..BLOCK {
-            y[i] = scalar::pow_plain(x[i], e[i]);
-            outside |= u32::from(!scalar::pow_is_plain(x[i], e[i]));
+            z[i] = (self.plain)(x[i], y[i]);
+            outside |= u32::from(!(self.is_plain)(x[i], y[i]));
         }
         if outside != 0 {
             for i in 0..BLOCK {
-                y[i] = pow(x[i], e[i]);
+                z[i] = (self.f)(x[i], y[i]);
             }
         }
-        // SAFETY: as above; a and b have been read, so dst may be one of them.
-        unsafe { std::ptr::copy_nonoverlapping(y.as_ptr(), dst.add(at), len) };
+        z
     }
 }
 
@@ -240,7 +229,7 @@ unsafe fn each(call: Call, f: impl Fn(f32) -> f32 + Copy, rare: Option<Rare>) {
 }
 
 #[inline(always)]
-unsafe fn dispatch(function: Function, call: Call) {
+unsafe fn dispatch(map: Map, call: Call) {
     let rare = |slow| {
         Some(Rare {
             limit: trig::LIMIT,
@@ -249,15 +238,39 @@ unsafe fn dispatch(function: Function, call: Call) {
     };
     // SAFETY: as the caller vouches for the call.
     unsafe {
-        match function {
-            Function::Exp => each(call, scalar::exp, None),
-            Function::Log => each(call, scalar::log, None),
-            Function::Sin => each(call, trig::sin_near, rare(libm::sinf)),
-            Function::Cos => each(call, trig::cos_near, rare(libm::cosf)),
-            Function::Tanh => each(call, scalar::tanh, None),
-            Function::Erf => each(call, scalar::erf, None),
-            Function::Silu => each(call, scalar::silu, None),
-            Function::Sigmoid => each(call, scalar::sigmoid, None),
+        match map {
+            Map::Exp => each(call, scalar::exp, None),
+            Map::Log => each(call, scalar::log, None),
+            Map::Sin => each(call, trig::sin_near, rare(libm::sinf)),
+            Map::Cos => each(call, trig::cos_near, rare(libm::cosf)),
+            Map::Tanh => each(call, scalar::tanh, None),
+            Map::Erf => each(call, scalar::erf, None),
+            Map::Silu => each(call, scalar::silu, None),
+            Map::Sigmoid => each(call, scalar::sigmoid, None),
+            Map::Tan => each(call, trig::tan_near, rare(libm::tanf)),
+            Map::Asinh => each(call, wide::asinh, None),
+            Map::Round => each(call, scalar::round, None),
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn dispatch2(map: Map2, dst: *mut f32, a: *const f32, b: *const f32, n: i64) {
+    let pow = Pairs {
+        plain: wide::pow_plain,
+        is_plain: wide::pow_is_plain,
+        f: pow,
+    };
+    let atan2 = Pairs {
+        plain: wide::atan2_plain,
+        is_plain: wide::atan2_is_plain,
+        f: atan2,
+    };
+    // SAFETY: as the caller vouches for n floats each.
+    unsafe {
+        match map {
+            Map2::Pow => pow.run(dst, a, b, n),
+            Map2::Atan2 => atan2.run(dst, a, b, n),
         }
     }
 }
@@ -270,16 +283,16 @@ macro_rules! levels {
             /// # Safety
             /// As [`super::map`].
             $(#[target_feature(enable = $features)])?
-            pub unsafe fn map(function: Function, call: Call) {
+            pub unsafe fn map(function: Map, call: Call) {
                 // SAFETY: as the caller vouches for the call.
                 unsafe { dispatch(function, call) }
             }
             /// # Safety
-            /// As [`super::map_pow`].
+            /// As [`super::map2`].
             $(#[target_feature(enable = $features)])?
-            pub unsafe fn pow(dst: *mut f32, a: *const f32, b: *const f32, n: i64) {
+            pub unsafe fn map2(function: Map2, dst: *mut f32, a: *const f32, b: *const f32, n: i64) {
                 // SAFETY: as the caller vouches for n floats each.
-                unsafe { power(dst, a, b, n) }
+                unsafe { dispatch2(function, dst, a, b, n) }
             }
         }
     )* };
@@ -296,7 +309,7 @@ levels! {
 /// `src` and `dst` hold n floats (they may be the same), nobody else uses `dst` and the sums meanwhile, and `level` is
 /// available on this machine.
 #[inline]
-pub unsafe fn map(level: Level, function: Function, call: Call) {
+pub unsafe fn map(level: Level, function: Map, call: Call) {
     // SAFETY: the caller vouches for the level, whose instructions each of these needs, and for the call.
     unsafe {
         match level {
@@ -312,15 +325,22 @@ pub unsafe fn map(level: Level, function: Function, call: Call) {
 /// # Safety
 /// As [`map`], for two sources.
 #[inline]
-pub unsafe fn map_pow(level: Level, dst: *mut f32, a: *const f32, b: *const f32, n: i64) {
+pub unsafe fn map2(
+    level: Level,
+    function: Map2,
+    dst: *mut f32,
+    a: *const f32,
+    b: *const f32,
+    n: i64,
+) {
     // SAFETY: the caller vouches for the level, whose instructions each of these needs, and for n floats each.
     unsafe {
         match level {
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => avx512::pow(dst, a, b, n),
+            Level::Avx512 => avx512::map2(function, dst, a, b, n),
             #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => avx2::pow(dst, a, b, n),
-            _ => portable::pow(dst, a, b, n),
+            Level::Avx2 => avx2::map2(function, dst, a, b, n),
+            _ => portable::map2(function, dst, a, b, n),
         }
     }
 }

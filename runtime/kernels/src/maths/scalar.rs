@@ -41,15 +41,6 @@ fn by_pairs<const N: usize>(x: f32, square: f32, c: [f32; N]) -> f32 {
     y
 }
 
-#[inline(always)]
-fn poly64<const N: usize>(x: f64, c: [f64; N]) -> f64 {
-    let mut y = c[0];
-    for c in &c[1..] {
-        y = y.mul_add(x, *c);
-    }
-    y
-}
-
 /// x = n·ln 2 + f, e^f = 1 + f + f²·q(f): that, and n in the low bits.
 #[inline(always)]
 fn exp_fraction(x: f32) -> (f32, f32) {
@@ -196,77 +187,11 @@ pub fn erf(x: f32) -> f32 {
     if a < 1.0 { near } else { far }
 }
 
-/// x^e as C's `powf`.
-#[inline]
-pub fn pow(x: f32, e: f32) -> f32 {
-    if pow_is_plain(x, e) {
-        pow_plain(x, e)
-    } else {
-        libm::powf(x, e)
-    }
-}
-
+/// To the nearest whole number, half to even: adding 2²³ leaves no digits behind the point, and above it there are none.
 #[inline(always)]
-pub(super) fn pow_is_plain(x: f32, e: f32) -> bool {
-    x > 0.0 && x < f32::INFINITY && e.abs() < f32::INFINITY
-}
-
-/// 2^(e·log₂ x) in f64, for positive finite x and finite e.
-#[inline(always)]
-pub(super) fn pow_plain(x: f32, e: f32) -> f32 {
-    let y = f64::from(e) * log2_64(f64::from(x));
-    let y = if y > 150.0 { 150.0 } else { y };
-    let y = if y < -170.0 { -170.0 } else { y };
-    exp2_64(y) as f32
-}
-
-/// log₂ x = exponent + 2/ln 2·atanh((m-1)/(m+1)), m in [√½, √2).
-#[inline(always)]
-fn log2_64(x: f64) -> f64 {
-    let bits = x.to_bits() as i64;
-    let e = bits.wrapping_sub(0x3fe6_a09e_667f_3bcd) >> 52;
-    let m = f64::from_bits(bits.wrapping_sub(e << 52) as u64);
-    let s = (m - 1.0) / (m + 1.0);
-    let p = poly64(
-        s * s,
-        [
-            1.0 / 15.0,
-            1.0 / 13.0,
-            1.0 / 11.0,
-            1.0 / 9.0,
-            1.0 / 7.0,
-            1.0 / 5.0,
-            1.0 / 3.0,
-            1.0,
-        ],
-    );
-    // the exponent's low bits, read through 1.5·2⁵²
-    let e =
-        f64::from_bits((e as u64).wrapping_add(0x4338_0000_0000_0000)) - 6_755_399_441_055_744.0;
-    (s * p).mul_add(2.0 * std::f64::consts::LOG2_E, e)
-}
-
-/// 2^y for |y| < 1000: y = n + f, 2^f by its Taylor series.
-#[inline(always)]
-fn exp2_64(y: f64) -> f64 {
-    let shifted = y + 6_755_399_441_055_744.0;
-    let f = (y - (shifted - 6_755_399_441_055_744.0)) * std::f64::consts::LN_2;
-    let p = poly64(
-        f,
-        [
-            1.0 / 3_628_800.0,
-            1.0 / 362_880.0,
-            1.0 / 40_320.0,
-            1.0 / 5040.0,
-            1.0 / 720.0,
-            1.0 / 120.0,
-            1.0 / 24.0,
-            1.0 / 6.0,
-            0.5,
-            1.0,
-            1.0,
-        ],
-    );
-    let n = shifted.to_bits().wrapping_sub(0x4338_0000_0000_0000);
-    p * f64::from_bits(n.wrapping_add(1023) << 52)
+pub fn round(x: f32) -> f32 {
+    const WHOLE: f32 = 8_388_608.0;
+    let a = x.abs();
+    let y = ((a + WHOLE) - WHOLE).copysign(x);
+    if a < WHOLE { y } else { x }
 }

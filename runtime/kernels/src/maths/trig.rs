@@ -1,4 +1,4 @@
-//! Sine and cosine: reduced by π/2 in f64, where three products give all bits that f32 can show.
+//! Sine, cosine and tangent: reduced by π/2 in f64, where three products give all bits that f32 can show.
 
 /// Past this, the reduction by two constants would lose bits: `libm` takes over.
 pub(super) const LIMIT: f32 = 1.0e6;
@@ -29,6 +29,16 @@ pub fn cos(x: f32) -> f32 {
     }
 }
 
+/// tan x for any x.
+#[inline]
+pub fn tan(x: f32) -> f32 {
+    if x.abs() <= LIMIT {
+        tan_near(x)
+    } else {
+        libm::tanf(x)
+    }
+}
+
 #[inline(always)]
 pub(crate) fn sin_near(x: f32) -> f32 {
     let y = quarter(f64::from(x), 0) as f32;
@@ -41,13 +51,44 @@ pub(crate) fn cos_near(x: f32) -> f32 {
     quarter(f64::from(x), 1) as f32
 }
 
-/// sin(x + turn·π/2)
+/// tan r, or -1/tan r where an odd number of quarters was taken off.
 #[inline(always)]
-fn quarter(x: f64, turn: u64) -> f64 {
+pub(crate) fn tan_near(x: f32) -> f32 {
+    let (r, quarters) = reduced(f64::from(x));
+    let y = r * r;
+    // (tan(r)/r - 1)/r² on r² in [0, 0.62]
+    let t = 1.791_585_391_848_547_6e-3;
+    let t = y.mul_add(t, -4.656_117_138_863_914e-6);
+    let t = y.mul_add(t, 4.428_939_753_512_301e-3);
+    let t = y.mul_add(t, 8.607_862_263_199_364e-3);
+    let t = y.mul_add(t, 2.191_094_723_057_731e-2);
+    let t = y.mul_add(t, 5.396_499_107_853_575e-2);
+    let t = y.mul_add(t, 1.333_334_302_428_82e-1);
+    let t = y.mul_add(t, 3.333_333_328_649_046_3e-1);
+    let tangent = (r * y).mul_add(t, r);
+    let v = if quarters & 1 == 0 {
+        tangent
+    } else {
+        -1.0 / tangent
+    };
+    // keeps -0
+    if x == 0.0 { x } else { v as f32 }
+}
+
+/// x less a whole number of quarters of a turn; and that number, in its low bits.
+#[inline(always)]
+fn reduced(x: f64) -> (f64, u64) {
     let shifted = x.mul_add(std::f64::consts::FRAC_2_PI, MAGIC);
     let n = shifted - MAGIC;
     let r = n.mul_add(-HALF_PI_LOW, n.mul_add(-HALF_PI, x));
-    let q = shifted.to_bits().wrapping_add(turn);
+    (r, shifted.to_bits())
+}
+
+/// sin(x + turn·π/2)
+#[inline(always)]
+fn quarter(x: f64, turn: u64) -> f64 {
+    let (r, quarters) = reduced(x);
+    let q = quarters.wrapping_add(turn);
     let y = r * r;
     // (sin(r)/r - 1)/r² and (cos(r) - 1)/r² on r² in [0, 0.62]
     let s = -2.480_438_374_989_973_8e-8;

@@ -1,10 +1,12 @@
 //! The functions that compiled code may call, one table for each level of the microkernels.
 
-use vsr_artifact::abi::{ContractCall, Env, FnTable};
+use std::sync::LazyLock;
+use vsr_artifact::abi::{ContractCall, Env, FnTable, Map2Fn, MapFn};
 use vsr_kernels::interleave::{Interleave, interleave};
-use vsr_kernels::maths::{Call, Function, Lanes};
+use vsr_kernels::maths::{Call, Lanes, Map, Map2};
 use vsr_kernels::transpose::{Transpose, transpose};
 use vsr_kernels::{Affine, Level, maths, non_temporal, philox};
+use vsr_tile::scalar::Each;
 
 /// The table for a level. It lives as long as the process.
 pub fn table(level: Level) -> &'static FnTable {
@@ -47,11 +49,11 @@ macro_rules! tables {
                 let sums = (!sums.is_null()).then_some(sums);
                 let argument = Affine { scale, shift };
                 // SAFETY: compiled code has n floats at src and dst, and room for a row of sums unless that is null.
-                unsafe { maths::map(LEVEL, Function::ALL[F], Call { dst, src, n, argument, sums }) }
+                unsafe { maths::map(LEVEL, Map::ALL[F], Call { dst, src, n, argument, sums }) }
             }
-            unsafe extern "C" fn pow(dst: *mut f32, a: *const f32, b: *const f32, n: i64) {
+            unsafe extern "C" fn map2<const F: usize>(dst: *mut f32, a: *const f32, b: *const f32, n: i64) {
                 // SAFETY: compiled code has n floats at each of the three.
-                unsafe { maths::map_pow(LEVEL, dst, a, b, n) }
+                unsafe { maths::map2(LEVEL, Map2::ALL[F], dst, a, b, n) }
             }
             unsafe extern "C" fn random(env: *const Env, dst: *mut f32, key: u64, normal: i64, first: i64, n: i64) {
                 // SAFETY: env is that of the launch; compiled code has n floats at dst, which only this task uses.
@@ -80,22 +82,32 @@ macro_rules! tables {
                 unsafe { transpose(LEVEL, Transpose { dst, dst_step, src, src_step, rows, n, next, next_step, non_temporal }) }
             }
 
-            pub static TABLE: FnTable = FnTable {
-                contract,
-                exp: map::<{ Function::Exp as usize }>,
-                log: map::<{ Function::Log as usize }>,
-                sin: map::<{ Function::Sin as usize }>,
-                cos: map::<{ Function::Cos as usize }>,
-                tanh: map::<{ Function::Tanh as usize }>,
-                erf: map::<{ Function::Erf as usize }>,
-                silu: map::<{ Function::Silu as usize }>,
-                sigmoid: map::<{ Function::Sigmoid as usize }>,
-                pow,
-                random,
-                copy_non_temporal: copy,
-                interleave: rows,
-                transpose: strided,
-            };
+            struct Maps;
+            impl Each for Maps {
+                type Made = MapFn;
+                fn make<const F: usize>() -> MapFn { map::<F> }
+            }
+            struct Maps2;
+            impl Each for Maps2 {
+                type Made = Map2Fn;
+                fn make<const F: usize>() -> Map2Fn { map2::<F> }
+            }
+
+            pub static TABLE: LazyLock<FnTable> = LazyLock::new(|| {
+                let (maps, later_maps) = FnTable::split(Map::each::<Maps>());
+                let (maps2, later_maps2) = FnTable::split(Map2::each::<Maps2>());
+                FnTable {
+                    contract,
+                    maps,
+                    maps2,
+                    random,
+                    copy_non_temporal: copy,
+                    interleave: rows,
+                    transpose: strided,
+                    later_maps,
+                    later_maps2,
+                }
+            });
         }
     )* };
 }

@@ -144,7 +144,7 @@ const WANTED: &[(&[Rule], &str)] = {
         ),
         (
             &[
-                element_at, tile_at, from_int, unary, call, select, random, group, function, kw_f32,
+                element_at, tile_at, from_int, call, select, random, group, function, kw_f32,
             ],
             VALUE,
         ),

@@ -8,8 +8,7 @@ use super::Rule;
 use super::error::{Result, wrong};
 use super::parts::{Parts, number};
 use super::scope::{Scope, Sort};
-use crate::{Binary, Lit, Relation};
-use crate::{Bound, Int, MathOp, Val, Wide};
+use crate::{Binary, Bound, Int, Lit, Relation, Unary, Val, Wide};
 
 type Part<'t> = Pair<'t, Rule>;
 type Wides = Wide<Val, Int>;
@@ -94,21 +93,29 @@ impl Scope {
                 Ok(Val::Tile(tile, self.int(parts.one())?))
             }
             Rule::from_int => Ok(Val::FromInt(self.int(first)?)),
-            Rule::unary => {
-                let value = self.val(parts.one())?;
-                Ok(Val::Unary(function(first.as_str()), Box::new(value)))
-            }
-            Rule::call => {
-                let a = Box::new(self.val(parts.one())?);
-                let b = Box::new(self.val(parts.one())?);
-                Ok(Val::Binary(binary(first.as_str()), a, b))
-            }
+            Rule::call => self.call(&first, parts),
             Rule::select => {
                 let (relation, args) = self.select(first, parts, Scope::val)?;
                 Ok(Val::Select(relation, args))
             }
             Rule::random => self.random(&first, parts),
             _ => self.group(first, parts),
+        }
+    }
+
+    fn call(&mut self, name: &Part<'_>, mut parts: Parts<'_>) -> Result<Val> {
+        let (a, b) = (parts.one(), parts.next());
+        let word = name.as_str();
+        let two = Binary::named(word).filter(|op| !op.facts().is_sign());
+        match (Unary::named(word), two, b) {
+            (Some(op), _, None) => Ok(Val::Unary(op, Box::new(self.val(a)?))),
+            (_, Some(op), Some(b)) => {
+                let a = Box::new(self.val(a)?);
+                Ok(Val::Binary(op, a, Box::new(self.val(b)?)))
+            }
+            (None, None, _) => wrong(name, format!("there is no function `{word}`")),
+            (_, _, Some(_)) => wrong(name, format!("`{word}` takes one value")),
+            (_, _, None) => wrong(name, format!("`{word}` takes two values")),
         }
     }
 
@@ -214,32 +221,9 @@ fn literal(pair: &Part<'_>) -> Result<Lit> {
     }
 }
 
-fn function(name: &str) -> MathOp {
-    match name {
-        "neg" => MathOp::Neg,
-        "exp" => MathOp::Exp,
-        "log" => MathOp::Log,
-        "sqrt" => MathOp::Sqrt,
-        "sin" => MathOp::Sin,
-        "cos" => MathOp::Cos,
-        "tanh" => MathOp::Tanh,
-        "erf" => MathOp::Erf,
-        "abs" => MathOp::Abs,
-        "floor" => MathOp::Floor,
-        _ => MathOp::Stop,
-    }
-}
-
+/// One of the operators and functions of the grammar.
 fn binary(name: &str) -> Binary {
-    match name {
-        "+" => Binary::Add,
-        "-" => Binary::Sub,
-        "*" => Binary::Mul,
-        "/" => Binary::Div,
-        "pow" => Binary::Pow,
-        "min" => Binary::Min,
-        _ => Binary::Max,
-    }
+    Binary::named(name).expect("the grammar has no other")
 }
 
 fn relation(sign: &str) -> Relation {

@@ -139,7 +139,7 @@ impl Grower {
     pub(super) fn tamed(&mut self, a: Expr) -> Expr {
         let f = |name: &'static str, a: Expr| Expr::Unary(name, Box::new(a));
         let bounded = |a: Expr| Expr::Call("clamp", vec![a, Expr::Num(-4.0), Expr::Num(2.0)]);
-        match self.rng.below(19) {
+        match self.rng.below(22) {
             0 | 1 => f("-", a),
             2 => f("exp", bounded(a)),
             3 => f("log", binary("+", Expr::Num(1.25), f("abs", a))),
@@ -164,6 +164,16 @@ impl Grower {
             17 => {
                 let base = binary("+", f("abs", a), Expr::Num(0.5));
                 binary("**", base, Expr::Num([1.5, -0.5, 2.25][self.rng.below(3)]))
+            }
+            18 => f(
+                "tan",
+                Expr::Call("clamp", vec![a, Expr::Num(-1.2), Expr::Num(1.2)]),
+            ),
+            19 => f(["asinh", "round", "ceil"][self.rng.below(3)], a),
+            20 => {
+                // Away from the cut, where a rounding turns the angle around.
+                let x = binary("+", Expr::Num(0.5), f("abs", a.clone()));
+                Expr::Call("atan2", vec![binary("-", a, Expr::Num(0.3)), x])
             }
             _ => Expr::Call("clamp", vec![a, Expr::Num(-0.6), Expr::Num(0.7)]),
         }

@@ -82,7 +82,14 @@ impl Grower {
                 let tensor = self.rng.pick(&wholes).clone();
                 self.plain_read(&tensor, scope)
             }
-            false => Expr::Unary("floor", Box::new(self.position_value(scope))),
+            false => {
+                let value = Box::new(self.position_value(scope));
+                match self.rng.below(8) {
+                    0 => Expr::Unary("ceil", value),
+                    1 => Expr::Unary("floor", Box::new(Expr::Unary("round", value))),
+                    _ => Expr::Unary("floor", value),
+                }
+            }
         };
         let base = self.far(base);
         let p = match (self.rng.below(6), self.var(scope)) {

@@ -4,8 +4,9 @@ use crate::backend::Target;
 use crate::diag::context;
 use crate::tile::interpret::{Data, interpret, n_tasks};
 use crate::tile::{BufferKind, Kernel, LaunchedKernel, PASSES, lift, parse_kernel, print, verify};
-use vsr_artifact::abi::{ContractCall, Env, FnTable, KernelFn, RowFn};
+use vsr_artifact::abi::{ContractCall, Env, FnTable, KernelFn, Map2Fn, MapFn, RowFn};
 use vsr_artifact::machine::Machine;
+use vsr_tile::scalar::{Each, Map, Map2};
 
 /// Elements before and after every buffer that nobody may write.
 const BORDER: usize = 64;
@@ -25,39 +26,54 @@ fn affine(x: f32, scale: f32, shift: f32) -> f32 {
     scale * x + shift
 }
 
-macro_rules! map_fn {
-    ($name:ident, $f:expr) => {
-        unsafe extern "C" fn $name(
-            dst: *mut f32,
-            src: *const f32,
-            n: i64,
-            sums: *mut [f32; 32],
-            scale: f32,
-            shift: f32,
-        ) {
-            for i in 0..n as usize {
-                // SAFETY: the kernel, which the verifier has accepted, has n floats at src and dst, and 32 sums or
-                // null.
-                unsafe {
-                    let x = affine(*src.add(i), scale, shift);
-                    let y = ($f)(f64::from(x)) as f32;
-                    *dst.add(i) = y;
-                    if !sums.is_null() {
-                        (*sums)[i % 32] += y;
-                    }
-                }
+unsafe extern "C" fn map<const F: usize>(
+    dst: *mut f32,
+    src: *const f32,
+    n: i64,
+    sums: *mut [f32; 32],
+    scale: f32,
+    shift: f32,
+) {
+    for i in 0..n as usize {
+        // SAFETY: the kernel, which the verifier has accepted, has n floats at src and dst, and 32 sums or null.
+        unsafe {
+            let x = affine(*src.add(i), scale, shift);
+            let y = Map::ALL[F].of(f64::from(x)) as f32;
+            *dst.add(i) = y;
+            if !sums.is_null() {
+                (*sums)[i % 32] += y;
             }
         }
-    };
+    }
 }
-map_fn!(exp, libm::exp);
-map_fn!(log, libm::log);
-map_fn!(sin, libm::sin);
-map_fn!(cos, libm::cos);
-map_fn!(tanh, libm::tanh);
-map_fn!(erf, libm::erf);
-map_fn!(silu, |v: f64| v / (1.0 + libm::exp(-v)));
-map_fn!(sigmoid, |v: f64| 1.0 / (1.0 + libm::exp(-v)));
+
+struct Maps;
+
+impl Each for Maps {
+    type Made = MapFn;
+    fn make<const F: usize>() -> MapFn {
+        map::<F>
+    }
+}
+
+unsafe extern "C" fn map2<const F: usize>(dst: *mut f32, a: *const f32, b: *const f32, n: i64) {
+    for i in 0..n as usize {
+        // SAFETY: the kernel has n floats at each of the three.
+        unsafe {
+            let (a, b) = (f64::from(*a.add(i)), f64::from(*b.add(i)));
+            *dst.add(i) = Map2::ALL[F].of(a, b) as f32;
+        }
+    }
+}
+
+struct Maps2;
+
+impl Each for Maps2 {
+    type Made = Map2Fn;
+    fn make<const F: usize>() -> Map2Fn {
+        map2::<F>
+    }
+}
 
 unsafe extern "C" fn copy_non_temporal(
     dst: *mut f32,
@@ -111,13 +127,6 @@ unsafe extern "C" fn transpose(
     }
 }
 
-unsafe extern "C" fn pow(dst: *mut f32, a: *const f32, b: *const f32, n: i64) {
-    for i in 0..n as usize {
-        // SAFETY: the kernel has n floats at each of the three.
-        unsafe { *dst.add(i) = libm::pow(f64::from(*a.add(i)), f64::from(*b.add(i))) as f32 };
-    }
-}
-
 unsafe extern "C" fn random_fn(
     _env: *const Env,
     dst: *mut f32,
@@ -163,21 +172,18 @@ unsafe extern "C" fn contract(call: *const ContractCall) {
 }
 
 fn table() -> FnTable {
+    let (maps, later_maps) = FnTable::split(Map::each::<Maps>());
+    let (maps2, later_maps2) = FnTable::split(Map2::each::<Maps2>());
     FnTable {
         contract,
-        exp,
-        log,
-        sin,
-        cos,
-        tanh,
-        erf,
-        silu,
-        sigmoid,
-        pow,
+        maps,
+        maps2,
         random: random_fn,
         copy_non_temporal,
         interleave,
         transpose,
+        later_maps,
+        later_maps2,
     }
 }
 

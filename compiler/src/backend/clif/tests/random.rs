@@ -80,7 +80,7 @@ impl Space {
             };
         }
         let next = |d: &mut Draw| self.value(d, depth - 1, maths);
-        match d.below(if maths { 8 } else { 6 }) {
+        match d.below(if maths { 9 } else { 6 }) {
             0 => Val::Guarded(
                 self.bounds(d),
                 Box::new(next(d)),
@@ -103,10 +103,12 @@ impl Space {
                 next(d),
                 next(d),
             ),
-            6 => un(
-                d.one_of(&[Unary::Tanh, Unary::Sin, Unary::Erf, Unary::Cos]),
-                next(d),
-            ),
+            6 => {
+                let calls = Unary::ALL.iter().copied();
+                let tame = |f: &Unary| f.facts().is_finite && !f.facts().is_inline();
+                un(d.one_of(&calls.filter(tame).collect::<Vec<_>>()), next(d))
+            }
+            7 => bin(Binary::Atan2, next(d), next(d)),
             _ => Val::Random {
                 key: 5,
                 normal: false,
