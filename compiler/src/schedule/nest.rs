@@ -303,12 +303,14 @@ fn dims_of(loops: &[(usize, Var, Int, i64)]) -> Vec<(Var, Int)> {
     loops.iter().map(|(_, v, e, _)| (*v, e.clone())).collect()
 }
 
-/// Guards on free indices alone: where one fails, nothing is written.
+/// Guards that no reduced index moves: where one fails, nothing is written. A reduced index of one value (a long sum is cut into such) has
+/// no loop, so that it leaves out the cell and not a term.
 fn free_guards(equation: &Equation) -> Vec<Guard> {
-    let n = equation.free.len();
+    let (n, extents) = (equation.free.len(), equation.extents());
     let free = |g: &&Guard| {
         let mut all = true;
-        g.index.for_each_var(&mut |v| all &= v < n);
+        g.index
+            .for_each_var(&mut |v| all &= v < n || extents[v] == 1);
         all
     };
     equation.guards.iter().filter(free).cloned().collect()
