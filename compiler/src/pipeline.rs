@@ -241,10 +241,7 @@ pub fn plan(
 ) -> PlannedEntry {
     let _entry = enter(entry, manager);
     let field = field(entry.name, &entry.graph);
-    let rules = Rules::new(
-        entry.name == "train",
-        field.is_none().then_some(MIN_WINOGRAD_MULTIPLICATIONS),
-    );
+    let rules = Rules::new(entry.name == "train", field.is_none());
     let axes = entry
         .inputs
         .iter()
@@ -407,9 +404,6 @@ fn check_memory(
         problems.push(Diag::new(Class::Param, span, text).help("shrink its dims, or allow more"));
     }
 }
-
-/// Multiplications of a sum below which kernels more cost what they save.
-const MIN_WINOGRAD_MULTIPLICATIONS: i64 = 1 << 24;
 
 /// How far results of pictures see, where that is finite along both axes: then tiles are exact.
 fn field(entry: &str, graph: &Graph) -> Option<Field> {

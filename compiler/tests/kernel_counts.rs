@@ -5,20 +5,18 @@
 
 use crate::sema::run;
 use vsr_compiler::pass_manager::PassManager;
-use vsr_compiler::schedule::{EntryPlan, Rules, Slot, WeightTable, plan};
+use vsr_compiler::schedule::{EntryPlan, Numerics, Rules, Slot, WeightTable, plan};
 use vsr_compiler::sema::Options;
 
 fn scheduled(text: &str, entry: &str) -> (EntryPlan, WeightTable) {
-    with_winograd(text, entry, None)
+    scheduled_by(text, entry, Rules::new(entry == "train", false))
 }
 
-/// Sums of at least so much work are computed by Winograd's minimal filtering.
-fn with_winograd(text: &str, entry: &str, least_work: Option<i64>) -> (EntryPlan, WeightTable) {
+fn scheduled_by(text: &str, entry: &str, rules: Rules) -> (EntryPlan, WeightTable) {
     let made = run(&[("case.vsr", text)], "case.vsr", &Options::default()).unwrap();
     let mut weights = WeightTable::declared(&made.weights);
     let chosen = made.entries.into_iter().find(|e| e.name == entry).unwrap();
     let graph = vsr_compiler::pass::optimise(chosen.graph, &mut PassManager::default());
-    let rules = Rules::new(entry == "train", least_work);
     let plan = plan(&graph, &mut weights, rules, &mut PassManager::default());
     (plan, weights)
 }
@@ -68,7 +66,12 @@ fn subpixels_do_not_transpose_the_channels_of_a_shuffle() {
     let text = "model Case()(x: [B, C, H, W]) -> [B, 16, 2*H, 2*W] {\n\
                 x |> Conv2d(128) @a |> pixel_shuffle(2) |> relu |> Conv2d(16) @b\n}\n\
                 profile case { B = 1  C = 32  H = 16  W = 24 }\n";
-    let launches = with_winograd(text, "infer", Some(0)).0.launches;
+    let numerics = Numerics {
+        min_winograd_multiplications: 0,
+        ..Numerics::default()
+    };
+    let rules = Rules::new(false, true).by(numerics);
+    let launches = scheduled_by(text, "infer", rules).0.launches;
     let shuffled = |m: &&String| m.contains("[1, 32, 32, 48]");
     let members: Vec<&String> = launches
         .iter()

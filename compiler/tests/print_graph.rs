@@ -10,7 +10,7 @@ use vsr_compiler::ir::print::print;
 use vsr_compiler::pass::optimise;
 use vsr_compiler::pass_manager::{Emit, PassManager};
 use vsr_compiler::pipeline;
-use vsr_compiler::schedule::{self, Rules, WeightTable};
+use vsr_compiler::schedule::{self, Numerics, Rules, WeightTable};
 use vsr_compiler::sema::Options;
 
 fn infer(path: &str, text: Option<&str>, set: &[(&str, &str)]) -> Graph {
@@ -75,7 +75,11 @@ fn schedule_keeps(graph: &Graph) {
     let mut n = 0;
     for [_, name, _] in passes.take_while(|p| p[1] != "contractions") {
         let mut manager = PassManager::emitting(Some(Emit::After(name)));
-        let rules = Rules::new(false, Some(0));
+        let numerics = Numerics {
+            min_winograd_multiplications: 0,
+            ..Numerics::default()
+        };
+        let rules = Rules::new(false, true).by(numerics);
         schedule::plan(graph, &mut WeightTable::default(), rules, &mut manager);
         assert_means(&manager.text, graph);
         n += 1;

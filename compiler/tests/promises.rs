@@ -56,7 +56,7 @@ fn after(body: &str, pass: &'static str) -> String {
     let made = made.unwrap_or_else(|shown| panic!("{shown}"));
     let graph = optimise(made.entries[0].graph.clone(), &mut PassManager::default());
     let mut manager = PassManager::emitting(Some(Emit::After(pass)));
-    let rules = Rules::new(false, None);
+    let rules = Rules::new(false, false);
     plan(&graph, &mut WeightTable::default(), rules, &mut manager);
     manager.text
 }

@@ -5,7 +5,6 @@
 
 use super::group::{Context, Group, Member};
 use super::lower::{KernelBuilder, add, int};
-use super::moments::MAX_CACHED_TERMS;
 use super::net::for_each_read;
 use crate::equation::cost::cost;
 use crate::equation::index::Ix;
@@ -16,8 +15,8 @@ use vsr_artifact::machine::Machine;
 
 /// Points of one task, where the work at a point is one: their results fill a first-level cache. Not more than the terms from which
 /// on a mean is found block by block: then each is a task of its own, on every machine.
-fn task_points(m: &Machine) -> i64 {
-    m.l1().min(MAX_CACHED_TERMS)
+fn task_points(ctx: &Context) -> i64 {
+    ctx.machine.l1().min(ctx.net.numerics.max_cached_terms)
 }
 
 /// Adjacent elements of a chunk: of a row at least, of a transposed block at most.
@@ -55,7 +54,9 @@ impl Chunks {
         let strides = out_strides(ctx, lead);
         let mut order: Vec<usize> = (0..n).collect();
         order.sort_by_key(|v| (-strides[*v].abs(), *v));
-        lengthen(&mut order, &group.space);
+        // Where the adjacent index is short (pixel shuffle: two), the next long one runs innermost: rows of two elements
+        // would be all overhead.
+        lengthen_by(ctx, &mut order, |v| group.space[*v]);
         let own_least = strides[n..]
             .iter()
             .filter(|s| **s != 0)
@@ -125,8 +126,8 @@ impl Chunks {
         let own = |m: &Member| m.equation.free.len() > group.space.len();
         let machine = &ctx.machine;
         let points = match work >= chunk_elements(machine) && group.members.iter().any(own) {
-            true => task_points(machine) / 2,
-            false => task_points(machine),
+            true => task_points(ctx) / 2,
+            false => task_points(ctx),
         };
         let mut budget = (points / work).max(1);
         for (i, &v) in order.iter().rev().enumerate() {
@@ -157,7 +158,7 @@ impl Chunks {
     ) {
         self.transposed = true;
         let machine = &ctx.machine;
-        let mut budget = (task_points(machine) / work).max(1);
+        let mut budget = (task_points(ctx) / work).max(1);
         for (i, &v) in by_operand.iter().rev().enumerate() {
             let extent = group.space[v];
             let least = match order.last() == Some(&v) {
@@ -186,8 +187,8 @@ impl Chunks {
         // Loads of a block overlap the stores of the one before, from its tile: L1 holds both.
         let machine = &ctx.machine;
         let mut budget = match self.transposed {
-            true => task_points(machine) / 4,
-            false => task_points(machine),
+            true => task_points(ctx) / 4,
+            false => task_points(ctx),
         };
         for (i, &v) in order.iter().rev().enumerate() {
             let extent = group.space[v];
@@ -259,32 +260,17 @@ fn rounded(m: &Machine, size: i64, extent: i64) -> i64 {
     }
 }
 
-/// Where the adjacent index is short (pixel shuffle: two), the next long one runs innermost: rows of two elements
-/// would be all overhead.
-fn lengthen(order: &mut Vec<usize>, space: &[i64]) {
-    lengthen_by(order, |v| space[*v]);
-}
-
-/// As `lengthen`, for anything that has an extent.
-pub fn lengthen_by<T>(order: &mut Vec<T>, extent: impl Fn(&T) -> i64) {
-    const MIN_INNERMOST_EXTENT: i64 = 8;
-    if order
-        .last()
-        .is_none_or(|v| extent(v) >= MIN_INNERMOST_EXTENT)
-    {
+/// Puts the last of the long loops innermost, where the innermost one is short.
+pub fn lengthen_by<T>(ctx: &Context, order: &mut Vec<T>, extent: impl Fn(&T) -> i64) {
+    let is_long = |v: &T| extent(v) >= ctx.net.numerics.min_innermost_extent;
+    if order.last().is_none_or(is_long) {
         return;
     }
-    if let Some(at) = order
-        .iter()
-        .rposition(|v| extent(v) >= MIN_INNERMOST_EXTENT)
-    {
+    if let Some(at) = order.iter().rposition(is_long) {
         let long = order.remove(at);
         order.push(long);
     }
 }
-
-/// Adjacent results for which a reduction may run in its operand's order. A sum's order is no matter of the machine.
-const MIN_ACROSS_EXTENT: i64 = 16;
 
 /// The order in which a reduction should run although its results lie otherwise: that of its largest operand, if it is
 /// much larger than the result.
@@ -293,8 +279,9 @@ fn along_operand(ctx: &Context, group: &Group, order: &[usize]) -> Option<Vec<us
     let n = group.space.len();
     let terms: i64 = first.extents()[n..].iter().product();
     let last = *order.last()?;
-    if first.equation.reducer == Reducer::Map || terms < 4 || group.space[last] < MIN_ACROSS_EXTENT
-    {
+    let numerics = &ctx.net.numerics;
+    let few = terms < numerics.min_across_terms || group.space[last] < numerics.min_across_extent;
+    if first.equation.reducer == Reducer::Map || few {
         return None;
     }
     let steps = largest_read(ctx, first)?;

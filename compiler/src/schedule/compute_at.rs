@@ -8,9 +8,6 @@ use super::net::{Net, ValueId, for_each_read};
 use crate::equation::Reducer;
 use crate::equation::cost::cost;
 
-/// Largest expression that a member may become, reads of inlined members written out.
-const MAX_INLINED_NODES: u64 = 192;
-
 /// Whether each member is computed at its reader: a map that no other kernel reads, each point of which is needed once.
 pub fn at_reader(net: &Net, group: &Group) -> Vec<bool> {
     let members = &group.members;
@@ -23,15 +20,16 @@ pub fn at_reader(net: &Net, group: &Group) -> Vec<bool> {
         return chosen;
     }
     let mut nodes = vec![0; members.len()];
+    let most = net.numerics.max_inlined_nodes;
     for i in 0..members.len() {
         nodes[i] = written_out(members, &chosen, &nodes, i);
-        chosen[i] = once(members, i) && nodes[i] <= MAX_INLINED_NODES && {
+        chosen[i] = once(members, i) && nodes[i] <= most && {
             chosen[i] = true;
             let readers =
                 (i + 1..members.len()).filter(|r| reads(&members[*r], members[i].value) > 0);
             readers
                 .into_iter()
-                .all(|r| written_out(members, &chosen, &nodes, r) <= MAX_INLINED_NODES)
+                .all(|r| written_out(members, &chosen, &nodes, r) <= most)
         };
     }
     chosen

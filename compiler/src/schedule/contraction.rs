@@ -3,16 +3,15 @@
 //!
 //! Indices in A and the output are M, in B and the output N, in both and the output batch, in both and reduced K.
 
+use super::Numerics;
 use super::net::{self, Def, Net, ValueId};
 use crate::equation::index::{Atom, Ix};
 use crate::equation::{Binary, Equation, Expr, Lit, Pos, Read, Reducer, Unary};
 
-/// Columns of a packed panel.
+/// Columns of a packed panel: the microkernel's format.
 pub const PANEL: i64 = 32;
-/// Multiplications that are worth the template.
-pub const MIN_MULTIPLICATIONS: i64 = 512;
-/// Rows or columns of which there should be so many, where there are so few multiplications.
-const MIN_LONG_SIDE_EXTENT: i64 = 8;
+/// Factors of one term: all ways to part them are tried.
+const MAX_FACTORS: usize = 6;
 
 /// One contraction, ready to be lowered. Variables are those of the equation.
 #[derive(Clone, Debug)]
@@ -44,14 +43,12 @@ struct Factors {
 }
 
 /// Rewrites the operands of a piece so that it is a product of two plain reads; None: not a contraction.
-///
-/// `least`: multiplications that are worth it.
-pub fn prepare(net: &mut Net, id: ValueId, piece: usize, least: i64) -> Option<Contraction> {
+pub fn prepare(net: &mut Net, id: ValueId, piece: usize) -> Option<Contraction> {
     let Def::Compute { pieces, operands } = &net.values[id].def else {
         return None;
     };
     let (equation, operands) = (pieces[piece].clone(), operands.clone());
-    let (factors, sides) = sides(&equation, least)?;
+    let (factors, sides) = sides(&equation, &net.numerics)?;
     let extents = equation.extents();
     let [x, y] = sides.map(|side| operand(net, &operands, &factors.reads, side, &extents, id));
     let roles = Roles::of(&equation, &x.at, &y.at)?;
@@ -59,25 +56,25 @@ pub fn prepare(net: &mut Net, id: ValueId, piece: usize, least: i64) -> Option<C
 }
 
 /// The factors of a sum of products, split into two operands.
-fn sides(equation: &Equation, least: i64) -> Option<(Factors, [u32; 2])> {
+fn sides(equation: &Equation, numerics: &Numerics) -> Option<(Factors, [u32; 2])> {
     if equation.reducer != Reducer::Sum || !equation.guards.is_empty() || !affine(&equation.write) {
         return None;
     }
     let factors = factors(&equation.body)?;
-    let sides = split(equation, &factors.reads, &equation.extents(), least)?;
+    let sides = split(equation, &factors.reads, &equation.extents(), numerics)?;
     Some((factors, sides))
 }
 
 /// Whether the value is a sum of products of two sides, as far as its equation tells.
 pub fn is_product(net: &Net, id: ValueId) -> bool {
     net.single(id)
-        .and_then(|e| sides(e, MIN_MULTIPLICATIONS))
+        .and_then(|e| sides(e, &net.numerics))
         .is_some()
 }
 
 /// Whether a value is a matrix product that `prepare` would take, neither operand of which comes from weights alone.
 pub fn is_between_activations(net: &Net, id: ValueId) -> bool {
-    let Some((factors, sides)) = net.single(id).and_then(|e| sides(e, MIN_MULTIPLICATIONS)) else {
+    let Some((factors, sides)) = net.single(id).and_then(|e| sides(e, &net.numerics)) else {
         return false;
     };
     let fixed = |e: &Expr| {
@@ -109,7 +106,7 @@ fn factors(body: &Expr) -> Option<Factors> {
         scale: 1.0,
     };
     collect(body, &mut f);
-    (f.reads.len() >= 2 && f.reads.len() <= 6).then_some(f)
+    (2..=MAX_FACTORS).contains(&f.reads.len()).then_some(f)
 }
 
 /// The factors of a product, and its constant factor; None: not a product of two to six.
@@ -168,7 +165,12 @@ pub fn mark(e: &Expr, used: &mut [bool]) {
 }
 
 /// The split of the factors into two operands with the fewest elements in all. Bit i of a side: factor i is in it.
-fn split(equation: &Equation, reads: &[Expr], extents: &[i64], least: i64) -> Option<[u32; 2]> {
+fn split(
+    equation: &Equation,
+    reads: &[Expr],
+    extents: &[i64],
+    numerics: &Numerics,
+) -> Option<[u32; 2]> {
     let sets: Vec<Vec<bool>> = reads.iter().map(|r| vars(r, extents.len())).collect();
     let all = (1u32 << reads.len()) - 1;
     let mut best: Option<(i64, u32)> = None;
@@ -177,7 +179,7 @@ fn split(equation: &Equation, reads: &[Expr], extents: &[i64], least: i64) -> Op
             continue;
         }
         let [x, y] = [side, all ^ side].map(|s| union(&sets, s, extents.len()));
-        if !profitable(equation, &x, &y, extents, least) {
+        if !profitable(equation, &x, &y, extents, numerics) {
             continue;
         }
         let cost = size(&x, extents).saturating_add(size(&y, extents));
@@ -207,7 +209,13 @@ fn size(set: &[bool], extents: &[i64]) -> i64 {
 }
 
 /// A matrix product worth the template: rows, columns and depth, and every index in its place.
-fn profitable(equation: &Equation, x: &[bool], y: &[bool], extents: &[i64], least: i64) -> bool {
+fn profitable(
+    equation: &Equation,
+    x: &[bool],
+    y: &[bool],
+    extents: &[i64],
+    numerics: &Numerics,
+) -> bool {
     let n_free = equation.free.len();
     let (mut m, mut n, mut k) = (1, 1, 1);
     for v in 0..extents.len() {
@@ -222,7 +230,8 @@ fn profitable(equation: &Equation, x: &[bool], y: &[bool], extents: &[i64], leas
         }
     }
     let (small, large) = (m.min(n), m.max(n));
-    let long = MIN_LONG_SIDE_EXTENT.min(least.max(2));
+    let least = numerics.min_contraction_multiplications;
+    let long = numerics.min_contraction_extent.min(least.max(2));
     k >= 2 && small >= 2 && large >= long && m * n * k >= least
 }
 
@@ -302,10 +311,11 @@ fn plain(net: &mut Net, operands: &[ValueId], read: &Read, extents: &[i64]) -> O
         .collect();
     if need.iter().any(|h| *h != (0, 0)) {
         let shape = &net.values[value].shape;
+        let (times, more) = (net.numerics.max_padding_extents, net.numerics.min_padding);
         let modest = need
             .iter()
             .zip(shape)
-            .all(|((lo, hi), n)| lo + hi <= 2 * n + 16);
+            .all(|((lo, hi), n)| lo + hi <= times * n + more);
         if read.outside.is_none_or(|v| v.get() != 0.0) || !modest {
             return None;
         }
@@ -380,6 +390,7 @@ fn orient(
 ) -> Contraction {
     let [wx, wy] = [&x, &y].map(|o| net.from_weights(o.value));
     let count = |vars: &[usize]| vars.iter().map(|v| extents[*v]).product::<i64>();
+    let narrow = |columns, rows| is_narrow(&net.numerics, columns, rows);
     // True: x supplies the columns. Weights do, unless they are too few.
     let swap = match (wx, wy) {
         (true, false) => !narrow(count(&roles.x), count(&roles.y)),
@@ -397,7 +408,7 @@ fn orient(
         (x, y, roles.x, roles.y)
     };
     let packed = net.from_weights(b.value) || n.iter().all(|v| unit_axis(&b, *v).is_none());
-    let column = column(&n, &b, extents, packed);
+    let column = column(&n, &b, extents, (packed, net.numerics.max_counted_columns));
     let n_outer: Vec<usize> = n.iter().copied().filter(|v| *v != column).collect();
     let mut c = Contraction {
         a,
@@ -419,8 +430,8 @@ fn orient(
 }
 
 /// Few columns and many rows: the weights had better supply rows.
-fn narrow(columns: i64, rows: i64) -> bool {
-    columns < 8 && rows >= 32 && columns < rows
+fn is_narrow(numerics: &Numerics, columns: i64, rows: i64) -> bool {
+    columns < numerics.min_weight_columns && rows >= numerics.min_weight_rows && columns < rows
 }
 
 fn widest(n: &[usize], b: &Operand, extents: &[i64]) -> i64 {
@@ -447,10 +458,10 @@ fn unit_axis(o: &Operand, v: usize) -> Option<usize> {
     }
 }
 
-fn column(n: &[usize], b: &Operand, extents: &[i64], packed: bool) -> usize {
+fn column(n: &[usize], b: &Operand, extents: &[i64], (packed, most): (bool, i64)) -> usize {
     let score = |v: &usize| {
         let usable = packed || unit_axis(b, *v).is_some();
-        (usable, extents[*v].min(128), *v)
+        (usable, extents[*v].min(most), *v)
     };
     *n.iter()
         .max_by_key(|v| score(v))

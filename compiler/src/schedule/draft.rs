@@ -169,7 +169,6 @@ fn origin(label: &str) -> Origin {
 mod tests {
     use super::super::net::identity;
     use super::*;
-    use vsr_artifact::machine::Machine;
 
     /// A copy of a picture, and a copy of that; `broken` changes the second.
     fn flaw_of(broken: impl FnOnce(&mut Net)) -> Option<String> {
@@ -177,7 +176,7 @@ mod tests {
             Net::from_graph(
                 &Graph::default(),
                 &mut WeightTable::default(),
-                Machine::default(),
+                &Rules::new(false, false),
             ),
             WeightTable::default(),
         );
@@ -188,7 +187,7 @@ mod tests {
         broken(&mut net);
         let draft = Draft {
             net,
-            rules: Rules::new(false, None),
+            rules: Rules::new(false, false),
             contractions: Contractions::new(),
             weights: &weights,
         };

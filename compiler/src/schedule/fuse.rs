@@ -16,14 +16,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use super::inline::run as inline;
 
-/// Members that one kernel may have.
-const MAX_KERNEL_MEMBERS: usize = 8;
-/// Elements of a row that stay near between two passes. What is fused decides how a variance is found, and so its bits: this is no
-/// matter of the machine.
-const MAX_CACHED_ROW_ELEMENTS: i64 = 16 * 1024;
-/// Adjacent elements that are worth a loop.
-const MIN_ROW_ELEMENTS: i64 = 8;
-
 struct Fuser<'a> {
     net: &'a Net,
     users: Vec<Vec<ValueId>>,
@@ -135,7 +127,7 @@ impl Fuser<'_> {
 
     /// Takes users of members, one after the other, in their order.
     fn grow(&mut self, group: &mut Group) {
-        while group.members.len() < MAX_KERNEL_MEMBERS {
+        while group.members.len() < self.net.numerics.max_kernel_members {
             let candidates: BTreeSet<(usize, ValueId)> = group
                 .members
                 .iter()
@@ -208,10 +200,10 @@ impl Fuser<'_> {
         let same = equation.free == group.space
             && equation.write == first.write
             && equation.has_bare_writes();
-        let nest =
-            matches!(group.anchor, Anchor::Nest) && group.members.len() < MAX_KERNEL_MEMBERS - 1;
-        let rows =
-            reduced <= MAX_CACHED_ROW_ELEMENTS && (first.reducer != Reducer::Map || reduced == 1);
+        let nest = matches!(group.anchor, Anchor::Nest)
+            && group.members.len() < self.net.numerics.max_kernel_members - 1;
+        let rows = reduced <= self.net.numerics.max_cached_row
+            && (first.reducer != Reducer::Map || reduced == 1);
         let fits = !self.taken.contains(&id)
             && self.folded[id] == self.folded[group.members[0].value]
             && (same && nest && rows)
@@ -300,7 +292,8 @@ impl Fuser<'_> {
         // Pixel shuffle's digits of two would be the innermost loop.
         let short = |(value, axis, extent): &(ValueId, usize, i64)| {
             let layout = self.layouts[*value].as_ref();
-            *extent < MIN_ROW_ELEMENTS && layout.is_none_or(|l| l.strides[*axis] == 1)
+            *extent < self.net.numerics.min_fused_row
+                && layout.is_none_or(|l| l.strides[*axis] == 1)
         };
         let maps = group.members[0].equation.reducer == Reducer::Map;
         if maps && unification.split().iter().any(short) {
@@ -315,8 +308,8 @@ impl Fuser<'_> {
             .max()
             .unwrap_or(1);
         if (contraction && own > 1)
-            || own * reduced > MAX_CACHED_ROW_ELEMENTS
-            || row > MAX_CACHED_ROW_ELEMENTS
+            || own * reduced > self.net.numerics.max_cached_row
+            || row > self.net.numerics.max_cached_row
         {
             return None;
         }

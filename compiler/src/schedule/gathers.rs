@@ -8,11 +8,6 @@ use super::net::{Def, Net, ValueId, for_each_read};
 use crate::equation::{Equation, Pos};
 use std::collections::BTreeMap;
 
-/// Adjacent elements that are worth a row. Layouts order the sums of scatters, so this is no matter of the machine.
-pub(super) const MIN_ROW_ELEMENTS: i64 = 8;
-/// A copy reads and writes each element once.
-const MIN_READS_PER_ELEMENT: i64 = 4;
-
 /// Equations and operands of a value, whether it gathers or scatters.
 pub(super) fn equations(def: &Def) -> (&[Equation], &[ValueId]) {
     match def {
@@ -36,7 +31,7 @@ pub(super) fn is_computed(at: &[Pos]) -> bool {
 }
 
 /// Of an access at computed positions, the long index that no computed position depends on: the last, if there are several.
-pub(super) fn row(equation: &Equation) -> Option<usize> {
+pub(super) fn row(net: &Net, equation: &Equation) -> Option<usize> {
     let extents = equation.extents();
     let accesses = accesses(equation);
     let mut moves = vec![false; extents.len()];
@@ -49,7 +44,7 @@ pub(super) fn row(equation: &Equation) -> Option<usize> {
     computed
         .flat_map(|(_, at)| at.iter())
         .filter_map(layout::single_var)
-        .rfind(|v| extents[*v] >= MIN_ROW_ELEMENTS && !moves[*v])
+        .rfind(|v| extents[*v] >= net.numerics.min_gathered_row && !moves[*v])
 }
 
 /// Leaves lie row-major. One whose rows are not adjacent is copied, if enough elements are read.
@@ -73,7 +68,7 @@ fn across(net: &Net, id: ValueId) -> Vec<ValueId> {
     let (pieces, operands) = equations(&net.values[id].def);
     let mut found = vec![];
     for piece in pieces {
-        let Some(row) = row(piece) else { continue };
+        let Some(row) = row(net, piece) else { continue };
         let points: i64 = piece.extents().iter().product();
         for (operand, at) in accesses(piece) {
             let (Some(operand), Some((last, outer))) = (operand, at.split_last()) else {
@@ -83,7 +78,7 @@ fn across(net: &Net, id: ValueId) -> Vec<ValueId> {
             let lies_across = outer.iter().any(|p| layout::single_var(p) == Some(row))
                 && layout::single_var(last) != Some(row);
             let elements: i64 = net.values[leaf].shape.iter().product();
-            let often = points >= MIN_READS_PER_ELEMENT * elements;
+            let often = points >= net.numerics.min_reads_per_element * elements;
             if net.is_leaf(leaf) && is_computed(at) && lies_across && often {
                 found.push(leaf);
             }

@@ -7,11 +7,6 @@ use crate::equation::cost::cost;
 use crate::equation::index::Ix;
 use crate::equation::{Binary, Expr, Lit, Pos, Read, Unary};
 
-/// The whole box has at least this many times the points of the part.
-const MIN_POINTS_RATIO: i64 = 16;
-/// A division before each row of so many elements costs nothing.
-const MIN_ROW_ELEMENTS: i64 = 64;
-
 pub fn invariants(net: &mut Net) {
     for id in net.order() {
         let Def::Compute { pieces, operands } = net.values[id].def.clone() else {
@@ -84,7 +79,7 @@ impl Hoister<'_> {
     /// Whether the divisor is one number for each long row: its inverse then is, too, and a row is multiplied by it.
     fn is_fixed_along_rows(&self, e: &Expr) -> bool {
         let vars = self.vars(e);
-        !matches!(e, Expr::Lit(_)) && self.row(&vars) >= MIN_ROW_ELEMENTS
+        !matches!(e, Expr::Lit(_)) && self.row(&vars) >= self.net.numerics.min_hoisted_row
     }
 
     fn vars(&self, e: &Expr) -> Vec<usize> {
@@ -114,11 +109,12 @@ impl Hoister<'_> {
         }
         let part: i64 = vars.iter().map(|v| self.extents[*v]).product();
         // Where rows are long, code computes what is fixed along a row before the row, and the value needs no kernel.
-        if cost(e).maths == 0 && self.row(&vars) >= MIN_ROW_ELEMENTS {
+        if cost(e).maths == 0 && self.row(&vars) >= self.net.numerics.min_hoisted_row {
             return None;
         }
-        (part * MIN_POINTS_RATIO <= self.points && !super::contraction::has_random(e))
-            .then_some(vars)
+        (part * self.net.numerics.min_hoisted_ratio <= self.points
+            && !super::contraction::has_random(e))
+        .then_some(vars)
     }
 
     fn hoist(&mut self, e: &Expr, vars: &[usize]) -> Expr {

@@ -1,13 +1,13 @@
 //! Inlining: a pointwise value is computed where it is read, when that costs less than storing it.
 
+use super::Numerics;
 use super::net::{self, Def, Net, ValueId, for_each_read};
 use crate::equation::cost::cost;
 use crate::equation::index::Ix;
 use crate::equation::{Equation, Expr, Pos, Read, Reducer, Unary};
 
-/// Largest body that inlining may build.
-const MAX_BODY_NODES: u64 = 96;
-const MAX_BODY_READS: u64 = 14;
+/// Rounds in which what has been inlined is looked at again.
+const MAX_ROUNDS: usize = 8;
 
 pub fn run(net: &mut Net) {
     let mut users = users_count(net);
@@ -32,7 +32,7 @@ fn inline_operands(net: &mut Net, id: ValueId, users: &mut [usize]) {
     if net.values[id].stored_as.is_some() {
         return;
     }
-    for _ in 0..8 {
+    for _ in 0..MAX_ROUNDS {
         let Some(body) = rewritten(net, id, users, &worthwhile) else {
             return;
         };
@@ -92,7 +92,7 @@ fn rewritten(net: &Net, id: ValueId, users: &[usize], wanted: Rule) -> Option<Bo
             .map(|p| substitute(p, slot, source, shape, first, net, operand))
             .collect();
         if let Some(new) = new
-            && new.iter().all(small)
+            && new.iter().all(|e| is_small(&net.numerics, e))
         {
             return Some((new, new_operands));
         }
@@ -100,9 +100,9 @@ fn rewritten(net: &Net, id: ValueId, users: &[usize], wanted: Rule) -> Option<Bo
     None
 }
 
-fn small(equation: &Equation) -> bool {
+fn is_small(numerics: &Numerics, equation: &Equation) -> bool {
     let c = cost(&equation.body);
-    c.arithmetic + c.maths <= MAX_BODY_NODES && c.reads <= MAX_BODY_READS
+    c.arithmetic + c.maths <= numerics.max_body_nodes && c.reads <= numerics.max_body_reads
 }
 
 fn is_map(net: &Net, id: ValueId) -> bool {
@@ -114,7 +114,7 @@ fn worthwhile(net: &Net, pieces: &[Equation], slot: usize, operand: ValueId, use
     let Some(source) = net.single(operand).filter(|_| is_map(net, operand)) else {
         return false;
     };
-    let c = cost(&source.body);
+    let (n, c) = (&net.numerics, cost(&source.body));
     let view = c.arithmetic == 0 && c.maths == 0 && c.reads <= 1;
     if view {
         return true;
@@ -128,12 +128,15 @@ fn worthwhile(net: &Net, pieces: &[Equation], slot: usize, operand: ValueId, use
         }
         let box_points = piece.points();
         let once = box_points * reads <= points;
-        let cheap = c.maths == 0 && c.arithmetic <= 3 && c.reads <= 2;
+        let cheap =
+            c.maths == 0 && c.arithmetic <= n.max_cheap_arithmetic && c.reads <= n.max_cheap_reads;
         let product = piece.reducer == Reducer::Sum && factor_count(&piece.body) >= 2;
-        let tiny = points <= 4096 && cheap;
+        let tiny = points <= n.max_inlined_points && cheap;
         allowed &= match (product, users) {
             (true, _) => false,
-            (false, 1) => once || tiny || (cheap && box_points * reads <= 4 * points),
+            (false, 1) => {
+                once || tiny || (cheap && box_points * reads <= n.max_recomputed * points)
+            }
             (false, _) => cheap && (once || tiny) && !follows_anchor(net, operand),
         };
     }

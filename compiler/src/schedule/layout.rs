@@ -1,6 +1,5 @@
 //! Where an element lies: axis order, zero padding, strides. A layout composes with a read's positions.
 
-use super::gathers::MIN_ROW_ELEMENTS;
 use super::net::{Def, Net, ValueId};
 use crate::equation::index::Ix;
 
@@ -134,11 +133,11 @@ fn pass_preferences(net: &Net, id: ValueId, preferences: &mut [Vec<f64>], direct
         let extents = piece.extents();
         super::net::for_each_read(&piece.body, &mut |read| {
             for (axis, at) in read.at.iter().enumerate() {
-                let Some(var) = row_var(at, &extents) else {
+                let Some(var) = row_var(net, at, &extents) else {
                     continue;
                 };
                 for (out_axis, w) in piece.write.iter().enumerate() {
-                    if row_var(w, &extents) == Some(var) {
+                    if row_var(net, w, &extents) == Some(var) {
                         pairs.push((operands[read.operand], axis, out_axis));
                     }
                 }
@@ -165,11 +164,12 @@ fn pass_preferences(net: &Net, id: ValueId, preferences: &mut [Vec<f64>], direct
 }
 
 /// The variable that makes a row along this position: a short digit of it (a subpixel's) makes none.
-fn row_var(at: &crate::equation::Pos, extents: &[i64]) -> Option<usize> {
+fn row_var(net: &Net, at: &crate::equation::Pos, extents: &[i64]) -> Option<usize> {
     let crate::equation::Pos::Ix(ix) = at else {
         return None;
     };
-    single_var(at).filter(|v| ix.terms.len() == 1 || extents[*v] >= MIN_ROW_ELEMENTS)
+    let least = net.numerics.min_gathered_row;
+    single_var(at).filter(|v| ix.terms.len() == 1 || extents[*v] >= least)
 }
 
 /// The variable that a position follows step by step: alone, or the fastest digit of several.

@@ -22,6 +22,7 @@ pub mod memory;
 mod moments;
 mod nest;
 pub mod net;
+mod numerics;
 mod order;
 mod place;
 mod plan;
@@ -37,5 +38,6 @@ mod updates;
 mod winograd;
 
 pub use net::{WeightDecl, WeightKind, WeightTable};
+pub use numerics::Numerics;
 pub use plan::{EntryPlan, LaunchPlan, PlannedBuffer, Rules, Slot, passes, plan};
 pub use print::print;

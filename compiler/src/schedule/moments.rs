@@ -7,16 +7,13 @@
 //! cache. The variance of all is the mean of the blocks' variances and the variance of their means (Chan, Golub and
 //! LeVeque 1979, for blocks of one size). Nothing is subtracted that is large beside the result.
 
+use super::Numerics;
 use super::group::{Context, Group};
 use super::lower::{KernelBuilder, Scope, add, int, mul};
 use super::nest::{Loops, Reduction, is_mean_of};
 use super::net::ValueId;
 use crate::equation::{Binary, Expr, Lit};
 use crate::tile::{Compute, Int, Mode, ReduceOp, Stmt, TileId, TileKind, To, Val, Var};
-
-/// Terms that stay in L2 between two passes, and those of a block worth its own sums.
-pub const MAX_CACHED_TERMS: i64 = 32 * 1024;
-const MIN_BLOCK_TERMS: i64 = 256;
 
 /// A mean and the variance that goes with it.
 pub struct Moments {
@@ -40,7 +37,7 @@ pub fn of(
         .iter()
         .find(|m| is_mean_of(member, m))?;
     let whole = Reduction::new(ctx, member, scope, loops);
-    let blocks = Blocks::of(&whole, loops)?;
+    let blocks = Blocks::of(&ctx.net.numerics, &whole, loops)?;
     // `is_mean_of` has seen the share on the left.
     let Expr::Binary(Binary::Mul, _, term) = &member.equation.body else {
         return None;
@@ -55,10 +52,12 @@ struct Blocks {
     within: Vec<(Var, Int)>,
     count: i64,
     size: i64,
+    min_chain_terms: i64,
 }
 
 impl Blocks {
-    fn of(whole: &Reduction, loops: &Loops) -> Option<Blocks> {
+    fn of(numerics: &Numerics, whole: &Reduction, loops: &Loops) -> Option<Blocks> {
+        let (most, least) = (numerics.max_cached_terms, numerics.min_block_terms);
         let known = |d: &(Var, Int)| match d.1 {
             Int::Const(n) => Some(n),
             _ => None,
@@ -66,17 +65,17 @@ impl Blocks {
         let extents: Vec<i64> = whole.reduced.iter().map(known).collect::<Option<_>>()?;
         let total: i64 = extents.iter().product();
         let (mut at, mut size) = (whole.reduced.len(), 1);
-        while at > 0 && size * extents[at - 1] <= MAX_CACHED_TERMS {
+        while at > 0 && size * extents[at - 1] <= most {
             at -= 1;
             size *= extents[at];
         }
-        let worth =
-            loops.all.is_empty() && total > MAX_CACHED_TERMS && size >= MIN_BLOCK_TERMS && at > 0;
+        let worth = loops.all.is_empty() && total > most && size >= least && at > 0;
         worth.then(|| Blocks {
             around: whole.reduced[..at].to_vec(),
             within: whole.reduced[at..].to_vec(),
             count: total / size,
             size,
+            min_chain_terms: numerics.min_chain_terms,
         })
     }
 
@@ -107,7 +106,11 @@ impl Blocks {
     ) -> Moments {
         let over = |b: &mut KernelBuilder, tile: TileId, about: Option<&Val>| {
             let var = b.var();
-            let lanes = if self.count >= 16 { 16 } else { 1 };
+            let lanes = if self.count >= self.min_chain_terms {
+                16
+            } else {
+                1
+            };
             let mut all = whole.over(vec![(var, int(self.count))], lanes);
             let one = Val::Tile(tile, Int::Var(var));
             let one = match about {

@@ -14,12 +14,11 @@ use super::net::{ValueId, by_value, for_each_read};
 use crate::equation::index::Ix;
 use crate::equation::{Binary, Equation, Expr, Guard, Lit, Pos, Reducer, Unary};
 use crate::tile::{Compute, Int, Mode, Reduce, ReduceOp, Stmt, TileId, TileKind, To, Val, Var};
-use vsr_artifact::machine::Machine;
 
 pub fn build(ctx: &Context, group: &Group, name: &str) -> KernelBuilder {
     let mut b = KernelBuilder::new(name);
     let mut plan = Chunks::plan(ctx, group, &mut b);
-    let around = fused_row_loops(group, &mut plan);
+    let around = fused_row_loops(ctx, group, &mut plan);
     let at_reader = compute_at::at_reader(ctx.net, group);
     let reference = reference_loops(ctx, group, &plan);
     let mut nest = Nest {
@@ -49,27 +48,26 @@ pub fn build(ctx: &Context, group: &Group, name: &str) -> KernelBuilder {
     b
 }
 
-/// Which of a sum's loops is the innermost decides its lanes, and so its bits: that is asked of the plan for the default machine.
+/// Which of a sum's loops is the innermost decides its lanes, and so its bits: that is asked of the plan for one machine.
 fn reference_loops(ctx: &Context, group: &Group, plan: &Chunks) -> Vec<usize> {
     let spaces = |plan: &Chunks| plan.inner.iter().map(|i| i.space).collect();
-    let machine = Machine::default();
+    let machine = ctx.net.numerics.reference;
     if ctx.machine == machine {
         return spaces(plan);
     }
     let ctx = Context { machine, ..*ctx };
     let mut reference = Chunks::plan(&ctx, group, &mut KernelBuilder::new("reference"));
-    fused_row_loops(group, &mut reference);
+    fused_row_loops(&ctx, group, &mut reference);
     spaces(&reference)
 }
 
 /// Takes the loops over a task's rows out of the plan, where members go over rows worth a pass each: the passes of a
 /// multi-pass reduction are fused at row granularity, so that each hits L1.
-fn fused_row_loops(group: &Group, plan: &mut Chunks) -> Vec<Inner> {
-    const MIN_PASS_ELEMENTS: i64 = 128;
+fn fused_row_loops(ctx: &Context, group: &Group, plan: &mut Chunks) -> Vec<Inner> {
     let n = group.space.len();
     let passes = group.members.iter().filter(|m| {
         let own: i64 = m.extents()[n..].iter().product();
-        own >= MIN_PASS_ELEMENTS
+        own >= ctx.net.numerics.min_pass_elements
     });
     match passes.count() >= 2 && !plan.space_last && !plan.transposed {
         true => std::mem::take(&mut plan.inner),
@@ -82,7 +80,7 @@ struct Nest<'a> {
     ctx: &'a Context<'a>,
     group: &'a Group,
     plan: Chunks,
-    /// The space's indices that have loops within a task of the default machine, outermost first.
+    /// The space's indices that have loops within a task of the reference machine, outermost first.
     reference: Vec<usize>,
     /// Members that are computed at their readers.
     at_reader: Vec<bool>,
@@ -217,7 +215,7 @@ impl Nest<'_> {
                 let strides = out_strides(ctx, member);
                 let loops = &mut loops.all;
                 loops.sort_by_key(|(v, ..)| (-strides[*v].abs(), *v));
-                lengthen_by(loops, |l| l.3);
+                lengthen_by(ctx, loops, |l| l.3);
             }
             let buffer = b.buffer(ctx.source(member.value), true);
             let mut compute = store(&dims_of(&loops.all), value, To::Buf(buffer), address);
@@ -279,7 +277,7 @@ impl Nest<'_> {
 /// A member's loops within a task, outermost first: index, variable, extent, size of the chunk.
 pub struct Loops {
     pub all: Vec<(usize, Var, Int, i64)>,
-    /// The index whose loop is the innermost, as the plan for the default machine has it.
+    /// The index whose loop is the innermost, as the plan for the reference machine has it.
     innermost: Option<usize>,
 }
 
@@ -305,12 +303,14 @@ fn dims_of(loops: &[(usize, Var, Int, i64)]) -> Vec<(Var, Int)> {
     loops.iter().map(|(_, v, e, _)| (*v, e.clone())).collect()
 }
 
-/// Guards on free indices alone: where one fails, nothing is written.
+/// Guards that no reduced index moves: where one fails, nothing is written. A reduced index of one value (a long sum is cut into such) has
+/// no loop, so that it leaves out the cell and not a term.
 fn free_guards(equation: &Equation) -> Vec<Guard> {
-    let n = equation.free.len();
+    let (n, extents) = (equation.free.len(), equation.extents());
     let free = |g: &&Guard| {
         let mut all = true;
-        g.index.for_each_var(&mut |v| all &= v < n);
+        g.index
+            .for_each_var(&mut |v| all &= v < n || extents[v] == 1);
         all
     };
     equation.guards.iter().filter(free).cloned().collect()
@@ -430,12 +430,13 @@ impl Reduction {
             at = add(mul(Int::Var(*var), len), at);
             len *= size;
         }
+        let n = &ctx.net.numerics;
         let n_free = member.equation.free.len();
         let extents = member.extents();
         let step = |v: usize| read_steps(ctx, member, v);
         let along_free = loops
             .innermost
-            .is_some_and(|v| extents[v] >= 4 && step(v).contains(&1));
+            .is_some_and(|v| extents[v] >= n.min_adjacent_sums && step(v).contains(&1));
         let mut order: Vec<usize> = (n_free..extents.len())
             .filter(|v| extents[*v] > 1)
             .collect();
@@ -448,9 +449,9 @@ impl Reduction {
             gathers |= r.at.iter().any(|p| matches!(p, Pos::Computed(_)));
         });
         let lanes = match gathers || !along_free {
-            // Two chains of additions are under way at once; a rest is paid element by element.
-            true if length >= 512 || length >= 64 && length % 32 == 0 => 32,
-            true if length >= 16 => 16,
+            true if length >= n.min_two_chains_terms => 32,
+            true if length >= n.min_whole_chains_terms && length % 32 == 0 => 32,
+            true if length >= n.min_chain_terms => 16,
             _ => 1,
         };
         let reduced = order

@@ -7,6 +7,7 @@
 pub use crate::equation::rewrite::{for_each_read, rebuild, rebuild_pos};
 
 use super::contraction::has_random;
+use super::{Numerics, Rules};
 use crate::equation::index::Ix;
 use crate::equation::solve::is_injective;
 use crate::equation::{Equation, Expr, Pos, Read, Reducer};
@@ -26,6 +27,8 @@ pub struct Net {
     pub updates: Vec<(usize, ValueId)>,
     /// What it is planned for.
     pub machine: Machine,
+    /// By which thresholds it is rewritten.
+    pub numerics: Numerics,
     /// Whether values come from weights alone, as far as somebody has asked. A rewriting may make that so, and is then not seen; none
     /// undoes it.
     from_weights: RefCell<Vec<Option<bool>>>,
@@ -121,9 +124,10 @@ impl WeightTable {
 }
 
 impl Net {
-    pub fn from_graph(graph: &Graph, weights: &mut WeightTable, machine: Machine) -> Net {
+    pub fn from_graph(graph: &Graph, weights: &mut WeightTable, rules: &Rules) -> Net {
         let mut net = Net {
-            machine,
+            machine: rules.machine,
+            numerics: rules.numerics,
             from_weights: RefCell::default(),
             values: vec![],
             outputs: vec![],

@@ -10,8 +10,8 @@ use super::net::{Def, Net, ValueId, WeightTable};
 use super::place::{bytes_of, place};
 use super::preferences::preferences;
 use super::{
-    fill, gathers, hoist, inline, matmul, nest, order, scatter, softmax, split, unroll, updates,
-    winograd,
+    Numerics, fill, gathers, hoist, inline, matmul, nest, order, scatter, softmax, split, unroll,
+    updates, winograd,
 };
 use crate::diag::{self, Span};
 use crate::ir::graph::Graph;
@@ -82,33 +82,37 @@ pub(super) struct UnplacedKernel {
     pub(super) setup: bool,
 }
 
-/// What an entry promises.
+/// What an entry promises, what it is planned for, and by which thresholds.
 #[derive(Clone, Copy)]
 pub struct Rules {
     /// Weights are rewritten at every run: nothing of them can be folded at load.
     pub weights_change: bool,
-    /// Sums of at least so many multiplications are computed by Winograd's minimal filtering where that is cheaper; with 0, all. None: tiles of a
-    /// picture must give the bits of the whole, so sums are taken as they are written.
-    pub winograd: Option<i64>,
+    /// Sums may be computed by Winograd's minimal filtering. False: tiles of a picture must give the bits of the whole, so sums are taken as
+    /// they are written.
+    pub winograd: bool,
     /// Kernels take what follows or precedes their values; without, each value has a kernel of its own (for tests).
     pub fuses: bool,
     pub machine: Machine,
     /// Results of at least so many elements are stored non-temporally: their readers would not find them in a cache anyway.
     pub min_non_temporal_elements: i64,
-    /// Multiplications from which a sum of products is a contraction.
-    pub least_product: i64,
+    pub numerics: Numerics,
 }
 
 impl Rules {
-    pub fn new(weights_change: bool, winograd: Option<i64>) -> Rules {
+    pub fn new(weights_change: bool, winograd: bool) -> Rules {
         Rules {
             weights_change,
             winograd,
             fuses: true,
-            least_product: contraction::MIN_MULTIPLICATIONS,
             machine: Machine::default(),
             min_non_temporal_elements: Machine::default().last_level(),
+            numerics: Numerics::default(),
         }
+    }
+
+    /// The same by other thresholds.
+    pub fn by(self, numerics: Numerics) -> Rules {
+        Rules { numerics, ..self }
     }
 
     /// The same for another machine.
@@ -147,8 +151,8 @@ fn rewriting<'a>() -> Vec<Pass<Draft<'a>>> {
             needs: &["inline"],
             why: "rewrites sums over three taps by Winograd's minimal filtering, where an entry's rules allow other roundings",
             run: |draft| {
-                if let Some(least_work) = draft.rules.winograd {
-                    winograd::rewrite(&mut draft.net, least_work);
+                if draft.rules.winograd {
+                    winograd::rewrite(&mut draft.net);
                 }
             },
         },
@@ -182,9 +186,7 @@ fn rewriting<'a>() -> Vec<Pass<Draft<'a>>> {
                 "hoist", "inline", "winograd", "split", "softmax", "unroll", "gathers",
             ],
             why: "finds sums of products and prepares their operands; behind all that changes equations",
-            run: |draft| {
-                draft.contractions = find_contractions(&mut draft.net, draft.rules.least_product)
-            },
+            run: |draft| draft.contractions = find_contractions(&mut draft.net),
         },
         Pass {
             name: "updates",
@@ -220,7 +222,7 @@ pub fn plan(
     manager: &mut PassManager,
 ) -> EntryPlan {
     let mut draft = Draft {
-        net: Net::from_graph(graph, weights, rules.machine),
+        net: Net::from_graph(graph, weights, &rules),
         rules,
         contractions: Contractions::new(),
         weights,
@@ -356,14 +358,14 @@ fn updates_in_place(net: &Net, weight: usize, value: ValueId) -> bool {
 
 pub(super) type Contractions = BTreeMap<(ValueId, usize), Contraction>;
 
-fn find_contractions(net: &mut Net, least: i64) -> Contractions {
+fn find_contractions(net: &mut Net) -> Contractions {
     let mut found = BTreeMap::new();
     for id in net.order() {
         let Def::Compute { pieces, .. } = &net.values[id].def else {
             continue;
         };
         for piece in 0..pieces.len() {
-            if let Some(c) = contraction::prepare(net, id, piece, least) {
+            if let Some(c) = contraction::prepare(net, id, piece) {
                 found.insert((id, piece), c);
             }
         }

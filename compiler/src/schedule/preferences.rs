@@ -36,7 +36,10 @@ pub(super) fn preferences(net: &Net, contractions: &Contractions) -> Vec<Vec<f64
                 .iter()
                 .position(|p| p.coefficient(*v) == 1 && p.terms.len() == 1)
         };
-        let deep = c.k.iter().filter(|v| extents[**v] >= 8).chain(&c.m);
+        let deep =
+            c.k.iter()
+                .filter(|v| extents[**v] >= net.numerics.min_depth_extent)
+                .chain(&c.m);
         let best = deep
             .filter(|v| bare(v).is_some())
             .max_by_key(|v| (c.k.contains(v), extents[**v], **v));
@@ -54,7 +57,7 @@ fn gather_preferences(net: &Net, preferences: &mut [Vec<f64>]) {
     for (id, value) in net.values.iter().enumerate() {
         let (pieces, operands) = gathers::equations(&value.def);
         for piece in pieces {
-            let Some(row) = gathers::row(piece) else {
+            let Some(row) = gathers::row(net, piece) else {
                 continue;
             };
             let work = piece.extents().iter().map(|e| *e as f64).product::<f64>();

@@ -8,9 +8,6 @@ use super::net::{Def, Net, ValueId};
 use crate::equation::softmax::{Over, Softmax, moved, normaliser, softmax};
 use crate::equation::{Binary, Equation, Expr, Lit, Pos, Read, Reducer, Unary};
 
-/// A longer row does not stay in a tile.
-const MAX_ROW_ELEMENTS: i64 = 4096;
-
 pub fn rewrite(net: &mut Net) {
     let order = net.order();
     let users = net.users(&order);
@@ -37,7 +34,7 @@ fn find(net: &Net, users: &[Vec<ValueId>], id: ValueId) -> Option<SoftmaxPattern
     let lse = net.single(value)?;
     let alone = users[value] == [id] && !net.values[value].fixed;
     let row: i64 = lse.reduced.iter().product();
-    if !alone || !(2..=MAX_ROW_ELEMENTS).contains(&row) {
+    if !alone || !(2..=net.numerics.max_softmax_row).contains(&row) {
         return None;
     }
     let operands = net.operands(value).to_vec();

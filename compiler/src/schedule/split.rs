@@ -4,32 +4,15 @@
 //!
 //! The cut depends on extents alone, so the bits do not depend on the number of threads.
 
-use super::contraction;
 use super::matmul::tiling::ceil;
 use super::net::{self, Def, Net, ValueId};
+use super::{Numerics, contraction};
 use crate::equation::index::Ix;
 use crate::equation::solve::is_injective;
 use crate::equation::{Equation, Expr, Guard, Pos, Read, Reducer};
 
-/// Terms of a product that a part should have at least; parts that threads should find, and cells that one of them may hold.
-/// Where a sum is cut is seen in its bits, so that is no matter of the machine.
-const MIN_PART_TERMS: i64 = 1024;
-const MIN_PARTS: i64 = 12;
-const MAX_PART_CELLS: i64 = 48 * 1024;
-/// Cells of output below which threads would idle, and terms above which it matters; of adjacent sums (a bias's
-/// gradient), one task takes many.
-const MAX_IDLE_CELLS: i64 = 64;
-const MIN_SPLIT_TERMS: i64 = 32 * 1024;
-const MAX_IDLE_ADJACENT_CELLS: i64 = 256;
-const MIN_SPLIT_ADJACENT_TERMS: i64 = 1024 * 1024;
-const MAX_BLOCKS: i64 = 64;
-/// Terms above which one running sum in f32 loses too many digits, however many threads there are: its error grows with
-/// the terms (4e-4 of the sum for these many equal ones).
-const MIN_LOSSY_TERMS: i64 = 8192;
-/// Cells above which partial sums would take memory worth naming.
-const MAX_LOSSY_CELLS: i64 = 16 * 1024;
-
 pub fn long_reductions(net: &mut Net) {
+    let n = net.numerics;
     let order = net.order();
     let is_variance = |id: &ValueId| net.single(*id).is_some_and(|e| e.reducer == Reducer::Var);
     let variances: Vec<ValueId> = order.iter().copied().filter(is_variance).collect();
@@ -44,23 +27,28 @@ pub fn long_reductions(net: &mut Net) {
         let adjacent = equation.reducer == Reducer::Sum && cells > 1;
         let product = adjacent && contraction::is_product(net, id);
         let (few, long) = match adjacent {
-            true => (MAX_IDLE_ADJACENT_CELLS, MIN_SPLIT_ADJACENT_TERMS),
-            false => (MAX_IDLE_CELLS, MIN_SPLIT_TERMS),
+            true => (n.max_idle_adjacent_cells, n.min_split_adjacent_terms),
+            false => (n.max_idle_cells, n.min_split_terms),
         };
         let idle = cells <= few && cells * terms >= long;
-        if plain && !product && (idle || is_lossy(&equation)) && !has_variance(net, id, &variances)
+        if plain
+            && !product
+            && (idle || is_lossy(&n, &equation))
+            && !has_variance(net, id, &variances)
         {
             cut(net, id, 0, equation);
-        } else if product && terms >= 2 * MIN_PART_TERMS {
+        } else if product && terms >= 2 * n.min_part_terms {
             cut_product(net, id, equation);
         }
     }
 }
 
-fn is_lossy(equation: &Equation) -> bool {
+fn is_lossy(numerics: &Numerics, equation: &Equation) -> bool {
     let cells: i64 = equation.free.iter().product();
     let terms: i64 = equation.reduced.iter().product();
-    equation.reducer == Reducer::Sum && terms >= MIN_LOSSY_TERMS && cells <= MAX_LOSSY_CELLS
+    equation.reducer == Reducer::Sum
+        && terms >= numerics.min_lossy_terms
+        && cells <= numerics.max_lossy_cells
 }
 
 /// Long sums into a part of a value. A guard that leaves a point to another piece, or to another sum into the same cell,
@@ -74,7 +62,7 @@ fn lossy_pieces(net: &mut Net, id: ValueId) {
         let is_alone = pieces.len() == 1;
         let shape = &net.values[id].shape;
         let keeps_cells = || is_alone && is_injective(&piece.write, &piece.free, shape);
-        if is_lossy(&piece) && (piece.guards.is_empty() || keeps_cells()) {
+        if is_lossy(&net.numerics, &piece) && (piece.guards.is_empty() || keeps_cells()) {
             cut(net, id, at, piece);
         }
         at += 1;
@@ -97,19 +85,20 @@ fn has_variance(net: &Net, id: ValueId, variances: &[ValueId]) -> bool {
 
 /// The first reduced index that is long enough becomes (block, rest).
 fn cut(net: &mut Net, id: ValueId, piece: usize, equation: Equation) {
+    let max_blocks = net.numerics.max_blocks;
     let Some(longest) = (0..equation.reduced.len()).max_by_key(|r| {
         (
-            equation.reduced[*r].min(4 * MAX_BLOCKS),
+            equation.reduced[*r].min(4 * max_blocks),
             std::cmp::Reverse(*r),
         )
     }) else {
         return;
     };
     let extent = equation.reduced[longest];
-    if extent < 4 {
+    if extent < net.numerics.min_cut_extent {
         return;
     }
-    let blocks = MAX_BLOCKS.min(extent);
+    let blocks = max_blocks.min(extent);
     let size = (extent + blocks - 1) / blocks;
     cut_at(net, id, piece, equation, longest, size);
 }
@@ -118,8 +107,9 @@ fn cut(net: &mut Net, id: ValueId, piece: usize, equation: Equation) {
 fn cut_product(net: &mut Net, id: ValueId, equation: Equation) {
     let cells: i64 = equation.free.iter().product();
     let terms: i64 = equation.reduced.iter().product();
-    let parts = ceil(MIN_PARTS, ceil(cells, MAX_PART_CELLS));
-    let wanted = parts.min(terms / MIN_PART_TERMS);
+    let n = &net.numerics;
+    let parts = ceil(n.min_parts, ceil(cells, n.max_part_cells));
+    let wanted = parts.min(terms / n.min_part_terms);
     if wanted < 2 || !contraction::is_between_activations(net, id) {
         return;
     }

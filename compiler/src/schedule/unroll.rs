@@ -3,25 +3,23 @@
 //!
 //! Enters the net; leaves maps in the place of such sums. Terms keep their order. A factor of 0 removes its term: what is not read cannot spoil the sum.
 
+use super::Numerics;
 use super::net::{Def, Net, rebuild};
 use crate::equation::index::Ix;
 use crate::equation::{Binary, Equation, Expr, Lit, Pos, Reducer, Unary};
 
-/// Terms that a sum may be written out into, and values of one index.
-const MAX_UNROLLED_TERMS: i64 = 4;
-const MAX_INDEX_EXTENT: i64 = 2;
-
 pub fn corners(net: &mut Net) {
+    let numerics = net.numerics;
     for id in net.order() {
         if let Def::Compute { pieces, .. } = &mut net.values[id].def {
-            pieces.iter_mut().for_each(write_out);
+            pieces.iter_mut().for_each(|p| write_out(&numerics, p));
         }
     }
 }
 
-fn write_out(equation: &mut Equation) {
+fn write_out(numerics: &Numerics, equation: &mut Equation) {
     let n_free = equation.free.len();
-    let corners = corner_vars(equation);
+    let corners = corner_vars(numerics, equation);
     let terms: i64 = corners
         .iter()
         .map(|v| equation.reduced[v - n_free])
@@ -29,7 +27,7 @@ fn write_out(equation: &mut Equation) {
     if equation.reducer != Reducer::Sum
         || !equation.guards.is_empty()
         || corners.is_empty()
-        || terms > MAX_UNROLLED_TERMS
+        || terms > numerics.max_unrolled_terms
     {
         return;
     }
@@ -72,7 +70,7 @@ fn digit(equation: &Equation, corners: &[usize], v: usize, t: i64) -> i64 {
 }
 
 /// Short reduced indices that occur in computed positions.
-fn corner_vars(equation: &Equation) -> Vec<usize> {
+fn corner_vars(numerics: &Numerics, equation: &Equation) -> Vec<usize> {
     let n_free = equation.free.len();
     let mut moves = vec![false; n_free + equation.reduced.len()];
     super::net::for_each_read(&equation.body, &mut |r| {
@@ -83,7 +81,7 @@ fn corner_vars(equation: &Equation) -> Vec<usize> {
         }
     });
     (n_free..moves.len())
-        .filter(|v| moves[*v] && equation.reduced[v - n_free] <= MAX_INDEX_EXTENT)
+        .filter(|v| moves[*v] && equation.reduced[v - n_free] <= numerics.max_unrolled_extent)
         .collect()
 }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::native;
+use super::numerics::numerics;
 use super::program::Program;
 use super::rng::Rng;
 use super::source::Source;
@@ -17,7 +18,7 @@ use vsr_compiler::ir::philox::Stream;
 use vsr_compiler::pass_manager::PassManager;
 use vsr_compiler::pipeline;
 use vsr_compiler::schedule::interpret::Memory;
-use vsr_compiler::schedule::{self, EntryPlan, Rules, WeightTable};
+use vsr_compiler::schedule::{self, EntryPlan, Numerics, Rules, WeightTable};
 use vsr_compiler::sema::{self, Elaborated, EntryGraph, Loader, Options};
 use vsr_compiler::tile;
 
@@ -252,14 +253,11 @@ fn run(source: &Source, written: &Elaborated, seed: u64) -> Result<Checked, Find
     }
     let mut weights = WeightTable::declared(&graphs.weights);
     for (entry, given, expected) in &entries {
-        for variant in Variant::INTERPRETED {
-            let plan = pipeline::plan(
-                entry,
-                &mut weights,
-                |rules| variant.of(rules),
-                &mut manager(),
-            )
-            .plan;
+        for variant in Variant::interpreted(seed) {
+            let plan = planned(entry, &mut weights, variant);
+            if matches!(variant, Variant::By(_)) {
+                same_plans(&plan, &planned(entry, &mut weights, variant))?;
+            }
             checked.kernels += plan.setup.len() + plan.launches.len();
             if seed.is_multiple_of(SAME_BYTES) {
                 texts_return(&plan);
@@ -276,6 +274,23 @@ fn run(source: &Source, written: &Elaborated, seed: u64) -> Result<Checked, Find
         native::same_bytes(source, &graphs)?;
     }
     Ok(checked)
+}
+
+fn planned(entry: &EntryGraph, weights: &mut WeightTable, variant: Variant) -> EntryPlan {
+    pipeline::plan(entry, weights, |rules| variant.of(rules), &mut manager()).plan
+}
+
+/// Planned once more, kernels are the same, in the same order and at the same places.
+fn same_plans(first: &EntryPlan, again: &EntryPlan) -> Result<(), Finding> {
+    let launches = |plan: &EntryPlan| {
+        let all = plan.setup.iter().chain(&plan.launches);
+        let all = all.map(|l| (l.kernel.clone(), l.buffers.clone(), l.lens.clone()));
+        all.collect::<Vec<_>>()
+    };
+    match launches(first) == launches(again) {
+        true => Ok(()),
+        false => found(Kind::Bits, "two plans differ"),
+    }
 }
 
 /// The text of each kernel is the kernel.
@@ -296,19 +311,29 @@ pub(super) enum Variant {
     Apart,
     /// For another machine.
     On(Machine),
+    /// By other thresholds.
+    By(Numerics),
+    /// Both.
+    ByOn(Numerics, Machine),
 }
 
 impl Variant {
     /// Those whose plans are interpreted: they round otherwise, or compute what others do not.
-    const INTERPRETED: [Variant; 3] = [Variant::AsItIs, Variant::Winograd, Variant::Apart];
+    fn interpreted(seed: u64) -> [Variant; 4] {
+        let by = Variant::By(numerics(seed));
+        [Variant::AsItIs, Variant::Winograd, Variant::Apart, by]
+    }
 
     pub fn of(self, rules: Rules) -> Rules {
         match self {
             Variant::AsItIs => rules,
             Variant::Winograd => Rules {
-                winograd: rules.winograd.map(|_| 0),
                 min_non_temporal_elements: 0,
-                least_product: 0,
+                numerics: Numerics {
+                    min_winograd_multiplications: 0,
+                    min_contraction_multiplications: 0,
+                    ..rules.numerics
+                },
                 ..rules
             },
             Variant::Apart => Rules {
@@ -316,6 +341,8 @@ impl Variant {
                 ..rules
             },
             Variant::On(machine) => rules.on(machine),
+            Variant::By(numerics) => rules.by(numerics),
+            Variant::ByOn(numerics, machine) => rules.by(numerics).on(machine),
         }
     }
 }
@@ -410,7 +437,11 @@ impl Expected {
     /// by a gradient's size makes a step of it: where training stores the gradients themselves, they are held.
     pub fn by(&self, variant: Variant, shows_gradients: bool) -> Expected {
         let mut expected = self.clone();
-        if variant == Variant::Winograd && !shows_gradients {
+        let has_winograd = matches!(
+            variant,
+            Variant::Winograd | Variant::By(_) | Variant::ByOn(..)
+        );
+        if has_winograd && !shows_gradients {
             expected.updates.clear();
         }
         expected

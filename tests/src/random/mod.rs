@@ -9,6 +9,7 @@ pub mod library;
 pub mod machine;
 pub mod mutate;
 mod native;
+pub mod numerics;
 pub mod program;
 pub mod rng;
 pub mod shrink;

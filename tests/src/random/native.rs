@@ -2,6 +2,7 @@
 
 use super::check::{Checked, Expected, Finding, Kind, Variant, differs, found};
 use super::machine::machine;
+use super::numerics::numerics;
 use super::rng::Rng;
 use super::source::Source;
 use vsr_artifact::Artifact;
@@ -94,8 +95,15 @@ pub fn check(
         let results = results(&artifact, GUARDED, entries, &|_, values| narrow(values))?;
         same_bits(&format!("{machine:?}"), first, &results)?;
     }
-    // By Winograd, or with a kernel for each value: the same numbers up to roundings.
-    for variant in [Variant::Winograd, Variant::Apart] {
+    // By Winograd, with a kernel for each value, or by other thresholds: the same numbers up to roundings.
+    let (by, other) = (numerics(seed), machine(seed));
+    let mut of_thresholds = None;
+    for variant in [
+        Variant::Winograd,
+        Variant::Apart,
+        Variant::ByOn(by, other),
+        Variant::By(by),
+    ] {
         let artifact = assembled(graphs, Target::X86_64V3, variant)?;
         let entries: Vec<_> = (entries.iter())
             .map(|(entry, given, e)| (*entry, given.clone(), e.by(variant, shows_gradients)))
@@ -103,6 +111,12 @@ pub fn check(
         let results = results(&artifact, GUARDED, &entries, &|_, values| narrow(values))?;
         let what = format!("{variant:?}");
         compare(&what, &entries, &results, OF_WINOGRAD, checked)?;
+        // By these thresholds, too, the machine changes no bit.
+        match variant {
+            Variant::ByOn(..) => of_thresholds = Some(results),
+            _ if let Some(first) = &of_thresholds => same_bits(&what, first, &results)?,
+            _ => {}
+        }
     }
     // Whatever the values are, nothing outside is touched, and bits are the same.
     let mut first: Option<Results> = None;
@@ -171,7 +185,7 @@ pub fn same_bytes(source: &Source, graphs: &Elaborated) -> Result<(), Finding> {
 fn assembled(graphs: &Elaborated, target: Target, variant: Variant) -> Result<Artifact, Finding> {
     let mut weights = WeightTable::declared(&graphs.weights);
     // What has been interpreted has been verified.
-    let mut manager = PassManager::verifying(matches!(variant, Variant::On(_)));
+    let mut manager = PassManager::verifying(matches!(variant, Variant::On(_) | Variant::ByOn(..)));
     let plan = |entry| pipeline::plan(entry, &mut weights, |rules| variant.of(rules), &mut manager);
     let planned: Vec<PlannedEntry> = graphs.entries.iter().map(plan).collect();
     // The tile passes' results have not.

@@ -18,15 +18,10 @@ use super::net::{Def, Net, ValueId};
 use crate::equation::index::{Atom, Ix};
 use crate::equation::{Equation, Expr, Pos, Read, Reducer};
 use build::TransformCache;
+pub use matrices::MAX_TILE_RESULTS;
 
+/// What the matrices are made for.
 const TAPS: i64 = 3;
-/// Axes that one sum may be rewritten along: errors multiply.
-const MAX_AXES: u32 = 2;
-/// What an element costs on its way to memory and back, and one term of its transform, in multiplications of the sum.
-const TRANSFER_COST: i64 = 16;
-const TERM_COST: i64 = 2;
-/// Elements that the taps of one sum may grow to: 32 MB. Memory would be missed more than products.
-const MAX_TAP_ELEMENTS: i64 = 1 << 23;
 
 /// A sum in which one operand is read at `tile + tap`.
 #[derive(Clone)]
@@ -73,29 +68,23 @@ impl WinogradPattern {
     }
 }
 
-/// Rewrites every sum of at least `least_work` multiplications that gets cheaper; with 0, every one that can be.
-pub fn rewrite(net: &mut Net, least_work: i64) {
+/// Rewrites every sum that gets cheaper.
+pub fn rewrite(net: &mut Net) {
     let mut transforms = TransformCache::default();
     for id in net.order() {
         transforms.forget_tiles();
-        rewrite_value(net, id, least_work, MAX_AXES, &mut transforms);
+        rewrite_value(net, id, net.numerics.max_winograd_axes, &mut transforms);
     }
 }
 
-fn rewrite_value(
-    net: &mut Net,
-    id: ValueId,
-    least_work: i64,
-    axes: u32,
-    transforms: &mut TransformCache,
-) {
+fn rewrite_value(net: &mut Net, id: ValueId, axes: u32, transforms: &mut TransformCache) {
     let Def::Compute { pieces, operands } = &net.values[id].def else {
         return;
     };
     let (mut pieces, mut operands) = (pieces.clone(), operands.clone());
     let mut any = false;
     for piece in &mut pieces {
-        let Some(found) = find(net, piece, &operands, least_work) else {
+        let Some(found) = find(net, piece, &operands) else {
             continue;
         };
         any = true;
@@ -103,7 +92,7 @@ fn rewrite_value(
         *piece = build::results(piece, &found, operands.len());
         operands.extend([table, product]);
         if axes > 1 {
-            rewrite_value(net, product, least_work, axes - 1, transforms);
+            rewrite_value(net, product, axes - 1, transforms);
         }
     }
     if any {
@@ -113,12 +102,10 @@ fn rewrite_value(
     }
 }
 
-fn find(
-    net: &Net,
-    equation: &Equation,
-    operands: &[ValueId],
-    least_work: i64,
-) -> Option<WinogradPattern> {
+fn find(net: &Net, equation: &Equation, operands: &[ValueId]) -> Option<WinogradPattern> {
+    let n = &net.numerics;
+    let least_work = n.min_winograd_multiplications;
+    let max_tile = n.max_winograd_tile.min(MAX_TILE_RESULTS);
     let direct = equation.points();
     let plain = equation.reducer == Reducer::Sum && equation.guards.is_empty();
     if direct < least_work || !plain || !affine(&equation.write) {
@@ -132,15 +119,13 @@ fn find(
     let all = pairs
         .iter()
         .flat_map(|(x, other)| candidates(equation, operands, x, other, scale));
-    let sizes = |f: WinogradPattern| {
-        (2..=matrices::MAX_TILE_RESULTS).map(move |m| WinogradPattern { m, ..f.clone() })
-    };
+    let sizes =
+        |f: WinogradPattern| (2..=max_tile).map(move |m| WinogradPattern { m, ..f.clone() });
     let costs = all
         .flat_map(sizes)
         .filter_map(|f| Some((cost(net, equation, &f)?, f)));
     let (least, found) = costs.min_by_key(|(cost, f)| (*cost, f.m, f.tile))?;
-    // Kernels more and worse shapes are not counted above.
-    (least_work == 0 || least < direct / 4 * 3).then_some(found)
+    (least_work == 0 || least < direct / 4 * n.max_winograd_quarters).then_some(found)
 }
 
 /// Every axis of x along which the sum is one over three taps.
@@ -256,6 +241,8 @@ fn cost(net: &Net, equation: &Equation, f: &WinogradPattern) -> Option<i64> {
     if fixed(&f.x) || fixed(&f.other) != (f.role == Role::Filter) {
         return None;
     }
+    let numerics = &net.numerics;
+    let (transfer, term) = (numerics.winograd_transfer_cost, numerics.winograd_term_cost);
     let extents = equation.extents();
     let (n, tiles, points) = (extents[f.tile], f.n_tiles(equation), f.points());
     let direct = equation.points();
@@ -265,19 +252,21 @@ fn cost(net: &Net, equation: &Equation, f: &WinogradPattern) -> Option<i64> {
         let shape = &net.values[s.value].shape;
         shape.iter().product::<i64>() / shape[s.axis]
     };
-    let x = rest(&f.x) * tiles * points * (TRANSFER_COST + TERM_COST * points);
+    let x = rest(&f.x) * tiles * points * (transfer + term * points);
     let results: i64 = equation.free.iter().product();
     let other = match f.role {
-        Role::Filter if rest(&f.other) * points > MAX_TAP_ELEMENTS => return None,
+        Role::Filter if rest(&f.other) * points > numerics.max_winograd_tap_elements => {
+            return None;
+        }
         Role::Filter => {
-            let taps = rest(&f.other) * points * TRANSFER_COST / 2;
-            taps + results / n * tiles * points * TRANSFER_COST + results * points * TERM_COST
+            let taps = rest(&f.other) * points * transfer / 2;
+            taps + results / n * tiles * points * transfer + results * points * term
         }
         // Tiles of results must be whole: beyond the last one, others would count.
         Role::Gradient if n % f.m != 0 || net.values[f.other.value].shape[f.other.axis] != n => {
             return None;
         }
-        Role::Gradient => rest(&f.other) * tiles * points * (TRANSFER_COST + TERM_COST * f.m),
+        Role::Gradient => rest(&f.other) * tiles * points * (transfer + term * f.m),
     };
     Some(products + x + other)
 }
