@@ -89,10 +89,14 @@ impl Expr {
         }
     }
 
-    /// Rebuilds from the leaves; `f` sees every node of the value, not the positions of reads.
+    /// Rebuilds from the leaves; `f` sees every leaf of the value once, and every operation that folding leaves, not the
+    /// positions of reads. What folding lifts out of an operation, as the operand of two negations, has been seen: renaming it
+    /// twice would name something else.
     pub fn rewrite(&self, f: &mut impl FnMut(Expr) -> Expr) -> Expr {
         let node = match self {
-            Expr::Lit(_) | Expr::Index(_) | Expr::Read(_) | Expr::Random { .. } => self.clone(),
+            Expr::Lit(_) | Expr::Index(_) | Expr::Read(_) | Expr::Random { .. } => {
+                return f(self.clone());
+            }
             Expr::Unary(op, a) => Expr::unary(*op, a.rewrite(f)),
             Expr::Binary(op, a, b) => {
                 let a = a.rewrite(f);
@@ -105,7 +109,10 @@ impl Expr {
                 Expr::select(*r, args)
             }
         };
-        f(node)
+        match node {
+            Expr::Lit(_) | Expr::Index(_) | Expr::Read(_) | Expr::Random { .. } => node,
+            operation => f(operation),
+        }
     }
 
     /// Every node of the value, and of computed positions when `positions` is set.
@@ -306,6 +313,45 @@ impl super::Equation {
             if let Pos::Computed(e) = p {
                 e.for_each_read(positions, f);
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Trees as renaming leaves them before they are folded: each constructor that lifts an operand out.
+    #[test]
+    fn what_folding_lifts_out_is_renamed_once() {
+        let read = || Expr::read(0, vec![]);
+        let raw = |op, a, b| Expr::Binary(op, Box::new(a), Box::new(b));
+        let negated = |a| Expr::Unary(Unary::Neg, Box::new(a));
+        let trees = [
+            negated(negated(read())),
+            negated(negated(negated(read()))),
+            raw(Binary::Mul, read(), Expr::lit(1.0)),
+            raw(Binary::Mul, Expr::lit(-1.0), negated(read())),
+            raw(Binary::Add, Expr::lit(0.0), read()),
+            raw(Binary::Add, read(), negated(read())),
+            raw(Binary::Sub, Expr::lit(0.0), negated(read())),
+            raw(Binary::Sub, read(), Expr::lit(0.0)),
+            raw(Binary::Div, read(), Expr::lit(1.0)),
+            Expr::Select(
+                Relation::Lt,
+                Box::new([Expr::lit(1.0), Expr::lit(2.0), read(), Expr::lit(3.0)]),
+            ),
+            Expr::Select(
+                Relation::Lt,
+                Box::new([read(), Expr::lit(2.0), read(), read()]),
+            ),
+        ];
+        for tree in trees {
+            let mut operands = vec![];
+            let renamed = tree.map_operands(&|operand| operand + 1);
+            renamed.for_each_read(true, &mut |r| operands.push(r.operand));
+            assert!(!operands.is_empty(), "{tree:?}");
+            assert!(operands.iter().all(|o| *o == 1), "{tree:?}: {renamed:?}");
         }
     }
 }
