@@ -94,6 +94,7 @@ impl Parser {
         if self.takes("(") {
             return self.argument(")");
         }
+        self.rest = self.rest.trim_start();
         let is_word = |c: char| c.is_ascii_alphanumeric() || c == '.';
         let end = self.rest.find(|c| !is_word(c));
         let (word, rest) = self.rest.split_at(end.unwrap_or(self.rest.len()));

@@ -17,7 +17,7 @@ fn assert_near(found: f64, wanted: f64, what: &str) {
 fn derivatives_are_the_slopes_of_values() {
     const STEP: f64 = 1e-6;
     for f in Unary::ALL {
-        for x in ARGUMENTS {
+        for x in ARGUMENTS.into_iter().filter(|x| !f.of(*x).is_nan()) {
             let of = |name: &str| match name {
                 "x" => x,
                 "dx" => 1.0,
