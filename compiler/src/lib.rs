@@ -34,6 +34,7 @@
 //! # What never happens
 //! - No Rust file knows an operator's name: the standard library is text, templates are chosen by an equation's shape.
 //! - No result depends on the number of threads, on addresses, or on the order of a hash table.
+//! - The schedule asks for no target: what differs between two is in its `Rules`.
 //! - No extent is part of a kernel's identity: `tile::lift` turns them into arguments, so kernels of one shape are one.
 //!
 //! # Decisions that differ from the first plan, and why
@@ -91,9 +92,12 @@
 //!   moments combined (`schedule/moments.rs`).
 //! - **A machine is described, and changes no bit.** Sizes of tasks, tiles, strips and rows follow from one record
 //!   (`vsr_artifact::machine`): caches, line, vectors, threads. It is an argument (`vsrc compile --machine FILE`), never what compiles,
-//!   and stands in the artifact. What a result's bits depend on is no part of it: where sums are cut (`schedule/split.rs`,
-//!   `moments.rs`), Winograd's tiles, which sums are contractions, what is inlined or hoisted. So one network has the same bits whatever
-//!   it is planned for, and that is a test over random machines.
+//!   and stands in the artifact. What a result's bits depend on is no part of it, but of a second record, `Numerics`
+//!   (`schedule/numerics.rs`): where sums are cut, Winograd's tiles, which sums are contractions, what is inlined, hoisted or fused. So one
+//!   network has the same bits whatever machine it is planned for, and that is a test over random machines. Random thresholds are held to
+//!   the oracle's tolerance.
+//! - **What is not fused has a reason.** Fusion answers with a member or a `Refusal` (`schedule/refusal.rs`), and `--emit schedule` prints it
+//!   for every two kernels of which one reads the other's results. It is found from the finished groups, so nobody else pays for it.
 //! - **Static partition with work stealing.** Each thread begins a launch with the same part of its tasks, and steals from others
 //!   when it is done: consecutive kernels go over the same data, which is then in that core's cache. On cores with split L3
 //!   this is a tenth of a tile's time. Inputs are copied by the same partition. Tasks that read the same are scheduled one after
@@ -128,8 +132,8 @@
 //! - **Differential testing of random programs.** `tests/src/random` generates programs from seeds and compares each stage with
 //!   the equations as they are written (`sema::as_written`): the graph, gradients against differences of losses, the tile
 //!   verifier, the plan as it is interpreted over memory full of NaN (`schedule/interpret.rs`), native code on both targets.
-//!   The rules of the schedule are values (`Rules`), so that each also runs without fusion, and with Winograd and
-//!   every template even where they do not pay at its size.
+//!   The rules of the schedule are values (`Rules`), so that each also runs without fusion, with Winograd and
+//!   every template even where they do not pay at its size, and by random thresholds (`Numerics`).
 
 #![cfg_attr(
     not(test),
