@@ -45,6 +45,7 @@
 //! # What never happens
 //! - No Rust file knows an operator's name: the standard library is text, templates are chosen by an equation's shape.
 //! - No result depends on the number of threads, on addresses, or on the order of a hash table.
+//! - The schedule asks for no target: what differs between two is in its `Rules`.
 //! - No extent is part of a kernel's identity: `tile::lift` turns them into arguments, so kernels of one shape are one.
 //!
 //! # Where determinism comes from

@@ -9,6 +9,7 @@ mod memory;
 mod native;
 mod networks;
 mod random_programs;
+mod refusals;
 mod tiling;
 mod training;
 mod vgg16;

@@ -3,9 +3,14 @@
 //! `.ci/full` has longer campaigns, by `tests/src/bin/random.rs`. A finding names its seed, which stands for the same program
 //! as long as the standard library does: `cargo run --release -p vsr-tests --bin random one programs SEED` cuts it down.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
+use vsr_compiler::pass_manager::PassManager;
+use vsr_compiler::pipeline;
+use vsr_compiler::schedule::{self, Numerics, WeightTable};
 use vsr_tests::random::check::{self, Checked, Outcome};
 use vsr_tests::random::library::Library;
+use vsr_tests::random::numerics::numerics;
 use vsr_tests::random::rng::Rng;
 use vsr_tests::random::source::Source;
 use vsr_tests::random::{grow, mutate, sizes};
@@ -71,6 +76,30 @@ fn mutants_of_networks_and_of_the_library_mean_what_they_say() {
     });
     assert!(held > 6, "{held} mutants are programs");
     assert!(total.numbers > 0 && total.gradients > 0, "{total:?}");
+}
+
+/// Other kernels, or the thresholds say nothing.
+#[test]
+fn random_thresholds_have_plans_of_their_own() {
+    let set = [("depth", "3"), ("H", "16"), ("W", "16"), ("B", "2")];
+    let set = set.map(|(k, v)| (k.to_string(), v.to_string()));
+    let mut source = Source::of_file("models/vdsr.vsr", &set);
+    source.options.profiles = vec!["train".into()];
+    let made = source.with(|loader, path, options, problems| {
+        let mut manager = PassManager::default();
+        pipeline::graphs(loader, path, options, &mut manager, problems)
+    });
+    let made = made.unwrap_or_else(|problems| panic!("{problems}"));
+    let text = |by: Numerics| {
+        let mut weights = WeightTable::declared(&made.weights);
+        let mut manager = PassManager::default();
+        let entry = &made.entries[0];
+        let plan = pipeline::plan(entry, &mut weights, |rules| rules.by(by), &mut manager).plan;
+        schedule::print("train", &plan)
+    };
+    let usual = text(Numerics::default());
+    let others: BTreeSet<String> = (0..12).map(|seed| text(numerics(seed))).collect();
+    assert!(others.len() == 12 && !others.contains(&usual));
 }
 
 /// Some models and cases, each with a size of its own; `.ci/full` has all of them.

@@ -11,7 +11,8 @@ use super::nest;
 use super::net::{Def, Net, ValueId};
 use super::order;
 use super::reach::Reach;
-use crate::equation::Reducer;
+use super::refusal::Refusal;
+use crate::equation::{Equation, Reducer};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use super::inline::run as inline;
@@ -35,46 +36,56 @@ pub fn groups(
     layouts: &[Option<Layout>],
     fuses: bool,
 ) -> Vec<Group> {
-    let mut index = vec![usize::MAX; net.values.len()];
-    for (i, id) in order.iter().enumerate() {
-        index[*id] = i;
-    }
-    let users = net.users(order);
-    let mut fuser = Fuser {
-        net,
-        reach: Reach::new(net, order, &index),
-        users,
-        index,
-        taken: BTreeSet::new(),
-        folded,
-        layouts,
-        fuses,
-    };
+    let mut fuser = Fuser::new(net, order, folded, layouts, fuses);
     let mut contractions = contractions;
     let mut groups = vec![];
-    let rank = |id: &ValueId| match (net.single(*id), contractions.contains_key(&(*id, 0))) {
-        (_, true) => 0,
-        (Some(e), _) if e.reducer != Reducer::Map => 1,
-        _ => 2,
-    };
     let mut anchors: Vec<ValueId> = order.to_vec();
-    anchors.sort_by_key(|id| (rank(id), fuser.index[*id]));
+    anchors.sort_by_key(|id| {
+        let is_contraction = contractions.contains_key(&(*id, 0));
+        (rank(net, *id, is_contraction), fuser.index[*id])
+    });
     for id in anchors {
         if fuser.taken.contains(&id) || net.is_leaf(id) {
             continue;
         }
         let started = fuser.start(id, &mut contractions);
-        for group in &started {
-            let members: Vec<ValueId> = group.members.iter().map(|m| m.value).collect();
-            fuser.reach.join(members);
-        }
+        started.iter().for_each(|group| fuser.join(group));
         groups.extend(started);
     }
     fuser.mark_stored(&mut groups);
     order::sort(net, groups, &fuser.index)
 }
 
-impl Fuser<'_> {
+impl<'a> Fuser<'a> {
+    fn new(
+        net: &'a Net,
+        order: &[ValueId],
+        folded: &'a [bool],
+        layouts: &'a [Option<Layout>],
+        fuses: bool,
+    ) -> Fuser<'a> {
+        let mut index = vec![usize::MAX; net.values.len()];
+        for (i, id) in order.iter().enumerate() {
+            index[*id] = i;
+        }
+        Fuser {
+            net,
+            reach: Reach::new(net, order, &index),
+            users: net.users(order),
+            index,
+            taken: BTreeSet::new(),
+            folded,
+            layouts,
+            fuses,
+        }
+    }
+
+    /// The group is complete: what needs one of its members waits for all.
+    fn join(&mut self, group: &Group) {
+        self.reach
+            .join(group.members.iter().map(|m| m.value).collect());
+    }
+
     fn start(
         &mut self,
         id: ValueId,
@@ -174,13 +185,15 @@ impl Fuser<'_> {
     fn take(&mut self, group: &mut Group, id: ValueId) -> bool {
         let before = group.members.len();
         for &operand in self.net.operands(id) {
-            if let Some(member) = self.beside(group, id, operand) {
+            if !self.taken.contains(&operand)
+                && let Ok(member) = self.beside(group, id, operand)
+            {
                 group.members.push(member);
             }
         }
         match self.fits(group, id) {
-            Some(member) => group.members.push(member),
-            None => group.members.truncate(before),
+            Ok(member) => group.members.push(member),
+            Err(_) => group.members.truncate(before),
         }
         group.members[before..].iter().for_each(|m| {
             self.taken.insert(m.value);
@@ -190,48 +203,38 @@ impl Fuser<'_> {
 
     /// A value that runs over the very space of the group and needs nothing of it: Adam's second moment beside the
     /// first, a row's variance beside its mean.
-    fn beside(&self, group: &Group, user: ValueId, id: ValueId) -> Option<Member> {
-        let equation = self.net.single(id)?;
-        let Def::Compute { operands, .. } = &self.net.values[id].def else {
-            return None;
-        };
+    fn beside(&self, group: &Group, user: ValueId, id: ValueId) -> Result<Member, Refusal> {
+        let equation = self.net.single(id).ok_or(Refusal::InPieces)?;
+        self.runs_when(group, id)?;
         let first = &group.members[0].equation;
-        let reduced: i64 = equation.reduced.iter().product();
         let same = equation.free == group.space
             && equation.write == first.write
             && equation.has_bare_writes();
-        let nest = matches!(group.anchor, Anchor::Nest)
-            && group.members.len() < self.net.numerics.max_kernel_members - 1;
-        let rows = reduced <= self.net.numerics.max_cached_row
-            && (first.reducer != Reducer::Map || reduced == 1);
-        let fits = !self.taken.contains(&id)
-            && self.folded[id] == self.folded[group.members[0].value]
-            && (same && nest && rows)
-            && !self.hazard(group, id);
-        if !fits {
-            return None;
-        }
+        let is_nest = matches!(group.anchor, Anchor::Nest);
+        Refusal::OtherBox.when(!same || !is_nest)?;
+        let numerics = &self.net.numerics;
+        Refusal::TooManyMembers.when(group.members.len() + 1 >= numerics.max_kernel_members)?;
+        let reduced: i64 = equation.reduced.iter().product();
+        Refusal::LongRows.when(reduced > numerics.max_cached_row)?;
+        Refusal::Reduces.when(first.reducer == Reducer::Map && reduced != 1)?;
         let mut before = self.reach.readers_before(id);
-        if self.depends(id, group) || before.any(|r| self.depends(r, group)) {
-            return None;
-        }
-        let inputs = group
-            .members
-            .iter()
-            .flat_map(|m| &m.operands)
-            .chain(self.net.operands(user));
-        let needed = inputs
-            .filter(|o| **o != id)
-            .any(|o| self.reach.needs(*o, id));
-        if needed {
-            return None;
-        }
-        Some(Member {
+        Refusal::WouldWait
+            .when(self.depends(id, group) || before.any(|r| self.depends(r, group)))?;
+        let inputs = group.members.iter().flat_map(|m| &m.operands);
+        let mut inputs = inputs.chain(self.net.operands(user)).filter(|o| **o != id);
+        Refusal::WouldWait.when(inputs.any(|o| self.reach.needs(*o, id)))?;
+        Ok(Member {
             value: id,
             equation: equation.clone(),
-            operands: operands.clone(),
+            operands: self.net.operands(id).to_vec(),
             stored: true,
         })
+    }
+
+    /// Both are computed at load or in a run, and neither rewrites what the other reads.
+    fn runs_when(&self, group: &Group, id: ValueId) -> Result<(), Refusal> {
+        Refusal::OtherTime.when(self.folded[id] != self.folded[group.members[0].value])?;
+        Refusal::Rewrites.when(self.hazard(group, id))
     }
 
     /// The value reads a weight that the group rewrites, or rewrites one that the group reads elsewhere.
@@ -264,79 +267,102 @@ impl Fuser<'_> {
     }
 
     /// The value as a member of the group, over the group's space.
-    fn fits(&self, group: &Group, id: ValueId) -> Option<Member> {
-        let equation = self.net.single(id)?;
-        let Def::Compute { operands, .. } = &self.net.values[id].def else {
-            return None;
-        };
-        let value = &self.net.values[id];
-        if self.folded[id] != self.folded[group.members[0].value] || self.hazard(group, id) {
-            return None;
-        }
-        if value.stored_as.is_some() && group.members[0].equation.reducer != Reducer::Map {
-            return None;
-        }
-        let contraction = matches!(group.anchor, Anchor::Contraction(_));
-        if contraction
-            && (equation.reducer != Reducer::Map || !equation.guards.is_empty() || value.fixed)
-        {
-            return None;
-        }
-        if equation.reducer == Reducer::Sum
-            && crate::equation::cost::cost(&equation.body).reads >= 2
-            && contraction
-        {
-            return None;
+    fn fits(&self, group: &Group, id: ValueId) -> Result<Member, Refusal> {
+        let equation = self.net.single(id).ok_or(Refusal::InPieces)?;
+        let operands = self.net.operands(id);
+        self.runs_when(group, id)?;
+        let is_update = self.net.values[id].stored_as.is_some();
+        Refusal::RewritesBehindSum.when(is_update && !begins_with_map(group))?;
+        let reduced: i64 = equation.reduced.iter().product();
+        let takes_none = is_contraction(group) && equation.reducer != Reducer::Map;
+        Refusal::Reduces.when(takes_none || begins_with_map(group) && reduced > 1)?;
+        if is_contraction(group) {
+            Refusal::InPieces.when(!equation.guards.is_empty())?;
+            Refusal::IsResult.when(self.net.values[id].fixed)?;
         }
         let unification = join::Unification::of(group, equation, operands)?;
+        self.has_loops(group, equation, &unification)?;
+        let is_outside = |v: &ValueId| !group.members.iter().any(|m| m.value == *v);
+        let before = operands.iter().copied();
+        let mut before = before
+            .chain(self.reach.readers_before(id))
+            .filter(is_outside);
+        Refusal::WouldWait.when(before.any(|v| self.depends(v, group)))?;
+        Ok(unification.member(group, id, equation, operands))
+    }
+
+    /// The group's loops are the value's, and its own are worth being inside of them.
+    fn has_loops(
+        &self,
+        group: &Group,
+        equation: &Equation,
+        unification: &join::Unification,
+    ) -> Result<(), Refusal> {
+        let numerics = &self.net.numerics;
         // Pixel shuffle's digits of two would be the innermost loop.
-        let short = |(value, axis, extent): &(ValueId, usize, i64)| {
+        let is_short = |(value, axis, extent): &(ValueId, usize, i64)| {
             let layout = self.layouts[*value].as_ref();
-            *extent < self.net.numerics.min_fused_row
-                && layout.is_none_or(|l| l.strides[*axis] == 1)
+            *extent < numerics.min_fused_row && layout.is_none_or(|l| l.strides[*axis] == 1)
         };
-        let maps = group.members[0].equation.reducer == Reducer::Map;
-        if maps && unification.split().iter().any(short) {
-            return None;
-        }
+        let of_maps = begins_with_map(group);
+        Refusal::ShortRows.when(of_maps && unification.split().iter().any(is_short))?;
         let own = unification.own(equation);
         let reduced: i64 = equation.reduced.iter().product();
-        let row = group
+        Refusal::MorePoints.when(is_contraction(group) && own > 1)?;
+        let n = group.space.len();
+        let rows = group
             .members
             .iter()
-            .map(|m| m.extents()[group.space.len()..].iter().product::<i64>())
-            .max()
-            .unwrap_or(1);
-        if (contraction && own > 1)
-            || own * reduced > self.net.numerics.max_cached_row
-            || row > self.net.numerics.max_cached_row
-        {
-            return None;
+            .map(|m| m.extents()[n..].iter().product::<i64>());
+        let longest = rows.max().unwrap_or(1).max(own * reduced);
+        Refusal::LongRows.when(longest > numerics.max_cached_row)?;
+        match is_contraction(group) {
+            true => Refusal::SplitsIndex.when(!unification.is_plain())?,
+            false => Refusal::OtherBox.when(!join::digit_writes(equation))?,
         }
-        let written = match contraction {
-            true => unification.is_plain(),
-            false => join::digit_writes(equation),
-        };
-        if !written {
-            return None;
-        }
-        if !contraction && group.members[0].equation.reducer == Reducer::Map && own * reduced > 1 {
-            return None;
-        }
-        if operands
+        Refusal::MorePoints.when(of_maps && own > 1)
+    }
+
+    /// Why a group that reads another's results is not one with it.
+    fn refusal(&self, group: &Group, reader: &Group) -> Refusal {
+        let refused = self.joins(group, reader);
+        refused.err().unwrap_or(Refusal::InAnotherKernel)
+    }
+
+    /// The group that was begun first was offered what the other one has.
+    fn joins(&self, group: &Group, reader: &Group) -> Result<(), Refusal> {
+        Refusal::FusionOff.when(!self.fuses)?;
+        let is_scatter = |g: &Group| matches!(g.anchor, Anchor::Scatter);
+        Refusal::Scatters.when(is_scatter(group) || is_scatter(reader))?;
+        Refusal::InPieces.when(self.net.single(group.members[0].value).is_none())?;
+        let is_made = |o: &&ValueId| group.members.iter().any(|m| m.value == **o);
+        let reads = |m: &Member| Some((m.value, *m.operands.iter().find(is_made)?));
+        let (user, read) = reader
+            .members
             .iter()
-            .any(|o| !group.members.iter().any(|m| m.value == *o) && self.depends(*o, group))
-        {
-            return None;
+            .find_map(reads)
+            .expect("a reader reads");
+        let was_first = self.begun(group) < self.begun(reader);
+        match self.fits(group, user) {
+            // What shares the reader's kernel waits for the group, since the reader does.
+            Err(Refusal::WouldWait) if !was_first => {}
+            Err(refusal) => return Err(refusal),
+            Ok(_) => {
+                let most = self.net.numerics.max_kernel_members;
+                Refusal::TooManyMembers.when(was_first && group.members.len() >= most)?;
+            }
         }
-        if self
-            .reach
-            .readers_before(id)
-            .any(|r| !group.members.iter().any(|m| m.value == r) && self.depends(r, group))
-        {
-            return None;
+        match user == reader.members[0].value {
+            true => Err(Refusal::InAnotherKernel),
+            false => self.beside(reader, user, read).map(|_| ()),
         }
-        Some(unification.member(group, id, equation, operands))
+    }
+
+    /// When the group was begun.
+    fn begun(&self, group: &Group) -> (u8, usize) {
+        let first = group.members[0].value;
+        let rank = rank(self.net, first, is_contraction(group));
+        (rank, self.index[first])
     }
 
     /// Whether a value, or what must run before it, needs the group's results.
@@ -356,4 +382,47 @@ impl Fuser<'_> {
             }
         }
     }
+}
+
+/// Contractions begin their groups first, then reductions.
+fn rank(net: &Net, id: ValueId, is_contraction: bool) -> u8 {
+    match net.single(id) {
+        _ if is_contraction => 0,
+        Some(e) if e.reducer != Reducer::Map => 1,
+        _ => 2,
+    }
+}
+
+fn is_contraction(group: &Group) -> bool {
+    matches!(group.anchor, Anchor::Contraction(_))
+}
+
+fn begins_with_map(group: &Group) -> bool {
+    group.members[0].equation.reducer == Reducer::Map
+}
+
+/// For each group, the groups that read what it computes, each with why it is another one.
+pub fn refusals(
+    net: &Net,
+    order: &[ValueId],
+    groups: &[Group],
+    folded: &[bool],
+    layouts: &[Option<Layout>],
+    fuses: bool,
+) -> Vec<Vec<(usize, Refusal)>> {
+    let mut fuser = Fuser::new(net, order, folded, layouts, fuses);
+    groups.iter().for_each(|group| fuser.join(group));
+    let mut readers: BTreeMap<ValueId, BTreeSet<usize>> = BTreeMap::new();
+    for (g, group) in groups.iter().enumerate() {
+        for value in group.reads() {
+            readers.entry(value).or_default().insert(g);
+        }
+    }
+    let of = |(g, group): (usize, &Group)| {
+        let values = group.members.iter().filter_map(|m| readers.get(&m.value));
+        let after: BTreeSet<usize> = values.flatten().copied().filter(|r| *r != g).collect();
+        let why = |r: usize| (r, fuser.refusal(group, &groups[r]));
+        after.into_iter().map(why).collect()
+    };
+    groups.iter().enumerate().map(of).collect()
 }

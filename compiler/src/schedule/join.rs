@@ -1,10 +1,11 @@
 //! How a value becomes a member of a group: its index space is unified with the group's, or has indices of its own.
 //!
-//! Enters a group and an equation; leaves the equation over the group's indices, or nothing. No group is changed here.
+//! Enters a group and an equation; leaves the equation over the group's indices, or why there is none. No group is changed here.
 //! Where a member was written by digits of a mixed-radix index (channel 4·g + c of group g), a reader's bare index is delinearised.
 
 use super::group::{Group, Member};
 use super::net::{ValueId, for_each_read};
+use super::refusal::Refusal;
 use crate::equation::index::{Atom, Ix};
 use crate::equation::{Equation, Pos};
 
@@ -28,7 +29,11 @@ pub struct Unification {
 
 impl Unification {
     /// Every read of a member must be at the member's own place in the space.
-    pub fn of(group: &Group, equation: &Equation, operands: &[ValueId]) -> Option<Unification> {
+    pub fn of(
+        group: &Group,
+        equation: &Equation,
+        operands: &[ValueId],
+    ) -> Result<Unification, Refusal> {
         let mut unification = Unification {
             vars: vec![None; equation.free.len()],
             split: vec![],
@@ -64,7 +69,8 @@ impl Unification {
             .collect();
         used.sort_unstable();
         let distinct = used.windows(2).all(|w| w[0] != w[1]);
-        (good && all && distinct).then_some(unification)
+        Refusal::ReadsAcross.when(!good || !all || !distinct)?;
+        Ok(unification)
     }
 
     fn digits(&self) -> impl Iterator<Item = &(i64, Digit)> {

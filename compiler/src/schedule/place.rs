@@ -201,5 +201,7 @@ fn finish(ctx: &Context, p: UnplacedKernel, slots: &BTreeMap<ValueId, Slot>) -> 
         span: p.span,
         anchor: p.anchor,
         members: p.members,
+        group: p.group,
+        apart: p.apart,
     }
 }

@@ -10,13 +10,13 @@ use super::net::{Def, Net, ValueId, WeightTable};
 use super::place::{bytes_of, place};
 use super::preferences::preferences;
 use super::{
-    Numerics, fill, gathers, hoist, inline, matmul, nest, order, scatter, softmax, split, unroll,
-    updates, winograd,
+    Numerics, Refusal, fill, gathers, hoist, inline, matmul, nest, order, scatter, softmax, split,
+    unroll, updates, winograd,
 };
 use crate::diag::{self, Span};
 use crate::ir::graph::Graph;
 use crate::ir::origins::{self, Origins};
-use crate::pass_manager::{Ir, Pass, PassManager};
+use crate::pass_manager::{Emit, Ir, Pass, PassManager};
 use crate::tile::{self, Kernel};
 use std::collections::BTreeMap;
 use vsr_artifact::machine::Machine;
@@ -66,6 +66,10 @@ pub struct LaunchPlan {
     pub anchor: &'static str,
     /// One line for each fused member.
     pub members: Vec<String>,
+    /// Its number among the kernels that compute values; None: it fills memory.
+    pub group: Option<usize>,
+    /// Kernels that read its results, by that number, and why they are not one with it. Only where `--emit schedule` asks.
+    pub apart: Vec<(usize, Refusal)>,
 }
 
 /// A kernel that waits for addresses.
@@ -75,6 +79,8 @@ pub(super) struct UnplacedKernel {
     pub(super) span: Option<Span>,
     pub(super) anchor: &'static str,
     pub(super) members: Vec<String>,
+    pub(super) group: Option<usize>,
+    pub(super) apart: Vec<(usize, Refusal)>,
     pub(super) flops: u64,
     pub(super) equation_flops: u64,
     pub(super) bytes: u64,
@@ -247,6 +253,8 @@ struct Schedule {
     layouts: Vec<Option<Layout>>,
     order: Vec<ValueId>,
     groups: Vec<Group>,
+    /// For each group, those that read its results, and why they are others. Empty where nobody asks.
+    apart: Vec<Vec<(usize, Refusal)>>,
     folded: Vec<bool>,
 }
 
@@ -266,11 +274,18 @@ fn schedule(draft: Draft, manager: &mut PassManager) -> Schedule {
         let groups = fuse::groups(&net, &order, contractions, &folded, &layouts, rules.fuses);
         order::shorten(&net, groups, &folded, &layouts)
     });
+    let apart = match manager.emit {
+        Some(Emit::Schedule) => {
+            fuse::refusals(&net, &order, &groups, &folded, &layouts, rules.fuses)
+        }
+        _ => vec![],
+    };
     Schedule {
         net,
         layouts,
         order,
         groups,
+        apart,
         folded,
     }
 }
@@ -283,7 +298,7 @@ impl Schedule {
             layouts: &self.layouts,
             min_non_temporal_elements,
         };
-        let pending = kernels(&ctx, &self.groups, &self.folded, origins);
+        let pending = kernels(&ctx, self, origins);
         place(&ctx, &self.order, pending, &self.folded)
     }
 }
@@ -446,19 +461,14 @@ fn folded(net: &Net, order: &[ValueId], weights_change: bool) -> Vec<bool> {
     folded
 }
 
-fn kernels(
-    ctx: &Context,
-    groups: &[Group],
-    folded: &[bool],
-    origins: &Origins<'_>,
-) -> Vec<UnplacedKernel> {
+fn kernels(ctx: &Context, schedule: &Schedule, origins: &Origins<'_>) -> Vec<UnplacedKernel> {
     let mut pending = vec![];
     let mut opened = vec![false; ctx.net.values.len()];
-    for group in groups {
+    for (g, group) in schedule.groups.iter().enumerate() {
         let label = ctx.net.values[group.members[0].value].label.clone();
         let span = origins.find(&label).and_then(|origin| origin.span);
         let _context = diag::kernel(&label, span);
-        let setup = group.members.iter().all(|m| folded[m.value]);
+        let setup = group.members.iter().all(|m| schedule.folded[m.value]);
         for member in group.members.iter().filter(|m| m.stored) {
             if !std::mem::replace(&mut opened[member.value], true) {
                 pending.extend(open(ctx, member.value, setup, span));
@@ -481,6 +491,8 @@ fn kernels(
             span,
             anchor: group.anchor.name(),
             members,
+            group: Some(g),
+            apart: schedule.apart.get(g).cloned().unwrap_or_default(),
             flops,
             equation_flops,
             bytes,
@@ -526,6 +538,8 @@ fn open(ctx: &Context, id: ValueId, setup: bool, span: Option<Span>) -> Option<U
         span,
         anchor: "fill",
         members: vec![],
+        group: None,
+        apart: vec![],
         flops: 0,
         equation_flops: 0,
         bytes,

@@ -1,6 +1,7 @@
-//! `--emit schedule`: one line a kernel, its fused members under it.
+//! `--emit schedule`: one line a kernel, its fused members under it, and the kernels that read their results with why they are others.
 
 use super::plan::{EntryPlan, LaunchPlan};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 pub fn print(name: &str, plan: &EntryPlan) -> String {
@@ -10,9 +11,16 @@ pub fn print(name: &str, plan: &EntryPlan) -> String {
         plan.folded_bytes,
         plan.launches.len()
     );
+    let all = plan.setup.iter().chain(&plan.launches);
+    let labels = all.filter_map(|l| Some((l.group?, l.label.as_str())));
+    let labels: BTreeMap<usize, &str> = labels.collect();
     for (part, launches) in [("setup", &plan.setup), ("run", &plan.launches)] {
         for launch in launches {
             line(&mut text, part, launch);
+            for (reader, refusal) in &launch.apart {
+                let (reader, why) = (labels[reader], refusal.name());
+                let _ = writeln!(text, "      apart from {reader}: {why}");
+            }
         }
     }
     text
