@@ -57,10 +57,10 @@ case("softplus", "log(1 + e^x)", "softplus(x)", {"x": normal(3, 5, scale=10)}, l
 case("scalars", "The builtins of one number", "exp(0.3*x) + sin(x) + cos(2*x) + tanh(x) + erf(x) + abs(x)",
      X, lambda x: (0.3 * x).exp() + x.sin() + (2 * x).cos() + x.tanh() + x.erf() + x.abs())
 case("angles", "Tangent, inverse hyperbolic sine, and the angle of a point, at the axes, too",
-     "tan(0.4*x) + asinh(3*x) + atan2(y, x) + 2.0*round(x) + 1.0*ceil(3*y)",
+     "tan(0.4*x) + asinh(3*x) + atan2(h, x) + 2.0*round(x) + 1.0*ceil(3*h)",
      {"x": lambda: torch.cat([torch.tensor([2.0, -2.0, 0.0, 0.0, 0.5, -1.5, 2.5, -0.5]), 2 * torch.randn(16)]).reshape(4, 6),
-      "y": lambda: torch.cat([torch.tensor([0.0, 0.0, 1.0, -1.0, 0.5, 1.5, -2.5, -0.5]), 2 * torch.randn(16)]).reshape(4, 6)},
-     lambda x, y: (0.4 * x).tan() + (3 * x).asinh() + torch.atan2(y, x) + 2 * x.round() + (3 * y).ceil())
+      "h": lambda: torch.cat([torch.tensor([0.0, 0.0, 1.0, -1.0, 0.5, 1.5, -2.5, -0.5]), 2 * torch.randn(16)]).reshape(4, 6)},
+     lambda x, h: (0.4 * x).tan() + (3 * x).asinh() + torch.atan2(h, x) + 2 * x.round() + (3 * h).ceil())
 case("roots", "Of positive numbers", "log(x + 0.1) + sqrt(x + 0.1) + (x + 0.1)**3 + 1/(x + 0.1) + log2(x + 0.1)",
      {"x": unit(4, 6)}, lambda x: (x + 0.1).log() + (x + 0.1).sqrt() + (x + 0.1) ** 3 + 1 / (x + 0.1) + (x + 0.1).log2())
 case("choices", "min, max, clamp, select", "max(x, z) + 2*min(x, z) + clamp(x, -0.5, 0.7) + select(x > z, x*z, z)",

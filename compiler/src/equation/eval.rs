@@ -448,7 +448,7 @@ impl Points {
 /// Whether an expression in a position is computed in f32 all the same: below a floor, what is no part of whole numbers, and maths.
 fn is_in_f32(e: &Expr) -> bool {
     match e {
-        Expr::Unary(Unary::Floor, a) => !is_in_f64(a, &|_| false),
+        Expr::Unary(op, a) if op.facts().is_step() => !is_in_f64(a, &|_| false),
         Expr::Unary(op, _) => !op.facts().keeps_whole(),
         Expr::Binary(op, ..) => !op.facts().is_inline(),
         _ => false,

@@ -173,8 +173,8 @@ fn is_whole(e: &Expr) -> bool {
     match e {
         Expr::Index(_) => true,
         Expr::Lit(lit) => lit.get().fract() == 0.0,
-        Expr::Unary(Unary::Floor, _) => true,
         Expr::Unary(Unary::Neg, a) => is_whole(a),
+        Expr::Unary(op, _) => op.facts().is_step(),
         Expr::Binary(op, a, b) => op.facts().keeps_whole() && is_whole(a) && is_whole(b),
         _ => false,
     }

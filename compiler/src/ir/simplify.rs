@@ -50,7 +50,8 @@ fn unary(op: Unary, a: Expr) -> Expr {
         (Unary::Neg, Expr::Unary(Unary::Neg, inner)) => *inner,
         (Unary::Neg, Expr::Binary(Binary::Sub, x, y)) => Expr::Binary(Binary::Sub, y, x),
         (op, a @ Expr::Index(_)) if op.facts().is_step() => a,
-        (Unary::Stop, a @ (Expr::Index(_) | Expr::Unary(Unary::Stop | Unary::Floor, _))) => a,
+        (Unary::Stop, a @ Expr::Index(_)) => a,
+        (Unary::Stop, Expr::Unary(op, a)) if op.facts().is_flat() => Expr::Unary(op, a),
         (op, a) => Expr::Unary(op, Box::new(a)),
     }
 }

@@ -312,12 +312,12 @@ impl Scope<'_> {
                 let negative = Wide::Binary(Binary::Sub, Box::new(zero), Box::new(a.clone()));
                 Wide::Binary(Binary::Max, Box::new(a), Box::new(negative))
             }
-            Expr::Unary(Unary::Floor, a) => {
+            Expr::Unary(op, a) if op.facts().is_step() => {
                 let inner = match is_in_f64(a, &|r| self.is_whole(r)) {
                     true => self.wide(b, a),
                     false => Wide::Val(self.val(b, a)),
                 };
-                Wide::Floor(Box::new(inner))
+                Wide::Step(*op, Box::new(inner))
             }
             Expr::Binary(op, x, y) if op.facts().is_inline() => {
                 let (x, y) = (self.wide(b, x), self.wide(b, y));

@@ -39,8 +39,9 @@ fn parts(e: &Expr, extents: &[i64], reads_whole: IsWhole) -> Option<(usize, i64)
             (reach < MAX_OFFSET as u64).then_some((0, reach as i64))
         }
         Expr::Unary(Unary::Neg, a) => parts(a, extents, reads_whole),
-        Expr::Unary(Unary::Floor, a) if is_rational(a, reads_whole) => None,
-        Expr::Unary(Unary::Floor, _) => Some((1, 0)),
+        Expr::Unary(op, a) if op.facts().is_step() => {
+            (!is_rational(a, reads_whole)).then_some((1, 0))
+        }
         Expr::Read(_) => Some((1, 0)),
         Expr::Binary(Binary::Add | Binary::Sub | Binary::Min | Binary::Max, a, b) => {
             let (a, b) = (
@@ -72,7 +73,8 @@ fn factor(e: &Expr) -> Option<f64> {
             let by = |k: &Expr, of: &Expr| Some(constant(k)? * factor(of)?);
             by(a, b).or_else(|| by(b, a))
         }
-        Expr::Read(_) | Expr::Unary(Unary::Floor, _) => Some(1.0),
+        Expr::Read(_) => Some(1.0),
+        Expr::Unary(op, _) if op.facts().is_step() => Some(1.0),
         _ => None,
     }
 }

@@ -218,11 +218,11 @@ pub fn unary(op: Unary, value: &Value) -> Result<Value, Fault> {
     }
     let x = number(value)?;
     let y = op.of(x);
-    if op == Unary::Floor {
+    if op.facts().is_step() {
         if y.abs() < 9e15 {
             return Ok(Value::int(y as i64));
         }
-        return Err(fault(Class::Dim, format!("floor of {x} is no int")));
+        return Err(fault(Class::Dim, format!("{} of {x} is no int", op.name())));
     }
     if y.is_nan() && !x.is_nan() {
         return Err(fault(Class::Type, format!("this is not defined at {x}")));

@@ -450,7 +450,7 @@ pub fn unary(op: Unary, a: &Num) -> Result<Num, Fault> {
         return Ok(a.clone());
     }
     let kind = match op {
-        Unary::Floor => Kind::Int,
+        op if op.facts().is_step() => Kind::Int,
         op if op.facts().keeps_whole() => a.kind,
         _ => Kind::Float,
     };

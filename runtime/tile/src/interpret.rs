@@ -591,7 +591,7 @@ impl<N: Number> Machine<'_, N> {
             Wide::Lit(lit) => lit.get(),
             Wide::Val(v) => self.val(v)?.to_f64(),
             Wide::Int(i) => self.int(i)? as f64,
-            Wide::Floor(a) => self.wide(a)?.floor(),
+            Wide::Step(op, a) => op.of(self.wide(a)?),
             Wide::Binary(op, a, b) => op.of(self.wide(a)?, self.wide(b)?),
             Wide::Select(relation, args) => {
                 let [a, b] = [self.wide(&args[0])?, self.wide(&args[1])?];

@@ -296,7 +296,7 @@ fn wide(w: &Wide<Val, Int>) -> String {
         Wide::Lit(lit) => literal(*lit),
         Wide::Val(v) => format!("widen({})", val(v)),
         Wide::Int(i) => format!("f64({})", int(i)),
-        Wide::Floor(a) => format!("floor({})", wide(a)),
+        Wide::Step(op, a) => format!("{}({})", op.name(), wide(a)),
         Wide::Binary(op, a, b) => binary(*op, &wide(a), &wide(b)),
         Wide::Select(relation, args) => {
             let [a, b, yes, no] = [&args[0], &args[1], &args[2], &args[3]].map(wide);

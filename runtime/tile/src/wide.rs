@@ -3,7 +3,7 @@
 //!
 //! Data and the walks over it, for whoever reads a kernel; nothing is evaluated here. No call, and no rounding to f32.
 
-use crate::{Binary, Lit, Relation};
+use crate::{Binary, Lit, Relation, Unary};
 
 /// Over values `V` and integers `I`: a kernel's, or what a back end makes of them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -11,7 +11,8 @@ pub enum Wide<V, I> {
     Lit(Lit),
     Val(V),
     Int(I),
-    Floor(Box<Wide<V, I>>),
+    /// One that makes whole numbers: `floor` or `round`.
+    Step(Unary, Box<Wide<V, I>>),
     /// One that is no call.
     Binary(Binary, Box<Wide<V, I>>, Box<Wide<V, I>>),
     Select(Relation, Box<[Wide<V, I>; 4]>),
@@ -30,7 +31,7 @@ impl<V, I> Wide<V, I> {
             Wide::Lit(_) => {}
             Wide::Val(v) => f(Leaf::Val(v)),
             Wide::Int(i) => f(Leaf::Int(i)),
-            Wide::Floor(a) => a.each_leaf(f),
+            Wide::Step(_, a) => a.each_leaf(f),
             Wide::Binary(_, a, b) => {
                 a.each_leaf(f);
                 b.each_leaf(f);
@@ -45,7 +46,7 @@ impl<V, I> Wide<V, I> {
             Wide::Lit(_) => {}
             Wide::Val(v) => f(Leaf::Val(v)),
             Wide::Int(i) => f(Leaf::Int(i)),
-            Wide::Floor(a) => a.each_leaf_mut(f),
+            Wide::Step(_, a) => a.each_leaf_mut(f),
             Wide::Binary(_, a, b) => {
                 a.each_leaf_mut(f);
                 b.each_leaf_mut(f);
@@ -64,7 +65,7 @@ impl<V, I> Wide<V, I> {
             Wide::Lit(lit) => Wide::Lit(*lit),
             Wide::Val(v) => of(f(Leaf::Val(v))),
             Wide::Int(i) => of(f(Leaf::Int(i))),
-            Wide::Floor(a) => Wide::Floor(Box::new(a.map(f))),
+            Wide::Step(op, a) => Wide::Step(*op, Box::new(a.map(f))),
             Wide::Binary(op, a, b) => {
                 let a = a.map(f);
                 Wide::Binary(*op, Box::new(a), Box::new(b.map(f)))

@@ -358,7 +358,11 @@ impl Draw {
             0 => Wide::Lit(self.number()),
             1 => Wide::Val(self.val(depth - 1)),
             2 => Wide::Int(self.int(depth - 1)),
-            3 => Wide::Floor(Box::new(next(self))),
+            3 => {
+                let steps = Unary::ALL.iter().copied().filter(|op| op.facts().is_step());
+                let op = self.one_of(&steps.collect::<Vec<_>>());
+                Wide::Step(op, Box::new(next(self)))
+            }
             4 => Wide::Binary(self.operator(), Box::new(next(self)), Box::new(next(self))),
             _ => Wide::Select(
                 self.relation(),

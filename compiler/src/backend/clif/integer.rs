@@ -2,7 +2,7 @@
 
 use super::emit::comparison;
 use super::lower::{KnownInt, Lower, MEMORY};
-use crate::equation::{Binary, EXACT, NOWHERE};
+use crate::equation::{Binary, EXACT, NOWHERE, Unary};
 use crate::tile::dag::{Atom, BoundId, NodeId, Space};
 use crate::tile::sum::{AtomId, Stride, Sum, Term};
 use crate::tile::{Int, Var, Wide};
@@ -209,9 +209,13 @@ impl Lower<'_, '_> {
                 let int = self.sum_at(sum, lane);
                 self.b.ins().fcvt_from_sint(F64, int)
             }
-            Wide::Floor(a) => {
+            Wide::Step(op, a) => {
                 let a = self.wide_value(a, lane);
-                self.b.ins().floor(a)
+                match op {
+                    Unary::Floor => self.b.ins().floor(a),
+                    Unary::Round => self.b.ins().nearest(a),
+                    op => unreachable!("{op:?} makes no whole numbers"),
+                }
             }
             Wide::Binary(op, a, b) => {
                 let (a, b) = (self.wide_value(a, lane), self.wide_value(b, lane));

@@ -152,7 +152,8 @@ const WANTED: &[(&[Rule], &str)] = {
             &[
                 widened,
                 wide_int,
-                wide_floor,
+                wide_step,
+                step,
                 wide_call,
                 wide_select,
                 wide_group,

@@ -157,7 +157,10 @@ impl Scope {
         match rule {
             Rule::widened => Ok(Wide::Val(self.val(first)?)),
             Rule::wide_int => Ok(Wide::Int(self.int(first)?)),
-            Rule::wide_floor => Ok(Wide::Floor(Box::new(self.wide(first)?))),
+            Rule::wide_step => {
+                let step = Unary::named(first.as_str()).expect("the grammar has no other");
+                Ok(Wide::Step(step, Box::new(self.wide(parts.one())?)))
+            }
             Rule::wide_call => {
                 let a = Box::new(self.wide(parts.one())?);
                 let b = Box::new(self.wide(parts.one())?);

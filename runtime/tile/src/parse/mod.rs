@@ -47,7 +47,7 @@
 //! | value, f32 | `-0.5` `inf` `NaN` `NaN:0x7ff8000000000001` (its bits); `b0[i]` `t0[i]` `f32(i)` `uniform(0x1,i)` `normal(0x1,i)` |
 //! | | `exp(x)` … `pow(x, y)` `min(x, y)` `max(x, y)`; `(x + y)` and `-` `*` `/` |
 //! | | `select(x < y, yes, no)`, `(x if 0<=i<n else 0)` |
-//! | wide, f64 | literals, `widen(value)`, `f64(integer)`; `floor(w)` `min(w, w)` `max(w, w)` `(w + w)` … `select(w < w, w, w)` |
+//! | wide, f64 | literals, `widen(value)`, `f64(integer)`; `floor(w)` `round(w)` `min(w, w)` `max(w, w)` `(w + w)` … `select(w < w, w, w)` |
 //!
 //! Operations on values stand in brackets, always: `(a + (b * c))`. Modes of storing are `=`, `=stream` (non-temporal), `+=`, `max=`
 //! and `min=`. Variables are bound by tasks, `for`, `let`, the boxes of a statement and the digits of `rows`, and to the end of what

@@ -46,7 +46,6 @@ functions! {
         name: "abs", derivative: "select(x > 0, dx, select(x < 0, -dx, 0))",
         values: Values::AsArguments, bounds: Bounds::Even, ..Function::OF_X
     };
-    /// The one that makes ints of the language.
     Floor = f64::floor, Function {
         name: "floor", derivative: "0", values: Values::Whole, bounds: Bounds::Increasing, ..Function::OF_X
     };

@@ -86,7 +86,7 @@ impl Grower {
                 let value = Box::new(self.position_value(scope));
                 match self.rng.below(8) {
                     0 => Expr::Unary("ceil", value),
-                    1 => Expr::Unary("floor", Box::new(Expr::Unary("round", value))),
+                    1 => Expr::Unary("round", value),
                     _ => Expr::Unary("floor", value),
                 }
             }
