@@ -70,8 +70,8 @@ fn code_for_another_device_is_refused() {
     // Text that is none, and text of another network.
     let code = |folder: &str| {
         let content = names(&dir.join(folder)).into_iter();
-        let content = content.filter(|name| name.ends_with("code.bin"));
-        dir.join(folder).join(content.last().expect("code"))
+        let mut content = content.filter(|name| name.ends_with("code.bin"));
+        dir.join(folder).join(content.next().expect("code"))
     };
     let (place, mut bytes) = (code("text"), bytes(code("text")));
     let at = bytes.len() - 3;

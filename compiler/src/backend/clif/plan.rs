@@ -286,6 +286,10 @@ impl Plan {
             self.n_rows = next;
             return;
         };
+        // What decides whether a point is left out is known before any row is: it is called for one element.
+        let bounds = self.bounds.iter().map(|b| dag.bound(*b));
+        let tested: Vec<&Sum> = bounds.flat_map(|(index, extent)| [index, extent]).collect();
+        let tested = dag.reachable(&[], &tested).nodes;
         let mut depths: HashMap<NodeId, usize> = HashMap::new();
         for &id in &self.reach.nodes {
             let below = below(dag, id)
@@ -295,7 +299,8 @@ impl Plan {
                 .unwrap_or(0);
             let node = dag.node(id);
             let called = matches!(node, Node::Math(..) | Node::Random { .. })
-                && dag.node_deps(id).contains(&v);
+                && dag.node_deps(id).contains(&v)
+                && !tested.contains(&id);
             depths.insert(id, below + usize::from(called));
             if called {
                 self.stages.resize(self.stages.len().max(below + 1), vec![]);

@@ -1,10 +1,30 @@
 //! Rows that the runtime helps with: interleaved ones, and maths in one call.
 
-use super::cases::{add, bin, c, lit, map, mul, reduction, run, single, un, v};
+use super::cases::{add, bin, c, lit, map, mul, parsed, reduction, run, single, un, v};
 use crate::backend::Target;
 use crate::equation::{Binary, Unary};
 use crate::tile::{Kernel, Mode, ReduceOp, Stmt, Tile, TileKind, To, Val};
 use vsr_artifact::machine::Machine;
+
+/// A scatter that goes by calls of maths: points are left out before arguments of calls are computed.
+#[test]
+fn a_condition_may_be_a_call() {
+    for call in [
+        "round(b0[v0*40+v1])",
+        "exp(b0[v0*40+v1])",
+        "tanh(exp(b0[v1]))",
+    ] {
+        let k = parsed(&format!(
+            "kernel scatter {{
+               in b0
+               inout b1
+               in b2
+               b1[8+floor({call})] += (b2[v1] * sin(b0[v1])) for v0:3,v1:40 if 0<=floor({call})+1<3
+             }}"
+        ));
+        run(&k, 128, 0.0);
+    }
+}
 
 #[test]
 fn rows_of_a_pixel_shuffle_are_interleaved() {

@@ -60,7 +60,7 @@ fn the_same_bytes_every_time_and_no_relocations() {
         };
         let first = compile();
         assert_eq!(first, compile());
-        let is_aligned = |k: &KernelPlace| k.offset % 64 == 0;
+        let is_aligned = |k: &KernelPlace| k.offset.is_multiple_of(64);
         assert!(target == Target::Interpreter || first.kernels.iter().all(is_aligned));
         assert_eq!(first.kernels.len(), kernels.len());
     }
