@@ -1,4 +1,5 @@
-//! The page that carries one equation through all stages says what the compiler does.
+//! The page that carries one equation through all stages says what the compiler does: each block of it is an excerpt of what
+//! `vsrc compile --emit` prints for the page's own text.
 
 use crate::program::{succeed, text};
 

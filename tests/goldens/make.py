@@ -10,6 +10,8 @@ import sys
 import torch
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+# Characters of a line, as `vsrc fmt` has it.
+WIDTH = 110
 sys.path.insert(0, os.path.join(HERE, "..", "peers"))
 import ops  # noqa: E402
 import vdsr  # noqa: E402
@@ -125,10 +127,11 @@ def text(case, inputs, y):
     setting = "  ".join(f"{k} = {v}" for k, v in dims.items())
     body = case.text if "{" in case.text else f"= {case.text}"
     profile = f"profile case {{ {setting} }}\n" if setting else "profile case { B = 1 }\n"
-    return (
-        f"## {case.says}\n"
-        f"model Case()({', '.join(sides)}) -> [{result}] {body}\n\n{profile}"
-    )
+    head = f"model Case()({', '.join(sides)}) -> [{result}]"
+    line = f"{head} {body}"
+    if body.startswith("= ") and len(line) > WIDTH:
+        line = f"{head} =\n  {case.text}"
+    return f"## {case.says}\n{line}\n\n{profile}"
 
 
 def main():

@@ -1,8 +1,8 @@
 """Two builds of vsrc and vsr-run against each other, by turns: is anything slower than before?
 
-    cargo build --release && cp target/release/vsrc target/release/vsr-run /tmp/before/     # at the older commit
-    cargo build --release                                                                  # at the newer one
-    python tests/peers/before_after.py /tmp/before target/release
+    cargo build --release --target-dir target/before     # at the older commit
+    cargo build --release                                # at the newer one
+    python tests/peers/before_after.py target/before/release target/release
 
 Each workload is compiled by both and run by both, one after the other, so that a machine whose speed drifts drifts for both. A line has
 the median of each, their ratio (above 1: the newer is faster) and how far the middle half of the ratios spreads. Needs nothing but Python.

@@ -1,5 +1,5 @@
 //! Why kernels are not one: every two of them, one of which reads the other's results, have one reason, and every reason has a text that
-//! meets it. `tests/cases/refusals` has a file for each, named after it, with the reader in its first line.
+//! meets it. `tests/cases/refusals` has a file for each, named after it, which states it as a fact (`cases`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use vsr_compiler::diag::Problems;
@@ -33,41 +33,41 @@ fn plans(graphs: &Elaborated, rules: fn(Rules) -> Rules) -> Vec<EntryPlan> {
     graphs.entries.iter().map(&mut plan).collect()
 }
 
-fn of_file(path: &str, rules: fn(Rules) -> Rules) -> Vec<EntryPlan> {
-    let made = Source::of_file(path, &[]).with(graphs);
-    plans(&made.unwrap_or_else(|e| panic!("{path}: {e}")), rules)
+/// What the texts state is held by `cases`.
+#[test]
+fn every_reason_has_a_text_that_meets_it() {
+    for refusal in Refusal::ALL {
+        let name = refusal.name();
+        let path = root().join(format!("tests/cases/refusals/{name}.vsr"));
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        let states =
+            |l: &str| l.starts_with("# schedule: apart from ") && l.ends_with(&format!(": {name}"));
+        // Nothing that a text says turns fusion off.
+        let is_rule = refusal == Refusal::FusionOff;
+        assert_ne!(text.lines().any(states), is_rule, "{name}");
+    }
+    let files = std::fs::read_dir(root().join("tests/cases/refusals"));
+    let n_files = files.expect("a folder").count();
+    assert_eq!(n_files + 1, Refusal::ALL.len(), "a text meets no reason");
 }
 
 #[test]
-fn every_reason_has_a_text_that_meets_it() {
-    let folder = root().join("tests/cases/refusals");
-    for refusal in Refusal::ALL {
-        let name = refusal.name();
-        // Nothing that a text says turns fusion off.
-        let (file, rules): (_, fn(Rules) -> Rules) = match refusal {
-            Refusal::FusionOff => (Refusal::ReadsAcross.name(), |rules| Rules {
-                fuses: false,
-                ..rules
-            }),
-            _ => (name, |rules| rules),
-        };
-        let path = format!("tests/cases/refusals/{file}.vsr");
-        let text = std::fs::read_to_string(root().join(&path)).unwrap_or_default();
-        let reader = text
-            .lines()
-            .next()
-            .and_then(|l| l.strip_prefix("# apart from "));
-        let reader = reader.unwrap_or_else(|| panic!("no text for `{name}`"));
-        let printed = |plan: &EntryPlan| schedule::print("entry", plan);
-        let printed: String = of_file(&path, rules).iter().map(printed).collect();
-        let is_it = |l: &str| {
-            let edge = l.trim().strip_prefix("apart from ");
-            edge.is_some_and(|e| e.starts_with(reader) && e.ends_with(&format!(": {name}")))
-        };
-        assert!(printed.lines().any(is_it), "{name}:\n{printed}");
-    }
-    let files = std::fs::read_dir(folder).expect("a folder").count();
-    assert_eq!(files + 1, Refusal::ALL.len(), "a text meets no reason");
+fn without_fusion_that_is_the_reason() {
+    let path = "tests/cases/refusals/reads-across.vsr";
+    let made = Source::of_file(path, &[])
+        .with(graphs)
+        .expect("it elaborates");
+    let off = |rules| Rules {
+        fuses: false,
+        ..rules
+    };
+    let apart = plans(&made, off).into_iter().flat_map(|p| p.launches);
+    let reasons: Vec<Refusal> = apart.flat_map(|l| l.apart).map(|(_, r)| r).collect();
+    assert!(!reasons.is_empty());
+    assert!(
+        reasons.iter().all(|r| *r == Refusal::FusionOff),
+        "{reasons:?}"
+    );
 }
 
 /// Where a value lies, as far as kernels share it.

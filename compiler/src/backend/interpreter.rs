@@ -1,5 +1,7 @@
 //! The target `interpreter`: a program's code is its own text, which the runtime reads and runs step by step. It holds other
 //! devices, and the contract that they keep, against what the programs say.
+//!
+//! Enters verified kernels; leaves their text, one behind the other. Nothing is rewritten.
 
 use super::{Around, Backend, Code, KernelPlace};
 use crate::tile::{self, Kernel};

@@ -1,4 +1,6 @@
 //! What code can be made for, by the names that a user knows.
+//!
+//! Enters a name; leaves the back end for it, and what an artifact says of it. Nothing asks the machine that compiles.
 
 use super::Backend;
 use super::clif::Processor;
@@ -64,6 +66,20 @@ impl Target {
             },
             features: self.features().iter().map(|f| f.to_string()).collect(),
             machine,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The runtime says how code of each form is made.
+    #[test]
+    fn the_target_that_a_form_names_makes_it() {
+        for form in [CodeForm::Native, CodeForm::Tile] {
+            let target = Target::from_name(form.target()).expect("a target");
+            assert_eq!(target.stated(Machine::default()).form, form);
         }
     }
 }

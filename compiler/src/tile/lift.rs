@@ -41,23 +41,13 @@ fn replace(int: &mut Int, values: &mut Vec<i64>) {
         Int::Const(c) if *c < -MAX_LITERAL => {
             *int = Int::Sub(Box::new(Int::Const(0)), Box::new(argument(-*c, values)));
         }
-        Int::Add(a, b)
-        | Int::Sub(a, b)
-        | Int::Mul(a, b)
-        | Int::Div(a, b)
-        | Int::Rem(a, b)
-        | Int::Min(a, b)
-        | Int::Max(a, b) => {
-            replace(a, values);
-            replace(b, values);
-        }
-        Int::Const(_)
-        | Int::Var(_)
-        | Int::Arg(_)
-        | Int::Floor(_)
-        | Int::Whole(_)
-        | Int::Table(..)
-        | Int::Tile(..) => {}
+        _ => int
+            .operands_mut()
+            .into_iter()
+            .flatten()
+            .for_each(|operand| {
+                replace(operand, values);
+            }),
     }
 }
 

@@ -1,5 +1,8 @@
 //! Memory on a device, as the host sees it: bytes that go there and come back. Where the device's memory is the host's own,
 //! numbers are seen in place, and nothing is copied.
+//!
+//! Enters ranges; leaves their bytes, or an error for what lies outside. No kernel is run here, and no caller asks which kind of
+//! memory it has.
 
 use crate::error::{Error, Result};
 use std::borrow::Cow;
@@ -55,7 +58,7 @@ pub fn read(buffer: &dyn Buffer, at: u64, n: usize) -> Result<Cow<'_, [f32]>> {
     Ok(Cow::Owned(values))
 }
 
-/// Has `fill` write `n` numbers at a byte offset. It finds there what there was, or zeros.
+/// Has `fill` write all of `n` numbers at a byte offset. What it finds there is what there was, or zeros: never to be relied on.
 pub fn edit<T>(
     buffer: &mut dyn Buffer,
     at: u64,

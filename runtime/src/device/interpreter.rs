@@ -4,6 +4,7 @@
 //! whoever works with it works with any device. One thread, and slow.
 
 use super::cpu::Memory;
+use super::lists::Lists;
 use super::{Buffer, Device, ListId, Run, damaged};
 use crate::error::{Error, Result};
 use std::ops::Range;
@@ -18,7 +19,7 @@ use vsr_tile::{BufferKind, Kernel, parse};
 #[derive(Default)]
 pub struct Interpreter {
     kernels: Vec<Kernel>,
-    lists: Vec<Option<Vec<Call>>>,
+    lists: Lists<Vec<Call>>,
     /// Where the artifact lies.
     dir: PathBuf,
 }
@@ -125,11 +126,6 @@ impl Interpreter {
         })
     }
 
-    fn calls(&self, list: ListId) -> &[Call] {
-        let bound = self.lists.get(list.0).and_then(Option::as_ref);
-        bound.expect("a list runs only while it is bound")
-    }
-
     fn no_speed<T>() -> Result<T> {
         Err(Error::user(
             "the device interpreter proves numbers and is not measured: choose `--device cpu`",
@@ -154,7 +150,9 @@ impl Device for Interpreter {
         let damaged = |why: &str| damaged(dir, why);
         let text =
             std::str::from_utf8(&artifact.code).map_err(|_| damaged("code.bin is no text"))?;
-        self.kernels = parse(text).map_err(|e| damaged(&format!("code.bin: {e}")))?;
+        let kernels = parse(text).map_err(|e| damaged(&format!("code.bin: {e}")))?;
+        self.lists.clear();
+        self.kernels = kernels;
         self.dir = dir.to_path_buf();
         match self.kernels.len() == artifact.manifest.kernels.len() {
             true => Ok(()),
@@ -170,16 +168,15 @@ impl Device for Interpreter {
         let calls: Option<Vec<Call>> = launches.iter().map(|l| self.call(l, address)).collect();
         let why = "a launch does not fit its kernel";
         let calls = calls.ok_or_else(|| damaged(&self.dir, why))?;
-        self.lists.push(Some(calls));
-        Ok(ListId(self.lists.len() - 1))
+        Ok(self.lists.insert(calls))
     }
 
     fn unbind(&mut self, list: ListId) {
-        self.lists[list.0] = None;
+        self.lists.remove(list);
     }
 
     fn run(&mut self, list: ListId, part: Range<usize>, run: Run) -> Result<()> {
-        let mut calls = self.calls(list)[part].iter();
+        let mut calls = self.lists.get(list)[part].iter();
         calls.try_for_each(|call| call.run(&self.kernels[call.kernel], run))
     }
 
@@ -189,7 +186,7 @@ impl Device for Interpreter {
             call.run(&self.kernels[call.kernel], run)?;
             Ok(start.elapsed())
         };
-        self.calls(list).iter().map(time).collect()
+        self.lists.get(list).iter().map(time).collect()
     }
 
     fn scratch_bytes(&self) -> u64 {

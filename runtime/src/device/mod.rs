@@ -1,11 +1,15 @@
 //! Devices: what runs compiled entries. A device allocates, uploads, launches and times; sessions, weights and benchmarks
 //! know nothing else of it.
 //!
+//! Enters the code of a network and the addresses of its buffers; leaves what its launches write there. No device decides what is
+//! launched, in which order, or where anything lies: the plan does.
+//!
 //! A new device is a folder here, and a line in [`DEVICES`].
 
 mod buffer;
 pub mod cpu;
 mod interpreter;
+mod lists;
 
 pub use buffer::{Buffer, edit, outside, read};
 
@@ -98,7 +102,7 @@ fn of_form(form: CodeForm) -> Result<&'static Kind> {
 
 /// Launches that a device was given with the addresses of their buffers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ListId(pub(crate) usize);
+pub struct ListId(usize);
 
 /// What all launches of a run share: Philox' key.
 #[derive(Clone, Copy, Debug, Default)]
@@ -122,7 +126,7 @@ pub trait Device: Send {
         to.upload(at, bytemuck::cast_slice(from))
     }
 
-    /// Takes an artifact's code, which lies in that folder, once. Refused: kernels without code.
+    /// Takes an artifact's code, which lies in that folder; lists of another one are given back. Refused: kernels without code.
     fn load(&mut self, artifact: &Artifact, dir: &Path) -> Result<()>;
 
     /// Launches of the artifact that was loaded, in order, to be run as often as wanted.
@@ -155,7 +159,7 @@ pub trait Device: Send {
 }
 
 /// What is said of an artifact whose parts do not fit each other.
-fn damaged(dir: &Path, why: &str) -> Error {
+pub(crate) fn damaged(dir: &Path, why: &str) -> Error {
     Error::Artifact(vsr_artifact::Error::Damaged {
         path: dir.to_path_buf(),
         why: why.to_string(),

@@ -29,14 +29,12 @@ impl Session {
             Place::Consts(at) => bases[2] + at,
             Place::Storage(at) => storage + at,
         };
-        // SAFETY: these buffers are this session's, and live until the lists are given back with them (`release`, or with the
+        // SAFETY: these buffers are this session's, and live until the list is given back (here, in `release`, or with the
         // device). `check` has held the plan against their lengths. All of it is borrowed alone while a list runs.
-        let (launches, setup) = unsafe {
-            (
-                self.device.bind(&plan.launches, &address)?,
-                self.device.bind(&plan.setup, &address)?,
-            )
-        };
+        let launches = unsafe { self.device.bind(&plan.launches, &address)? };
+        // SAFETY: as above.
+        let setup = unsafe { self.device.bind(&plan.setup, &address) };
+        let setup = setup.inspect_err(|_| self.device.unbind(launches))?;
         self.bound[entry] = Some(Bound {
             arena,
             folded,
@@ -71,7 +69,7 @@ impl Session {
         })
     }
 
-    /// No buffer, port, kernel or weight of the manifest lies outside its memory.
+    /// No buffer, port or weight of the manifest lies outside its memory, or between two numbers.
     pub(super) fn check(&self) -> Result<()> {
         let m = &self.manifest;
         let ends = |e: &Entry, place: &Place, bytes: u64| {
@@ -81,7 +79,7 @@ impl Session {
                 Place::Storage(at) => (*at, m.storage_bytes),
                 Place::Consts(at) => (*at, self.consts.len()),
             };
-            at.checked_add(bytes).is_some_and(|end| end <= len)
+            at.is_multiple_of(4) && at.checked_add(bytes).is_some_and(|end| end <= len)
         };
         let weights = m.weights.iter().all(|w| {
             let end = w.offset.checked_add(4 * weights::elements(w) as u64);
@@ -103,10 +101,7 @@ impl Session {
     }
 
     pub(super) fn damaged(&self, why: &str) -> Error {
-        Error::Artifact(vsr_artifact::Error::Damaged {
-            path: self.dir.clone(),
-            why: why.to_string(),
-        })
+        device::damaged(&self.dir, why)
     }
 }
 

@@ -1,4 +1,5 @@
-//! vsr-tile: the tile IR for the CPU, a sequential program over tiles, run once per task.
+//! vsr-tile: the tile IR, a sequential program over tiles, run once per task. Enters kernels, or their text; leaves text, kernels,
+//! proofs, and what a run writes.
 //!
 //! A kernel's address arithmetic is integer (`Int`), its values are f32 (`Val`). Every loop over data is one form,
 //! `Compute`: a box of indices, an optional reduction, a value, a destination. Contractions call the runtime's
@@ -117,6 +118,26 @@ pub enum Int {
 impl Int {
     /// Both operands, if it is computed from two integers.
     pub fn operands(&self) -> Option<[&Int; 2]> {
+        match self {
+            Int::Add(a, b)
+            | Int::Sub(a, b)
+            | Int::Mul(a, b)
+            | Int::Div(a, b)
+            | Int::Rem(a, b)
+            | Int::Min(a, b)
+            | Int::Max(a, b) => Some([a, b]),
+            Int::Const(_)
+            | Int::Var(_)
+            | Int::Arg(_)
+            | Int::Floor(_)
+            | Int::Whole(_)
+            | Int::Table(..)
+            | Int::Tile(..) => None,
+        }
+    }
+
+    /// As [`Int::operands`], to be changed.
+    pub fn operands_mut(&mut self) -> Option<[&mut Int; 2]> {
         match self {
             Int::Add(a, b)
             | Int::Sub(a, b)

@@ -116,23 +116,13 @@ pub fn substitute(c: &mut Compute, var: crate::Var, by: &Int) {
 fn replace_var(int: &mut Int, var: crate::Var, by: &Int) {
     match int {
         Int::Var(v) if *v == var => *int = by.clone(),
-        Int::Add(a, b)
-        | Int::Sub(a, b)
-        | Int::Mul(a, b)
-        | Int::Div(a, b)
-        | Int::Rem(a, b)
-        | Int::Min(a, b)
-        | Int::Max(a, b) => {
-            replace_var(a, var, by);
-            replace_var(b, var, by);
-        }
-        Int::Const(_)
-        | Int::Var(_)
-        | Int::Arg(_)
-        | Int::Floor(_)
-        | Int::Whole(_)
-        | Int::Table(..)
-        | Int::Tile(..) => {}
+        _ => int
+            .operands_mut()
+            .into_iter()
+            .flatten()
+            .for_each(|operand| {
+                replace_var(operand, var, by);
+            }),
     }
 }
 

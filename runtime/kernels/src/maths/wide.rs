@@ -1,4 +1,6 @@
-//! Texts in f64, for functions whose f32 needs more digits on the way than it has.
+//! Functions that go through f64, since f32 has not the digits that they need on the way.
+//!
+//! Enters numbers of f32; leaves the nearest or a neighbour. Nothing depends on the level that it is compiled for.
 
 #[inline(always)]
 fn poly64<const N: usize>(x: f64, c: [f64; N]) -> f64 {

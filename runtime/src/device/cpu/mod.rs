@@ -1,4 +1,7 @@
 //! The processor as a device: code pages, memory, the function table and the threads that run tasks.
+//!
+//! Enters machine code and lists of launches; leaves their results, the same whatever the number of threads. Code is never writable
+//! while it may run.
 
 mod code;
 mod guard;
@@ -11,6 +14,7 @@ mod table;
 pub use memory::Memory;
 pub use pool::{n_cores, n_threads_for};
 
+use crate::device::lists::Lists;
 use crate::device::{self, Buffer, Device, ListId, Options, damaged};
 use crate::error::Result;
 use code::Code;
@@ -30,7 +34,7 @@ pub struct Cpu {
     pool: Pool,
     is_guarded: bool,
     program: Program,
-    lists: Vec<Option<List>>,
+    lists: Lists<List>,
 }
 
 const UNKNOWN: &str = "a launch names a kernel that is not there";
@@ -66,7 +70,7 @@ impl Cpu {
             pool: Pool::new(n_threads_for(options.threads))?,
             is_guarded: options.is_guarded || std::env::var_os("VSR_GUARD").is_some(),
             program: Program::default(),
-            lists: vec![],
+            lists: Lists::default(),
         })
     }
 }
@@ -113,13 +117,6 @@ impl Program {
     }
 }
 
-impl List {
-    fn of(lists: &[Option<List>], id: ListId) -> &List {
-        let bound = lists.get(id.0).and_then(Option::as_ref);
-        bound.expect("a list runs only while it is bound")
-    }
-}
-
 impl Device for Cpu {
     fn n_threads(&self) -> usize {
         self.pool.n_threads()
@@ -143,7 +140,9 @@ impl Device for Cpu {
     }
 
     fn load(&mut self, artifact: &Artifact, dir: &Path) -> Result<()> {
-        self.program = Program::load(artifact, dir, self.level, self.pool.n_threads())?;
+        let program = Program::load(artifact, dir, self.level, self.pool.n_threads())?;
+        self.lists.clear();
+        self.program = program;
         Ok(())
     }
 
@@ -155,20 +154,19 @@ impl Device for Cpu {
         let calls = launches.iter().map(|l| self.program.call(l, address));
         let calls: Option<Vec<Call>> = calls.collect();
         let guarded = launches.iter().filter(|_| self.is_guarded);
-        self.lists.push(Some(List {
+        Ok(self.lists.insert(List {
             calls: calls.ok_or_else(|| damaged(&self.program.dir, UNKNOWN))?,
             guarded: guarded.map(|l| (l.lens.clone(), l.label.clone())).collect(),
-        }));
-        Ok(ListId(self.lists.len() - 1))
+        }))
     }
 
     fn unbind(&mut self, list: ListId) {
-        self.lists[list.0] = None;
+        self.lists.remove(list);
     }
 
     fn run(&mut self, list: ListId, part: Range<usize>, run: device::Run) -> Result<()> {
         let run = self.program.run(self.level, run);
-        let list = List::of(&self.lists, list);
+        let list = self.lists.get(list);
         let calls = &list.calls[part.clone()];
         if !self.is_guarded {
             // SAFETY: who bound the calls vouches for them; the level is this machine's.
@@ -184,7 +182,7 @@ impl Device for Cpu {
 
     fn timed(&mut self, list: ListId, run: device::Run) -> Result<Vec<Duration>> {
         let run = self.program.run(self.level, run);
-        let calls = &List::of(&self.lists, list).calls;
+        let calls = &self.lists.get(list).calls;
         // SAFETY: who bound the calls vouches for them; the level is this machine's.
         Ok(unsafe { run.timed(&mut self.pool, calls) })
     }

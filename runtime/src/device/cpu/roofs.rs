@@ -1,4 +1,6 @@
 //! What all threads reach at most: multiply-adds in registers, and copies past the caches.
+//!
+//! Enters threads and their level; leaves what this run measured. No number of another run or machine is used.
 
 use super::pool::{Barrier, Pool};
 use std::sync::Mutex;

@@ -1,6 +1,6 @@
 //! What a row of the table says of a function, and what follows from it.
 //!
-//! Nothing here knows a function by name.
+//! Enters rows; leaves an enum of them with their facts. Nothing here knows a function by name.
 
 /// A function of numbers. `C`: the calls of compiled code that there are for as many arguments.
 #[derive(Debug)]

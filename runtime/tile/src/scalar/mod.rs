@@ -1,5 +1,7 @@
 //! Scalars: numbers compared by their bits, and the functions of numbers (`table`): what each is called, what it gives, its
 //! derivative. Every part that names, folds, derives or evaluates one asks here; what machine code computes is compared with it.
+//!
+//! Enters names and numbers; leaves facts and numbers of f64. No expression is built here.
 
 mod formula;
 mod function;
