@@ -8,7 +8,7 @@
 //! | `# contractions: 1` | so many of them are contractions |
 //! | `# fused: a + b + c` | one kernel has these members, by their labels, in this order |
 //! | `# schedule: TEXT`, `# tile: TEXT`, `# after PASS: TEXT` | a line of what is printed has this text, blanks apart |
-//! | `# no schedule: TEXT` and so on | no line has it |
+//! | `# no schedule: TEXT`, `# once schedule: TEXT` and so on | no line has it, or just one |
 //! | `# run: x = [1, 2], z = [3] -> [4, 5]` | the first output for these inputs, on each device, to 1e-6; as in `stdlib/README.md` |
 //! | `# error: TEXT` | the item is refused, and this is said |
 //!
@@ -91,8 +91,7 @@ fn compiled(
         name: Some(name.to_string()),
         ..Options::default()
     };
-    let mut manager = PassManager::default();
-    manager.emit = emit;
+    let mut manager = PassManager::emitting(emit);
     let made = pipeline::compile(
         &mut files,
         path,
@@ -165,14 +164,9 @@ fn check(path: &str, case: &Case<'_>, fact: &Fact<'_>) -> Result<(), String> {
             .try_for_each(|target| {
                 run(&compiled(path, case.name, target, None)?.0, case, fact.text)
             }),
-        ["no", stage @ ..] => match printed(&stage.join(":"), made, fact.text)? {
-            (true, text) => Err(text),
-            (false, _) => Ok(()),
-        },
-        stage => match printed(&stage.join(":"), made, fact.text)? {
-            (true, _) => Ok(()),
-            (false, text) => Err(text),
-        },
+        ["no", stage @ ..] => printed(stage, made, fact.text, |n| n == 0),
+        ["once", stage @ ..] => printed(stage, made, fact.text, |n| n == 1),
+        stage => printed(stage, made, fact.text, |n| n > 0),
     }
 }
 
@@ -209,18 +203,22 @@ fn fused(schedule: &str, said: &str) -> Result<(), String> {
     }
 }
 
-/// Whether a line of what a stage prints has a text; and all of it.
+/// Whether a text stands in so many lines of what a stage prints.
 fn printed(
-    stage: &str,
+    stage: &[&str],
     made: impl Fn(Option<Emit>) -> Result<(Artifact, String), String>,
     said: &str,
-) -> Result<(bool, String), String> {
-    let emit = emit_of(stage).ok_or(format!("there is no fact {stage}"))?;
+    is_right: impl Fn(usize) -> bool,
+) -> Result<(), String> {
+    let stage = stage.join(":");
+    let emit = emit_of(&stage).ok_or(format!("there is no fact {stage}"))?;
     let text = made(Some(emit))?.1;
-    let is_there = text
-        .lines()
-        .any(|line| squeezed(line).contains(&squeezed(said)));
-    Ok((is_there, text))
+    let said = squeezed(said);
+    let lines = text.lines().filter(|line| squeezed(line).contains(&said));
+    match is_right(lines.count()) {
+        true => Ok(()),
+        false => Err(text),
+    }
 }
 
 /// Whether an item gives these numbers: `x = [1, 2], z = [3] -> [4, 5]`.
@@ -307,6 +305,7 @@ fn facts_that_do_not_hold_are_found() {
         "fused: conv + silu",
         "schedule: no such line",
         "no schedule: run nest",
+        "once schedule: output output",
         "after inline: 7*n0",
         "tile: sum.77",
         "run: x = [1] -> [2]",

@@ -367,6 +367,15 @@ fn plans_that_do_not_fit_are_refused() {
     let mut far = manifest();
     far.entries[0].launches[0].buffers[0] = Place::Arena(4096);
     assert!(open(&dir.path().join("c"), far, 1).is_err());
+    // It begins inside and ends outside; it lies between two numbers.
+    for place in [Place::Arena(176), Place::Arena(66), Place::Folded(64)] {
+        let mut beside = manifest();
+        beside.entries[0].launches[0].buffers[1] = place;
+        assert!(open(&dir.path().join("e"), beside, 1).is_err(), "{place:?}");
+        let mut port = manifest();
+        port.entries[0].outputs[0].at = place;
+        assert!(open(&dir.path().join("f"), port, 1).is_err(), "{place:?}");
+    }
     let mut required = manifest();
     required.weights[0].init = Init::Required;
     let mut s = open(&dir.path().join("d"), required, 1).unwrap();
